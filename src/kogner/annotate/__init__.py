@@ -1,0 +1,1 @@
+"""Finding entities in text with a trained student."""

@@ -1,0 +1,186 @@
+"""A saved folder: a graph store, a bank, a student. Written beside its place, hashed, and moved in one step.
+
+`artifact.json` in each folder lists kind, format version, files with size and sha256, recipe, metrics, and the hashes
+of the artefacts it was made from. The artefact's own hash covers the files' contents and nothing that changes from run
+to run (no dates, no paths), so that the same input gives the same hash.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+from kogner import __version__
+from kogner.errors import ArtifactError
+
+MANIFEST = "artifact.json"
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """What the manifest of a saved folder says. `hash`: sha256 over kind, version and file contents."""
+
+    path: Path
+    kind: str
+    version: int
+    hash: str
+    files: dict[str, dict[str, Any]]
+    recipe: dict[str, Any] = field(default_factory=dict)
+    metrics: dict[str, Any] = field(default_factory=dict)
+    parents: dict[str, str] = field(default_factory=dict)
+    created: str = ""
+
+
+def file_sha256(path: Path) -> str:
+    """Hex sha256 of a file's content."""
+    digest = hashlib.sha256()
+    with path.open("rb") as stream:
+        while block := stream.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def write_atomic(path: Path, data: bytes | str) -> None:
+    """Write a file so that a reader (or a kill -9) sees either the old content or the new, never half of it."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    with temporary.open("wb") as stream:
+        stream.write(data.encode() if isinstance(data, str) else data)
+        stream.flush()
+        os.fsync(stream.fileno())
+    temporary.replace(path)
+
+
+@contextmanager
+def writing(
+    path: Path,
+    *,
+    kind: str,
+    version: int,
+    recipe: Mapping[str, Any] | None = None,
+    parents: Mapping[str, str] | None = None,
+    metrics: dict[str, Any] | None = None,
+) -> Iterator[Path]:
+    """Yield a temporary folder beside `path`; on success hash it, write the manifest and move it into place.
+
+    Whatever stood at `path` is replaced if it is an artefact of the same kind, and refused otherwise: a user's folder
+    is never deleted. Fill `metrics` inside the block; it is read at its end. Folders that a killed run left behind
+    are removed by the next one.
+    """
+    path = Path(path)
+    check_replaceable(path, kind=kind)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    for stale in path.parent.glob(f".{path.name}.*.building"):
+        shutil.rmtree(stale, ignore_errors=True)
+    temporary = path.parent / f".{path.name}.{os.getpid()}.building"
+    temporary.mkdir()
+    try:
+        yield temporary
+        _seal(temporary, kind=kind, version=version, recipe=recipe, parents=parents, metrics=metrics)
+        if path.exists():
+            old = path.parent / f".{path.name}.{os.getpid()}.old"
+            path.rename(old)
+            temporary.rename(path)
+            shutil.rmtree(old)
+        else:
+            temporary.rename(path)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def check_replaceable(path: Path, *, kind: str) -> None:
+    """Raise ArtifactError where `path` holds something that writing an artefact of `kind` must not replace.
+
+    Long work calls this before it starts rather than finding out at its end.
+    """
+    if path.is_file():
+        raise ArtifactError(f"{path} is a file; give a folder to write the {kind} to")
+    if path.is_dir() and any(path.iterdir()):
+        if not (path / MANIFEST).is_file():
+            raise ArtifactError(f"{path} is not empty and not a {kind}; give another folder or remove it")
+        found = read_manifest(path).kind
+        if found != kind:
+            raise ArtifactError(f"{path} holds a {found}, not a {kind}; give another folder or remove it")
+
+
+def _seal(
+    folder: Path,
+    *,
+    kind: str,
+    version: int,
+    recipe: Mapping[str, Any] | None,
+    parents: Mapping[str, str] | None,
+    metrics: Mapping[str, Any] | None,
+) -> None:
+    files = {
+        str(file.relative_to(folder)): {"bytes": file.stat().st_size, "sha256": file_sha256(file)}
+        for file in sorted(folder.rglob("*"))
+        if file.is_file()
+    }
+    manifest = {
+        "kind": kind,
+        "version": version,
+        "hash": _content_hash(kind, version, files),
+        "kogner": __version__,
+        "created": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        "parents": dict(parents or {}),
+        "recipe": dict(recipe or {}),
+        "metrics": dict(metrics or {}),
+        "files": files,
+    }
+    write_atomic(folder / MANIFEST, json.dumps(manifest, indent=2, ensure_ascii=False) + "\n")
+
+
+def _content_hash(kind: str, version: int, files: Mapping[str, Mapping[str, Any]]) -> str:
+    digest = hashlib.sha256(f"{kind}/{version}".encode())
+    for name in sorted(files):
+        digest.update(f"\n{name} {files[name]['sha256']}".encode())
+    return digest.hexdigest()
+
+
+def read_manifest(path: Path) -> Artifact:
+    """Read a folder's manifest. Raises ArtifactError where there is none or it cannot be parsed."""
+    file = Path(path) / MANIFEST
+    if not file.is_file():
+        raise ArtifactError(f"{path} is not a KoGNER artefact: it has no {MANIFEST}")
+    try:
+        raw = json.loads(file.read_text(encoding="utf-8"))
+        names = ("kind", "version", "hash", "files", "recipe", "metrics", "parents", "created")
+        return Artifact(path=Path(path), **{name: raw[name] for name in names})
+    except (ValueError, KeyError, TypeError) as error:
+        raise ArtifactError(f"{file} cannot be read ({error}); make the artefact again") from error
+
+
+def open_artifact(path: Path | str, *, kind: str, version: int, verify: bool = False) -> Artifact:
+    """Check that `path` is a whole artefact of this kind and format version, and return its manifest.
+
+    Sizes are always compared; `verify` compares contents as well.
+    Raises ArtifactError with what is wrong and how to mend it.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise ArtifactError(f"{path} does not exist; a {kind} folder is needed here")
+    artifact = read_manifest(path)
+    if artifact.kind != kind:
+        raise ArtifactError(f"{path} is a {artifact.kind}, but a {kind} is needed here")
+    if artifact.version != version:
+        raise ArtifactError(
+            f"{path} has {kind} format version {artifact.version}, this KoGNER reads {version}; "
+            + ("upgrade KoGNER" if artifact.version > version else "make it again")
+        )
+    for name, entry in artifact.files.items():
+        file = path / name
+        if not file.is_file():
+            raise ArtifactError(f"{path} is incomplete: {name} is missing; make it again")
+        if file.stat().st_size != entry["bytes"]:
+            raise ArtifactError(f"{file} has {file.stat().st_size} bytes, not {entry['bytes']}; make it again")
+        if verify and file_sha256(file) != entry["sha256"]:
+            raise ArtifactError(f"{file} is damaged (its sha256 differs from {MANIFEST}); make it again")
+    return artifact

@@ -1,0 +1,300 @@
+"""Recipes: frozen dataclasses filled from YAML and flags. An unknown key is an error that names the nearest one."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import typing
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import UnionType
+from typing import Any, TypeVar
+
+import yaml
+
+from kogner.errors import ConfigError
+
+T = TypeVar("T")
+RECIPES = Path(__file__).parent / "recipes"
+
+
+@dataclass(frozen=True)
+class FeaturesConfig:
+    """Z: a text encoder over name and description of each entity. `encoder`: alias, local path or hub id."""
+
+    encoder: str = "minilm"
+    max_length: int = 64
+    token_budget: int = 16_384
+    precision: str = "auto"
+
+    def __post_init__(self) -> None:
+        _positive(self, "max_length", "token_budget")
+        _one_of(self, "precision", ("auto", "fp32", "bf16"))
+
+
+@dataclass(frozen=True)
+class UnimpConfig:
+    """Z': the Graph Transformer of Shi et al. 2020 (arXiv 2009.03509), pretrained by node classification."""
+
+    layers: int = 2
+    hidden: int = 128
+    heads: int = 4
+    dropout: float = 0.3
+    fanouts: tuple[int, ...] = (10, 5)
+    batch_size: int = 1024
+    steps: int = 1500
+    learning_rate: float = 1e-3
+    weight_decay: float = 1e-4
+    class_balanced: bool = True
+    valid_share: float = 0.05
+    test_share: float = 0.05
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        _positive(self, "layers", "hidden", "heads", "batch_size", "steps", "learning_rate")
+        _share(self, "dropout", "valid_share", "test_share")
+        if len(self.fanouts) != self.layers:
+            raise ConfigError(f"teacher.unimp.fanouts has {len(self.fanouts)} numbers for {self.layers} layers")
+        if self.hidden % self.heads:
+            raise ConfigError(f"teacher.unimp.hidden={self.hidden} must be a multiple of heads={self.heads}")
+
+
+@dataclass(frozen=True)
+class TransrConfig:
+    """Z'': TransR (Lin et al. 2015): ||M_r h + r - M_r t||, margin loss, entities and relations of their own size."""
+
+    entity_dim: int = 128
+    relation_dim: int = 64
+    norm: int = 2
+    margin: float = 1.0
+    negatives: int = 8
+    batch_size: int = 8192
+    epochs: int = 30
+    learning_rate: float = 0.05
+    test_triples: int = 2000
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        _positive(
+            self, "entity_dim", "relation_dim", "margin", "negatives", "batch_size", "epochs", "learning_rate",
+            "test_triples",
+        )  # fmt: skip
+        _one_of(self, "norm", (1, 2))
+
+
+@dataclass(frozen=True)
+class TeacherConfig:
+    """The teacher H_e = [Z_e ; Z'_e ; Z''_e]."""
+
+    features: FeaturesConfig = field(default_factory=FeaturesConfig)
+    unimp: UnimpConfig = field(default_factory=UnimpConfig)
+    transr: TransrConfig = field(default_factory=TransrConfig)
+
+
+@dataclass(frozen=True)
+class StudentConfig:
+    """The span model. `label_encoder`: `shared` or an encoder of its own. `hidden`: None keeps the encoder's width."""
+
+    encoder: str = "minilm"
+    label_encoder: str = "shared"
+    initial: str | None = None
+    max_width: int = 12
+    hidden: int | None = None
+    dropout: float = 0.2
+
+    def __post_init__(self) -> None:
+        _positive(self, "max_width")
+        _share(self, "dropout")
+
+
+@dataclass(frozen=True)
+class LossConfig:
+    """L = lang_weight * L_lang + dist_weight * L_dist. `focal_alpha` < 0 switches the alpha balance off."""
+
+    focal_alpha: float = -1.0
+    focal_gamma: float = 0.0
+    lang_weight: float = 0.8
+    dist_weight: float = 0.2
+
+
+@dataclass(frozen=True)
+class DistilConfig:
+    """What of the bank is distilled, and how.
+
+    parts: which of Z, Z', Z''. kg_hidden: width both sides are mapped to (the paper's "KG hidden size").
+    target: `linear` (a free map of H, kept from collapsing by the guard) or `pca` (a fixed whitened projection).
+    guard_weight: weight of the variance hinge that keeps free targets from shrinking to a constant.
+    """
+
+    parts: tuple[str, ...] = ("Z", "Z'", "Z''")
+    kg_hidden: int = 58
+    target: str = "linear"
+    guard_weight: float = 1.0
+
+    def __post_init__(self) -> None:
+        _positive(self, "kg_hidden")
+        _one_of(self, "target", ("linear", "pca"))
+        unknown = set(self.parts) - {"Z", "Z'", "Z''"}
+        if unknown or not self.parts:
+            raise ConfigError(f"distil.parts may hold Z, Z' and Z'', not {sorted(unknown) or 'nothing'}")
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """The loop. Exactly one of steps and epochs counts: epochs where steps is None. Rates are AdamW peaks."""
+
+    steps: int | None = None
+    epochs: float = 5.0
+    batch_size: int = 8
+    encoder_lr: float = 5e-5
+    head_lr: float = 5e-4
+    weight_decay: float = 0.01
+    warmup_ratio: float = 0.1
+    schedule: str = "cosine"
+    max_grad_norm: float = 1.0
+    train_share: float = 1.0
+    eval_every: int = 500
+    save_every: int = 250
+    log_every: int = 25
+    precision: str = "fp32"
+    threads: int = 0
+    seed: int = 0
+    data_seed: int = 0
+
+    def __post_init__(self) -> None:
+        _positive(self, "epochs", "batch_size", "encoder_lr", "head_lr", "max_grad_norm", "train_share")
+        _positive(self, "eval_every", "save_every", "log_every")
+        _share(self, "warmup_ratio")
+        _one_of(self, "schedule", ("cosine", "linear", "constant"))
+        _one_of(self, "precision", ("fp32", "bf16"))
+        if self.train_share > 1:
+            raise ConfigError(f"train.train_share={self.train_share} must be at most 1 (1 = all training documents)")
+        if self.steps is not None and self.steps < 1:
+            raise ConfigError(f"train.steps={self.steps} must be at least 1, or null to count epochs")
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Everything that decides what `kogner teacher build` and `kogner train` produce from the same input."""
+
+    name: str = "default"
+    student: StudentConfig = field(default_factory=StudentConfig)
+    loss: LossConfig = field(default_factory=LossConfig)
+    distil: DistilConfig = field(default_factory=DistilConfig)
+    train: TrainConfig = field(default_factory=TrainConfig)
+    teacher: TeacherConfig = field(default_factory=TeacherConfig)
+
+
+def load_recipe(source: str | Path | None, overrides: Sequence[str] = ()) -> Recipe:
+    """Read a recipe from a YAML file (or the name of a shipped one) and apply `section.key=value` overrides.
+
+    Raises ConfigError for a missing file, bad YAML, an unknown key (naming the nearest) or a value of the wrong type.
+    """
+    raw: dict[str, Any] = {}
+    where = "recipe"
+    if source is not None:
+        path = _find_recipe(Path(source))
+        where = str(path)
+        try:
+            loaded = yaml.safe_load(path.read_text(encoding="utf-8"))
+        except (yaml.YAMLError, UnicodeDecodeError) as error:
+            raise ConfigError(f"{path} is not valid YAML: {error}") from error
+        if not isinstance(loaded, dict):
+            raise ConfigError(f"{path} must be a mapping of sections such as 'student:' and 'train:'")
+        raw = loaded
+    for item in overrides:
+        key, separator, value = item.partition("=")
+        if not separator:
+            raise ConfigError(f"--set {item!r} must look like section.key=value, e.g. train.steps=200")
+        target = raw
+        *sections, last = key.strip().split(".")
+        for section in sections:
+            target = target.setdefault(section, {})
+            if not isinstance(target, dict):
+                raise ConfigError(f"--set {item!r}: {section} is a value, not a section")
+        try:
+            target[last] = yaml.safe_load(value)
+        except yaml.YAMLError as error:
+            raise ConfigError(f"--set {item!r}: {value!r} is not a YAML value: {error}") from error
+    return from_mapping(Recipe, raw, where=where)
+
+
+def _find_recipe(path: Path) -> Path:
+    if path.is_file():
+        return path
+    for folder in (RECIPES, Path(__file__).parents[2] / "recipes"):
+        shipped = folder / (path.name if path.suffix else f"{path.name}.yaml")
+        if path.parent in (Path(), Path("recipes")) and shipped.is_file():
+            return shipped
+    raise ConfigError(f"recipe {path} does not exist; give a YAML file or the name of a shipped one, such as 'small'")
+
+
+def from_mapping(cls: type[T], raw: Mapping[str, Any], *, where: str) -> T:
+    """Build a frozen dataclass from plain data, strictly. `where` names the source in errors."""
+    hints = typing.get_type_hints(cls)
+    names = {f.name for f in dataclasses.fields(cls)}  # type: ignore[arg-type]
+    values: dict[str, Any] = {}
+    for key, value in raw.items():
+        if key not in names:
+            near = difflib.get_close_matches(str(key), sorted(names), n=1, cutoff=0.4)
+            hint = f"; did you mean '{near[0]}'?" if near else f"; known keys: {', '.join(sorted(names))}"
+            raise ConfigError(f"{where}: unknown key '{key}'{hint}")
+        values[key] = _convert(hints[key], value, where=f"{where}: {key}")
+    return cls(**values)
+
+
+def _convert(kind: Any, value: Any, *, where: str) -> Any:
+    options = typing.get_args(kind) if typing.get_origin(kind) in (UnionType, typing.Union) else (kind,)
+    if value is None:
+        if type(None) in options:
+            return None
+        raise ConfigError(f"{where} must not be empty")
+    (kind,) = [option for option in options if option is not type(None)]
+    if dataclasses.is_dataclass(kind):
+        if not isinstance(value, Mapping):
+            raise ConfigError(f"{where} must be a mapping, not {value!r}")
+        return from_mapping(kind, value, where=where)  # type: ignore[arg-type]
+    if typing.get_origin(kind) is tuple:
+        (item, _) = typing.get_args(kind)
+        if not isinstance(value, (list, tuple)):
+            raise ConfigError(f"{where} must be a list, not {value!r}")
+        return tuple(_convert(item, element, where=where) for element in value)
+    if kind is float and isinstance(value, (int, float)) and not isinstance(value, bool):
+        return float(value)
+    if kind is float and isinstance(value, str):  # YAML 1.1 reads 5e-5 as text
+        try:
+            return float(value)
+        except ValueError:
+            pass
+    if isinstance(value, kind) and not (kind is int and isinstance(value, bool)):
+        return value
+    raise ConfigError(f"{where} must be of type {kind.__name__}, not {value!r}")
+
+
+def to_mapping(config: Any) -> dict[str, Any]:
+    """Plain data of a configuration, for manifests and YAML; the inverse of `from_mapping`."""
+
+    def plain(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {key: plain(inner) for key, inner in value.items()}
+        return [plain(inner) for inner in value] if isinstance(value, (list, tuple)) else value
+
+    return {key: plain(value) for key, value in dataclasses.asdict(config).items()}
+
+
+def _positive(config: Any, *names: str) -> None:
+    for name in names:
+        if getattr(config, name) <= 0:
+            raise ConfigError(f"{type(config).__name__}.{name}={getattr(config, name)} must be above 0")
+
+
+def _share(config: Any, *names: str) -> None:
+    for name in names:
+        if not 0 <= getattr(config, name) < 1:
+            raise ConfigError(f"{type(config).__name__}.{name}={getattr(config, name)} must be in [0, 1)")
+
+
+def _one_of(config: Any, name: str, allowed: tuple[Any, ...]) -> None:
+    if getattr(config, name) not in allowed:
+        raise ConfigError(f"{type(config).__name__}.{name}={getattr(config, name)!r} must be one of {allowed}")

@@ -1,0 +1,1 @@
+"""Corpora, their formats, and the link from their mentions to the graph."""

@@ -1,0 +1,1 @@
+"""Corpus file formats. Each reader yields documents and reports what it could not read."""

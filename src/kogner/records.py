@@ -1,0 +1,99 @@
+"""The things that travel through the house: entities, triples, documents, sentences, mentions.
+
+Spans are half-open [start, end) everywhere and count Unicode code points of the text as the user gave it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from kogner.errors import InputError
+
+
+@dataclass(frozen=True, slots=True)
+class Entity:
+    """A node of the graph. `xrefs` are its identifiers in other vocabularies, as `PREFIX:LOCAL`."""
+
+    id: str
+    type: str
+    name: str
+    synonyms: tuple[str, ...] = ()
+    xrefs: tuple[str, ...] = ()
+    description: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Triple:
+    """A directed edge of the graph: `head` and `tail` are entity ids."""
+
+    head: str
+    relation: str
+    tail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Mention:
+    """A span of a document's text that names something.
+
+    start, end: half-open, code points of the document. type: as the user names it, e.g. `disease`.
+    ids: what a corpus says the mention refers to (`MESH:D003000`); several for a composite mention; empty if unknown.
+    entity: the graph entity it was linked to, None where there is no link. score: in [0, 1], None for gold mentions.
+    """
+
+    start: int
+    end: int
+    type: str
+    text: str = ""
+    ids: tuple[str, ...] = ()
+    entity: str | None = None
+    score: float | None = None
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.start < self.end:
+            raise InputError(f"a mention must be half-open with 0 <= start < end, not [{self.start}, {self.end})")
+
+    @property
+    def key(self) -> tuple[int, int, str]:
+        """What exact scoring compares: (start, end, type)."""
+        return (self.start, self.end, self.type)
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """A text with its mentions.
+
+    types: the entity types that were annotated in it. Types outside this set are unknown here, not absent: training
+    masks them instead of taking them for negatives.
+    """
+
+    id: str
+    text: str
+    mentions: tuple[Mention, ...] = ()
+    types: frozenset[str] = field(default_factory=frozenset)
+
+    def __post_init__(self) -> None:
+        for mention in self.mentions:
+            if mention.end > len(self.text):
+                raise InputError(
+                    f"mention [{mention.start}, {mention.end}) runs past the text of {len(self.text)} characters",
+                    document=self.id,
+                )
+
+
+@dataclass(frozen=True, slots=True)
+class Sentence:
+    """A stretch of a document, cut into words.
+
+    words: (start, end) of each word, half-open code points of the *document*.
+    spans: gold mentions as (first word, last word + 1, type, entity or None), half-open word indices.
+    types: as in `Document`.
+    """
+
+    document: str
+    words: tuple[tuple[int, int], ...]
+    texts: tuple[str, ...]
+    spans: tuple[tuple[int, int, str, str | None], ...] = ()
+    types: frozenset[str] = field(default_factory=frozenset)
+
+    def __len__(self) -> int:
+        return len(self.words)

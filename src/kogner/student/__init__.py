@@ -1,0 +1,1 @@
+"""The span model: encoder, factorised span head, losses, decoding."""

@@ -1,0 +1,1 @@
+"""One training loop, its optimiser, checkpoints and log."""
