@@ -21,11 +21,14 @@ RECIPES = Path(__file__).parent / "recipes"
 
 @dataclass(frozen=True)
 class FeaturesConfig:
-    """Z: a text encoder over name and description of each entity. `encoder`: alias, local path or hub id."""
+    """Z: a text encoder over name and description of each entity. `encoder`: alias, local path or hub id.
+
+    token_budget: padded tokens of a batch on a processor thread (its cache is the limit); a GPU takes 32 times as many.
+    """
 
     encoder: str = "minilm"
     max_length: int = 64
-    token_budget: int = 16_384
+    token_budget: int = 2048
     precision: str = "auto"
 
     def __post_init__(self) -> None:
@@ -35,7 +38,11 @@ class FeaturesConfig:
 
 @dataclass(frozen=True)
 class UnimpConfig:
-    """Z': the Graph Transformer of Shi et al. 2020 (arXiv 2009.03509), pretrained by node classification."""
+    """Z': the Graph Transformer of Shi et al. 2020 (arXiv 2009.03509), pretrained by node classification.
+
+    fanouts: neighbours sampled per node in training, from the labelled nodes outwards.
+    max_neighbours: cap on the neighbours of a node in the final run over the whole graph; None takes all.
+    """
 
     layers: int = 2
     hidden: int = 128
@@ -47,6 +54,7 @@ class UnimpConfig:
     learning_rate: float = 1e-3
     weight_decay: float = 1e-4
     class_balanced: bool = True
+    max_neighbours: int | None = None
     valid_share: float = 0.05
     test_share: float = 0.05
     seed: int = 0
@@ -54,6 +62,10 @@ class UnimpConfig:
     def __post_init__(self) -> None:
         _positive(self, "layers", "hidden", "heads", "batch_size", "steps", "learning_rate")
         _share(self, "dropout", "valid_share", "test_share")
+        if self.max_neighbours is not None and self.max_neighbours < 1:
+            raise ConfigError(f"teacher.unimp.max_neighbours={self.max_neighbours} must be at least 1, or null for all")
+        if self.valid_share + self.test_share >= 1:
+            raise ConfigError("teacher.unimp.valid_share + test_share must be below 1: something has to be trained on")
         if len(self.fanouts) != self.layers:
             raise ConfigError(f"teacher.unimp.fanouts has {len(self.fanouts)} numbers for {self.layers} layers")
         if self.hidden % self.heads:
@@ -142,7 +154,12 @@ class DistilConfig:
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """The loop. Exactly one of steps and epochs counts: epochs where steps is None. Rates are AdamW peaks."""
+    """The loop. Exactly one of steps and epochs counts: epochs where steps is None. Rates are AdamW peaks.
+
+    train_share: share of the training documents that is used, drawn with data_seed; smaller shares are subsets of
+    larger ones. eval_documents: dev documents scored during training, per corpus (0 = all; the end scores all).
+    threads: CPU threads, 0 = as torch chooses.
+    """
 
     steps: int | None = None
     epochs: float = 5.0
@@ -155,6 +172,7 @@ class TrainConfig:
     max_grad_norm: float = 1.0
     train_share: float = 1.0
     eval_every: int = 500
+    eval_documents: int = 0
     save_every: int = 250
     log_every: int = 25
     precision: str = "fp32"

@@ -1,0 +1,110 @@
+"""Annotated documents as JSON lines, as a table for a terminal, or as a page of HTML."""
+
+from __future__ import annotations
+
+import html
+import json
+from collections.abc import Iterable, Iterator
+
+from rich.console import Console
+from rich.table import Table
+
+from kogner.records import Document, Mention
+
+
+def to_json(document: Document) -> str:
+    """One line of JSON: id, text, entities with start, end (half-open code points), text, type, score, entity_id."""
+    entities = [
+        {
+            "start": mention.start,
+            "end": mention.end,
+            "text": mention.text,
+            "type": mention.type,
+            "score": mention.score,
+            "entity_id": mention.entity,
+        }
+        for mention in document.mentions
+    ]
+    raw = {"id": document.id, "text": document.text, "entities": entities}
+    # A lone surrogate (from an escape in JSON input) has no UTF-8 form, so such a line is written in escapes.
+    return json.dumps(raw, ensure_ascii=not _is_utf8(document.text))
+
+
+def _is_utf8(text: str) -> bool:
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def table(documents: Iterable[Document], console: Console) -> None:
+    """Print one table a document."""
+    for document in documents:
+        grid = Table(title=f"{document.id}: {len(document.mentions)} entities", title_justify="left")
+        for name, justify in (("start", "right"), ("end", "right"), ("text", "left"), ("type", "left")):
+            grid.add_column(name, justify=justify)  # type: ignore[arg-type]
+        grid.add_column("score", justify="right")
+        grid.add_column("entity id")
+        for mention in document.mentions:
+            score = "" if mention.score is None else f"{mention.score:.2f}"
+            shown = " ".join(mention.text.split())
+            grid.add_row(
+                str(mention.start), str(mention.end), _plain(shown), _plain(mention.type), score, mention.entity or "-"
+            )
+        console.print(grid)
+
+
+def _plain(text: str) -> str:
+    return text.replace("[", "\\[")
+
+
+HEAD = """<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><title>KoGNER</title><style>
+body { font: 16px/1.9 system-ui, sans-serif; max-width: 50rem; margin: 2rem auto; padding: 0 1rem; }
+p { white-space: pre-wrap; }
+mark { padding: .1em .3em; border-radius: .3em; color: inherit; }
+mark small { margin-left: .4em; font-size: .7em; opacity: .75; }
+@media (prefers-color-scheme: dark) { body { background: #16181d; color: #e8e8e8; } }
+</style></head><body>
+"""
+
+
+def to_html(documents: Iterable[Document]) -> Iterator[str]:
+    """Pieces of one self-contained page; entities are `<mark>`s, nested where they are nested."""
+    yield HEAD
+    for document in documents:
+        yield f"<h2>{html.escape(document.id)}</h2>\n<p>{_marked(document)}</p>\n"
+    yield "</body></html>\n"
+
+
+def _marked(document: Document) -> str:
+    text = document.text
+    out: list[str] = []
+    open_marks: list[Mention] = []
+    position = 0
+
+    def close_until(limit: int) -> None:
+        nonlocal position
+        while open_marks and open_marks[-1].end <= limit:
+            mention = open_marks.pop()
+            out.append(html.escape(text[position : mention.end]))
+            position = mention.end
+            out.append(f"<small>{html.escape(mention.type)}</small></mark>")
+
+    for mention in sorted(document.mentions, key=lambda m: (m.start, -m.end)):
+        close_until(mention.start)
+        out.append(html.escape(text[position : mention.start]))
+        position = mention.start
+        score = "" if mention.score is None else f" {mention.score:.2f}"
+        title = html.escape(f"{mention.type}{score} {mention.entity or ''}".strip(), quote=True)
+        out.append(f'<mark style="background: {_colour(mention.type)}" title="{title}">')
+        open_marks.append(mention)
+    close_until(len(text))
+    out.append(html.escape(text[position:]))
+    return "".join(out)
+
+
+def _colour(kind: str) -> str:
+    hue = sum(ord(character) * (place + 7) for place, character in enumerate(kind)) * 47 % 360
+    return f"hsl({hue} 70% 60% / .35)"

@@ -1,0 +1,74 @@
+"""Input of `kogner annotate`: one plain text, or JSON lines of `{"id", "text"}`, from a file or standard input."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from kogner.data.formats import files, jsonl
+from kogner.data.report import Report
+from kogner.errors import InputError
+from kogner.records import Document
+
+STDIN = "-"
+
+
+def read_texts(source: str) -> Iterator[Document]:
+    """Yield documents. JSON lines are told from plain text by the ending .jsonl, or by a first line that is an object.
+
+    A plain text is one document, kept as it is (line ends included); its id is the file's name. A byte order mark is
+    not part of the text. Raises InputError for empty, binary or non-UTF-8 input, and for bad lines of JSON.
+    """
+    if source == STDIN:
+        text = _decode(sys.stdin.buffer.read(), Path("<stdin>"))
+        if _looks_like_json(text):
+            numbered = ((n, line.removesuffix("\r")) for n, line in enumerate(text.split("\n"), start=1))
+            yield from _parse(numbered, Path("<stdin>"))
+        else:
+            yield Document("stdin", text)
+        return
+    path = Path(source)
+    first = next((line for _, line in files.lines(path) if line.strip()), "")
+    if ".jsonl" in path.suffixes or _looks_like_json(first):
+        yield from _parse(files.lines(path), path)
+    else:
+        yield Document(path.name, _decode(files.read_bytes(path), path))
+
+
+def _parse(numbered: Iterator[tuple[int, str]], path: Path) -> Iterator[Document]:
+    any_document = False
+    for _, document in jsonl.parse(numbered, path=path, report=Report()):
+        any_document = True
+        yield document
+    if not any_document:
+        raise InputError("holds no document", path=path)
+
+
+def _decode(data: bytes, path: Path) -> str:
+    if b"\x00" in data[:8192]:
+        raise InputError(f"is binary (a zero byte at offset {data.index(0)}), not text", path=path)
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise InputError(
+            f"not UTF-8: byte 0x{data[error.start]:02x} at byte offset {error.start}; convert it to UTF-8, "
+            "e.g. with: iconv -f latin1 -t utf-8",
+            path=path,
+            line=line,
+        ) from error
+    if not text.strip():
+        raise InputError("holds no text", path=path)
+    return text
+
+
+def _looks_like_json(text: str) -> bool:
+    first = next((line for line in text.splitlines() if line.strip()), "")
+    if not first.lstrip().startswith("{"):
+        return False
+    try:
+        return "text" in json.loads(first)
+    except ValueError:
+        return False

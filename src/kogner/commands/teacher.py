@@ -1,0 +1,107 @@
+"""`kogner teacher`: build a bank of entity vectors from a graph, look at it, cut a slice of it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+
+@click.group()
+def command() -> None:
+    """Pretrain the graph teacher and write its bank of entity vectors.
+
+    \b
+    Example:
+      kogner teacher build --graph build/graph --out build/bank
+    """
+
+
+@command.command()
+@click.option("--graph", type=click.Path(path_type=Path), required=True, help="A folder made by `kogner graph build`.")
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder to write the bank to.")
+@click.option("--recipe", default=None, help="YAML file or the name of a shipped recipe; its `teacher` section counts.")
+@click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override one value of the recipe.")
+@click.option("--threads", type=click.IntRange(min=1), default=None, help="Processor threads [default: all cores].")
+@click.option("--device", default="cpu", show_default=True, help="cpu or cuda.")
+def build(
+    graph: Path, out: Path, recipe: str | None, overrides: tuple[str, ...], threads: int | None, device: str
+) -> None:
+    """Make text features Z, Graph Transformer Z' and TransR Z'' of every entity of a graph.
+
+    A run that was interrupted goes on when the same command is given again. The last line on standard output is one
+    JSON object with size, metrics and minutes.
+
+    \b
+    Example:
+      kogner teacher build --graph build/graph --out build/bank \\
+        --set teacher.transr.epochs=10 --threads 2
+    """
+    import torch
+
+    from kogner.config import load_recipe
+    from kogner.graph.store import GraphStore
+    from kogner.teacher.assembly import build as build_bank
+    from kogner.teacher.bank import summary
+
+    config = load_recipe(recipe, overrides).teacher
+    if threads is not None:
+        torch.set_num_threads(threads)
+    _show(summary(build_bank(GraphStore.open(graph), out, config, device=device)))
+
+
+@command.command()
+@click.argument("bank", type=click.Path(path_type=Path))
+def info(bank: Path) -> None:
+    """Say what a bank holds, what it was made from and how well its parts were learned.
+
+    \b
+    Example:
+      kogner teacher info build/bank
+    """
+    from kogner.teacher.bank import Bank, summary
+
+    _show(summary(Bank.open(bank)))
+
+
+@command.command(name="slice")
+@click.argument("bank", type=click.Path(path_type=Path))
+@click.option("--ids", type=click.Path(path_type=Path), required=True, help="Text file with one entity id per line.")
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder to write the small bank to.")
+def slice_command(bank: Path, ids: Path, out: Path) -> None:
+    """Write a small bank of only the entities that a file lists.
+
+    \b
+    Example:
+      kogner teacher slice build/bank --ids linked.txt --out build/small-bank
+    """
+    from kogner.errors import InputError
+    from kogner.teacher.bank import Bank, summary
+
+    try:
+        lines = ids.read_text(encoding="utf-8-sig").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"cannot be read as UTF-8 text with one id per line: {error}", path=ids) from error
+    wanted = [line.strip() for line in lines if line.strip()]
+    if not wanted:
+        raise InputError("holds no ids; write one entity id per line", path=ids)
+    Bank.open(bank).slice(wanted, out)
+    _show(summary(Bank.open(out)))
+
+
+def _show(figures: dict[str, object]) -> None:
+    from kogner.progress import note
+
+    unimp, transr = figures["unimp"], figures["transr"]
+    if isinstance(unimp, dict) and unimp:
+        note(
+            f"Z'  node types, held-out nodes: micro {unimp['micro']}, macro {unimp['macro']} "
+            f"(always {unimp['majority']}: {unimp['majority_micro']}, {unimp['majority_macro']})"
+        )
+    if isinstance(transr, dict) and transr:
+        note(
+            f"Z'' held-out triples: MRR {transr['mrr']}, Hits@1/3/10 {transr['hits@1']}, {transr['hits@3']}, "
+            f"{transr['hits@10']} (rank among {transr['candidates']:,})"
+        )
+    click.echo(json.dumps(figures, ensure_ascii=False))

@@ -1,0 +1,156 @@
+"""Training batches: sentences as sub-tokens, gold spans as targets, types as a mask, links as bank rows."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from kogner.records import Document
+from kogner.student.encoder import Encoded, TokenBatch, collate, special_tokens, tokenise
+from kogner.student.windows import windows
+from kogner.text import to_sentences
+
+WIDER = "wider than the span limit"
+SPLIT = "cut by a window border"
+POOL = 50  # batches that are sorted by length together: less padding, still well mixed
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """One window of a training sentence.
+
+    spans: (mentions, 4) int64 of first word, last word (inclusive), type index, bank row (-1 without a link).
+    types: (types,) bool, which types its corpus annotates.
+    """
+
+    encoded: Encoded
+    spans: np.ndarray
+    types: np.ndarray
+
+
+@dataclass(frozen=True)
+class Batch:
+    """tokens: see TokenBatch. targets: (batch, words, widths, types) float. type_mask: (batch, types) bool.
+
+    linked: (spans, 3) of sentence, first word, last word; rows: (spans,) their bank rows.
+    """
+
+    tokens: TokenBatch
+    targets: Tensor
+    type_mask: Tensor
+    linked: Tensor
+    rows: Tensor
+
+    def to(self, device: torch.device) -> Batch:
+        """The same batch on another device."""
+        moved = (x.to(device, non_blocking=True) for x in (self.targets, self.type_mask, self.linked, self.rows))
+        return Batch(self.tokens.to(device), *moved)
+
+
+def build_examples(
+    documents: Iterable[Document],
+    *,
+    types: Sequence[str],
+    rows: Mapping[str, int],
+    tokenizer: Any,
+    max_width: int,
+    max_tokens: int,
+    max_words: int = 384,
+) -> tuple[list[Example], Counter[str]]:
+    """Cut documents into training windows.
+
+    types: all entity types of the run, in the order of the targets. rows: graph entity -> bank row.
+    Returns the examples, and counts: mentions, linked mentions, and the mentions that training cannot use by reason.
+    """
+    index = {name: i for i, name in enumerate(types)}
+    counts: Counter[str] = Counter()
+    sentences = []
+    for document in documents:
+        found, unreachable = to_sentences(document, keep_mentions=True)
+        counts.update(unreachable)
+        sentences.extend(found)
+    begin, end = special_tokens(tokenizer)
+    specials = (len(begin), len(end))
+    examples = []
+    for sentence, encoded in zip(sentences, tokenise(tokenizer, [s.texts for s in sentences]), strict=True):
+        spans = np.array(
+            [(a, b - 1, index[name], rows.get(entity or "", -1)) for a, b, name, entity in sentence.spans],
+            dtype=np.int64,
+        ).reshape(-1, 4)
+        counts["mentions"] += len(spans)
+        wide = spans[:, 1] - spans[:, 0] >= max_width
+        counts[WIDER] += int(wide.sum())
+        spans = spans[~wide]
+        mask = np.array([name in sentence.types for name in types])
+        kept = 0
+        for window in windows(
+            encoded, specials=specials, max_tokens=max_tokens, max_words=max_words, overlap=2 * max_width
+        ):
+            last = window.first + len(window.encoded.first)
+            inside = (spans[:, 0] >= window.first) & (spans[:, 1] < last)
+            owned = (spans[:, 0] >= window.owned[0]) & (spans[:, 0] < window.owned[1])
+            kept += int((inside & owned).sum())
+            local = spans[inside] - np.array([window.first, window.first, 0, 0])
+            examples.append(Example(window.encoded, local, mask))
+        counts["linked"] += int((spans[:, 3] >= 0).sum())
+        counts[SPLIT] += len(spans) - kept
+    return examples, +counts
+
+
+def fingerprint(examples: Sequence[Example]) -> str:
+    """Hex sha256 of the training data as the model sees it; a resumed run checks that it is still the same."""
+    digest = hashlib.sha256()
+    for example in examples:
+        for array in (example.encoded.ids, example.encoded.first, example.spans, example.types):
+            digest.update(np.ascontiguousarray(array).tobytes())
+    return digest.hexdigest()
+
+
+def order(examples: Sequence[Example], *, batch_size: int, seed: int, epoch: int) -> list[np.ndarray]:
+    """Batches of example indices of one epoch; depends on nothing but its arguments, so that a run can resume."""
+    random = np.random.default_rng([seed, epoch])
+    shuffled = random.permutation(len(examples))
+    lengths = np.array([len(example.encoded.ids) for example in examples])
+    batches: list[np.ndarray] = []
+    for start in range(0, len(shuffled), batch_size * POOL):
+        pool = shuffled[start : start + batch_size * POOL]
+        pool = pool[np.argsort(lengths[pool], kind="stable")]
+        batches.extend(pool[at : at + batch_size] for at in range(0, len(pool), batch_size))
+    return [batches[i] for i in random.permutation(len(batches))]
+
+
+def stream(examples: Sequence[Example], *, batch_size: int, seed: int, start: int) -> Iterator[np.ndarray]:
+    """Endless batches of example indices, from step `start` on, epoch after epoch."""
+    per_epoch = -(-len(examples) // batch_size)
+    epoch, skip = divmod(start, per_epoch)
+    while True:
+        yield from order(examples, batch_size=batch_size, seed=seed, epoch=epoch)[skip:]
+        epoch, skip = epoch + 1, 0
+
+
+def make_batch(examples: Sequence[Example], *, max_width: int, pad_id: int) -> Batch:
+    """Pad examples into one batch and fill its targets."""
+    tokens = collate([example.encoded for example in examples], pad_id=pad_id)
+    types = len(examples[0].types)
+    targets = np.zeros((*tokens.first.shape, max_width, types), dtype=np.float32)
+    linked, rows = [], []
+    for number, example in enumerate(examples):
+        first, last, kind, row = example.spans.T
+        targets[number, first, last - first, kind] = 1
+        with_row = row >= 0
+        linked.append(np.stack([np.full(int(with_row.sum()), number), first[with_row], last[with_row]], axis=1))
+        rows.append(row[with_row])
+    return Batch(
+        tokens,
+        torch.from_numpy(targets),
+        torch.from_numpy(np.stack([example.types for example in examples])),
+        torch.from_numpy(np.concatenate(linked)),
+        torch.from_numpy(np.concatenate(rows)),
+    )

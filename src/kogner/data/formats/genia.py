@@ -1,0 +1,55 @@
+"""GENIA as JSON lines: `tokens` and, possibly nested, `entity_mentions` with half-open token spans."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from kogner.data.formats.duplicates import unique
+from kogner.data.formats.files import lines, stem
+from kogner.data.report import Report
+from kogner.errors import InputError
+from kogner.records import Document, Mention
+
+
+def read(path: Path, *, report: Report) -> list[Document]:
+    """Read one document per line; its text is the tokens joined by one blank, its id `sent_id` or the line number.
+
+    Raises InputError for a line that is not such an object or whose spans do not fit its tokens.
+    """
+    documents: list[tuple[int, Document]] = []
+    for number, line in lines(path):
+        if not line.strip():
+            continue
+        try:
+            raw = json.loads(line)
+            tokens = [str(token) for token in raw["tokens"]]
+            entities = [(int(e["start"]), int(e["end"]), str(e["entity_type"])) for e in raw["entity_mentions"]]
+            name = str(raw.get("sent_id") or f"{stem(path)}:{number}")
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise InputError(
+                f"each line must be an object with tokens and entity_mentions (start, end, entity_type): {error!r}",
+                path=path, line=number,
+            ) from error  # fmt: skip
+        edges: list[tuple[int, int]] = []
+        position = 0
+        for token in tokens:
+            edges.append((position, position + len(token)))
+            position += len(token) + 1
+        text = " ".join(tokens)
+        mentions: list[Mention] = []
+        for first, beyond, kind in entities:
+            if not 0 <= first < beyond <= len(tokens):
+                raise InputError(
+                    f"entity [{first}, {beyond}) does not fit the {len(tokens)} tokens",
+                    path=path, line=number, document=name,
+                )  # fmt: skip
+            start, end = edges[first][0], edges[beyond - 1][1]
+            if start == end:
+                report.skip("empty token", f"entity of type {kind}", path=path, line=number, document=name)
+                continue
+            mentions.append(Mention(start, end, kind, text[start:end]))
+        documents.append((number, Document(name, text, tuple(mentions))))
+    if not documents:
+        raise InputError("holds no document", path=path)
+    return unique(documents, path=path, report=report)

@@ -1,0 +1,113 @@
+"""KoGNER's own format: one JSON object per line and document, nothing lost in writing and reading.
+
+`{"id", "text", "types": [...], "mentions": [{"start", "end", "text", "type", "ids": [...], "entity", "score"}]}`;
+only `text` must be there, so that `{"id", "text"}` lines serve as input of annotation.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from kogner.artifacts import write_atomic
+from kogner.data.formats.duplicates import unique
+from kogner.data.formats.files import lines, stem
+from kogner.data.report import Report
+from kogner.errors import InputError
+from kogner.records import Document, Mention
+
+TEXT_DIFFERS = "mention text differs from its offsets"
+
+_KEYS = {"id", "text", "types", "mentions"}
+_MENTION_KEYS = {"start", "end", "text", "type", "ids", "entity", "score"}
+
+
+def read(path: Path, *, report: Report) -> list[Document]:
+    """Read a file of JSON lines. Raises InputError with file and line for what is not such an object."""
+    documents = list(parse(lines(path), path=path, report=report))
+    if not documents:
+        raise InputError("holds no document", path=path)
+    return unique(documents, path=path, report=report)
+
+
+def parse(numbered: Iterable[tuple[int, str]], *, path: Path, report: Report) -> Iterator[tuple[int, Document]]:
+    """Yield (line, document) of numbered lines; `path` is what errors name. A missing id becomes `<stem>:<line>`."""
+    for number, line in numbered:
+        if not line.strip():
+            continue
+        try:
+            raw = json.loads(line)
+        except (ValueError, RecursionError) as error:
+            raise InputError(f"not JSON: {error}; each line must be one object", path=path, line=number) from error
+        if not isinstance(raw, dict) or not isinstance(raw.get("text"), str):
+            raise InputError('each line must be an object such as {"id": "1", "text": "..."}', path=path, line=number)
+        given = raw.get("id")
+        name = f"{stem(path)}:{number}" if given is None else str(given)
+        for key in raw.keys() - _KEYS:
+            report.note(f"unknown key '{key}' ignored")
+        try:
+            found = [_mention(entry, raw["text"], report, path, number, name) for entry in raw.get("mentions") or ()]
+            mentions = tuple(mention for mention in found if mention is not None)
+            types = frozenset(_text(kind) for kind in raw.get("types") or ())
+            yield number, Document(name, raw["text"], mentions, types)
+        except InputError as error:
+            if error.path is not None:
+                raise
+            raise InputError(str(error), path=path, line=number, document=name) from error
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise InputError(
+                f"a mention needs start, end and type, types must be a list of names: {error!r}",
+                path=path, line=number, document=name,
+            ) from error  # fmt: skip
+
+
+def _mention(entry: Any, text: str, report: Report, path: Path, line: int, document: str) -> Mention | None:
+    start, end, kind = entry["start"], entry["end"], _text(entry["type"])
+    if type(start) is not int or type(end) is not int:
+        raise TypeError(f"start and end must be whole numbers, not {start!r} and {end!r}")
+    for key in entry.keys() - _MENTION_KEYS:
+        report.note(f"unknown key 'mentions.{key}' ignored")
+    stated = entry.get("text")
+    if end > len(text) or (stated and text[start:end] != stated):
+        detail = f"{stated!r} is not at [{start}, {end}) of {len(text)} characters"
+        report.skip(TEXT_DIFFERS, detail, path=path, line=line, document=document)
+        return None
+    entity, score = entry.get("entity"), entry.get("score")
+    return Mention(
+        start, end, kind, text[start:end] if stated is None else stated,
+        tuple(_text(one) for one in entry.get("ids") or ()),
+        None if entity is None else _text(entity),
+        None if score is None else float(score),
+    )  # fmt: skip
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"{value!r} must be a text")
+    return value
+
+
+def line_of(document: Document) -> str:
+    """A document as one line of JSON without its line end; `parse` reads it back to an equal document."""
+    mentions = []
+    for mention in document.mentions:
+        entry: dict[str, Any] = {"start": mention.start, "end": mention.end, "text": mention.text, "type": mention.type}
+        entry["ids"] = list(mention.ids)
+        entry["entity"] = mention.entity
+        if mention.score is not None:
+            entry["score"] = mention.score
+        mentions.append(entry)
+    raw = {"id": document.id, "text": document.text, "types": sorted(document.types), "mentions": mentions}
+    line = json.dumps(raw, ensure_ascii=False)
+    try:
+        line.encode()
+    except UnicodeEncodeError:  # a lone surrogate, which UTF-8 cannot hold but JSON can escape
+        return json.dumps(raw)
+    return line
+
+
+def write(path: Path, documents: Iterable[Document]) -> None:
+    """Write documents as JSON lines, all or nothing."""
+    write_atomic(path, "".join(f"{line_of(document)}\n" for document in documents))

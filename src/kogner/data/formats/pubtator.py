@@ -1,0 +1,177 @@
+"""PubTator: `id|t|title`, `id|a|abstract`, then one tab-separated line per mention, and a blank line.
+
+Offsets count code points of title + one blank + abstract. In some files (NLM-Chem) each block is one passage of a
+longer article that repeats the article's id and starts its offsets anew; such blocks become documents `<id>#<k>`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+from kogner.data.formats.duplicates import unique
+from kogner.data.formats.files import lines
+from kogner.data.report import Report
+from kogner.errors import InputError
+from kogner.records import Document, Mention
+
+REPAIR_WITHIN = 5
+OFFSET_REPAIRED = "offset repaired"
+OTHER_SIGNS = "text differs from its offsets in signs only"
+OFFSET_MISMATCH = "offset mismatch"
+
+_TEXT_LINE = re.compile(r"([^|\t]+)\|([ta])\|(.*)", re.DOTALL)
+_SEPARATORS = re.compile(r"[|+,;]")
+_TAXON = re.compile(r"\(tax:\d+\)", re.IGNORECASE)
+_MESH = re.compile(r"[CD]\d{6,}")
+_NO_ID = {"", "-", "-1"}
+
+
+@dataclass
+class _Block:
+    """One blank-line block before its offsets are checked."""
+
+    id: str
+    line: int
+    title: str = ""
+    abstract: str = ""
+    mentions: list[tuple[int, list[str]]] = field(default_factory=list)
+
+    @property
+    def text(self) -> str:
+        return f"{self.title} {self.abstract}" if self.abstract else self.title
+
+
+def read(path: Path, *, report: Report, vocabularies: Mapping[str, str] | None = None) -> list[Document]:
+    """Read a PubTator file. Types and texts are the file's own; ids become `PREFIX:LOCAL`.
+
+    vocabularies: for each type the prefix of an id that has none, e.g. {"Gene": "NCBIGene"}; an id without prefix of
+    the form of a MeSH id is MESH in any case.
+    Raises InputError for a line that is none of PubTator's; mentions whose text does not fit their offsets are
+    repaired or skipped and counted in `report`.
+    """
+    blocks = list(_blocks(path, report))
+    if not blocks:
+        raise InputError("holds no PubTator document (a line such as '123|t|Title')", path=path)
+    repeats = sum(one.id == two.id for one, two in pairwise(blocks))
+    passages = repeats > len(blocks) / 2
+    documents = [(block.line, _document(block, path, report, vocabularies or {})) for block in blocks]
+    if not passages:
+        return unique(documents, path=path, report=report)
+    counts: dict[str, int] = {}
+    kept: list[Document] = []
+    for _, document in documents:
+        counts[document.id] = counts.get(document.id, 0) + 1
+        kept.append(replace(document, id=f"{document.id}#{counts[document.id]}"))
+    report.note("passage of a longer article", len(kept))
+    return kept
+
+
+def _blocks(path: Path, report: Report) -> Iterator[_Block]:
+    block: _Block | None = None
+    for number, line in lines(path):
+        if not line.strip():
+            if block is not None:
+                yield block
+            block = None
+            continue
+        text_line = _TEXT_LINE.fullmatch(line)
+        if text_line:
+            identifier, part, text = text_line.groups()
+            if part == "t" or block is None or block.id != identifier:
+                if block is not None:
+                    yield block
+                block = _Block(identifier, number)
+            if part == "t":
+                block.title = text
+            else:
+                block.abstract = text
+            continue
+        columns = line.split("\t")
+        if block is None or columns[0] != block.id:
+            raise InputError(
+                f"expected 'ID|t|title', 'ID|a|abstract' or a tab-separated annotation of document "
+                f"{block.id if block else '(none yet)'}, found {line[:60]!r}",
+                path=path, line=number,
+            )  # fmt: skip
+        if len(columns) >= 5 and columns[1].strip().isdecimal() and columns[2].strip().isdecimal():
+            block.mentions.append((number, columns))
+        elif len(columns) >= 3 and not columns[1].strip().lstrip("-").isdecimal():
+            report.note(f"relation line {columns[1].strip()}")
+        else:
+            raise InputError(
+                f"an annotation needs id, start, end, text and type separated by tabs, found {line[:60]!r}",
+                path=path, line=number, document=block.id,
+            )  # fmt: skip
+    if block is not None:
+        yield block
+
+
+def _document(block: _Block, path: Path, report: Report, vocabularies: Mapping[str, str]) -> Document:
+    mentions: list[Mention] = []
+    for number, columns in block.mentions:
+        start, end, stated, kind = int(columns[1]), int(columns[2]), columns[3], columns[4].strip()
+        span: tuple[int, int] | None = (start, end)
+        if start >= end or block.text[start:end] != stated:
+            span = nearest(block.text, stated, start)
+            there = block.text[start:end]
+            where = f"'{stated}' is not at [{start}, {end}), there is '{there}'"
+            place: dict[str, Any] = {"path": path, "line": number, "document": block.id}
+            if span is not None:
+                report.repair(OFFSET_REPAIRED, f"{where}; taken at [{span[0]}, {span[1]})", **place)
+            elif there and _letters(there) == _letters(stated):
+                span = (start, start + len(there))
+                report.repair(OTHER_SIGNS, f"{where}; offsets kept", **place)
+            else:
+                report.skip(OFFSET_MISMATCH, where, **place)
+        if span is not None:
+            ids = identifiers(columns[5] if len(columns) > 5 else "", vocabulary=vocabularies.get(kind))
+            mentions.append(Mention(*span, kind, block.text[span[0] : span[1]], ids))
+    return Document(block.id, block.text, tuple(mentions))
+
+
+def nearest(text: str, stated: str, start: int) -> tuple[int, int] | None:
+    """Where `stated` begins within 5 characters of `start`, the nearest if several; None if nowhere.
+
+    Case and blanks need not agree: what the annotators saw was sometimes tidied before or after.
+    """
+    visible = "".join(stated.split())
+    if not visible:
+        return None
+    pattern = re.compile(r"\s*".join(map(re.escape, visible)), re.IGNORECASE)
+    begin = max(0, start - REPAIR_WITHIN)
+    found = [match.span() for at in range(begin, start + REPAIR_WITHIN + 1) if (match := pattern.match(text, at))]
+    return min(found, key=lambda span: abs(span[0] - start), default=None)
+
+
+def _letters(text: str) -> str:
+    return "".join(character for character in text.casefold() if character.isalnum())
+
+
+def identifiers(raw: str, *, vocabulary: str | None = None) -> tuple[str, ...]:
+    """The ids of one column as `PREFIX:LOCAL`, in order, each once: several for a composite, () for `-1` or nothing.
+
+    >>> identifiers("D014786|D006311")
+    ('MESH:D014786', 'MESH:D006311')
+    >>> identifiers("672(Tax:9606),675", vocabulary="NCBIGene")
+    ('NCBIGene:672', 'NCBIGene:675')
+    """
+    found: dict[str, None] = {}
+    for part in _pieces(raw):
+        prefix, colon, local = part.partition(":")
+        if colon:
+            found[f"{prefix.strip().upper() if prefix.islower() else prefix.strip()}:{local.strip()}"] = None
+        elif _MESH.fullmatch(part):
+            found[f"MESH:{part}"] = None
+        else:
+            found[f"{vocabulary}:{part}" if vocabulary else part] = None
+    return tuple(found)
+
+
+def _pieces(raw: str) -> Iterable[str]:
+    parts = (part.strip() for part in _SEPARATORS.split(_TAXON.sub("", raw)))
+    return (part for part in parts if part not in _NO_ID)

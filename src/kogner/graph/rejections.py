@@ -1,0 +1,36 @@
+"""What a build left out: counted by reason, with the first places as examples. Nothing is dropped without an entry."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+EXAMPLES = 3
+
+
+class Rejections:
+    """Counts of left-out rows and triples by reason, and where the first few of each stood."""
+
+    def __init__(self) -> None:
+        self.counts: Counter[str] = Counter()
+        self.examples: dict[str, list[str]] = {}
+
+    def add(self, reason: str, where: str = "") -> None:
+        """Count one thing left out for `reason`; `where` (file:line, or the thing itself) is kept for the first few."""
+        self.counts[reason] += 1
+        if self.counts[reason] <= EXAMPLES and where:
+            self.examples.setdefault(reason, []).append(where)
+
+    def __len__(self) -> int:
+        return sum(self.counts.values())
+
+    def as_dict(self) -> dict[str, int]:
+        """Counts by reason, the most frequent first."""
+        return dict(sorted(self.counts.items(), key=lambda item: (-item[1], item[0])))
+
+    def lines(self) -> list[str]:
+        """One sentence per reason for a person: `12 x empty id (first: nodes.tsv:3, nodes.tsv:8)`."""
+        return [
+            f"{count:,} x {reason}"
+            + (f" (first: {', '.join(self.examples[reason])})" if reason in self.examples else "")
+            for reason, count in self.as_dict().items()
+        ]

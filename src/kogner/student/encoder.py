@@ -1,0 +1,158 @@
+"""The text encoder and its batches: word vectors from first sub-tokens, label vectors by mean pooling."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from kogner.errors import InputError
+
+# A word of more sub-tokens than this is read by its first ones; only the first gives the word's vector, and the cap
+# keeps one endless "word" (base64, a sequence) from filling the window. The word itself is never dropped.
+PIECES_PER_WORD = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    """A window of words as sub-tokens.
+
+    ids: (tokens,) with special tokens. first: (words,) index of each word's first sub-token.
+    """
+
+    ids: np.ndarray
+    first: np.ndarray
+
+
+@dataclass(frozen=True)
+class TokenBatch:
+    """Padded windows.
+
+    ids, mask: (batch, tokens). first: (batch, words) index into tokens. words: (batch, words), True at real words.
+    """
+
+    ids: Tensor
+    mask: Tensor
+    first: Tensor
+    words: Tensor
+
+    def to(self, device: torch.device) -> TokenBatch:
+        """The same batch on another device."""
+        return TokenBatch(*(x.to(device, non_blocking=True) for x in (self.ids, self.mask, self.first, self.words)))
+
+
+def tokenise(tokenizer: Any, sentences: Sequence[Sequence[str]]) -> list[Encoded]:
+    """Sub-tokens of sentences given as words. Words that the tokenizer turns into nothing get its unknown token.
+
+    sentences: words of each sentence. Nothing is cut here: see `kogner.annotate.windows` for long ones.
+    """
+    if not sentences:
+        return []
+    rows = tokenizer(
+        [list(words) for words in sentences],
+        is_split_into_words=True,
+        add_special_tokens=False,
+        return_attention_mask=False,
+        return_token_type_ids=False,
+        verbose=False,
+    )
+    begin, end = special_tokens(tokenizer)
+    encoded = []
+    for row, words in enumerate(sentences):
+        owner = np.array(rows.word_ids(row), dtype=np.int64)
+        ids = np.array(rows["input_ids"][row], dtype=np.int64)
+        missing = np.setdiff1d(np.arange(len(words)), owner)
+        if len(missing):
+            owner = np.concatenate([owner, missing])
+            ids = np.concatenate([ids, np.full(len(missing), tokenizer.unk_token_id, dtype=np.int64)])
+            order = np.argsort(owner, kind="stable")
+            owner, ids = owner[order], ids[order]
+        first = np.searchsorted(owner, np.arange(len(words)))
+        keep = np.arange(len(owner)) - first[owner] < PIECES_PER_WORD if len(owner) else np.zeros(0, dtype=bool)
+        owner, ids = owner[keep], ids[keep]
+        first = np.searchsorted(owner, np.arange(len(words)))
+        encoded.append(Encoded(np.concatenate([begin, ids, end]), first + len(begin)))
+    return encoded
+
+
+def special_tokens(tokenizer: Any) -> tuple[np.ndarray, np.ndarray]:
+    """What the tokenizer puts before and after a single sequence, as ids."""
+    probe = tokenizer("a", add_special_tokens=False)["input_ids"]
+    whole = tokenizer("a", add_special_tokens=True)["input_ids"]
+    at = next(i for i in range(len(whole) - len(probe) + 1) if whole[i : i + len(probe)] == probe)
+    return np.array(whole[:at], dtype=np.int64), np.array(whole[at + len(probe) :], dtype=np.int64)
+
+
+def max_tokens(tokenizer: Any, model_config: Any) -> int:
+    """Sub-tokens (special ones included) that the encoder can read at once; 512 where it does not say."""
+    limits = [
+        limit
+        for limit in (getattr(model_config, "max_position_embeddings", 0), getattr(tokenizer, "model_max_length", 0))
+        if limit and 0 < limit < 100_000
+    ]
+    limit = min(limits, default=512)
+    # RoBERTa-like models lose the positions up to the padding index.
+    if getattr(model_config, "model_type", "") in {"roberta", "xlm-roberta", "mpnet"}:
+        limit = min(limit, getattr(model_config, "max_position_embeddings", limit) - 2)
+    return int(limit)
+
+
+def collate(windows: Sequence[Encoded], *, pad_id: int) -> TokenBatch:
+    """Pad windows into one batch."""
+    tokens = max(len(w.ids) for w in windows)
+    words = max(len(w.first) for w in windows)
+    ids = np.full((len(windows), tokens), pad_id, dtype=np.int64)
+    mask = np.zeros((len(windows), tokens), dtype=np.int64)
+    first = np.zeros((len(windows), words), dtype=np.int64)
+    real = np.zeros((len(windows), words), dtype=bool)
+    for row, window in enumerate(windows):
+        ids[row, : len(window.ids)] = window.ids
+        mask[row, : len(window.ids)] = 1
+        first[row, : len(window.first)] = window.first
+        real[row, : len(window.first)] = True
+    return TokenBatch(*(torch.from_numpy(x) for x in (ids, mask, first, real)))
+
+
+def collate_labels(tokenizer: Any, labels: Sequence[str], *, limit: int) -> tuple[Tensor, Tensor]:
+    """Label texts as (ids, mask), each (types, tokens). Raises InputError for a label the encoder cannot read whole."""
+    rows = tokenizer(list(labels), padding=True, verbose=False)
+    lengths = [sum(mask) for mask in rows["attention_mask"]]
+    for label, length in zip(labels, lengths, strict=True):
+        if length > limit:
+            raise InputError(
+                f"label {label[:40]!r}... has {length} sub-tokens, the label encoder reads {limit}; shorten the label"
+            )
+    return torch.tensor(rows["input_ids"]), torch.tensor(rows["attention_mask"])
+
+
+class Encoder(nn.Module):
+    """A transformer, and a linear map where its width is not the student's."""
+
+    def __init__(self, model: nn.Module, hidden: int) -> None:
+        super().__init__()
+        self.model = model
+        width = int(model.config.hidden_size)  # type: ignore[union-attr, arg-type]
+        self.projection = nn.Linear(width, hidden) if width != hidden else None
+
+    def tokens(self, ids: Tensor, mask: Tensor) -> Tensor:
+        """Vectors of sub-tokens: (batch, tokens, encoder width)."""
+        output: Tensor = self.model(input_ids=ids, attention_mask=mask).last_hidden_state
+        return output
+
+    def words(self, batch: TokenBatch) -> Tensor:
+        """Vectors of words, taken at their first sub-tokens: (batch, words, hidden)."""
+        tokens = self.tokens(batch.ids, batch.mask)
+        index = batch.first.unsqueeze(-1).expand(-1, -1, tokens.shape[-1])
+        words = tokens.gather(1, index)
+        return words if self.projection is None else self.projection(words)
+
+    def pooled(self, ids: Tensor, mask: Tensor) -> Tensor:
+        """Mean over the real sub-tokens of each row: (rows, hidden)."""
+        tokens = self.tokens(ids, mask)
+        weights = mask.unsqueeze(-1).to(tokens.dtype)
+        mean = (tokens * weights).sum(1) / weights.sum(1).clamp(min=1)
+        return mean if self.projection is None else self.projection(mean)

@@ -1,0 +1,109 @@
+"""From a graph to a bank: the three parts of the teacher, one after the other, each taken up where a run left it.
+
+A part whose key (a hash of all that decides it) equals that of the bank already at the output is taken from there, so
+changing the TransR settings trains TransR alone.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from kogner.artifacts import MANIFEST, check_replaceable
+from kogner.config import TeacherConfig, to_mapping
+from kogner.errors import ArtifactError, ConfigError
+from kogner.graph.neighbours import Adjacency
+from kogner.progress import note
+from kogner.teacher import unimp
+from kogner.teacher.bank import KIND, Bank, write_bank
+from kogner.teacher.features import Pooler, features_key, text_features
+from kogner.teacher.pretrain import Trained, pretrain_transr, pretrain_unimp
+from kogner.teacher.work import Stopwatch, hash_of, part_folder
+
+if TYPE_CHECKING:
+    from kogner.graph.store import GraphStore
+
+
+def build(store: GraphStore, out: Path, config: TeacherConfig, *, device: str = "cpu") -> Bank:
+    """Make all three parts and write the bank at `out`; work in progress lies in `<out>.work` until it is written.
+
+    Raises ArtifactError where `out` holds something else than a bank, ConfigError for a device that is not there,
+    MissingExtraError without torch_geometric.
+    """
+    check_device(device)
+    check_replaceable(out, kind=KIND)
+    unimp.require()
+    work = out.with_name(f"{out.name}.work")
+    old = _bank_at(out)
+    texts = store.texts()
+    pooler = Pooler.load(config.features, device)
+    keys = {"Z": features_key(texts, pooler)}
+    keys["Z'"] = hash_of("Z'", store.artifact.hash, keys["Z"], to_mapping(config.unimp))
+    keys["Z''"] = hash_of("Z''", store.artifact.hash, to_mapping(config.transr))
+
+    def part(name: str, folder_name: str, make: Callable[[Path], Trained]) -> Trained:
+        if old is not None and old.keys.get(name) == keys[name]:
+            note(f"{name}: taken from {out}, made with the same input and settings")
+            columns = slice(*old.parts[name])
+            return Trained(old.vectors[:, columns], old.artifact.metrics.get(folder_name, {}))
+        return make(part_folder(work, folder_name, keys[name]))
+
+    def features(folder: Path) -> Trained:
+        stopwatch = Stopwatch(folder)
+        vectors = text_features(texts, pooler, folder=folder)
+        return Trained(vectors, {"distinct_texts": len(set(texts)), "minutes": stopwatch.minutes()})
+
+    z = part("Z", "features", features)
+    z1 = part(
+        "Z'",
+        "unimp",
+        lambda folder: pretrain_unimp(
+            z.vectors,
+            Adjacency.of(store),
+            np.asarray(store.type_codes),
+            store.types,
+            config.unimp,
+            folder=folder,
+            device=device,
+        ),
+    )
+    z2 = part(
+        "Z''",
+        "transr",
+        lambda folder: pretrain_transr(
+            np.asarray(store.triples), len(store), len(store.relations), config.transr, folder=folder, device=device
+        ),
+    )
+    write_bank(
+        out,
+        store.all_ids(),
+        {"Z": z.vectors, "Z'": z1.vectors, "Z''": z2.vectors},
+        keys=keys,
+        parents={"graph": store.artifact.hash},
+        recipe={"teacher": to_mapping(config)},
+        metrics={"features": z.metrics, "unimp": z1.metrics, "transr": z2.metrics},
+    )
+    shutil.rmtree(work, ignore_errors=True)
+    return Bank.open(out)
+
+
+def check_device(device: str) -> None:
+    """Raise ConfigError where a device is neither the CPU nor a CUDA device that this torch can use."""
+    import torch
+
+    if device != "cpu" and not (device.startswith("cuda") and torch.cuda.is_available()):
+        raise ConfigError(f"device {device!r} is not available here; use cpu, or install a CUDA build of torch")
+
+
+def _bank_at(out: Path) -> Bank | None:
+    if not (out / MANIFEST).is_file():
+        return None
+    try:
+        return Bank.open(out)
+    except ArtifactError as error:
+        note(f"the bank at {out} cannot be reused: {error}")
+        return None

@@ -1,0 +1,61 @@
+"""The model card, written by the program from what it knows: data, recipe, scores."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from kogner import __version__
+from kogner.config import Recipe, to_mapping
+from kogner.student.checkpoint import StudentInfo
+
+CARD = "README.md"
+
+
+def write_card(folder: Path, *, recipe: Recipe, info: StudentInfo, metrics: dict[str, Any], distilled: bool) -> None:
+    """Write README.md into a student's folder."""
+    teacher = (
+        f"with distillation of {', '.join(recipe.distil.parts)} from a graph teacher "
+        f"(weight {recipe.loss.dist_weight:g})"
+        if distilled
+        else "without a graph (language loss only)"
+    )
+    lines = [
+        "---",
+        "library_name: kogner",
+        "pipeline_tag: token-classification",
+        "tags: [biomedical, named-entity-recognition, knowledge-graph, distillation]",
+        "---",
+        f"# KoGNER student ({recipe.name})",
+        "",
+        f"A span-based biomedical NER model, fine-tuned from `{info.base}` {teacher} by KoGNER {__version__}.",
+        "",
+        f"Entity types it was trained on: {', '.join(f'`{name}`' for name in info.types)}. Other labels can be asked "
+        "for; nothing was measured for them.",
+        "",
+        "```sh",
+        f"kogner annotate TEXT --model DIR --labels {','.join(info.types)}",
+        "```",
+        "",
+        "## Scores",
+        "",
+        "Exact match of start, end and type. Thresholds were fitted on the dev documents below, so dev is the "
+        "optimistic side; `kogner evaluate --split test` gives the test figures.",
+        "",
+        "| corpus (dev) | precision | recall | F1 | gold |",
+        "|---|---|---|---|---|",
+    ]
+    for name, result in metrics["dev"].items():
+        lines.append(
+            f"| {name} | {result['precision']:.2f} | {result['recall']:.2f} | {result['f1']:.2f} | {result['gold']} |"
+        )
+    lines += ["", "## Data", ""]
+    for name, sizes in metrics["corpora"].items():
+        lines.append(f"- {name}: {sizes['train']} training and {sizes['dev']} dev documents")
+    used = ", ".join(f"{key} {value:,}" for key, value in metrics["training_data"].items())
+    lines += ["", f"Mentions in training: {used}.", "", "## Recipe", "", "```yaml"]
+    shown = {key: value for key, value in to_mapping(recipe).items() if distilled or key != "teacher"}
+    lines += [yaml.safe_dump(shown, sort_keys=False, allow_unicode=True).rstrip(), "```", ""]
+    (folder / CARD).write_text("\n".join(lines), encoding="utf-8")

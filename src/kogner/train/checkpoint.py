@@ -1,0 +1,142 @@
+"""State of a running training, so that `kill -9` costs at most the steps since the last save.
+
+Everything is safetensors and JSON: weights, AdamW moments, random states, step, best dev score. A state is written
+into a folder of its own and moved into place; the one before is removed only then.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
+
+from kogner.artifacts import write_atomic
+from kogner.errors import ConfigError
+
+STATE = "state"
+
+
+@dataclass
+class Progress:
+    """step: optimiser steps done. best_f1, best_step: of the best dev score so far (-1 before the first)."""
+
+    step: int = 0
+    best_f1: float = -1.0
+    best_step: int = -1
+
+
+class Workspace:
+    """The `<out>.work` folder of one training run: state, best weights, log."""
+
+    def __init__(self, folder: Path, *, identity: dict[str, Any]) -> None:
+        self.folder = folder
+        folder.mkdir(parents=True, exist_ok=True)
+        for stale in folder.glob(".*.building"):
+            shutil.rmtree(stale, ignore_errors=True)
+        file = folder / "run.json"
+        if file.is_file():
+            found = json.loads(file.read_text(encoding="utf-8"))
+            changed = sorted(key for key in identity.keys() | found.keys() if identity.get(key) != found.get(key))
+            if changed:
+                raise ConfigError(
+                    f"{folder} holds a run with another {', '.join(changed)}; finish that run, remove the folder, "
+                    "or give another --out"
+                )
+        else:
+            write_atomic(file, json.dumps(identity, indent=2, ensure_ascii=False) + "\n")
+
+    @property
+    def best_file(self) -> Path:
+        """Weights with the best dev score so far."""
+        return self.folder / "best.safetensors"
+
+    def save(self, model: nn.Module, optimizer: Optimizer, schedule: LRScheduler, progress: Progress) -> None:
+        """Write the whole state and drop the one before."""
+        building = self.folder / f".{STATE}-{progress.step}.building"
+        building.mkdir()
+        save_file(_tensors(model), building / "weights.safetensors")
+        save_file(_optimizer_tensors(optimizer), building / "optimizer.safetensors")
+        save_file(_random_tensors(), building / "random.safetensors")
+        raw = {"progress": asdict(progress), "schedule": schedule.state_dict()["last_epoch"]}
+        (building / "state.json").write_text(json.dumps(raw), encoding="utf-8")
+        for file in building.iterdir():
+            with file.open("rb") as stream:
+                os.fsync(stream.fileno())
+        building.rename(self.folder / f"{STATE}-{progress.step}")
+        for old in self._states()[:-1]:
+            shutil.rmtree(old, ignore_errors=True)
+
+    def resume(self, model: nn.Module, optimizer: Optimizer, schedule: LRScheduler) -> Progress:
+        """Load the newest state into the given objects; a fresh `Progress` where there is none."""
+        states = self._states()
+        if not states:
+            return Progress()
+        newest = states[-1]
+        model.load_state_dict(load_file(newest / "weights.safetensors"))
+        _load_optimizer(optimizer, load_file(newest / "optimizer.safetensors"))
+        raw = json.loads((newest / "state.json").read_text(encoding="utf-8"))
+        schedule.load_state_dict(schedule.state_dict() | {"last_epoch": raw["schedule"]})
+        for group, rate in zip(optimizer.param_groups, schedule_rates(schedule), strict=True):
+            group["lr"] = rate
+        random = load_file(newest / "random.safetensors")
+        torch.set_rng_state(random["cpu"])
+        if "cuda" in random and torch.cuda.is_available():
+            torch.cuda.set_rng_state(random["cuda"])
+        return Progress(**raw["progress"])
+
+    def save_best(self, model: nn.Module) -> None:
+        """Keep the present weights as the best."""
+        temporary = self.folder / ".best.safetensors.tmp"
+        save_file(_tensors(model), temporary)
+        temporary.replace(self.best_file)
+
+    def remove(self) -> None:
+        """Drop the folder after the finished student has been written."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _states(self) -> list[Path]:
+        return sorted(self.folder.glob(f"{STATE}-*"), key=lambda path: int(path.name.rpartition("-")[2]))
+
+
+def schedule_rates(schedule: LRScheduler) -> list[float]:
+    """Rates the schedule asks for at its present step, one per parameter group."""
+    lambdas = schedule.lr_lambdas  # type: ignore[attr-defined]
+    return [
+        base * function(schedule.last_epoch) for base, function in zip(schedule.base_lrs, lambdas, strict=True)
+    ]  # fmt: skip
+
+
+def _tensors(model: nn.Module) -> dict[str, Tensor]:
+    return {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
+
+
+def _optimizer_tensors(optimizer: Optimizer) -> dict[str, Tensor]:
+    return {
+        f"{number}.{name}": value.detach().cpu().contiguous()
+        for number, state in optimizer.state_dict()["state"].items()
+        for name, value in state.items()
+    }
+
+
+def _load_optimizer(optimizer: Optimizer, tensors: dict[str, Tensor]) -> None:
+    state: dict[int, dict[str, Tensor]] = {}
+    for key, value in tensors.items():
+        number, _, name = key.partition(".")
+        state.setdefault(int(number), {})[name] = value
+    optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
+
+
+def _random_tensors() -> dict[str, Tensor]:
+    states = {"cpu": torch.get_rng_state()}
+    if torch.cuda.is_available() and torch.cuda.is_initialized():
+        states["cuda"] = torch.cuda.get_rng_state()
+    return states

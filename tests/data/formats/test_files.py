@@ -1,0 +1,50 @@
+import gzip
+import lzma
+
+import pytest
+
+from kogner.data.formats.files import lines, read_bytes, stem
+from kogner.errors import InputError
+
+
+def write(tmp_path, data, name="some.txt"):
+    path = tmp_path / name
+    path.write_bytes(data)
+    return path
+
+
+@pytest.mark.parametrize("pack", [lambda data: data, gzip.compress, lzma.compress])
+def test_byte_order_mark_and_line_ends_are_not_part_of_the_lines(tmp_path, pack):
+    path = write(tmp_path, pack("\ufeffone\r\ntwo\u2028 2\x85\n\nthree".encode()))
+    assert list(lines(path)) == [(1, "one"), (2, "two\u2028 2\x85"), (3, ""), (4, "three")]
+    assert read_bytes(path).startswith(b"\xef\xbb\xbfone\r\n")
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (b"", "empty"),
+        (b"\x7fELF\x00\x01\x02", r"binary .*offset 4"),
+        ("text".encode("utf-16"), "UTF-16"),
+        (b"one\ntw\xe9o\n", r":2: not UTF-8: byte 0xe9 at byte offset 6"),
+        (b"\xef\xbb\xbfa\xff", r":1: not UTF-8: byte 0xff at byte offset 4"),
+        (gzip.compress(b"one\n" * 9999)[:-20], "damaged"),
+        (lzma.compress(b"one\n" * 9999)[:-20], "damaged"),
+    ],
+)
+def test_what_is_not_text_is_named(tmp_path, data, message):
+    path = write(tmp_path, data)
+    with pytest.raises(InputError, match=message) as caught:
+        list(lines(path))
+    assert str(path) in str(caught.value)
+
+
+def test_missing_file_and_folder_are_named(tmp_path):
+    with pytest.raises(InputError, match="does not exist"):
+        list(lines(tmp_path / "no.txt"))
+    with pytest.raises(InputError, match="folder"):
+        read_bytes(tmp_path)
+
+
+def test_stem_drops_all_endings(tmp_path):
+    assert stem(tmp_path / "train.tsv.xz") == "train"

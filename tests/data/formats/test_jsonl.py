@@ -1,0 +1,95 @@
+import json
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from kogner.data.formats import jsonl
+from kogner.data.report import Report
+from kogner.errors import InputError
+from kogner.records import Document, Mention
+
+anything = st.text(max_size=30)
+
+
+@st.composite
+def documents(draw):
+    text = draw(st.text(min_size=1, max_size=60))
+    mentions = []
+    for start in draw(st.lists(st.integers(0, len(text) - 1), max_size=4)):
+        end = draw(st.integers(start + 1, len(text)))
+        score = draw(st.none() | st.floats(0, 1))
+        ids = tuple(draw(st.lists(anything, max_size=2)))
+        entity = draw(st.none() | anything)
+        mentions.append(Mention(start, end, draw(anything), text[start:end], ids, entity, score))
+    return Document(draw(anything), text, tuple(mentions), draw(st.frozensets(anything, max_size=3)))
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(documents(), min_size=1, max_size=4, unique_by=lambda document: document.id))
+def test_writing_and_reading_loses_nothing(tmp_path_factory, written):
+    path = tmp_path_factory.mktemp("jsonl") / "train.jsonl"
+    jsonl.write(path, written)
+    report = Report(strict=True)
+    assert jsonl.read(path, report=report) == written
+    assert report.noted == {}
+
+
+def test_lone_surrogates_and_line_separators_survive(tmp_path):
+    document = Document("a\u2028b", "x\ud800 😀\u0301\r\n\x85 end")
+    jsonl.write(tmp_path / "a.jsonl", [document, Document("c", "naïve")])
+    assert jsonl.read(tmp_path / "a.jsonl", report=Report())[0] == document
+    assert "naïve" in (tmp_path / "a.jsonl").read_text(encoding="utf-8")
+
+
+def read(tmp_path, *rows, strict=False):
+    path = tmp_path / "notes.jsonl"
+    path.write_text("\n".join(row if isinstance(row, str) else json.dumps(row) for row in rows))
+    report = Report(strict=strict)
+    return jsonl.read(path, report=report), report
+
+
+def test_only_the_text_is_needed(tmp_path):
+    found, report = read(tmp_path, {"text": "One."}, "", {"id": 9, "text": "Nine.", "source": "x"})
+    assert found == [Document("notes:1", "One."), Document("9", "Nine.")]
+    assert report.noted == {"unknown key 'source' ignored": 1}
+
+
+def test_a_mention_without_text_takes_it_from_the_document(tmp_path):
+    (found,), _ = read(tmp_path, {"text": "zinc rose", "mentions": [{"start": 0, "end": 4, "type": "chemical"}]})
+    assert found.mentions == (Mention(0, 4, "chemical", "zinc"),)
+
+
+@pytest.mark.parametrize(("start", "end", "text"), [(0, 4, "gold"), (5, 99, None), (5, 99, "rose")])
+def test_a_mention_that_does_not_fit_is_skipped_and_counted(tmp_path, start, end, text):
+    row = {"id": "d", "text": "zinc rose", "mentions": [{"start": start, "end": end, "type": "t", "text": text}]}
+    (found,), report = read(tmp_path, row)
+    assert found.mentions == ()
+    assert report.skipped == {jsonl.TEXT_DIFFERS: 1}
+    with pytest.raises(InputError, match=r"notes.jsonl:1 \(document d\)"):
+        read(tmp_path, row, strict=True)
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        ("{", ":2: not JSON"),
+        ("[]", ":2: each line must be an object"),
+        ('{"id": "1"}', ":2: each line must be an object"),
+        ('{"text": 3}', ":2: each line must be an object"),
+        ('{"id": "d", "text": "abc", "mentions": [{"start": 0}]}', r":2 \(document d\): a mention needs"),
+        ('{"text": "abc", "mentions": [{"start": "0", "end": 1, "type": "t"}]}', "whole numbers"),
+        ('{"text": "abc", "mentions": [{"start": 2, "end": 1, "type": "t"}]}', r":2 .*half-open"),
+        ('{"text": "abc", "mentions": [{"start": -1, "end": 1, "type": "t"}]}', r":2 .*half-open"),
+        ('{"text": "abc", "mentions": 3}', ":2 "),
+        ('{"text": "abc", "types": [3]}', ":2 "),
+    ],
+)
+def test_bad_lines_are_named(tmp_path, row, message):
+    with pytest.raises(InputError, match=message):
+        read(tmp_path, {"text": "fine"}, row)
+
+
+def test_a_file_of_blank_lines_holds_no_document(tmp_path):
+    with pytest.raises(InputError, match="no document"):
+        read(tmp_path, "", "")

@@ -1,0 +1,124 @@
+import pytest
+
+from kogner.data.formats import pubtator
+from kogner.data.formats.duplicates import COPY, NAMESAKE
+from kogner.data.report import Report
+from kogner.errors import InputError
+
+TITLE, ABSTRACT = "Zincol heals gout", "Mice with gout (n=9) got zincol. Naïve 😀 mice did not."
+
+
+def block(name="7", *annotations, title=TITLE, abstract=ABSTRACT, end="\n"):
+    rows = [f"{name}|t|{title}", f"{name}|a|{abstract}", *("\t".join([name, *map(str, row)]) for row in annotations)]
+    return end.join(rows) + end
+
+
+def read(tmp_path, content, *, strict=False, **options):
+    path = tmp_path / "some.PubTator.txt"
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    report = Report(strict=strict)
+    return pubtator.read(path, report=report, **options), report
+
+
+GOOD = (
+    (0, 6, "Zincol", "Chemical", "D000042"),
+    (13, 17, "gout", "Disease", "-1"),
+    (28, 32, "gout", "Disease", "D000007|C000008+OMIM:123"),
+)
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+@pytest.mark.parametrize("mark", ["", "\ufeff"])
+def test_offsets_count_code_points_of_title_blank_abstract(tmp_path, end, mark):
+    start = f"{TITLE} {ABSTRACT}".index("mice did")
+    content = mark + block("7", *GOOD, (start, start + 4, "mice", "Species", ""), ("CID", "D1", "D2"), end=end) + end
+    (document,), report = read(tmp_path, content)
+    assert (document.id, document.text) == ("7", f"{TITLE} {ABSTRACT}")
+    assert [(m.start, m.end, m.text, m.type) for m in document.mentions][-1] == (start, start + 4, "mice", "Species")
+    assert [m.ids for m in document.mentions] == [
+        ("MESH:D000042",), (), ("MESH:D000007", "MESH:C000008", "OMIM:123"), (),
+    ]  # fmt: skip
+    assert report.to_dict() == {"skipped": {}, "repaired": {}, "noted": {"relation line CID": 1}}
+
+
+@pytest.mark.parametrize(
+    ("raw", "vocabulary", "expected"),
+    [
+        ("D014786|D006311", None, ("MESH:D014786", "MESH:D006311")),
+        ("OMIM:300 ", None, ("OMIM:300",)),
+        ("mesh:D000001", None, ("MESH:D000001",)),
+        ("672(Tax:9606),675(tax:9606)", "NCBIGene", ("NCBIGene:672", "NCBIGene:675")),
+        ("9606", "NCBITaxon", ("NCBITaxon:9606",)),
+        ("D000001|D000001", None, ("MESH:D000001",)),
+        ("MESH:D000001,-", None, ("MESH:D000001",)),
+        ("-1", "MESH", ()),
+        ("", None, ()),
+    ],
+)
+def test_ids_of_one_column(raw, vocabulary, expected):
+    assert pubtator.identifiers(raw, vocabulary=vocabulary) == expected
+
+
+@pytest.mark.parametrize(
+    ("annotation", "span", "reason"),
+    [
+        ((16, 20, "gout", "Disease"), (13, 17), pubtator.OFFSET_REPAIRED),
+        ((0, 6, "ZINCOL", "Chemical"), (0, 6), pubtator.OFFSET_REPAIRED),
+        ((28, 30, "gout ( n=9 )", "Disease"), (28, 38), pubtator.OFFSET_REPAIRED),
+        ((33, 38, '"n=9"', "Disease"), (33, 38), pubtator.OTHER_SIGNS),
+        ((13, 17, "flu", "Disease"), None, pubtator.OFFSET_MISMATCH),
+        ((19, 23, "gout", "Disease"), None, pubtator.OFFSET_MISMATCH),  # 6 characters off
+        ((900, 904, "gout", "Disease"), None, pubtator.OFFSET_MISMATCH),
+        ((17, 13, "nope", "Disease"), None, pubtator.OFFSET_MISMATCH),
+    ],
+)
+def test_offsets_that_miss_are_repaired_within_five_characters(tmp_path, annotation, span, reason):
+    (document,), report = read(tmp_path, block("7", GOOD[0], annotation))
+    assert [(m.start, m.end) for m in document.mentions[1:]] == ([span] if span else [])
+    assert (report.repaired if span else report.skipped) == {reason: 1}
+    assert "some.PubTator.txt:4 (document 7)" in report.examples[reason][0]
+    with pytest.raises(InputError, match=rf":4 \(document 7\): {reason}"):
+        read(tmp_path, block("7", GOOD[0], annotation), strict=True)
+
+
+def test_a_copy_is_dropped_and_a_namesake_renamed(tmp_path):
+    content = "\n".join([block("7", GOOD[0]), block("8"), block("7", GOOD[0]), block("7", GOOD[1]), block("7#2")])
+    documents, report = read(tmp_path, content)
+    assert [d.id for d in documents] == ["7", "8", "7#2", "7#2#2"]
+    assert (report.skipped, report.repaired) == ({COPY: 1}, {NAMESAKE: 2})
+
+
+def test_passages_of_an_article_keep_their_own_offsets(tmp_path):
+    passages = [block("7", (0, 4, "Gout", "Disease"), title=f"Gout {n}", abstract="") for n in range(4)]
+    documents, report = read(tmp_path, "\n".join([*passages, passages[0]]))
+    assert [d.id for d in documents] == ["7#1", "7#2", "7#3", "7#4", "7#5"]
+    assert [d.text for d in documents] == ["Gout 0", "Gout 1", "Gout 2", "Gout 3", "Gout 0"]
+    assert not report.skipped and not report.repaired
+
+
+def test_documents_need_no_blank_line_between_them(tmp_path):
+    documents, _ = read(tmp_path, block("7", GOOD[0]) + block("8", GOOD[1]))
+    assert [(d.id, len(d.mentions)) for d in documents] == [("7", 1), ("8", 1)]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("7|t|A\n7|a|B\n7 0 1 A Disease D1\n", r":3: expected"),
+        ("7|t|A\n7|a|B\n7\t0\t1\n", r":3 \(document 7\): an annotation needs"),
+        ("7|t|A\n7|a|B\n8\t0\t1\tA\tDisease\tD1\n", r":3: expected .* document 7"),
+        ("7\t0\t1\tA\tDisease\n", r":1: expected .* \(none yet\)"),
+        ("\n\n", "no PubTator document"),
+    ],
+)
+def test_lines_that_are_not_pubtator_are_errors(tmp_path, content, message):
+    with pytest.raises(InputError, match=message):
+        read(tmp_path, content)
+
+
+def test_a_megabyte_in_one_line(tmp_path):
+    abstract = "Mice with gout got zincol. " * 40_000
+    at = len(TITLE) + 1 + len(abstract) - 9
+    (document,), report = read(tmp_path, block("7", (at + 1, at + 7, "zincol", "Chemical"), abstract=abstract))
+    assert document.text[document.mentions[0].start :] == "zincol. "
+    assert report.repaired.total() <= 1

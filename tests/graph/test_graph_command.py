@@ -1,0 +1,149 @@
+"""`kogner graph` as a user runs it: the last line is JSON, errors exit with 2, a kill leaves nothing half done."""
+
+import json
+import random
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from kogner.artifacts import open_artifact
+from kogner.cli import main
+from kogner.graph.store import GraphStore
+
+NODES = "id\ttype\tname\tsynonyms\txrefs\tdescription\nA:1\tDrug\tPain[ol]\tsore\\stop\tB:1\tkills pain\n"
+EDGES = "head\trelation\ttail\nA:1\tinteracts\tA:1\nA:1\tinteracts\tA:9\n"
+
+
+def run(capsys, *arguments):
+    """Exit code, stdout lines, stderr."""
+    with pytest.raises(SystemExit) as stopped:
+        main([str(argument) for argument in arguments])
+    captured = capsys.readouterr()
+    return stopped.value.code, captured.out.splitlines(), captured.err
+
+
+@pytest.fixture
+def tables(tmp_path):
+    (tmp_path / "nodes.tsv").write_text(NODES, encoding="utf-8")
+    (tmp_path / "edges.tsv").write_text(EDGES, encoding="utf-8")
+    return tmp_path
+
+
+def test_build_says_what_it_built(tables, capsys):
+    code, lines, err = run(
+        capsys, "graph", "build", "--nodes", tables / "nodes.tsv", "--edges", tables / "edges.tsv",
+        "--out", tables / "g", "--json",
+    )  # fmt: skip
+    assert code == 0 and len(lines) == 1
+    result = json.loads(lines[0])
+    assert result["hash"] == GraphStore.open(tables / "g").artifact.hash
+    assert result["seconds"] >= 0
+    assert {key: result[key] for key in ("entities", "triples", "rejected", "self_loops")} == {
+        "entities": 1,
+        "triples": 1,
+        "rejected": {"triple with an unknown end": 1},
+        "self_loops": 1,
+    }
+    assert "1 x triple with an unknown end (first: A:9)" in err
+
+
+def test_questions(store_path, capsys):
+    code, lines, _ = run(capsys, "graph", "info", store_path)
+    result = json.loads(lines[-1])
+    assert code == 0 and len(lines) > 1
+    assert result["types"] == {"Disease": 2, "Phenotype": 2, "Chemical": 1, "Gene": 1}
+    assert result["relations"] == {"is_a": 2, "associated_with": 1, "has_phenotype": 1, "treats": 1}
+
+    code, lines, _ = run(capsys, "graph", "find", "sorestop", "--graph", store_path)
+    assert json.loads(lines[-1])["matches"] == [
+        {"id": "X:1", "type": "Chemical", "name": "Painaway", "tier": "casefold", "preferred": False, "xrefs": ["Y:10"]}
+    ]
+    code, lines, err = run(capsys, "graph", "find", "nothing", "--graph", store_path, "--json")
+    assert (code, json.loads(lines[-1])["found"]) == (0, 0) and "no entity" in err
+
+    code, lines, _ = run(capsys, "graph", "show", "OMIM:7", "--graph", store_path, "--json")
+    result = json.loads(lines[-1])
+    assert code == 0 and len(lines) == 1 and result["id"] == "X:2"
+    assert [(group["relation"], group["direction"], group["entities"][0]["id"]) for group in result["neighbours"]] == [
+        ("has_phenotype", "out", "X:5"),
+        ("is_a", "out", "X:3"),
+        ("associated_with", "in", "X:4"),
+        ("treats", "in", "X:1"),
+    ]
+
+
+def test_brackets_in_names_are_not_markup(tables, capsys):
+    run(capsys, "graph", "build", "--nodes", tables / "nodes.tsv", "--out", tables / "g")
+    for question in ("find", "show"):
+        _, lines, _ = run(
+            capsys, "graph", question, "Pain[ol]" if question == "find" else "A:1", "--graph", tables / "g"
+        )
+        assert any("Pain[ol]" in line for line in lines[:-1])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["build", "--out", "{tmp}/g"], "--from-packages"),
+        (["build", "--nodes", "{tmp}/nodes.tsv", "--from-packages", "--out", "{tmp}/g"], "either"),
+        (["build", "--nodes", "{tmp}/none.tsv", "--out", "{tmp}/g"], "does not exist"),
+        (["build", "--nodes", "{tmp}/edges.tsv", "--out", "{tmp}/g"], "no column named id, type, name"),
+        (["build", "--nodes", "{tmp}/nodes.tsv", "--out", "{tmp}/nodes.tsv"], "is a file"),
+        (["build", "--nodes", "{tmp}/nodes.tsv", "--out", "{tmp}/nodes.tsv/g"], "cannot be written"),
+        (["info", "{tmp}/none"], "does not exist"),
+        (["find", "x", "--graph", "{tmp}"], "not a KoGNER artefact"),
+        (["find", "x", "--graph", "{store}", "--type", "disease"], "its types: Chemical, Disease, Gene"),
+        (["show", "NO:1", "--graph", "{store}"], "kogner graph find 'NO:1'"),
+    ],
+)
+def test_errors_exit_with_2(tables, store_path, capsys, arguments, says):
+    filled = [argument.format(tmp=tables, store=store_path) for argument in arguments]
+    code, lines, err = run(capsys, "graph", *filled)
+    assert (code, lines) == (2, [])
+    assert says in err
+
+
+@pytest.mark.parametrize("name", ["build", "info", "find", "show"])
+def test_help_has_an_example(capsys, name):
+    code, lines, _ = run(capsys, "graph", name, "--help")
+    assert code == 0
+    assert any(line.strip() == "Example:" for line in lines)
+
+
+def test_kill_at_any_moment(tmp_path):
+    """kill -9 at eight moments over a build: the store is whole or absent, and the next run gives the same hash."""
+    dice = random.Random(7)
+    with (tmp_path / "nodes.tsv").open("w") as nodes, (tmp_path / "edges.tsv").open("w") as edges:
+        nodes.write("id\ttype\tname\tsynonyms\txrefs\tdescription\n")
+        edges.write("head\trelation\ttail\n")
+        for row in range(20_000):
+            nodes.write(f"E:{row}\tT{row % 5}\tthing {row}, kind {row % 7}\tit {row}|that {row}\tX:{row}\ttext {row}\n")
+            edges.write(f"E:{row}\tr{row % 3}\tE:{dice.randrange(20_000)}\n")
+    command = [sys.executable, "-m", "kogner.cli", "graph", "build", "--json"]
+    command += ["--nodes", str(tmp_path / "nodes.tsv"), "--edges", str(tmp_path / "edges.tsv"), "--out"]
+
+    def whole(out):
+        return json.loads(subprocess.run([*command, str(out)], check=True, capture_output=True).stdout)["hash"]
+
+    started = time.monotonic()
+    wanted = whole(tmp_path / "reference")
+    seconds = time.monotonic() - started
+    killed = 0
+    for moment in range(8):
+        out = tmp_path / "graphs" / str(moment % 2)
+        process = subprocess.Popen([*command, str(out)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        try:
+            process.wait(timeout=seconds * (moment + 1 + dice.random()) / 10)
+        except subprocess.TimeoutExpired:
+            process.send_signal(signal.SIGKILL)
+            process.wait()
+            killed += 1
+        if out.exists():
+            assert open_artifact(out, kind="graph", version=1, verify=True).hash == wanted
+    assert killed
+    for place in ("0", "1"):
+        assert whole(tmp_path / "graphs" / place) == wanted
+    assert sorted(path.name for path in (tmp_path / "graphs").iterdir()) == ["0", "1"]

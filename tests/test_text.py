@@ -1,0 +1,154 @@
+from time import perf_counter
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from kogner import text as text_module
+from kogner.records import Document, Mention
+from kogner.text import CROSSES_SENTENCES, OFF_WORD_EDGES, sentences, to_sentences, words
+
+# Characters at which splitters break: sentence ends, brackets, quotes, line ends, blanks of several bytes, marks that
+# combine, characters outside the basic plane, a lone surrogate, a zero byte.
+AWKWARD = "aB1.!? \n\r\t\"'()[]é😀\u0301\x00\x1c\x85\u2028-,;_\u00a0\u2009\ud800。؟…"
+texts = st.one_of(
+    st.text(max_size=200),
+    st.text(alphabet=AWKWARD, max_size=200),
+    st.lists(st.sampled_from(["Dr. ", "e.g. ", "J. ", "Fig. 2", "It fell. ", "\n\n", "\r\n \r\n", " . ", "5 . 8", "\u00a0A."]))
+    .map("".join),
+)  # fmt: skip
+
+
+def blank(text):
+    return not text or text.isspace()
+
+
+@settings(max_examples=400, deadline=None)
+@given(texts)
+def test_words_hold_every_visible_character_once_and_in_order(text):
+    assert "".join(text[start:end] for start, end in words(text)) == "".join(text.split())
+    edges = [edge for span in words(text) for edge in span]
+    assert edges == sorted(edges)
+    assert all(start < end for start, end in words(text))
+
+
+@settings(max_examples=600, deadline=None)
+@given(texts)
+def test_sentences_hold_every_visible_character_once_and_in_order(text):
+    done = 0
+    for start, end in sentences(text):
+        assert done <= start < end
+        assert blank(text[done:start])
+        assert not blank(text[start]) and not blank(text[end - 1])
+        done = end
+    assert blank(text[done:])
+
+
+@settings(max_examples=300, deadline=None)
+@given(texts)
+def test_no_sentence_ends_inside_a_word(text):
+    of_whole = words(text)
+    of_parts = [(start + a, start + b) for start, end in sentences(text) for a, b in words(text[start:end])]
+    assert of_parts == of_whole
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("IL-2-mediated", ["IL", "-", "2", "-", "mediated"]),
+        ("5 µg/ml (n=3)", ["5", "µg", "/", "ml", "(", "n", "=", "3", ")"]),
+        ("a_b", ["a", "_", "b"]),
+        ("ε😀ζ", ["ε", "😀", "ζ"]),
+        ("e\u0301t", ["e", "\u0301", "t"]),
+        (" \n\t", []),
+    ],
+)
+def test_words_of_examples(text, expected):
+    assert [text[start:end] for start, end in words(text)] == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("It rose (e.g. in rats). It fell.", ["It rose (e.g. in rats).", "It fell."]),
+        ("First part\n\nSecond part", ["First part", "Second part"]),
+        ("First part\r\n \r\nSecond part", ["First part", "Second part"]),
+        ("one line\nbroken in two", ["one line\nbroken in two"]),
+        ("one line\r\nbroken in two", ["one line\r\nbroken in two"]),
+        ("The band of 5 . 8 kb was lost .", ["The band of 5 . 8 kb was lost ."]),
+        ("", []),
+    ],
+)
+def test_sentences_of_examples(text, expected):
+    assert [text[start:end] for start, end in sentences(text)] == expected
+
+
+def test_long_text_is_cut_as_its_parts_are():
+    part = "The dose (10 mg) was halved. No rat died. "
+    assert len(sentences(part * 3000)) == 2 * 3000
+
+
+@pytest.mark.parametrize("unit", ["The dose was halved. ", "x", ".", "(", "a.B", "\n", "A\n\n", "😀 "])
+def test_one_megabyte_takes_linear_time(unit):
+    long = unit * (1_000_000 // len(unit))
+    started = perf_counter()
+    spans = sentences(long)
+    assert perf_counter() - started < 10  # 0.6 s measured for the slowest; a quadratic splitter takes minutes
+    assert sum(len("".join(long[a:b].split())) for a, b in spans) == len("".join(long.split()))
+
+
+def test_a_panic_of_the_splitter_leaves_one_sentence(monkeypatch):
+    class PanicException(BaseException):
+        pass
+
+    def panics(*_):
+        raise PanicException
+
+    monkeypatch.setattr(text_module.sentencex, "segment", panics)
+    assert sentences("It rose. It fell.\n\nEnd.") == [(0, 17), (19, 23)]
+
+
+def document(text, *spans):
+    return Document("d", text, tuple(Mention(a, b, "t", text[a:b]) for a, b in spans), frozenset({"t"}))
+
+
+def test_gold_spans_are_word_indices_that_lead_back_to_the_text():
+    text = "A rat died. IL-2-mediated lysis rose."
+    cut, unreachable = to_sentences(document(text, (12, 16), (2, 5)))
+    assert not unreachable
+    found = {
+        text[s.words[first][0] : s.words[beyond - 1][1]] for s in cut for first, beyond, _, _ in s.spans
+    }  # fmt: skip
+    assert found == {"rat", "IL-2"}
+    assert all(s.texts == tuple(text[a:b] for a, b in s.words) and s.types == {"t"} for s in cut)
+
+
+def test_gold_out_of_reach_is_counted_by_reason():
+    text = "A rat died. Then one more died."
+    doc = document(text, (3, 5), (6, 16), (0, 1))
+    cut, unreachable = to_sentences(doc)
+    assert unreachable == {OFF_WORD_EDGES: 1, CROSSES_SENTENCES: 1}
+    assert sum(len(s.spans) for s in cut) + unreachable.total() == 3
+
+
+def test_keeping_mentions_joins_only_the_sentences_they_cross():
+    text = "A rat died. Then one more died. No third one did."
+    doc = document(text, (6, 16))
+    cut, unreachable = to_sentences(doc, keep_mentions=True)
+    assert not unreachable
+    assert [text[s.words[0][0] : s.words[-1][1]] for s in cut] == [text[:31], text[32:]]
+    assert len(to_sentences(doc)[0]) == 3
+
+
+@settings(max_examples=200, deadline=None)
+@given(texts, st.data())
+def test_every_mention_is_reached_or_counted(text, data):
+    if not text:
+        return
+    starts = data.draw(st.lists(st.integers(0, len(text) - 1), max_size=6))
+    spans = [(start, data.draw(st.integers(start + 1, len(text)))) for start in starts]
+    doc = document(text, *spans)
+    for keep in (False, True):
+        cut, unreachable = to_sentences(doc, keep_mentions=keep)
+        assert sum(len(s.spans) for s in cut) + unreachable.total() == len(spans)
+        assert not (keep and unreachable[CROSSES_SENTENCES])
