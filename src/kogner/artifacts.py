@@ -72,11 +72,16 @@ def writing(
 
     Whatever stood at `path` is replaced if it is an artefact of the same kind, and refused otherwise: a user's folder
     is never deleted. Fill `metrics` inside the block; it is read at its end. Folders that a killed run left behind
-    are removed by the next one.
+    are removed by the next one, and an artefact that was killed between the two moves is put back first.
     """
     path = Path(path)
-    check_replaceable(path, kind=kind)
     path.parent.mkdir(parents=True, exist_ok=True)
+    for old in path.parent.glob(f".{path.name}.*.old"):
+        if path.exists():
+            shutil.rmtree(old, ignore_errors=True)
+        else:
+            old.rename(path)
+    check_replaceable(path, kind=kind)
     for stale in path.parent.glob(f".{path.name}.*.building"):
         shutil.rmtree(stale, ignore_errors=True)
     temporary = path.parent / f".{path.name}.{os.getpid()}.building"
@@ -119,6 +124,11 @@ def _seal(
     parents: Mapping[str, str] | None,
     metrics: Mapping[str, Any] | None,
 ) -> None:
+    mask = os.umask(0)
+    os.umask(mask)
+    for file in folder.rglob("*"):  # some libraries write files that only their owner can read
+        if file.is_file():
+            file.chmod(0o666 & ~mask)
     files = {
         str(file.relative_to(folder)): {"bytes": file.stat().st_size, "sha256": file_sha256(file)}
         for file in sorted(folder.rglob("*"))

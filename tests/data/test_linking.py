@@ -13,14 +13,16 @@ class Match:
     preferred: bool = True
 
 
+NAMES = {"zincol": [Match(0)], "gout": [Match(1), Match(2), Match(3)], "attack": [Match(2, "casefold"), Match(1)]}
+KNOWN = {"OMIM:7": (2, 1), "X:gene": (3,)}
+
+
 class Graph:
     """Four entities: zincol (a chemical), gout and gout attack (a disease and a phenotype), GOUT1 (a gene)."""
 
     types = ("Chemical", "Disease", "Gene", "Phenotype")
     type_codes = (0, 1, 3, 2)
     _ids = ("MESH:D000042", "MESH:D000007", "HP:1", "NCBIGene:5")
-    _known = {"OMIM:7": (2, 1), "X:gene": (3,)} | {name: (row,) for row, name in enumerate(_ids)}
-    _names = {"zincol": [Match(0)], "gout": [Match(1), Match(2), Match(3)], "attack": [Match(2, "casefold"), Match(1)]}
 
     @property
     def lexicon(self):
@@ -30,10 +32,10 @@ class Graph:
         return [self._ids[row] for row in rows]
 
     def resolve(self, identifier):
-        return self._known.get(identifier, ())
+        return (self._ids.index(identifier),) if identifier in self._ids else KNOWN.get(identifier, ())
 
     def lookup(self, name, *, types=None):
-        return [m for m in self._names.get(name, []) if types is None or self.types[self.type_codes[m.row]] in types]
+        return [m for m in NAMES.get(name, []) if types is None or self.types[self.type_codes[m.row]] in types]
 
 
 def link(text, kind, *ids):

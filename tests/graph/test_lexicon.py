@@ -34,10 +34,10 @@ def test_singular(name, form):
 
 
 @given(st.text())
-def test_normalise_is_idempotent_and_ignores_case_marks(name):
+def test_normalise_is_idempotent(name):
     form = normalise(name)
     assert normalise(form) == form
-    assert normalise(name.replace("-", " ")) == form or "-" in form or not form.strip("- ")
+    assert normalise(normalise(name, singular=True)) == normalise(name, singular=True)
 
 
 @given(st.text(st.characters(max_codepoint=127)))
@@ -74,6 +74,7 @@ def test_tiers(store):
     assert ids(store, "type 2 sore thumb") == [("X:2", "normalised", True)]
     assert ids(store, "no such name") == []
     assert ids(store, "") == []
+    assert ids(store, "half a pair \ud800") == ids(store, "NUL \0") == []
 
 
 def test_exact_comes_before_casefold(store):
@@ -116,7 +117,10 @@ def test_every_name_finds_its_entity_exactly(store):
         assert name in store.lexicon
 
 
-@given(names=st.lists(st.text(min_size=1, max_size=8).filter(lambda text: text.strip()), min_size=1, max_size=5))
+TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1, max_size=8)
+
+
+@given(names=st.lists(TEXT.filter(lambda text: text.strip()), min_size=1, max_size=5))
 def test_any_name_is_found_again(tmp_path_factory, names):
     entities = [Entity(str(row), "T", name) for row, name in enumerate(names)]
     path = tmp_path_factory.mktemp("names") / "g"

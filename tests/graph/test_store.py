@@ -113,6 +113,16 @@ def test_what_is_left_out_is_counted(tmp_path, tiny):
     }
 
 
+def test_characters_that_are_no_text_are_counted(tmp_path):
+    rejected = Rejections()
+    entities = [Entity("A", "T", "good"), Entity("B", "T", "N\0L"), Entity("C", "T", "c", ("half \ud800",))]
+    build(entities, [], tmp_path / "g", rejected=rejected)
+    assert rejected.as_dict() == {"entity with a character that is no text (NUL or half a surrogate pair)": 2}
+    store = GraphStore.open(tmp_path / "g")
+    assert store.all_ids() == ["A"]
+    assert store.resolve("\ud800") == store.resolve("A\0") == ()
+
+
 def test_a_graph_without_triples(tmp_path, tiny):
     build(tiny[0], [], tmp_path / "g")
     store = GraphStore.open(tmp_path / "g")

@@ -136,6 +136,8 @@ class Predictor:
         pieces.sort(key=lambda piece: -len(piece[1].encoded.ids))
         found: list[list[Candidate]] = [[] for _ in sentences]
         was_training = student.training
+        if was_training:  # weights that still change make label vectors of earlier calls stale
+            self._labels.clear()
         student.eval()
         with (
             torch.inference_mode(),
@@ -169,9 +171,7 @@ class Predictor:
                 found[number].append(Candidate(start, start + width + 1, kind, score))
 
     def _encode_labels(self, labels: Sequence[str]) -> torch.Tensor:
-        """Type vectors, (labels, hidden); each label is encoded once in the life of this predictor."""
-        if self.student.training:
-            self._labels.clear()
+        """Type vectors, (labels, hidden); each label is encoded once as long as the student is not trained on."""
         new = [label for label in labels if label not in self._labels]
         for start in range(0, len(new), 64):
             chunk = new[start : start + 64]

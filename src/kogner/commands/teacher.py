@@ -44,7 +44,9 @@ def build(
     from kogner.graph.store import GraphStore
     from kogner.teacher.assembly import build as build_bank
     from kogner.teacher.bank import summary
+    from kogner.teacher.memory import keep_freed_memory
 
+    keep_freed_memory()
     config = load_recipe(recipe, overrides).teacher
     if threads is not None:
         torch.set_num_threads(threads)

@@ -36,11 +36,11 @@ class Counts:
         return 2 * self.correct / both if both else 0.0
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain data for JSON."""
+        """Plain data for JSON; precision, recall and f1 in percent, as the field prints them."""
         return {
-            "precision": self.precision,
-            "recall": self.recall,
-            "f1": self.f1,
+            "precision": round(100 * self.precision, 2),
+            "recall": round(100 * self.recall, 2),
+            "f1": round(100 * self.f1, 2),
             "gold": self.gold,
             "predicted": self.predicted,
             "correct": self.correct,

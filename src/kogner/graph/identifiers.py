@@ -11,6 +11,16 @@ import numpy as np
 from kogner.graph.arrays import load_array, save_array
 
 
+def is_text(text: str) -> bool:
+    """False for what a trie cannot hold: it ends a key at NUL and takes no surrogate without its partner."""
+    if "\0" in text:
+        return False
+    try:
+        return text.isascii() or bool(text.encode())
+    except UnicodeEncodeError:
+        return False
+
+
 class Identifiers:
     """Own ids and xrefs of a graph store. `own` holds, for each row, the number of its own id in the trie."""
 
@@ -27,7 +37,7 @@ class Identifiers:
 
     def resolve(self, identifier: str) -> tuple[int, ...]:
         """Rows `identifier` means: the entity whose own id it is, else those that have it as an xref; () if none."""
-        number = self._trie.get(identifier)
+        number = self._trie.get(identifier) if is_text(identifier) else None
         if number is None:
             return ()
         return tuple(self._rows[self._offsets[number] : self._offsets[number + 1]].tolist())

@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from kogner.graph.arrays import load_array, save_array
+from kogner.graph.identifiers import is_text
 from kogner.progress import counting
 
 TIERS = ("exact", "casefold", "normalised", "normalised")
@@ -113,7 +114,7 @@ class Lexicon:
         """
         plain = normalise(name)
         key = normalise(plain, singular=True)
-        number = self._keys.get(key)
+        number = self._keys.get(key) if is_text(name) else None
         if number is None:
             return []
         offsets, all_rows, all_surfaces, all_flags = self._postings

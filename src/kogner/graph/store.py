@@ -17,7 +17,7 @@ import numpy as np
 from kogner.artifacts import Artifact, check_replaceable, open_artifact, read_manifest, writing
 from kogner.errors import InputError
 from kogner.graph.arrays import load_array, save_array
-from kogner.graph.identifiers import Identifiers, write_identifiers
+from kogner.graph.identifiers import Identifiers, is_text, write_identifiers
 from kogner.graph.lexicon import Lexicon, write_lexicon
 from kogner.graph.rejections import Rejections
 from kogner.progress import counting
@@ -137,8 +137,9 @@ def build(
     """Write a graph store to `out`; the same input gives the same hash.
 
     A triple's end may be an entity's id or an xref of exactly one entity. Left out and counted in `rejected`: entities
-    with an id seen before, triples with an unknown or ambiguous end, repeated triples. Self-loops are kept and counted
-    (`metrics["self_loops"]`). source: where the input came from, kept in the manifest.
+    with an id seen before or with characters that are no text, triples with an unknown or ambiguous end, repeated
+    triples. Self-loops are kept and counted (`metrics["self_loops"]`). source: where the input came from, kept in the
+    manifest.
     Raises InputError for a graph without entities or with more than 32,767 types or 16,383 relations, and ArtifactError
     where `out` holds something else than a graph.
     """
@@ -184,6 +185,9 @@ class _Columns:
         for entity in entities:
             if entity.id in columns.rows:
                 rejected.add("duplicate id", entity.id)
+                continue
+            if not is_text("\n".join((entity.id, entity.name, entity.description, *entity.synonyms, *entity.xrefs))):
+                rejected.add("entity with a character that is no text (NUL or half a surrogate pair)", repr(entity.id))
                 continue
             columns.rows[entity.id] = len(columns.rows)
             columns.types.append(entity.type)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,6 +12,9 @@ import torch
 from torch import Tensor, nn
 
 from kogner.errors import InputError
+
+# Halves of a surrogate pair, which JSON escapes can bring in; tokenizers take UTF-8 only.
+_SURROGATE = re.compile(r"[\ud800-\udfff]")
 
 # A word of more sub-tokens than this is read by its first ones; only the first gives the word's vector, and the cap
 # keeps one endless "word" (base64, a sequence) from filling the window. The word itself is never dropped.
@@ -53,7 +57,7 @@ def tokenise(tokenizer: Any, sentences: Sequence[Sequence[str]]) -> list[Encoded
     if not sentences:
         return []
     rows = tokenizer(
-        [list(words) for words in sentences],
+        [[_SURROGATE.sub("\ufffd", word) for word in words] for words in sentences],
         is_split_into_words=True,
         add_special_tokens=False,
         return_attention_mask=False,

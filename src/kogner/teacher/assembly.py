@@ -22,7 +22,7 @@ from kogner.teacher import unimp
 from kogner.teacher.bank import KIND, Bank, write_bank
 from kogner.teacher.features import Pooler, features_key, text_features
 from kogner.teacher.pretrain import Trained, pretrain_transr, pretrain_unimp
-from kogner.teacher.work import Stopwatch, hash_of, part_folder
+from kogner.teacher.work import Stopwatch, hash_of, locked, part_folder
 
 if TYPE_CHECKING:
     from kogner.graph.store import GraphStore
@@ -31,13 +31,20 @@ if TYPE_CHECKING:
 def build(store: GraphStore, out: Path, config: TeacherConfig, *, device: str = "cpu") -> Bank:
     """Make all three parts and write the bank at `out`; work in progress lies in `<out>.work` until it is written.
 
-    Raises ArtifactError where `out` holds something else than a bank, ConfigError for a device that is not there,
-    MissingExtraError without torch_geometric.
+    Raises ArtifactError where `out` holds something else than a bank or is being built already, ConfigError for a
+    device that is not there, MissingExtraError without torch_geometric.
     """
     check_device(device)
     check_replaceable(out, kind=KIND)
     unimp.require()
     work = out.with_name(f"{out.name}.work")
+    with locked(work):
+        _build(store, out, config, work=work, device=device)
+        shutil.rmtree(work, ignore_errors=True)
+    return Bank.open(out)
+
+
+def _build(store: GraphStore, out: Path, config: TeacherConfig, *, work: Path, device: str) -> None:
     old = _bank_at(out)
     texts = store.texts()
     pooler = Pooler.load(config.features, device)
@@ -87,8 +94,6 @@ def build(store: GraphStore, out: Path, config: TeacherConfig, *, device: str = 
         recipe={"teacher": to_mapping(config)},
         metrics={"features": z.metrics, "unimp": z1.metrics, "transr": z2.metrics},
     )
-    shutil.rmtree(work, ignore_errors=True)
-    return Bank.open(out)
 
 
 def check_device(device: str) -> None:

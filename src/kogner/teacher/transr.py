@@ -19,6 +19,9 @@ from kogner.config import TransrConfig
 
 Array = np.ndarray[Any, Any]
 _EPSILON = 1e-10
+# Matrices start at the identity and move slower than vectors: at the full rate the first steps scatter them, and on a
+# grid whose held-out triples follow from the others MRR was 0.28 instead of 0.42 (four seeds).
+MATRIX_RATE = 0.1
 
 
 @dataclass
@@ -75,7 +78,7 @@ class TransR:
         self.relations[touched] = _at_most_unit(self.relations[touched] - rate * gradients.relations / scale)
         self.matrices_sum[touched] += gradients.matrices.square().mean((1, 2))
         scale = (self.matrices_sum[touched].sqrt() + _EPSILON).view(-1, 1, 1)
-        self.matrices[touched] -= rate * gradients.matrices / scale
+        self.matrices[touched] -= MATRIX_RATE * rate * gradients.matrices / scale
         return loss
 
     def gradients(

@@ -37,6 +37,7 @@ MONDO = [
         "synonyms": ["aching"],
         "xrefs": [{"namespace": "MESH", "id": "D1"}, {"namespace": "OMIM", "id": "10"}],
     },
+    {"id": "0000003", "name": "Glooms", "xrefs": [{"namespace": "OMIM", "id": "12"}]},
     {"id": "0000002", "name": "rare ache", "relations": {"is_a": ["0000001", "0009999"]}},
 ]
 CHEBI = [
@@ -102,7 +103,12 @@ def test_entities_types_and_merges(folders):
         "NCBIGene:501": "Gene",
         "HGNC:2": "Gene",
     }
-    assert graph.merged == {"MONDO:0000001": "MESH:D1", "CHEBI:77": "MESH:D3", "HP:2": "MESH:D2"}
+    assert graph.merged == {
+        "MONDO:0000001": "MESH:D1",
+        "MONDO:0000003": "MESH:D4",
+        "CHEBI:77": "MESH:D3",
+        "HP:2": "MESH:D2",
+    }
     ache = graph.entities["MESH:D1"]
     assert (ache.name, ache.synonyms, ache.xrefs) == (
         "Aches",

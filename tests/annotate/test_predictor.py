@@ -1,0 +1,131 @@
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+import torch
+
+from kogner.annotate.predictor import Predictor, Settings
+from kogner.errors import InputError
+from kogner.records import Document
+from kogner.student.checkpoint import StudentInfo
+
+LABELS = ["chemical", "disease"]
+LOW = Settings(threshold=0.02, token_budget=300)
+
+
+@pytest.fixture
+def predictor(tiny_student):
+    return Predictor(tiny_student)
+
+
+def keys(document: Document) -> list[tuple[int, int, str, float]]:
+    return [(m.start, m.end, m.type, m.score) for m in document.mentions]
+
+
+TEXTS = [
+    "Aspirin lowered the fever of rats. Morphine caused no pain, was it?",
+    "no",
+    "IL-2 gene with 5-(2,4-xy)z ibuprofen; headache!  Two  blanks.",
+    "Fever 🤒 in ra\u0301ts\r\n\r\nand α-morphine — with pain\tby aspirin.",
+]
+
+
+def test_spans_slice_the_text_they_name(predictor):
+    documents = [Document(str(i), text) for i, text in enumerate(TEXTS)]
+    found = list(predictor.predict(documents, labels=LABELS, settings=LOW))
+    assert [d.id for d in found] == [d.id for d in documents]
+    assert sum(len(d.mentions) for d in found) > 5
+    for document in found:
+        for mention in document.mentions:
+            assert document.text[mention.start : mention.end] == mention.text
+            assert mention.score >= 0.02
+        ends = [m.end for m in document.mentions]
+        starts = [m.start for m in document.mentions]
+        assert all(end <= start for end, start in zip(ends, starts[1:], strict=False)), "flat spans overlap"
+
+
+def test_batching_changes_nothing(predictor):
+    documents = [Document(str(i), TEXTS[i % 4] * (1 + i % 3)) for i in range(12)]
+    alone = [keys(next(iter(predictor.predict([d], labels=LABELS, settings=LOW)))) for d in documents]
+    small = dataclasses.replace(LOW, block=100)
+    for settings in (LOW, small, dataclasses.replace(LOW, token_budget=10_000)):
+        together = [keys(d) for d in predictor.predict(documents, labels=LABELS, settings=settings)]
+        assert [[k[:3] for k in d] for d in together] == [[k[:3] for k in d] for d in alone]
+        for one, other in zip(together, alone, strict=True):
+            assert [k[3] for k in one] == pytest.approx([k[3] for k in other], abs=2e-4)
+
+
+def test_a_text_longer_than_the_window_is_read_to_its_end(predictor):
+    text = " ".join(["rats with aspirin and fever"] * 400)
+    (found,) = predictor.predict([Document("long", text)], labels=LABELS, settings=LOW)
+    assert len(found.mentions) > 50
+    last = max(m.end for m in found.mentions)
+    assert last > len(text) - 100
+
+
+def test_one_megabyte_on_one_line(predictor):
+    text = "a" * 1_000_000
+    (found,) = predictor.predict([Document("line", text)], labels=LABELS)
+    assert found.text == text
+
+
+def test_per_label_thresholds_and_the_checkpoints_own(tiny_student):
+    fitted = Predictor(tiny_student, StudentInfo(thresholds={"chemical": 0.02}, default_threshold=0.99))
+    found = fitted.predict_text(TEXTS[0], labels=LABELS)
+    assert {m.type for m in found} <= {"chemical"}
+    assert found
+    raised = fitted.predict_text(TEXTS[0], labels=LABELS, settings=Settings(thresholds={"chemical": 0.99}))
+    assert raised == []
+
+
+def test_nested_spans_lie_inside_each_other_and_never_cross(predictor):
+    flat = predictor.predict_text(TEXTS[0], labels=LABELS, settings=LOW)
+    nested = predictor.predict_text(TEXTS[0], labels=LABELS, settings=dataclasses.replace(LOW, nested=True))
+    assert len(nested) > len(flat)
+    for a in nested:
+        for b in nested:
+            crossing = a.start < b.start < a.end < b.end
+            assert not crossing
+
+
+def test_five_hundred_labels(predictor):
+    labels = [f"type {number}" for number in range(500)]
+    assert predictor.predict_text("aspirin lowered fever", labels=labels, settings=Settings(threshold=0.99)) == []
+
+
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        ([], "no labels given"),
+        (["", " "], "no labels given"),
+        (["gene", ""], "one of the labels is empty"),
+        (["gene", "gene "], "given more than once"),
+        ([f"t{i}" for i in range(2001)], "the limit is 2000"),
+        (["long " * 200], "sub-tokens, the label encoder reads 64"),
+    ],
+)
+def test_bad_labels_are_clear_errors(predictor, labels, message):
+    with pytest.raises(InputError, match=message):
+        predictor.predict_text("aspirin", labels=labels)
+
+
+def test_bad_thresholds_are_clear_errors(predictor):
+    with pytest.raises(InputError, match="must lie between 0 and 1"):
+        Settings(threshold=1.5)
+    with pytest.raises(InputError, match="'gene', which is not among the labels"):
+        predictor.predict_text("aspirin", labels=LABELS, settings=Settings(thresholds={"gene": 0.5}))
+
+
+def test_types_seen_in_training_are_not_reencoded(tiny_student):
+    """Label vectors are cached across calls in evaluation, and never across training steps."""
+    predictor = Predictor(tiny_student)
+    predictor.predict_text("aspirin", labels=LABELS)
+    cached = predictor._labels["chemical"].clone()
+    with torch.no_grad():
+        tiny_student.type_head[3].bias.add_(1.0)
+    predictor.predict_text("aspirin", labels=LABELS)
+    assert torch.equal(predictor._labels["chemical"], cached)
+    tiny_student.train()
+    predictor.predict_text("aspirin", labels=LABELS)
+    assert not torch.equal(predictor._labels["chemical"], cached)

@@ -1,0 +1,79 @@
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+
+from kogner import encoders
+from kogner.data.batch import SPLIT, WIDER, build_examples, make_batch, order, stream
+from kogner.records import Document, Mention
+
+TYPES = ("chemical", "disease", "gene")
+
+
+def document(text: str, *mentions: tuple[str, str, str | None], types: tuple[str, ...] = TYPES[:2]) -> Document:
+    made = []
+    for name, kind, entity in mentions:
+        start = text.index(name)
+        made.append(Mention(start, start + len(name), kind, text=name, entity=entity))
+    return Document("d", text, tuple(made), frozenset(types))
+
+
+@pytest.fixture
+def build(tiny_encoder):
+    tokenizer = encoders.load(str(tiny_encoder))[0]
+
+    def run(*documents: Document, **options: int):
+        settings = {"max_width": 3, "max_tokens": 64, "rows": {"X:1": 0}} | options
+        return build_examples(documents, types=TYPES, tokenizer=tokenizer, **settings)
+
+    return run
+
+
+def test_targets_mark_gold_spans_and_the_mask_marks_annotated_types(build):
+    text = "aspirin lowered morphine pain"
+    examples, counts = build(
+        document(text, ("aspirin", "chemical", "X:1"), ("morphine pain", "disease", None)),
+        document("il with no gene", ("il", "gene", None), types=("gene",)),
+    )
+    batch = make_batch(examples, max_width=3, pad_id=0)
+    assert batch.targets.sum() == 3
+    assert batch.targets[0, 0, 0, 0] == batch.targets[0, 2, 1, 1] == batch.targets[1, 0, 0, 2] == 1
+    assert batch.type_mask.tolist() == [[True, True, False], [False, False, True]]
+    assert batch.linked.tolist() == [[0, 0, 0]]
+    assert batch.rows.tolist() == [0]
+    assert counts == {"mentions": 3, "linked": 1}
+
+
+def test_unreachable_mentions_are_counted_by_reason(build):
+    text = "pain of the rats with fever was caused by aspirin and morphine"
+    _, counts = build(document(text, ("pain of the rats", "disease", None), ("aspirin", "chemical", None)))
+    assert counts[WIDER] == 1
+    assert counts["mentions"] == 2
+
+
+def test_long_sentences_become_windows_and_no_short_mention_is_lost(build):
+    text = " ".join(["rats"] * 100 + ["aspirin"] + ["pain"] * 100)
+    examples, counts = build(document(text, ("aspirin", "chemical", "X:1")), max_tokens=20)
+    assert len(examples) > 10
+    assert counts[SPLIT] == 0
+    assert sum(len(example.spans) for example in examples) >= 1
+    assert max(len(example.encoded.ids) for example in examples) <= 20
+
+
+def test_order_is_a_permutation_that_depends_on_seed_and_epoch_only(build):
+    examples, _ = build(*(document("rats " * (1 + number % 7)) for number in range(45)))
+    first = order(examples, batch_size=4, seed=1, epoch=0)
+    assert sorted(np.concatenate(first).tolist()) == list(range(45))
+    again = order(examples, batch_size=4, seed=1, epoch=0)
+    assert all(np.array_equal(a, b) for a, b in zip(first, again, strict=True))
+    other = order(examples, batch_size=4, seed=1, epoch=1)
+    assert not all(np.array_equal(a, b) for a, b in zip(first, other, strict=True))
+
+
+def test_a_resumed_stream_goes_on_with_the_same_batches(build):
+    examples, _ = build(*(document("rats " * (1 + number % 7)) for number in range(45)))
+    whole = list(itertools.islice(stream(examples, batch_size=4, seed=1, start=0), 40))
+    resumed = list(itertools.islice(stream(examples, batch_size=4, seed=1, start=17), 23))
+    assert all(np.array_equal(a, b) for a, b in zip(whole[17:], resumed, strict=True))

@@ -1,0 +1,82 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from kogner.config import DistilConfig
+from kogner.student.distil import DistilHead
+from kogner.student.losses import language_loss
+from kogner.student.spans import SpanScores
+
+
+@pytest.fixture
+def scores():
+    torch.manual_seed(0)
+    valid = torch.ones(2, 3, 2, dtype=torch.bool)
+    valid[0, 2, 1] = False
+    return SpanScores(torch.randn(2, 3, 2, 4, requires_grad=True), valid)
+
+
+def test_language_loss_is_binary_cross_entropy_over_valid_pairs(scores):
+    targets = (torch.rand(2, 3, 2, 4) > 0.7).float()
+    loss = language_loss(scores, targets, torch.ones(2, 4, dtype=torch.bool))
+    p = torch.sigmoid(scores.logits)
+    expected = -(targets * p.log() + (1 - targets) * (1 - p).log())
+    assert loss.item() == pytest.approx((expected * scores.valid[..., None]).sum().item() / 2, rel=1e-5)
+
+
+def test_types_a_corpus_does_not_annotate_get_no_gradient(scores):
+    mask = torch.tensor([[True, True, False, True], [True, True, True, True]])
+    language_loss(scores, torch.zeros(2, 3, 2, 4), mask).backward()
+    gradient = scores.logits.grad
+    assert torch.all(gradient[0, :, :, 2] == 0)
+    assert torch.all(gradient[1, :, :, 2] != 0)
+    assert torch.all(gradient[0, 2, 1] == 0)
+
+
+def test_focal_settings(scores):
+    targets = torch.zeros(2, 3, 2, 4)
+    mask = torch.ones(2, 4, dtype=torch.bool)
+    plain = language_loss(scores, targets, mask)
+    assert language_loss(scores, targets, mask, gamma=2.0) < plain
+    weighted = language_loss(scores, targets, mask, alpha=0.25)
+    assert weighted.item() == pytest.approx(0.75 * plain.item(), rel=1e-5)
+
+
+def head(target: str) -> DistilHead:
+    torch.manual_seed(0)
+    bank = np.random.default_rng(0).normal(size=(300, 12)).astype(np.float32)
+    config = DistilConfig(parts=("Z", "Z'"), kg_hidden=6, target=target)
+    return DistilHead(config, hidden=8, bank=bank, columns=[8, 4])
+
+
+def train_collapse(distil: DistilHead, *, guard: bool) -> float:
+    """Minimise the distillation loss alone on random spans, which knows a trivial zero; returns the final variance."""
+    optimizer = torch.optim.Adam([p for p in distil.parameters() if p.requires_grad], lr=0.02)
+    spans = torch.randn(64, 8)
+    rows = torch.arange(64)
+    for _ in range(300):
+        result = distil(spans, rows)
+        optimizer.zero_grad()
+        (result.loss + (result.guard if guard else 0.0)).backward()
+        optimizer.step()
+    return result.variance
+
+
+def test_free_targets_collapse_without_the_guard_and_not_with_it():
+    assert train_collapse(head("linear"), guard=False) < 0.1
+    assert train_collapse(head("linear"), guard=True) > 0.7
+
+
+def test_pca_targets_are_white_and_fixed():
+    distil = head("pca")
+    targets = distil.teacher_map(distil.bank)
+    torch.testing.assert_close(torch.cov(targets.T), torch.eye(6), atol=1e-3, rtol=0)
+    assert not any(parameter.requires_grad for parameter in distil.teacher_map.parameters())
+
+
+def test_a_batch_without_links_costs_nothing():
+    distil = head("linear")
+    result = distil(torch.zeros(0, 8), torch.zeros(0, dtype=torch.long))
+    assert result.loss.item() == 0

@@ -1,0 +1,153 @@
+"""`kogner teacher` from end to end on 200 entities: build, take up, build again, info, slice."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from kogner.cli import cli
+from kogner.config import TeacherConfig, load_recipe
+from kogner.errors import ArtifactError, ConfigError, InputError
+from kogner.graph.store import GraphStore
+from kogner.teacher import assembly
+from kogner.teacher.bank import Bank
+from kogner.teacher.work import locked
+
+SETTINGS = (
+    "teacher.features.max_length=16",
+    "teacher.unimp.hidden=16",
+    "teacher.unimp.heads=2",
+    "teacher.unimp.steps=80",
+    "teacher.unimp.batch_size=32",
+    "teacher.unimp.learning_rate=0.005",
+    "teacher.transr.entity_dim=12",
+    "teacher.transr.relation_dim=8",
+    "teacher.transr.batch_size=128",
+    "teacher.transr.epochs=20",
+    "teacher.transr.test_triples=20",
+)
+
+
+def settings(encoder) -> list[str]:
+    return [f"teacher.features.encoder={encoder}", *SETTINGS]
+
+
+@pytest.fixture(scope="module")
+def config(tiny_encoder) -> TeacherConfig:
+    return load_recipe(None, settings(tiny_encoder)).teacher
+
+
+@pytest.fixture(scope="module")
+def built(small_graph, tiny_encoder, tmp_path_factory):
+    """The bank and the last line that the command printed."""
+    out = tmp_path_factory.mktemp("bank") / "bank"
+    overrides = [part for item in settings(tiny_encoder) for part in ("--set", item)]
+    arguments = ["teacher", "build", "--graph", str(small_graph), "--out", str(out), "--threads", "1", *overrides]
+    result = CliRunner().invoke(cli, arguments, catch_exceptions=False)
+    assert result.exit_code == 0
+    return out, json.loads(result.stdout.strip().splitlines()[-1])
+
+
+def test_build_prints_size_metrics_and_minutes(built, small_graph):
+    out, printed = built
+    assert (printed["entities"], printed["width"]) == (200, 60)
+    assert printed["parts"] == {"Z": [0, 32], "Z'": [32, 48], "Z''": [48, 60]}
+    assert printed["unimp"]["micro"] >= printed["unimp"]["majority_micro"]
+    assert printed["transr"]["mrr"] > printed["transr"]["chance_mrr"]
+    assert {"hits@1", "hits@3", "hits@10"} <= set(printed["transr"])
+    assert set(printed["minutes"]) == {"features", "unimp", "transr"}
+    bank = Bank.open(out)
+    store = GraphStore.open(small_graph)
+    assert bank.artifact.parents["graph"] == store.artifact.hash
+    assert list(bank.ids) == store.all_ids()
+    assert np.isfinite(bank.vectors).all()
+    assert not out.with_name("bank.work").exists()
+
+
+def test_the_same_input_gives_the_same_hash(built, small_graph, config, tmp_path):
+    out, _ = built
+    again = assembly.build(GraphStore.open(small_graph), tmp_path / "bank", config)
+    assert again.artifact.hash == Bank.open(out).artifact.hash
+
+
+def test_a_rebuild_trains_only_what_changed(built, small_graph, tiny_encoder, tmp_path, monkeypatch):
+    out, _ = built
+    old = Bank.open(out)
+    before = {name: np.array(old.vectors[:, slice(*columns)]) for name, columns in old.parts.items()}
+    changed = load_recipe(None, [*settings(tiny_encoder), "teacher.transr.epochs=3"]).teacher
+
+    def fail(*_, **__):
+        raise AssertionError("this part had to be taken from the bank")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(assembly, "text_features", fail)
+        patched.setattr(assembly, "pretrain_unimp", fail)
+        new = assembly.build(GraphStore.open(small_graph), out, changed)
+    after = {name: np.array(new.vectors[:, slice(*columns)]) for name, columns in new.parts.items()}
+    assert np.array_equal(after["Z"], before["Z"])
+    assert np.array_equal(after["Z'"], before["Z'"])
+    assert not np.array_equal(after["Z''"], before["Z''"])
+    assert new.artifact.metrics["unimp"] == old.artifact.metrics["unimp"]
+
+
+def test_kill_9_and_the_same_command_again(built, small_graph, tiny_encoder, config, tmp_path):
+    overrides = [part for item in settings(tiny_encoder) for part in ("--set", item)]
+    command = [sys.executable, "-m", "kogner.cli", "teacher", "build", "--graph", str(small_graph), "--threads", "1"]
+    command += ["--out", str(tmp_path / "bank"), *overrides]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    waited = time.monotonic() + 60
+    while not (tmp_path / "bank.work" / "unimp").exists() and time.monotonic() < waited and process.poll() is None:
+        time.sleep(0.02)
+    os.kill(process.pid, signal.SIGKILL)
+    assert process.wait() == -signal.SIGKILL
+    assert not (tmp_path / "bank").exists()
+    bank = assembly.build(GraphStore.open(small_graph), tmp_path / "bank", config)
+    fresh = assembly.build(GraphStore.open(small_graph), tmp_path / "fresh", config)
+    assert bank.artifact.hash == fresh.artifact.hash
+
+
+def test_two_builds_of_one_bank_do_not_mix(small_graph, config, tmp_path):
+    with locked(tmp_path / "bank.work"), pytest.raises(ArtifactError, match="in use by another build"):
+        assembly.build(GraphStore.open(small_graph), tmp_path / "bank", config)
+    assert not (tmp_path / "bank").exists()
+    assembly.build(GraphStore.open(small_graph), tmp_path / "bank", config)  # the lock is gone with its holder
+
+
+def test_info_and_slice(built, tmp_path):
+    out, _ = built
+    runner = CliRunner()
+    shown = json.loads(runner.invoke(cli, ["teacher", "info", str(out)]).stdout.splitlines()[-1])
+    assert shown["entities"] == 200
+    (tmp_path / "ids.txt").write_text("T:5\n\nT:2\r\n", encoding="utf-8")
+    arguments = ["teacher", "slice", str(out), "--ids", str(tmp_path / "ids.txt"), "--out", str(tmp_path / "small")]
+    printed = json.loads(runner.invoke(cli, arguments, catch_exceptions=False).stdout.splitlines()[-1])
+    assert printed["entities"] == 2
+    assert Bank.open(tmp_path / "small").ids == ("T:5", "T:2")
+
+
+def test_errors_of_the_user(built, small_graph, config, tmp_path):
+    out, _ = built
+    (tmp_path / "ids.txt").write_text("nothing:1\n", encoding="utf-8")
+    arguments = ["teacher", "slice", str(out), "--ids", str(tmp_path / "ids.txt"), "--out", str(tmp_path / "small")]
+    assert isinstance(CliRunner().invoke(cli, arguments).exception, InputError)
+    store = GraphStore.open(small_graph)
+    with pytest.raises(ConfigError, match="'tpu' is not available"):
+        assembly.build(store, tmp_path / "bank", config, device="tpu")
+    (tmp_path / "taken").mkdir()
+    (tmp_path / "taken" / "letter.txt").write_text("mine")
+    with pytest.raises(ArtifactError, match="not a bank"):
+        assembly.build(store, tmp_path / "taken", config)
+    assert [file.name for file in (tmp_path / "taken").iterdir()] == ["letter.txt"]
+
+
+@pytest.mark.parametrize("arguments", [[], ["build"], ["info"], ["slice"]])
+def test_every_help_has_an_example(arguments):
+    result = CliRunner().invoke(cli, ["teacher", *arguments, "--help"])
+    assert result.exit_code == 0
+    assert "Example:" in result.stdout

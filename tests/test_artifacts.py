@@ -1,0 +1,69 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from kogner import artifacts
+from kogner.errors import ArtifactError
+
+
+def make(path, content="one", kind="thing", **more):
+    with artifacts.writing(path, kind=kind, version=1, **more) as folder:
+        (folder / "a.txt").write_text(content)
+        (folder / "sub").mkdir()
+        (folder / "sub" / "b.txt").write_text("b")
+
+
+def test_equal_content_gives_an_equal_hash(tmp_path):
+    make(tmp_path / "x", recipe={"a": 1})
+    make(tmp_path / "y", metrics={"f1": 2})
+    make(tmp_path / "z", content="two")
+    hashes = [artifacts.open_artifact(tmp_path / n, kind="thing", version=1, verify=True).hash for n in "xyz"]
+    assert hashes[0] == hashes[1] != hashes[2]
+
+
+def test_a_failed_write_leaves_the_old_artefact(tmp_path):
+    make(tmp_path / "x")
+    with pytest.raises(RuntimeError), artifacts.writing(tmp_path / "x", kind="thing", version=1) as folder:
+        (folder / "a.txt").write_text("half")
+        raise RuntimeError
+    artifacts.open_artifact(tmp_path / "x", kind="thing", version=1, verify=True)
+    assert [p.name for p in tmp_path.iterdir()] == ["x"]
+
+
+def test_leftovers_of_killed_runs_are_mended(tmp_path):
+    make(tmp_path / "x")
+    (tmp_path / "x").rename(tmp_path / ".x.123.old")  # killed between the two moves
+    (tmp_path / ".x.123.building").mkdir()
+    with pytest.raises(ArtifactError), artifacts.writing(tmp_path / "x", kind="other", version=1):
+        pass  # refused, but the old artefact is back
+    assert artifacts.read_manifest(tmp_path / "x").kind == "thing"
+    make(tmp_path / "x", content="two")
+    assert [p.name for p in tmp_path.iterdir()] == ["x"]
+
+
+def test_what_is_wrong_is_said(tmp_path):
+    make(tmp_path / "x")
+    with pytest.raises(ArtifactError, match="is a thing, but a graph is needed"):
+        artifacts.open_artifact(tmp_path / "x", kind="graph", version=1)
+    with pytest.raises(ArtifactError, match="reads 2; make it again"):
+        artifacts.open_artifact(tmp_path / "x", kind="thing", version=2)
+    with pytest.raises(ArtifactError, match="does not exist"):
+        artifacts.open_artifact(tmp_path / "none", kind="thing", version=1)
+    (tmp_path / "x" / "a.txt").write_text("eno")
+    with pytest.raises(ArtifactError, match="is damaged"):
+        artifacts.open_artifact(tmp_path / "x", kind="thing", version=1, verify=True)
+    (tmp_path / "x" / "a.txt").write_text("longer")
+    with pytest.raises(ArtifactError, match="has 6 bytes, not 3"):
+        artifacts.open_artifact(tmp_path / "x", kind="thing", version=1)
+    (tmp_path / "x" / artifacts.MANIFEST).write_text("{")
+    with pytest.raises(ArtifactError, match="cannot be read"):
+        artifacts.read_manifest(tmp_path / "x")
+
+
+def test_the_manifest_says_where_it_came_from(tmp_path):
+    make(tmp_path / "x", recipe={"a": 1}, parents={"graph": "abc"}, metrics={"f1": 2.0})
+    raw = json.loads((tmp_path / "x" / artifacts.MANIFEST).read_text())
+    assert (raw["recipe"], raw["parents"], raw["metrics"]) == ({"a": 1}, {"graph": "abc"}, {"f1": 2.0})
+    assert raw["files"]["sub/b.txt"]["bytes"] == 1

@@ -1,0 +1,60 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from kogner.cli import COMMANDS
+
+
+def python(code: str) -> str:
+    return subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout.strip()
+
+
+def test_importing_kogner_loads_nothing_heavy():
+    heavy = "{'torch', 'pyarrow', 'transformers', 'numpy'}"
+    assert python(f"import sys, kogner; print({heavy} & set(sys.modules))") == "set()"
+
+
+def test_help_loads_nothing_heavy():
+    code = (
+        "import sys\nfrom kogner.cli import main\n"
+        "try:\n    main(['annotate', '--help'])\nexcept SystemExit:\n    print({'torch', 'pyarrow'} & set(sys.modules))"
+    )
+    assert python(code).endswith("set()")
+
+
+def test_public_names_resolve():
+    import kogner
+
+    assert all(getattr(kogner, name) is not None for name in kogner.__all__)
+    with pytest.raises(AttributeError):
+        _ = kogner.nothing
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_has_help_with_an_example(name):
+    done = subprocess.run(
+        [sys.executable, "-m", "kogner.cli", name, "--help"], capture_output=True, text=True, check=True
+    )
+    text = done.stdout
+    if "Commands:" in text:
+        names = [line.split()[0] for line in text.split("Commands:")[1].splitlines() if line.startswith("  ")]
+        for sub in (n for n in names if n.isalpha()):
+            done = subprocess.run(
+                [sys.executable, "-m", "kogner.cli", name, sub, "--help"], capture_output=True, text=True, check=True
+            )
+            assert "Example" in done.stdout, f"{name} {sub}"
+    else:
+        assert "Example" in text
+
+
+def test_errors_have_no_traceback_unless_asked():
+    command = [sys.executable, "-m", "kogner.cli", "graph", "info", "nowhere"]
+    plain = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert plain.returncode == 2
+    assert "Traceback" not in plain.stderr
+    debug = subprocess.run([*command, "--debug"], capture_output=True, text=True, check=False)
+    assert debug.returncode == 2
+    assert "Traceback" in debug.stderr

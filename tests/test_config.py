@@ -1,0 +1,81 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from kogner.config import Recipe, from_mapping, load_recipe, to_mapping
+from kogner.errors import ConfigError
+
+RECIPES = sorted((Path(__file__).parents[1] / "recipes").glob("*.yaml"))
+
+
+def test_the_papers_table():
+    """Every value of the paper's table (arXiv 2503.15737)."""
+    recipe = load_recipe("paper")
+    assert recipe.student.encoder == "microsoft/deberta-v3-large"
+    assert recipe.student.initial == "urchade/gliner_large-v2.5"
+    assert recipe.student.max_width == 8
+    assert recipe.student.hidden == 512
+    assert recipe.distil.kg_hidden == 58
+    assert recipe.student.dropout == 0.4
+    assert recipe.train.steps == 10_000
+    assert recipe.train.batch_size == 8
+    assert recipe.train.warmup_ratio == 0.1
+    assert recipe.train.schedule == "cosine"
+    assert recipe.loss.focal_alpha == -1
+    assert (recipe.loss.lang_weight, recipe.loss.dist_weight) == (0.8, 0.2)
+    assert recipe.distil.parts == ("Z", "Z'", "Z''")
+
+
+@pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
+def test_shipped_recipes_are_valid_and_survive_a_round_trip(path):
+    recipe = load_recipe(path)
+    assert recipe.name == path.stem
+    again = from_mapping(Recipe, yaml.safe_load(yaml.safe_dump(to_mapping(recipe))), where="again")
+    assert again == recipe
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("train.stepz=3", "unknown key 'stepz'; did you mean 'steps'"),
+        ("teacher.unimp.head=2", "did you mean 'heads'"),
+        ("train.steps=many", "steps must be of type int, not 'many'"),
+        ("train.steps=0", "must be at least 1"),
+        ("train.batch_size=true", "must be of type int"),
+        ("student.dropout=1.5", r"must be in \[0, 1\)"),
+        ("train.schedule=sometimes", "must be one of"),
+        ("distil.parts=[Q]", "may hold Z, Z' and Z''"),
+        ("train", "must look like section.key=value"),
+        ("train.steps.more=1", "is a value, not a section"),
+        ("student.encoder=null", "must not be empty"),
+    ],
+)
+def test_bad_overrides_say_what_and_how(override, message):
+    base = ["train.steps=5"] if "more" in override else []
+    with pytest.raises(ConfigError, match=message):
+        load_recipe("small", [*base, override])
+
+
+def test_overrides_take_yaml_values():
+    recipe = load_recipe("small", ["train.encoder_lr=5e-5", "train.steps=null", "distil.parts=[Z]"])
+    assert recipe.train.encoder_lr == 5e-5
+    assert recipe.train.steps is None
+    assert recipe.distil.parts == ("Z",)
+
+
+def test_a_missing_recipe_names_the_way_out():
+    with pytest.raises(ConfigError, match="the name of a shipped one"):
+        load_recipe("recipes/none.yaml")
+
+
+def test_a_recipe_must_be_yaml(tmp_path):
+    file = tmp_path / "bad.yaml"
+    file.write_text("a: [1")
+    with pytest.raises(ConfigError, match="is not valid YAML"):
+        load_recipe(file)
+    file.write_text("- a")
+    with pytest.raises(ConfigError, match="must be a mapping"):
+        load_recipe(file)

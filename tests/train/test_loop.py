@@ -1,0 +1,147 @@
+from __future__ import annotations
+
+import json
+import math
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+from kogner.artifacts import read_manifest
+from kogner.config import load_recipe
+from kogner.data import corpora
+from kogner.errors import ArtifactError, ConfigError
+from kogner.teacher.bank import Bank
+from kogner.train.log import TrainingLog
+from kogner.train.loop import make_distil_head, subset, to_split, train
+
+FAST = ["train.threads=1", "train.batch_size=4", "train.encoder_lr=0.002", "train.head_lr=0.002", "student.max_width=4"]
+
+
+def recipe(encoder: Path, *overrides: str):
+    return load_recipe("small", [f"student.encoder={encoder}", "student.dropout=0.1", *FAST, *overrides])
+
+
+def split_of(folder: Path):
+    return to_split("made", corpora.load("made", folder, "train"), corpora.load("made", folder, "dev"))
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    before = torch.get_num_threads()
+    yield
+    torch.set_num_threads(before)
+
+
+def test_overfits_with_distillation_and_logs_both_losses(tiny_encoder, corpus, bank, tmp_path):
+    plan = recipe(tiny_encoder, "train.steps=250", "train.eval_every=125")
+    metrics = train(plan, [split_of(corpus)], tmp_path / "student", bank=Bank.open(bank))
+    assert metrics["dev"]["made"]["f1"] > 95
+    assert metrics["training_data"]["linked"] == metrics["training_data"]["mentions"]
+    log = TrainingLog.lines(tmp_path / "student" / "training_log.jsonl")
+    first, last = log[0], next(line for line in reversed(log) if "loss_lang" in line)
+    assert last["loss_lang"] < first["loss_lang"] / 10
+    assert last["loss_dist"] / last["target_variance"] < 0.8 < first["loss_dist"] / first["target_variance"]
+    assert last["target_variance"] > 0.5
+    assert {line["step"] for line in log if "dev_f1" in line} == {125, 250}
+    manifest = read_manifest(tmp_path / "student")
+    assert manifest.parents["bank"] == Bank.open(bank).artifact.hash
+    assert "Scores" in (tmp_path / "student" / "README.md").read_text()
+    assert not (tmp_path / "student.work").exists()
+
+
+def test_an_arm_without_graph_starts_from_the_same_student(tiny_encoder, bank):
+    from kogner.student import checkpoint
+
+    plan = recipe(tiny_encoder)
+    weights = []
+    for with_head in (False, True):
+        torch.manual_seed(plan.train.seed)
+        student = checkpoint.create(plan.student)
+        if with_head:
+            make_distil_head(plan, student, Bank.open(bank), ["X:1", "X:2", "X:3"])
+        weights.append(([p.clone() for p in student.parameters()], torch.get_rng_state()))
+    assert all(torch.equal(a, b) for a, b in zip(weights[0][0], weights[1][0], strict=True))
+    assert torch.equal(weights[0][1], weights[1][1])
+
+
+def command(encoder: Path, corpus: Path, bank: Path, out: Path) -> list[str]:
+    sets = [f"student.encoder={encoder}", *FAST, "train.steps=80", "train.save_every=5", "train.log_every=1"]
+    arguments = [argument for value in [*sets, "train.eval_every=40"] for argument in ("--set", value)]
+    return [
+        sys.executable, "-m", "kogner.cli", "train", "--data", f"made={corpus}", "--bank", str(bank), "--out", str(out),
+        *arguments,
+    ]  # fmt: skip
+
+
+def test_killed_and_resumed_equals_uninterrupted(tiny_encoder, corpus, bank, tmp_path):
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    subprocess.run(command(tiny_encoder, corpus, bank, whole), check=True, env=environment, capture_output=True)
+    for target in (12, 47):
+        process = subprocess.Popen(
+            command(tiny_encoder, corpus, bank, killed), env=environment,
+            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        )  # fmt: skip
+        deadline = time.monotonic() + 60
+        log = tmp_path / "killed.work" / "log.jsonl"
+        while max((line["step"] for line in TrainingLog.lines(log)), default=0) < target:
+            assert process.poll() is None, "the run ended before it could be killed"
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    done = subprocess.run(
+        command(tiny_encoder, corpus, bank, killed), check=True, env=environment, capture_output=True, text=True
+    )  # fmt: skip
+    assert "resuming at step" in done.stderr
+    assert read_manifest(killed).files["model.safetensors"] == read_manifest(whole).files["model.safetensors"]
+    curves = [TrainingLog.lines(folder / "training_log.jsonl") for folder in (whole, killed)]
+    assert curves[0] == curves[1]
+    assert [line["step"] for line in curves[1] if "loss_lang" in line] == list(range(1, 81))
+    assert json.loads(done.stdout.splitlines()[-1])["steps"] == 80
+
+
+def test_a_work_folder_of_another_recipe_is_refused(tiny_encoder, corpus, tmp_path):
+    from kogner.train.checkpoint import Workspace
+
+    Workspace(tmp_path / "student.work", identity={"recipe": {}, "training data": "", "bank": None})
+    plan = recipe(tiny_encoder, "loss.dist_weight=0", "train.steps=1")
+    with pytest.raises(ConfigError, match="holds a run with another recipe, training data"):
+        train(plan, [split_of(corpus)], tmp_path / "student")
+
+
+def test_distillation_without_a_bank_is_an_error(tiny_encoder, corpus, tmp_path):
+    with pytest.raises(ConfigError, match=r"give --bank, or set loss\.dist_weight=0"):
+        train(recipe(tiny_encoder), [split_of(corpus)], tmp_path / "student")
+
+
+def test_a_folder_of_the_user_is_not_replaced(tiny_encoder, corpus, tmp_path):
+    (tmp_path / "letters.txt").write_text("mine")
+    with pytest.raises(ArtifactError, match="is not empty and not a student"):
+        train(recipe(tiny_encoder, "loss.dist_weight=0"), [split_of(corpus)], tmp_path)
+
+
+def test_smaller_shares_are_subsets_of_larger_ones(corpus):
+    documents = corpora.load("made", corpus, "train").documents
+    small, large = (subset(documents, share, seed=3) for share in (0.15, 0.5))
+    assert len(small) == math.floor(0.15 * len(documents) + 0.5)
+    assert {d.id for d in small} < {d.id for d in large}
+    assert {d.id for d in small} != {d.id for d in subset(documents, 0.15, seed=4)}
+
+
+def test_paper_recipe_runs_twenty_steps(tiny_encoder, corpus, bank, tmp_path):
+    """The paper's recipe as it is, on a tiny random encoder instead of the 1.7 GB one it names."""
+    plan = load_recipe(
+        "paper", [f"student.encoder={tiny_encoder}", "student.initial=null", "train.steps=20", "train.threads=1"]
+    )
+    metrics = train(plan, [split_of(corpus)], tmp_path / "student", bank=Bank.open(bank))
+    assert metrics["steps"] == 20
+    assert all(
+        math.isfinite(line.get("loss_lang", 0)) for line in TrainingLog.lines(tmp_path / "student/training_log.jsonl")
+    )
