@@ -10,8 +10,8 @@ import pytest
 
 SHARED = Path(os.environ.get("KOGNER_SHARED", Path(__file__).parents[1].parent / "shared"))
 WORDS = (
-    "the", "of", "and", "in", "aspirin", "fever", "caused", "lowered", "by", "rats", "ibuprofen", "headache", "morphine",
-    "pain", "gene", "il", "with", "no", "was",
+    "the", "of", "and", "in", "aspirin", "fever", "caused", "lowered", "by", "rats", "ibuprofen", "headache",
+    "morphine", "pain", "gene", "il", "with", "no", "was",
 )  # fmt: skip
 
 

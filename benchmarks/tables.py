@@ -1,0 +1,98 @@
+"""Write the tables of README and docs from benchmarks/results/*.json, between `<!-- table: NAME -->` and `<!-- end -->`.
+
+With --check nothing is written, and the exit code is 1 where a table is not what the results say.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[1]
+RESULTS = ROOT / "benchmarks" / "results"
+DOCUMENTS = ("README.md",)
+BLOCK = re.compile(r"(<!-- table: ([a-z-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
+NAMES = {"bc5cdr": "BC5CDR", "ncbi": "NCBI-disease", "bc2gm": "BC2GM"}
+ARMS = {
+    "no-graph": "no graph (b = 0)",
+    "mse": "MSE on [Z ; Z' ; Z''] (the paper's)",
+    "mse-Z": "MSE on Z alone",
+    "mse-structure": "MSE on [Z' ; Z'']",
+    "mse-pca": "MSE, targets fixed by PCA",
+}
+
+
+def result(name: str) -> dict[str, Any]:
+    loaded: dict[str, Any] = json.loads((RESULTS / f"{name}.json").read_text(encoding="utf-8"))
+    return loaded
+
+
+def table(header: list[str], rows: list[list[str]]) -> str:
+    lines = ["| " + " | ".join(header) + " |", "|" + "|".join("---" for _ in header) + "|"]
+    return "\n".join(lines + ["| " + " | ".join(row) + " |" for row in rows]) + "\n"
+
+
+def where(data: dict[str, Any]) -> str:
+    machine = data["machine"]["gpu"] or data["machine"]["processor"]
+    return f"Measured {data['date'][:10]} at revision {data['revision']} on {machine}.\n"
+
+
+def mini() -> str:
+    data = result("kogner-mini")
+    rows = []
+    for name, splits in data["scores"].items():
+        test, dev = splits["test"], splits["dev"]
+        figures = [f"{test[key]:.1f}" for key in ("precision", "recall")] + [f"**{test['f1']:.1f}**"]
+        rows.append([NAMES.get(name, name), *figures, f"{dev['f1']:.1f}", f"{test['gold']:,}"])
+    header = ["corpus (test split)", "precision", "recall", "F1", "F1 on dev", "gold mentions"]
+    return table(header, rows) + "\n" + where(data)
+
+
+def paired() -> str:
+    data = result("paired-bc5cdr")
+    rows = []
+    for cell in data["cells"]:
+        difference = f"{cell['difference_mean']:+.2f} ± {cell['difference_sd']:.2f}" if "difference_mean" in cell else ""
+        f1 = f"{cell['f1_mean']:.2f} ± {cell['f1_sd']:.2f}"
+        rows.append([f"{100 * cell['share']:g} %", ARMS[cell["arm"]], f1, difference, str(len(cell["f1"]))])
+    header = ["share of BC5CDR train", "arm", "test F1", "paired difference", "seeds"]
+    return table(header, rows) + "\n" + where(data)
+
+
+def teacher() -> str:
+    data = result("teacher")
+    unimp, transr = data["unimp"], data["transr"]
+    rows = [
+        ["Graph Transformer: node type, micro accuracy", f"{unimp['micro']:.3f}", f"{unimp['majority_micro']:.3f} (majority)"],
+        ["Graph Transformer: node type, macro accuracy", f"{unimp['macro']:.3f}", f"{unimp['majority_macro']:.3f} (majority)"],
+        ["TransR: filtered MRR, held-out triples", f"{transr['mrr']:.3f}", ""],
+        ["TransR: Hits@10", f"{transr['hits@10']:.3f}", ""],
+    ]  # fmt: skip
+    minutes = ", ".join(f"{name} {value:.0f} min" for name, value in data["minutes"].items())
+    return table(["part", "score", "baseline"], rows) + f"\nTime on {data['machine']['cores']} cores: {minutes}.\n"
+
+
+TABLES: dict[str, Callable[[], str]] = {"mini": mini, "paired": paired, "teacher": teacher}
+
+
+def main() -> None:
+    stale = []
+    for name in DOCUMENTS:
+        file = ROOT / name
+        old = file.read_text(encoding="utf-8")
+        new = BLOCK.sub(lambda match: match[1] + TABLES[match[2]]() + match[3], old)
+        if new != old:
+            stale.append(name)
+            if "--check" not in sys.argv:
+                file.write_text(new, encoding="utf-8")
+    if "--check" in sys.argv and stale:
+        sys.exit(f"tables of {', '.join(stale)} are not what benchmarks/results says; run: make tables")
+    print(json.dumps({"updated": stale}))
+
+
+if __name__ == "__main__":
+    main()
