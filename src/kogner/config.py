@@ -158,7 +158,8 @@ class TrainConfig:
 
     train_share: share of the training documents that is used, drawn with data_seed; smaller shares are subsets of
     larger ones. eval_documents: dev documents scored during training, per corpus (0 = all; the end scores all).
-    threads: CPU threads, 0 = as torch chooses.
+    precision: auto is bf16 where the device is fast at it. freeze_embeddings: keep the pretrained word embeddings, half
+    of a MiniLM's weights, as they are. threads: CPU threads, 0 = as torch chooses.
     """
 
     steps: int | None = None
@@ -175,7 +176,8 @@ class TrainConfig:
     eval_documents: int = 0
     save_every: int = 250
     log_every: int = 25
-    precision: str = "fp32"
+    precision: str = "auto"
+    freeze_embeddings: bool = False
     threads: int = 0
     seed: int = 0
     data_seed: int = 0
@@ -185,7 +187,7 @@ class TrainConfig:
         _positive(self, "eval_every", "save_every", "log_every")
         _share(self, "warmup_ratio")
         _one_of(self, "schedule", ("cosine", "linear", "constant"))
-        _one_of(self, "precision", ("fp32", "bf16"))
+        _one_of(self, "precision", ("auto", "fp32", "bf16"))
         if self.train_share > 1:
             raise ConfigError(f"train.train_share={self.train_share} must be at most 1 (1 = all training documents)")
         if self.steps is not None and self.steps < 1:

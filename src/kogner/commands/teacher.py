@@ -42,9 +42,9 @@ def build(
 
     from kogner.config import load_recipe
     from kogner.graph.store import GraphStore
+    from kogner.hardware import keep_freed_memory
     from kogner.teacher.assembly import build as build_bank
     from kogner.teacher.bank import summary
-    from kogner.teacher.memory import keep_freed_memory
 
     keep_freed_memory()
     config = load_recipe(recipe, overrides).teacher

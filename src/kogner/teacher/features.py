@@ -21,6 +21,7 @@ import numpy as np
 from kogner import encoders
 from kogner.config import FeaturesConfig, to_mapping
 from kogner.errors import KognerError
+from kogner.hardware import bf16_is_fast
 from kogner.progress import counting
 from kogner.teacher.work import Stopwatch, hash_of, open_array, save_array
 
@@ -37,19 +38,6 @@ CUDA_BUDGET_FACTOR = 32
 def entity_text(name: str, description: str) -> str:
     """What the encoder reads of an entity: `name: description`, or the name alone."""
     return f"{name}: {description}" if description else name
-
-
-def bf16_is_fast(device: str) -> bool:
-    """Whether bfloat16 pays on this device: CUDA that supports it, or a processor with avx512_bf16 or AMX."""
-    if device.startswith("cuda"):
-        import torch
-
-        return bool(torch.cuda.is_bf16_supported())
-    try:
-        flags = Path("/proc/cpuinfo").read_text(encoding="ascii", errors="replace")
-    except OSError:
-        return False
-    return "avx512_bf16" in flags or "amx_bf16" in flags
 
 
 @dataclass(frozen=True)

@@ -27,6 +27,7 @@ from kogner.data.batch import Batch, Example, build_examples, fingerprint, make_
 from kogner.data.corpora import Corpus
 from kogner.errors import ConfigError
 from kogner.evaluate.spans import score
+from kogner.hardware import bf16_is_fast, keep_freed_memory
 from kogner.progress import Counter, counting, note
 from kogner.records import Document
 from kogner.student import checkpoint as student_files
@@ -97,7 +98,11 @@ def train(
         torch.set_num_threads(config.threads)
     if device.startswith("cuda"):
         torch.set_float32_matmul_precision("high")
+    keep_freed_memory()
     student = student_files.create(recipe.student)
+    if config.freeze_embeddings:
+        for encoder in filter(None, (student.text_encoder, student.label_encoder)):
+            encoder.model.get_input_embeddings().requires_grad_(False)  # type: ignore[operator]
     types = tuple(dict.fromkeys(name for split in splits for name in split.types))
     distil = recipe.loss.dist_weight > 0
     if distil and bank is None:
@@ -164,11 +169,12 @@ def _run(
     pad_id = student.tokenizer.pad_token_id or 0
     sums: dict[str, float] = {}
     since = 0
+    bf16 = config.precision == "bf16" or (config.precision == "auto" and bf16_is_fast(student.device.type))
     trainee.train()
     batches = stream(examples, batch_size=config.batch_size, seed=config.data_seed + config.seed, start=progress.step)
     for indices in itertools.islice(batches, max(steps - progress.step, 0)):
         batch = make_batch([examples[i] for i in indices], max_width=recipe.student.max_width, pad_id=pad_id)
-        with torch.autocast(student.device.type, dtype=torch.bfloat16, enabled=config.precision == "bf16"):
+        with torch.autocast(student.device.type, dtype=torch.bfloat16, enabled=bf16):
             loss, parts = trainee.losses(batch.to(student.device), types, recipe)
         loss.backward()
         nn.utils.clip_grad_norm_(parameters, config.max_grad_norm)

@@ -20,7 +20,10 @@ def make_optimizer(model: nn.Module, config: TrainConfig) -> AdamW:
             rate = config.encoder_lr if "encoder.model." in name else config.head_lr
             decay = config.weight_decay if parameter.dim() > 1 else 0.0
             groups.setdefault((rate, decay), []).append(parameter)
-    return AdamW([{"params": members, "lr": rate, "weight_decay": decay} for (rate, decay), members in groups.items()])
+    return AdamW(
+        [{"params": members, "lr": rate, "weight_decay": decay} for (rate, decay), members in groups.items()],
+        fused=True,
+    )
 
 
 def make_schedule(optimizer: AdamW, config: TrainConfig, *, steps: int) -> LRScheduler:

@@ -1,0 +1,41 @@
+"""What the machine can do well, and how to treat its memory."""
+
+from __future__ import annotations
+
+import ctypes
+from pathlib import Path
+
+# Parameters of mallopt(3), from glibc's malloc.h.
+_M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_MAX = -1, -2, -4
+
+
+def keep_freed_memory() -> bool:
+    """Keep freed memory in the process instead of handing it back to the kernel after every training step.
+
+    A step frees buffers of tens of megabytes and the next one asks for them again; with glibc's defaults each of them
+    is mapped and zeroed anew. Measured on a 2-core virtual machine: a TransR step 0.23 s, of which 0.14 s of kernel
+    time; with this call 0.10 s and none. True where the C library is glibc and took it, False where nothing changed.
+    """
+    try:
+        libc = ctypes.CDLL(None)
+        libc.gnu_get_libc_version  # noqa: B018 - only glibc has it, and only glibc knows these parameters
+        mallopt = libc.mallopt
+    except (AttributeError, OSError, TypeError):
+        return False
+    mallopt.argtypes, mallopt.restype = (ctypes.c_int, ctypes.c_int), ctypes.c_int
+    settings = ((_M_MMAP_MAX, 0), (_M_TRIM_THRESHOLD, 2**31 - 1), (_M_TOP_PAD, 64 << 20))
+    taken = [mallopt(name, value) == 1 for name, value in settings]
+    return all(taken)
+
+
+def bf16_is_fast(device: str) -> bool:
+    """Whether bfloat16 pays on this device: CUDA that supports it, or a processor with avx512_bf16 or AMX."""
+    if device.startswith("cuda"):
+        import torch
+
+        return bool(torch.cuda.is_bf16_supported())
+    try:
+        flags = Path("/proc/cpuinfo").read_text(encoding="ascii", errors="replace")
+    except OSError:
+        return False
+    return "avx512_bf16" in flags or "amx_bf16" in flags
