@@ -107,3 +107,7 @@ $(VENV)/.minilm: $(VENV)/.installed
 
 clean:  ## Remove what was built (not the environment)
 	rm -rf build dist runs .mypy_cache .ruff_cache .pytest_cache
+
+.PHONY: tables
+tables: $(VENV)/.dev  ## Write the README's tables from benchmarks/results
+	$(BIN)/python benchmarks/tables.py

@@ -1,4 +1,6 @@
-"""Write the tables of README and docs from benchmarks/results/*.json, between `<!-- table: NAME -->` and `<!-- end -->`.
+"""Write the tables of the documents from benchmarks/results/*.json.
+
+A table stands between `<!-- table: NAME -->` and `<!-- end -->`.
 
 With --check nothing is written, and the exit code is 1 where a table is not what the results say.
 """
@@ -56,7 +58,9 @@ def paired() -> str:
     data = result("paired-bc5cdr")
     rows = []
     for cell in data["cells"]:
-        difference = f"{cell['difference_mean']:+.2f} ± {cell['difference_sd']:.2f}" if "difference_mean" in cell else ""
+        difference = ""
+        if "difference_mean" in cell:
+            difference = f"{cell['difference_mean']:+.2f} ± {cell['difference_sd']:.2f}"
         f1 = f"{cell['f1_mean']:.2f} ± {cell['f1_sd']:.2f}"
         rows.append([f"{100 * cell['share']:g} %", ARMS[cell["arm"]], f1, difference, str(len(cell["f1"]))])
     header = ["share of BC5CDR train", "arm", "test F1", "paired difference", "seeds"]
@@ -67,11 +71,11 @@ def teacher() -> str:
     data = result("teacher")
     unimp, transr = data["unimp"], data["transr"]
     rows = [
-        ["Graph Transformer: node type, micro accuracy", f"{unimp['micro']:.3f}", f"{unimp['majority_micro']:.3f} (majority)"],
-        ["Graph Transformer: node type, macro accuracy", f"{unimp['macro']:.3f}", f"{unimp['majority_macro']:.3f} (majority)"],
+        ["Graph Transformer: node type, micro", f"{unimp['micro']:.3f}", f"{unimp['majority_micro']:.3f} (majority)"],
+        ["Graph Transformer: node type, macro", f"{unimp['macro']:.3f}", f"{unimp['majority_macro']:.3f} (majority)"],
         ["TransR: filtered MRR, held-out triples", f"{transr['mrr']:.3f}", ""],
         ["TransR: Hits@10", f"{transr['hits@10']:.3f}", ""],
-    ]  # fmt: skip
+    ]
     minutes = ", ".join(f"{name} {value:.0f} min" for name, value in data["minutes"].items())
     return table(["part", "score", "baseline"], rows) + f"\nTime on {data['machine']['cores']} cores: {minutes}.\n"
 

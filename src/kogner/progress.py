@@ -29,8 +29,9 @@ def note(message: str) -> None:
 class Counter:
     """Counts work done and shows rate and time left. `total` is None where the end is not known."""
 
-    def __init__(self, title: str, total: int | None, bar: Progress | None) -> None:
-        self.title, self.total, self.done = title, total, 0
+    def __init__(self, title: str, total: int | None, bar: Progress | None, start: int = 0) -> None:
+        self.title, self.total, self.done = title, total, start
+        self._start = start
         self._bar = bar
         self._task = bar.add_task(title, total=total, rate="", note="") if bar else None
         self._started = self._said = time.monotonic()
@@ -39,7 +40,7 @@ class Counter:
         """Add `count` pieces of finished work; `note` is shown behind the bar, e.g. the loss."""
         self.done += count
         seconds = time.monotonic() - self._started
-        per_second = self.done / max(seconds, 1e-9)
+        per_second = (self.done - self._start) / max(seconds, 1e-9)
         rate = f"{per_second:,.0f}/s" if per_second >= 1 else f"{1 / max(per_second, 1e-9):.1f} s each"
         if self._bar is not None and self._task is not None:
             self._bar.update(self._task, completed=self.done, rate=rate, note=note)
@@ -47,7 +48,7 @@ class Counter:
             self._said = time.monotonic()
             left = ""
             if self.total:
-                left = f" of {self.total:,}, {seconds / max(self.done, 1) * (self.total - self.done):,.0f} s left"
+                left = f" of {self.total:,}, {(self.total - self.done) / max(per_second, 1e-9):,.0f} s left"
             sys.stderr.write(f"{self.title}: {self.done:,}{left}, {rate} {note}\n")
             sys.stderr.flush()
 
@@ -56,9 +57,7 @@ class Counter:
 def counting(title: str, total: int | None = None, *, start: int = 0) -> Iterator[Counter]:
     """Show progress of a loop: `with counting("reading", n) as counter: ... counter.advance()`."""
     if _state["quiet"] or not console.is_terminal:
-        counter = Counter(title, total, None)
-        counter.done = start
-        yield counter
+        yield Counter(title, total, None, start)
         return
     columns = (
         TextColumn("{task.description}"),
@@ -69,6 +68,4 @@ def counting(title: str, total: int | None = None, *, start: int = 0) -> Iterato
         TextColumn("{task.fields[note]}"),
     )
     with Progress(*columns, console=console) as bar:
-        counter = Counter(title, total, bar)
-        counter.done = start
-        yield counter
+        yield Counter(title, total, bar, start)

@@ -20,7 +20,14 @@ from kogner.teacher.bank import Bank
 from kogner.train.log import TrainingLog
 from kogner.train.loop import make_distil_head, subset, to_split, train
 
-FAST = ["train.threads=1", "train.batch_size=4", "train.encoder_lr=0.002", "train.head_lr=0.002", "student.max_width=4"]
+FAST = [
+    "train.threads=1",
+    "train.precision=fp32",
+    "train.batch_size=4",
+    "train.encoder_lr=0.002",
+    "train.head_lr=0.002",
+    "student.max_width=4",
+]
 
 
 def recipe(encoder: Path, *overrides: str):
@@ -46,7 +53,8 @@ def test_overfits_with_distillation_and_logs_both_losses(tiny_encoder, corpus, b
     log = TrainingLog.lines(tmp_path / "student" / "training_log.jsonl")
     first, last = log[0], next(line for line in reversed(log) if "loss_lang" in line)
     assert last["loss_lang"] < first["loss_lang"] / 10
-    assert last["loss_dist"] / last["target_variance"] < 0.8 < first["loss_dist"] / first["target_variance"]
+    # A student that knows only the mean of the targets stays at 1 (their variance).
+    assert last["loss_dist"] / last["target_variance"] < 0.9 < first["loss_dist"] / first["target_variance"]
     assert last["target_variance"] > 0.5
     assert {line["step"] for line in log if "dev_f1" in line} == {125, 250}
     manifest = read_manifest(tmp_path / "student")

@@ -2,9 +2,10 @@
 
 Texts are deduplicated, ordered by length and encoded in shards; each finished shard is a file in the work folder, so a
 killed run goes on where it was. Within a shard batches are filled up to a token budget, and on a processor each thread
-takes a batch of its own. Measured on 2 cores with avx512_bf16 (MiniLM-L6, at most 64 tokens, 13 on average): one batch
-per thread at 2,048 tokens 1,440 texts/s, at 4,096 1,300; one batch at a time on both threads 1,050, at 16,384 about
-600; fp32 a third of bf16. So the budget is small, and bf16 is taken where the processor has it.
+takes a batch of its own. Measured on 2 cores with avx512_bf16 (MiniLM-L6, at most 64 tokens), in tokens per second, the
+two sets not comparable with each other because the machine was not equally idle: one batch per thread at 2,048 tokens
+18,600, at 4,096 16,800, one batch on both threads at 4,096 13,600; and, one batch on both threads at 4,096 19,500, at
+16,384 12,000, in fp32 at 4,096 6,500. So the budget is small, and bf16 is taken where the processor has it.
 """
 
 from __future__ import annotations

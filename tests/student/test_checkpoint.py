@@ -1,0 +1,81 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from kogner import artifacts
+from kogner.annotate.predictor import Predictor, Settings
+from kogner.config import StudentConfig
+from kogner.errors import ArtifactError
+from kogner.student import checkpoint
+from kogner.student.checkpoint import StudentInfo
+
+TEXT = "aspirin lowered the fever of rats with il-2 gene"
+LOW = Settings(threshold=0.02)
+
+
+def write(student, folder, *, half=False, info=None):
+    with artifacts.writing(folder, kind=checkpoint.KIND, version=checkpoint.VERSION) as building:
+        checkpoint.save(student, info or StudentInfo(types=("chemical",)), building, half=half)
+    return folder
+
+
+@pytest.mark.parametrize("separate", [False, True], ids=["shared label encoder", "label encoder of its own"])
+@pytest.mark.parametrize("hidden", [None, 24], ids=["encoder width", "projected"])
+def test_a_saved_student_finds_the_same(tiny_encoder, tmp_path, separate, hidden):
+    torch.manual_seed(0)
+    label_encoder = str(tiny_encoder) if separate else "shared"
+    config = StudentConfig(encoder=str(tiny_encoder), label_encoder=label_encoder, hidden=hidden, max_width=4)
+    student = checkpoint.create(config).eval()
+    info = StudentInfo(types=("chemical", "disease"), thresholds={"chemical": 0.4}, base="tiny")
+    loaded, loaded_info, _ = checkpoint.load(write(student, tmp_path / "s", info=info))
+    assert loaded_info == info
+    before, after = (Predictor(s).predict_text(TEXT, labels=["chemical"], settings=LOW) for s in (student, loaded))
+    assert before == after
+    assert len(before) > 0
+    names = set(student.state_dict())
+    assert any(name.startswith("label_encoder.") for name in names) == separate
+
+
+def test_half_precision_moves_scores_by_little(tiny_student, tmp_path):
+    loaded, _, _ = checkpoint.load(write(tiny_student, tmp_path / "s", half=True))
+    for a, b in zip(tiny_student.parameters(), loaded.parameters(), strict=True):
+        torch.testing.assert_close(a, b, atol=1e-3, rtol=1e-3)
+    assert next(loaded.parameters()).dtype == torch.float32
+
+
+def test_training_can_go_on_from_a_student(tiny_student, tmp_path):
+    folder = write(tiny_student, tmp_path / "s")
+    again = checkpoint.create(StudentConfig(initial=str(folder)))
+    assert all(torch.equal(a, b) for a, b in zip(tiny_student.parameters(), again.parameters(), strict=True))
+
+
+def test_a_gliner_checkpoint_is_named_as_what_it_is(tmp_path):
+    (tmp_path / "gliner_config.json").write_text("{}")
+    with pytest.raises(ArtifactError, match="must be the folder of a KoGNER student"):
+        checkpoint.create(StudentConfig(initial=str(tmp_path)))
+
+
+@pytest.mark.parametrize(("change", "message"), [("missing", "missing .*span_head"), ("extra", "unexpected .*ghost")])
+def test_weights_that_do_not_fit_are_refused(tiny_student, tmp_path, change, message):
+    with artifacts.writing(tmp_path / "s", kind=checkpoint.KIND, version=checkpoint.VERSION) as building:
+        checkpoint.save(tiny_student, StudentInfo(), building)
+        weights = load_file(building / "model.safetensors")
+        if change == "missing":
+            del weights["span_head.start.0.weight"]
+        else:
+            weights["ghost"] = torch.zeros(1)
+        save_file(weights, building / "model.safetensors")
+    with pytest.raises(ArtifactError, match=message):
+        checkpoint.load(tmp_path / "s")
+
+
+def test_a_newer_format_asks_for_an_upgrade(tiny_student, tmp_path):
+    folder = write(tiny_student, tmp_path / "s")
+    manifest = folder / artifacts.MANIFEST
+    manifest.write_text(json.dumps(json.loads(manifest.read_text()) | {"version": 99}))
+    with pytest.raises(ArtifactError, match="upgrade KoGNER"):
+        checkpoint.load(folder)
