@@ -185,7 +185,7 @@ class Predictor:
             raise InputError(f"threshold given for {unknown[0]!r}, which is not among the labels: {', '.join(labels)}")
         values = []
         for label in labels:
-            fitted = self.info.thresholds.get(label, self.info.default_threshold)
+            fitted = self.info.thresholds.get(label.lower(), self.info.default_threshold)
             values.append(own.get(label, fitted if settings.threshold is None else settings.threshold))
         return np.array(values, dtype=np.float64)
 

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
+
+if TYPE_CHECKING:
+    from kogner.records import Document
 
 DEFAULT_MODEL = Path("models/kogner-mini")
 
@@ -15,10 +20,24 @@ DEFAULT_MODEL = Path("models/kogner-mini")
 @click.option("--labels", required=True, help="Entity types to look for, separated by commas.")
 @click.option("--model", default=str(DEFAULT_MODEL), show_default=True, help="Folder of a student.")
 @click.option("--graph", default=None, help="Graph store: adds the id of each entity that its lexicon knows.")
-@click.option("--format", "form", type=click.Choice(["table", "jsonl", "html"]), default=None, help="Default: a table on a terminal, JSON lines elsewhere.")  # fmt: skip  # noqa: E501
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["table", "jsonl", "html"]),
+    default=None,
+    help="Default: a table on a terminal, JSON lines elsewhere.",
+)
 @click.option("--nested", is_flag=True, help="Also entities inside entities.")
-@click.option("--threshold", type=float, default=None, help="Score from which an entity counts. Default: as fitted on dev data.")  # fmt: skip  # noqa: E501
-@click.option("--label-threshold", "label_thresholds", multiple=True, metavar="LABEL=X", help="Threshold of one label; can be repeated.")  # fmt: skip  # noqa: E501
+@click.option(
+    "--threshold", type=float, default=None, help="Score from which an entity counts. Default: as fitted on dev data."
+)
+@click.option(
+    "--label-threshold",
+    "label_thresholds",
+    multiple=True,
+    metavar="LABEL=X",
+    help="Threshold of one label; can be repeated.",
+)
 @click.option("--device", default="cpu", show_default=True, help="cpu or cuda.")
 @click.option("--threads", type=click.IntRange(min=0), default=0, help="CPU threads; 0 = all.")
 @click.option("--precision", type=click.Choice(["fp32", "bf16"]), default="fp32", show_default=True)
@@ -45,6 +64,7 @@ def command(
     from kogner.annotate import output
     from kogner.annotate.predictor import Predictor, Settings, check_labels
     from kogner.annotate.texts import read_texts
+    from kogner.progress import note
 
     names = check_labels(labels.split(","))
     settings = Settings(
@@ -62,9 +82,14 @@ def command(
         torch.set_num_threads(threads)
     documents = read_texts(source)
     predictor = Predictor.load(model, device=device)
+    untrained = [name for name in names if name.lower() not in {kind.lower() for kind in predictor.info.types}]
+    if untrained:
+        known = ", ".join(predictor.info.types) or "unknown"
+        note(f"not among the types this model was trained on ({known}): {', '.join(untrained)}; expect less of them")
     annotated = predictor.predict(documents, labels=names, settings=settings)
     if linker is not None:
         annotated = (linker.link_document(document) for document in annotated)
+    annotated = _counted(annotated)
     form = form or ("table" if sys.stdout.isatty() else "jsonl")
     if form == "jsonl":
         for document in annotated:
@@ -76,6 +101,15 @@ def command(
         from rich.console import Console
 
         output.table(annotated, Console(width=None if sys.stdout.isatty() else 120))
+
+
+def _counted(documents: Iterator[Document]) -> Iterator[Document]:
+    from kogner.progress import counting
+
+    with counting("documents annotated") as counter:
+        for document in documents:
+            yield document
+            counter.advance()
 
 
 def _thresholds(pairs: tuple[str, ...]) -> dict[str, float]:

@@ -33,8 +33,8 @@ KIND, VERSION = "student", 1
 class StudentInfo:
     """What a checkpoint knows besides its weights.
 
-    types: entity types it was trained on. thresholds: score from which a span of the type counts, fitted on dev data;
-    `default` for all other labels. base: name of the encoder it was fine-tuned from.
+    types: entity types it was trained on. thresholds: score from which a span of the type (in lower case) counts,
+    fitted on dev data; `default_threshold` for all other labels. base: name of the encoder it was fine-tuned from.
     """
 
     types: tuple[str, ...] = ()

@@ -214,7 +214,7 @@ def _finish(
     bank: Bank | None,
 ) -> dict[str, Any]:
     """Fit thresholds on dev, score dev with them, write the student."""
-    thresholds = fit_thresholds(student, splits, types)
+    thresholds = {name.lower(): value for name, value in fit_thresholds(student, splits, types).items()}
     info = StudentInfo(types=tuple(types), thresholds=thresholds, base=recipe.student.encoder)
     metrics: dict[str, Any] = {
         "steps": progress.step,
