@@ -15,6 +15,10 @@ LABELS := chemical,disease,gene
 TORCH_INDEX_cpu     := --extra-index-url https://download.pytorch.org/whl/cpu
 TORCH_INDEX_cuda    := --extra-index-url https://download.pytorch.org/whl/cu130
 TORCH_INDEX_default :=
+ifeq ($(filter $(TORCH),cpu cuda default),)
+$(error TORCH=$(TORCH) must be cpu, cuda or default)
+endif
+TORCH_STAMP := $(VENV)/.torch-$(TORCH)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
@@ -85,10 +89,15 @@ evaluate: $(VENV)/.installed  ## Score the shipped checkpoint on the test splits
 paired: teacher linked  ## BC5CDR at 15 % and 100 %, with and without the graph, three seeds (hours on 2 cores)
 	$(BIN)/python benchmarks/paired.py --bank build/bank --data build/linked/bc5cdr --out benchmarks/results/paired-bc5cdr.json
 
-$(VENV)/.installed: pyproject.toml constraints.txt
+# One stamp per choice. To pip all builds of a version are the same, hence --force-reinstall where another one was.
+$(TORCH_STAMP):
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(PIP) install -q --upgrade pip
-	$(PIP) install -q --retries 1 --no-deps $(TORCH_INDEX_$(TORCH)) torch==$(TORCH_VERSION)
+	$(PIP) install -q --retries 1 --no-deps $(if $(wildcard $(VENV)/.torch-*),--force-reinstall) $(TORCH_INDEX_$(TORCH)) torch==$(TORCH_VERSION)
+	rm -f $(VENV)/.torch-*
+	touch $@
+
+$(VENV)/.installed: $(TORCH_STAMP) pyproject.toml constraints.txt
 	$(PIP) install -q -c constraints.txt -e .
 	touch $@
 

@@ -22,7 +22,8 @@ def main() -> None:
 
     from kogner.annotate.predictor import Predictor, Settings
     from kogner.artifacts import read_manifest
-    from kogner.commands.options import named_paths
+    from kogner.commands.evaluate import with_lost
+    from kogner.commands.options import named_paths, say_report
     from kogner.data import corpora
     from kogner.evaluate.spans import score
 
@@ -31,11 +32,13 @@ def main() -> None:
     for name, path in named_paths(args.data):
         for split in args.splits.split(","):
             corpus = corpora.load(name, path, split)
+            say_report(corpus)
             types = sorted(corpus.types)
             started = time.perf_counter()
             found = list(predictor.predict(corpus.documents, labels=types, settings=Settings(token_budget=8192)))
             seconds = time.perf_counter() - started
-            result = score(corpus.documents, found, types=types).to_dict()
+            result = with_lost(score(corpus.documents, found, types=types), corpus.lost).to_dict()
+            result["skipped"] = dict(sorted(corpus.report.skipped.items()))
             rate = round(len(corpus.documents) / seconds, 1)
             scores.setdefault(name, {})[split] = result | {"documents": len(corpus), "documents_per_s": rate}
     manifest = read_manifest(Path(args.model))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import string
 from pathlib import Path
@@ -62,3 +63,19 @@ def tiny_student(tiny_encoder):
 
     torch.manual_seed(1)
     return create(StudentConfig(encoder=str(tiny_encoder), max_width=4, dropout=0.1)).eval()
+
+
+COUNTS = pytest.StashKey[dict[str, int]]()
+OUTCOMES = {"passed": ("passed", "xpassed"), "failed": ("failed", "error"), "skipped": ("skipped", "xfailed")}
+
+
+def pytest_terminal_summary(terminalreporter, config):
+    found = terminalreporter.stats
+    config.stash[COUNTS] = {name: sum(len(found.get(one, ())) for one in of) for name, of in OUTCOMES.items()}
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_unconfigure(config):
+    """The counts as one JSON object, below pytest's own summary."""
+    if COUNTS in config.stash:
+        config.pluginmanager.get_plugin("terminalreporter").write_line(json.dumps(config.stash[COUNTS]))

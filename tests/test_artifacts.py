@@ -1,6 +1,10 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -67,3 +71,50 @@ def test_the_manifest_says_where_it_came_from(tmp_path):
     raw = json.loads((tmp_path / "x" / artifacts.MANIFEST).read_text())
     assert (raw["recipe"], raw["parents"], raw["metrics"]) == ({"a": 1}, {"graph": "abc"}, {"f1": 2.0})
     assert raw["files"]["sub/b.txt"]["bytes"] == 1
+
+
+def test_two_writers_of_one_artefact_do_not_mix(tmp_path):
+    with artifacts.writing(tmp_path / "x", kind="thing", version=1) as folder:
+        (folder / "a.txt").write_text("first")
+        with pytest.raises(ArtifactError, match=rf"x is in use by process {os.getpid()} on .*another place"):
+            make(tmp_path / "x", content="second")
+        make(tmp_path / "y")  # another artefact in the same folder is free
+        assert (folder / "a.txt").is_file()
+    assert (tmp_path / "x" / "a.txt").read_text() == "first"
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["x", "y"]
+
+
+def test_a_killed_holder_lets_go(tmp_path):
+    script = (
+        "import sys, time; from pathlib import Path; from kogner import artifacts\n"
+        "with artifacts.locked(Path(sys.argv[1])): print('held', flush=True); time.sleep(60)"
+    )
+    with subprocess.Popen([sys.executable, "-c", script, str(tmp_path / "x")], stdout=subprocess.PIPE) as holder:
+        holder.stdout.readline()
+        with pytest.raises(ArtifactError, match=f"in use by process {holder.pid} "), artifacts.locked(tmp_path / "x"):
+            pass
+        holder.kill()
+    with artifacts.locked(tmp_path / "x"):
+        assert not (tmp_path / "x").exists()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_lock_is_held_by_one_at_a_time(tmp_path):
+    """Threads that take and release the lock, and so remove its file, in turn: never two inside at once."""
+    inside, most, taken = [], [], []
+
+    def take(number):
+        for _ in range(200):
+            try:
+                with artifacts.locked(tmp_path / "x"):
+                    inside.append(number)
+                    most.append(len(inside))
+                    taken.append(number)
+                    inside.remove(number)
+            except ArtifactError:
+                continue
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(take, range(4)))
+    assert max(most) == 1 and len(taken) > 4
+    assert list(tmp_path.iterdir()) == []

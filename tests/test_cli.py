@@ -5,6 +5,7 @@ import sys
 
 import pytest
 
+from kogner import cli
 from kogner.cli import COMMANDS
 
 
@@ -58,3 +59,37 @@ def test_errors_have_no_traceback_unless_asked():
     debug = subprocess.run([*command, "--debug"], capture_output=True, text=True, check=False)
     assert debug.returncode == 2
     assert "Traceback" in debug.stderr
+
+
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        (PermissionError(13, "Permission denied", "/out/student"), "/out/student: Permission denied"),
+        (OSError(28, "No space left on device"), "No space left on device"),
+        (OSError("no such model"), "no such model"),
+    ],
+)
+def test_what_the_system_refuses_is_one_message(error, message, monkeypatch, capsys):
+    def refuse(**_):
+        raise error
+
+    monkeypatch.setattr(cli.cli, "main", refuse)
+    with pytest.raises(SystemExit) as stop:
+        cli.main(["graph"])
+    assert stop.value.code == 2
+    assert capsys.readouterr().err == f"kogner: error: {message}\n"
+
+
+def test_a_reader_that_goes_away_is_no_error(monkeypatch):
+    class Stream:
+        def close(self) -> None:
+            self.closed = True
+
+    def gone(**_):
+        raise BrokenPipeError(32, "Broken pipe")
+
+    monkeypatch.setattr(cli.cli, "main", gone)
+    monkeypatch.setattr(cli.sys, "stderr", Stream())
+    with pytest.raises(SystemExit) as stop:
+        cli.main(["graph"])
+    assert stop.value.code == 141

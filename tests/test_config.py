@@ -29,6 +29,18 @@ def test_the_papers_table():
     assert recipe.distil.parts == ("Z", "Z'", "Z''")
 
 
+def test_the_papers_recipe_declares_what_the_paper_leaves_open():
+    """Our readings, docs/decisions.md: a change of one of them changes what `--recipe paper` means."""
+    recipe = load_recipe("paper")
+    assert (recipe.train.encoder_lr, recipe.train.head_lr, recipe.train.precision) == (1e-5, 5e-5, "bf16")
+    assert recipe.loss.focal_gamma == 0
+    assert recipe.distil.target == "linear"
+    assert recipe.student.label_encoder == "shared"
+    assert recipe.teacher.features.encoder == "minilm"
+    assert (recipe.teacher.unimp.layers, recipe.teacher.unimp.hidden) == (2, 128)
+    assert (recipe.teacher.transr.entity_dim, recipe.teacher.transr.relation_dim) == (128, 64)
+
+
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
 def test_shipped_recipes_are_valid_and_survive_a_round_trip(path):
     recipe = load_recipe(path)

@@ -1,3 +1,5 @@
+import sys
+import unicodedata
 from time import perf_counter
 
 import pytest
@@ -59,12 +61,31 @@ def test_no_sentence_ends_inside_a_word(text):
         ("5 µg/ml (n=3)", ["5", "µg", "/", "ml", "(", "n", "=", "3", ")"]),
         ("a_b", ["a", "_", "b"]),
         ("ε😀ζ", ["ε", "😀", "ζ"]),
-        ("e\u0301t", ["e", "\u0301", "t"]),
+        ("e\u0301t", ["e\u0301t"]),
+        ("(=\u0338 a_\u0301b", ["(", "=\u0338", "a", "_\u0301", "b"]),
+        ("a \u0301\u0302b", ["a", "\u0301\u0302", "b"]),
+        ("❤\ufe0f हिन्दी", ["❤\ufe0f", "हिन्दी"]),
         (" \n\t", []),
     ],
 )
 def test_words_of_examples(text, expected):
     assert [text[start:end] for start, end in words(text)] == expected
+
+
+@settings(max_examples=300, deadline=None)
+@given(texts)
+def test_no_word_ends_before_a_combining_mark(text):
+    marks = [i for i, c in enumerate(text) if unicodedata.category(c).startswith("M")]
+    for mark in marks:
+        assert any(start <= mark < end for start, end in words(text))
+        inside = [start for start, _ in words(text) if start == mark]
+        assert not inside or mark == 0 or text[mark - 1].isspace()
+
+
+def test_every_combining_mark_is_known():
+    for code in range(sys.maxunicode + 1):
+        is_mark = unicodedata.category(chr(code)).startswith("M")
+        assert (text_module._MARK.match(chr(code)) is not None) == is_mark, hex(code)
 
 
 @pytest.mark.parametrize(
@@ -88,13 +109,23 @@ def test_long_text_is_cut_as_its_parts_are():
     assert len(sentences(part * 3000)) == 2 * 3000
 
 
-@pytest.mark.parametrize("unit", ["The dose was halved. ", "x", ".", "(", "a.B", "\n", "A\n\n", "😀 "])
+@pytest.mark.parametrize(
+    "unit", ["The dose was halved. ", "x", ".", "(", "a.B", "\n", "A\n\n", "😀 ", "e\u0301", "\u0301"]
+)
 def test_one_megabyte_takes_linear_time(unit):
     long = unit * (1_000_000 // len(unit))
     started = perf_counter()
     spans = sentences(long)
     assert perf_counter() - started < 10  # 0.6 s measured for the slowest; a quadratic splitter takes minutes
     assert sum(len("".join(long[a:b].split())) for a, b in spans) == len("".join(long.split()))
+
+
+@pytest.mark.parametrize("unit", ["The rat (10 mg) died. ", "The ra\u0301t e\u0301t. ", "e\u0301", "\u0301", "x "])
+def test_words_of_one_megabyte_take_linear_time(unit):
+    long = unit * (1_000_000 // len(unit))
+    started = perf_counter()
+    assert words(long)
+    assert perf_counter() - started < 3  # 0.3 s measured for the slowest
 
 
 def test_a_panic_of_the_splitter_leaves_one_sentence(monkeypatch):

@@ -11,15 +11,17 @@ import hashlib
 import json
 import os
 import shutil
+import socket
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from kogner import __version__
 from kogner.errors import ArtifactError
+from kogner.progress import note
 
 MANIFEST = "artifact.json"
 
@@ -59,6 +61,56 @@ def write_atomic(path: Path, data: bytes | str) -> None:
 
 
 @contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Hold a path (an artefact, a work folder) for this process; the lock ends with the process, however it ends.
+
+    The lock is the file `.<name>.lock` beside the path, removed at the end; one that a killed run left behind holds
+    nobody up. The path itself need not exist and may be replaced or removed meanwhile.
+    Raises ArtifactError naming the process that holds it: two runs would overwrite each other's files.
+    """
+    path = Path(path).absolute()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    file = path.with_name(f".{path.name}.lock")
+    stream = _take(file, path)
+    try:
+        stream.seek(0)
+        stream.truncate()
+        stream.write(f"process {os.getpid()} on {socket.gethostname()}")
+        stream.flush()
+        yield
+    finally:
+        if os.name != "nt":  # where an open file cannot be removed, it stays
+            file.unlink(missing_ok=True)  # before the lock is let go, or it could be the next holder's
+        stream.close()
+
+
+def _take(file: Path, path: Path) -> IO[str]:
+    """The lock file, open and locked. Another holder may remove it between opening and locking: then once more."""
+    while True:
+        stream = file.open("a+", encoding="utf-8")
+        try:
+            import fcntl
+
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except ImportError:  # no such lock on Windows: two runs at once stay the user's own care there
+            return stream
+        except BlockingIOError as error:
+            stream.seek(0)
+            holder = stream.read() or "another process"
+            stream.close()
+            raise ArtifactError(
+                f"{path} is in use by {holder}; wait for it, stop it, or give another place to write to"
+            ) from error
+        except OSError as error:
+            note(f"{file} cannot be locked ({error.strerror or error}); do not start a second run on {path}")
+            return stream
+        with suppress(FileNotFoundError):
+            if os.path.samestat(os.fstat(stream.fileno()), file.stat()):
+                return stream
+        stream.close()
+
+
+@contextmanager
 def writing(
     path: Path,
     *,
@@ -73,9 +125,24 @@ def writing(
     Whatever stood at `path` is replaced if it is an artefact of the same kind, and refused otherwise: a user's folder
     is never deleted. Fill `metrics` inside the block; it is read at its end. Folders that a killed run left behind
     are removed by the next one, and an artefact that was killed between the two moves is put back first.
+    Raises ArtifactError as well where another process is writing to `path`.
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
+    with locked(path), _building(path, kind=kind) as temporary:
+        yield temporary
+        _seal(temporary, kind=kind, version=version, recipe=recipe, parents=parents, metrics=metrics)
+        if path.exists():
+            old = path.parent / f".{path.name}.{os.getpid()}.old"
+            path.rename(old)
+            temporary.rename(path)
+            shutil.rmtree(old)
+        else:
+            temporary.rename(path)
+
+
+@contextmanager
+def _building(path: Path, *, kind: str) -> Iterator[Path]:
+    """A new folder beside `path`, removed at the end if it is still there; mends what killed runs left first."""
     for old in path.parent.glob(f".{path.name}.*.old"):
         if path.exists():
             shutil.rmtree(old, ignore_errors=True)
@@ -88,14 +155,6 @@ def writing(
     temporary.mkdir()
     try:
         yield temporary
-        _seal(temporary, kind=kind, version=version, recipe=recipe, parents=parents, metrics=metrics)
-        if path.exists():
-            old = path.parent / f".{path.name}.{os.getpid()}.old"
-            path.rename(old)
-            temporary.rename(path)
-            shutil.rmtree(old)
-        else:
-            temporary.rename(path)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 

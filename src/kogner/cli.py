@@ -84,6 +84,12 @@ def main(arguments: list[str] | None = None) -> None:
     except BrokenPipeError:
         sys.stderr.close()
         sys.exit(141)
+    except OSError as error:  # a full disk, a folder that may not be written to
+        if "--debug" in flags:
+            traceback.print_exc()
+        reason = error.strerror or str(error)
+        sys.stderr.write(f"kogner: error: {f'{error.filename}: ' if error.filename else ''}{reason}\n")
+        sys.exit(2)
     sys.exit(result if isinstance(result, int) else 0)
 
 

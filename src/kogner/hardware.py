@@ -5,6 +5,8 @@ from __future__ import annotations
 import ctypes
 from pathlib import Path
 
+from kogner.errors import ConfigError
+
 # Parameters of mallopt(3), from glibc's malloc.h.
 _M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_MAX = -1, -2, -4
 
@@ -39,3 +41,21 @@ def bf16_is_fast(device: str) -> bool:
     except OSError:
         return False
     return "avx512_bf16" in flags or "amx_bf16" in flags
+
+
+def check_device(device: str) -> None:
+    """Raise ConfigError where a device is neither the CPU nor a CUDA device that this torch can use."""
+    import torch
+
+    try:
+        wanted = torch.device(device)
+    except RuntimeError:
+        raise ConfigError(f"device {device!r} is not known; use cpu, cuda or cuda:0") from None
+    if wanted.type == "cpu":
+        return
+    if wanted.type != "cuda":
+        raise ConfigError(f"device {device!r} is not supported; use cpu or cuda")
+    if not torch.cuda.is_available():
+        raise ConfigError(f"device {device!r} is not available here; use cpu, or install a CUDA build of torch")
+    if (wanted.index or 0) >= torch.cuda.device_count():
+        raise ConfigError(f"device {device!r} is not there: this machine has {torch.cuda.device_count()} CUDA devices")

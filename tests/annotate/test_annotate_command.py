@@ -1,13 +1,17 @@
 from __future__ import annotations
 
+import io
 import json
 import os
 import subprocess
 import sys
+from dataclasses import dataclass
 
 import pytest
 
 from kogner import artifacts
+from kogner.cli import main
+from kogner.records import Document
 from kogner.student import checkpoint
 from kogner.student.checkpoint import StudentInfo
 
@@ -28,10 +32,29 @@ def model(tiny_encoder, tmp_path_factory):
     return out
 
 
-def kogner(*arguments: str, stdin: bytes = b"") -> subprocess.CompletedProcess[bytes]:
-    command = [sys.executable, "-m", "kogner.cli", *arguments]
-    environment = os.environ | {"PYTHONIOENCODING": "utf-8"}
-    return subprocess.run(command, input=stdin, capture_output=True, check=False, env=environment)
+@dataclass
+class Done:
+    returncode: int
+    stdout: bytes
+    stderr: bytes
+
+
+def kogner(*arguments: str, stdin: bytes = b"") -> Done:
+    """Run the command line in this process, which spares loading torch each time."""
+    streams = {name: io.TextIOWrapper(io.BytesIO(), encoding="utf-8") for name in ("stdout", "stderr")}
+    code = None
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin), encoding="utf-8"))
+        patch.setattr(sys, "stdout", streams["stdout"])
+        patch.setattr(sys, "stderr", streams["stderr"])
+        with pytest.raises(SystemExit) as stop:
+            main(list(arguments))
+        code = stop.value.code
+        written = []
+        for stream in streams.values():
+            stream.flush()
+            written.append(stream.buffer.getvalue())
+    return Done(int(code or 0), *written)
 
 
 def annotate(model, source: str, *more: str, stdin: bytes = b"", labels: str = "chemical,disease"):
@@ -51,6 +74,17 @@ def test_plain_text_gives_one_json_object(model, tmp_path):
     for entity in found["entities"]:
         assert set(entity) == {"start", "end", "text", "type", "score", "entity_id"}
         assert found["text"][entity["start"] : entity["end"]] == entity["text"]
+
+
+def test_the_command_as_a_process(model):
+    command = [sys.executable, "-m", "kogner.cli", "annotate", "-", "--model", str(model), "--labels"]
+    environment = os.environ | {"PYTHONIOENCODING": "utf-8"}
+    done = subprocess.run([*command, "chemical"], input=b"aspirin", capture_output=True, check=True, env=environment)
+    assert json.loads(done.stdout)["text"] == "aspirin"
+    done = subprocess.run([*command, b"dis\xffease"], input=b"aspirin", capture_output=True, check=False)
+    assert done.returncode == 2
+    assert "Traceback" not in done.stderr.decode()
+    assert "is not UTF-8" in done.stderr.decode()
 
 
 def test_json_lines_keep_ids_and_order(model):
@@ -75,6 +109,35 @@ def test_table_names_every_column(model):
     assert all(word in done.stdout.decode() for word in ("start", "end", "text", "type", "score", "entity id"))
 
 
+def test_a_table_takes_ids_and_texts_as_they_are(model):
+    line = json.dumps({"id": "[/b]", "text": "aspirin [/b] fever \ud83d [red]"})
+    done = annotate(model, "-", "--format", "table", "--threshold", "0.001", "--nested", stdin=line.encode())
+    assert done.returncode == 0, done.stderr.decode()
+    shown = done.stdout.decode()
+    title, _, rows = shown.partition("\n")
+    assert title.startswith("[/b]: ")
+    assert "[/b]" in rows or "b]" in rows
+
+
+def test_html_of_half_a_character_is_utf8(model):
+    done = annotate(model, "-", "--format", "html", stdin=SURROGATE.encode())
+    assert done.returncode == 0, done.stderr.decode()
+    assert "\ufffd" in done.stdout.decode()
+
+
+def test_no_progress_where_results_go_to_a_terminal(monkeypatch):
+    from kogner import progress
+    from kogner.commands import annotate as module
+
+    def fail(*_):
+        raise AssertionError("a bar was drawn")
+
+    monkeypatch.setattr(progress, "counting", fail)
+    monkeypatch.setattr(module.sys.stdout, "isatty", lambda: True, raising=False)
+    documents = [Document("1", "a"), Document("2", "b")]
+    assert list(module._counted(iter(documents))) == documents
+
+
 @pytest.mark.parametrize(
     ("content", "name", "message"),
     [
@@ -84,6 +147,9 @@ def test_table_names_every_column(model):
         (b"fine\ncaf\xe9", "a.txt", "a.txt:2: not UTF-8: byte 0xe9 at byte offset 8"),
         (b'{"id": "1", "text": "ok"}\n{"id": "2"}', "a.jsonl", "a.jsonl:2"),
         (b"not json", "a.jsonl", "a.jsonl:1"),
+        (b'[{"id": "1", "text": "a"}]', "a.txt", "give one object"),
+        (b'{\n "id": "1",\n "text": "a"\n}', "a.json", "give one object"),
+        (b"[" * 100_000, "a.json", "give one object"),
     ],
 )
 def test_bad_files_end_with_one_message_and_exit_code_2(model, tmp_path, content, name, message):
@@ -104,6 +170,9 @@ def test_bad_files_end_with_one_message_and_exit_code_2(model, tmp_path, content
         (("-", "--labels", "gene", "--model", "nowhere"), "nowhere does not exist; a student folder is needed here"),
         (("-", "--labels", "gene", "--label-threshold", "gene"), "must look like LABEL=0.6"),
         (("-",), "Missing option '--labels'"),
+        (("-", "--labels", os.fsdecode(b"dis\xffease")), "is not UTF-8"),
+        (("-", "--labels", "gene", "--device", "nope"), "device 'nope' is not known"),
+        (("-", "--labels", "gene", "--device", "cuda:99"), "device 'cuda:99' is not"),
     ],
 )
 def test_user_errors(arguments, message, model):
@@ -112,6 +181,13 @@ def test_user_errors(arguments, message, model):
     assert done.returncode == 2
     assert message in done.stderr.decode()
     assert "Traceback" not in done.stderr.decode()
+
+
+def test_a_missing_default_model_names_the_way_out(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    done = kogner("annotate", "-", "--labels", "gene", stdin=b"text")
+    assert done.returncode == 2
+    assert "kogner-mini, the default model, does not exist here; give --model DIR" in done.stderr.decode()
 
 
 def test_a_damaged_checkpoint_is_named(model, tmp_path):

@@ -70,6 +70,14 @@ def test_one_megabyte_on_one_line(predictor):
     assert found.text == text
 
 
+def test_two_hundred_kilobytes_of_dense_entities_on_one_line(predictor):
+    text = "rats " * 40_000
+    settings = Settings(threshold=0.001)
+    (found,) = predictor.predict([Document("line", text)], labels=["chemical"], settings=settings)
+    assert len(found.mentions) > 1000
+    assert found.mentions[-1].end > len(text) - 30
+
+
 def test_per_label_thresholds_and_the_checkpoints_own(tiny_student):
     fitted = Predictor(tiny_student, StudentInfo(thresholds={"chemical": 0.02}, default_threshold=0.99))
     found = fitted.predict_text(TEXTS[0], labels=LABELS)
@@ -102,6 +110,7 @@ def test_five_hundred_labels(predictor):
         (["gene", ""], "one of the labels is empty"),
         (["gene", "gene "], "given more than once"),
         ([f"t{i}" for i in range(2001)], "the limit is 2000"),
+        (["dis\udcffease"], r"label 'dis\\udcffease' is not UTF-8"),
         (["long " * 200], "sub-tokens, the label encoder reads 64"),
     ],
 )

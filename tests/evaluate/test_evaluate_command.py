@@ -4,7 +4,15 @@ import json
 import subprocess
 import sys
 
+import pytest
+from click.testing import CliRunner
+
 from kogner import artifacts
+from kogner.cli import cli
+from kogner.commands.evaluate import with_lost
+from kogner.data import corpora
+from kogner.data.formats.pubtator import OFFSET_MISMATCH
+from kogner.evaluate.spans import Counts, SpanScores
 from kogner.student import checkpoint
 from kogner.student.checkpoint import StudentInfo
 
@@ -14,12 +22,17 @@ PUBTATOR = (
 )
 
 
-def test_one_json_line_with_the_agreed_keys(tiny_student, tmp_path):
+@pytest.fixture
+def model(tiny_student, tmp_path):
+    folder = tmp_path / "student"
+    with artifacts.writing(folder, kind=checkpoint.KIND, version=checkpoint.VERSION) as place:
+        checkpoint.save(tiny_student, StudentInfo(), place)
+    return folder
+
+
+def test_one_json_line_with_the_agreed_keys(model, tmp_path):
     (tmp_path / "made").mkdir()
     (tmp_path / "made" / "test.PubTator.txt").write_text(PUBTATOR)
-    model = tmp_path / "student"
-    with artifacts.writing(model, kind=checkpoint.KIND, version=checkpoint.VERSION) as folder:
-        checkpoint.save(tiny_student, StudentInfo(), folder)
     command = [sys.executable, "-m", "kogner.cli", "evaluate", "--model", str(model), "--data", f"made={tmp_path}/made"]
     done = subprocess.run([*command, "--json"], capture_output=True, text=True, check=True)
     (line,) = done.stdout.splitlines()
@@ -33,3 +46,44 @@ def test_one_json_line_with_the_agreed_keys(tiny_student, tmp_path):
     bad = subprocess.run([*command, "--data", "nowhere"], capture_output=True, text=True, check=False)
     assert bad.returncode == 2
     assert "must look like NAME=DIR" in bad.stderr
+
+
+def test_what_the_reader_skipped_is_said_and_counts_as_missed(model, tmp_path):
+    lost = "1\t19\t23\tgout\tDisease\tD006073\n"
+    results = {}
+    for name, content in (("whole", PUBTATOR), ("holed", PUBTATOR.replace("\n\n", f"\n{lost}\n"))):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "test.PubTator.txt").write_text(content)
+        arguments = ["evaluate", "--model", str(model), "--data", f"{name}={tmp_path / name}", "--json"]
+        done = CliRunner().invoke(cli, arguments, catch_exceptions=False)
+        results[name] = json.loads(done.stdout.splitlines()[-1])[name]
+        assert ("holed test: skipped 1: offset mismatch, first at" in done.stderr) == (name == "holed")
+    whole, holed = results["whole"], results["holed"]
+    assert (whole["skipped"], holed["skipped"]) == ({}, {OFFSET_MISMATCH: 1})
+    assert (whole["gold"], holed["gold"]) == (2, 3)
+    assert {kind: of["gold"] for kind, of in holed["by_type"].items()} == {"chemical": 1, "disease": 2}
+    assert (whole["predicted"], whole["correct"]) == (holed["predicted"], holed["correct"])
+
+
+def test_lost_mentions_lower_recall_only():
+    counts = {"gene": Counts(gold=3, predicted=4, correct=2), "disease": Counts(gold=1, predicted=1, correct=1)}
+    scores = with_lost(SpanScores(gold=4, predicted=5, correct=3, by_type=counts), {"gene": 1, "not scored": 7})
+    assert (scores.gold, scores.by_type["gene"].gold, scores.by_type["disease"].gold) == (5, 4, 1)
+    assert (scores.precision, scores.recall) == (3 / 5, 3 / 5)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "kind"),
+    [
+        ("test.jsonl", '{"text": "a", "mentions": [{"start": 0, "end": 1, "text": "b", "type": "odd one"}]}', "odd one"),
+        ("test.txt", "1|t|Zincol\n1\t0\t6\tgout\tOdd_One\n", "odd one"),
+        ("test.txt", "1|t|Zincol\n1\t0\t6\tgout\tNonStandardRef\n1\t0\t6\tZincol\tChemical\n", None),
+    ],
+)  # fmt: skip
+def test_a_corpus_knows_what_it_lost_by_its_own_type_names(tmp_path, name, content, kind):
+    """Also where every mention of a type is lost; a type outside the task is no loss."""
+    (tmp_path / name).write_text(content)
+    corpus = corpora.load("mine", tmp_path, "test")
+    assert corpus.lost == ({kind: 1} if kind else {})
+    assert set(corpus.types) == {kind or "chemical"}
+    assert corpus.report.skipped.total() == 1

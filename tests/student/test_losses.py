@@ -56,8 +56,8 @@ def train_collapse(distil: DistilHead, *, guard: bool) -> float:
     optimizer = torch.optim.Adam([p for p in distil.parameters() if p.requires_grad], lr=0.02)
     spans = torch.randn(64, 8)
     rows = torch.arange(64)
-    for _ in range(300):
-        result = distil(spans, rows)
+    for step in range(300):
+        result = distil(spans, rows, step=step)
         optimizer.zero_grad()
         (result.loss + (result.guard if guard else 0.0)).backward()
         optimizer.step()
@@ -78,5 +78,21 @@ def test_pca_targets_are_white_and_fixed():
 
 def test_a_batch_without_links_costs_nothing():
     distil = head("linear")
-    result = distil(torch.zeros(0, 8), torch.zeros(0, dtype=torch.long))
+    result = distil(torch.zeros(0, 8), torch.zeros(0, dtype=torch.long), step=0)
     assert result.loss.item() == 0
+
+
+def test_a_single_linked_entity_gives_finite_losses():
+    config = DistilConfig(parts=("Z",), kg_hidden=6)
+    distil = DistilHead(config, hidden=8, bank=np.ones((1, 12), dtype=np.float32), columns=[12])
+    result = distil(torch.randn(3, 8), torch.zeros(3, dtype=torch.long), step=0)
+    (result.loss + result.guard).backward()
+    assert all(torch.isfinite(p.grad).all() for p in distil.parameters() if p.grad is not None)
+
+
+def test_the_guards_sample_depends_on_the_step_alone():
+    distil = head("linear")
+    torch.manual_seed(1)
+    first = distil(torch.zeros(1, 8), torch.tensor([0]), step=5).variance
+    torch.rand(7)
+    assert distil(torch.zeros(1, 8), torch.tensor([0]), step=5).variance == first

@@ -11,13 +11,13 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
+from kogner.artifacts import locked
 from kogner.cli import cli
 from kogner.config import TeacherConfig, load_recipe
 from kogner.errors import ArtifactError, ConfigError, InputError
 from kogner.graph.store import GraphStore
 from kogner.teacher import assembly
 from kogner.teacher.bank import Bank
-from kogner.teacher.work import locked
 
 SETTINGS = (
     "teacher.features.max_length=16",
@@ -113,10 +113,20 @@ def test_kill_9_and_the_same_command_again(built, small_graph, tiny_encoder, con
 
 
 def test_two_builds_of_one_bank_do_not_mix(small_graph, config, tmp_path):
-    with locked(tmp_path / "bank.work"), pytest.raises(ArtifactError, match="in use by another build"):
+    with locked(tmp_path / "bank.work"), pytest.raises(ArtifactError, match=r"bank\.work is in use by process"):
         assembly.build(GraphStore.open(small_graph), tmp_path / "bank", config)
     assert not (tmp_path / "bank").exists()
     assembly.build(GraphStore.open(small_graph), tmp_path / "bank", config)  # the lock is gone with its holder
+
+
+def test_the_papers_teacher_can_be_built(small_graph, tiny_encoder, tmp_path):
+    overrides = [f"teacher.features.encoder={tiny_encoder}", "teacher.unimp.steps=3", "teacher.transr.epochs=2"]
+    config = load_recipe("paper", overrides).teacher
+    bank = assembly.build(GraphStore.open(small_graph), tmp_path / "bank", config)
+    assert bank.parts == {"Z": (0, 32), "Z'": (32, 160), "Z''": (160, 288)}  # 32: the tiny encoder's width
+    assert bank.vectors.shape == (200, 288)
+    assert np.isfinite(bank.vectors).all()
+    assert bank.artifact.recipe["teacher"]["unimp"]["hidden"] == config.unimp.hidden == 128
 
 
 def test_info_and_slice(built, tmp_path):
@@ -137,7 +147,7 @@ def test_errors_of_the_user(built, small_graph, config, tmp_path):
     arguments = ["teacher", "slice", str(out), "--ids", str(tmp_path / "ids.txt"), "--out", str(tmp_path / "small")]
     assert isinstance(CliRunner().invoke(cli, arguments).exception, InputError)
     store = GraphStore.open(small_graph)
-    with pytest.raises(ConfigError, match="'tpu' is not available"):
+    with pytest.raises(ConfigError, match="device 'tpu' is not"):
         assembly.build(store, tmp_path / "bank", config, device="tpu")
     (tmp_path / "taken").mkdir()
     (tmp_path / "taken" / "letter.txt").write_text("mine")

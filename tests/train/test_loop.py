@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import json
 import math
 import os
@@ -15,7 +16,8 @@ import torch
 from kogner.artifacts import read_manifest
 from kogner.config import load_recipe
 from kogner.data import corpora
-from kogner.errors import ArtifactError, ConfigError
+from kogner.errors import ArtifactError, ConfigError, KognerError
+from kogner.records import Document, Mention
 from kogner.teacher.bank import Bank
 from kogner.train.log import TrainingLog
 from kogner.train.loop import make_distil_head, subset, to_split, train
@@ -79,7 +81,7 @@ def test_an_arm_without_graph_starts_from_the_same_student(tiny_encoder, bank):
 
 
 def command(encoder: Path, corpus: Path, bank: Path, out: Path) -> list[str]:
-    sets = [f"student.encoder={encoder}", *FAST, "train.steps=80", "train.save_every=5", "train.log_every=1"]
+    sets = [f"student.encoder={encoder}", *FAST, "train.steps=80", "train.save_every=5", "train.log_every=4"]
     arguments = [argument for value in [*sets, "train.eval_every=40"] for argument in ("--set", value)]
     return [
         sys.executable, "-m", "kogner.cli", "train", "--data", f"made={corpus}", "--bank", str(bank), "--out", str(out),
@@ -94,12 +96,12 @@ def test_killed_and_resumed_equals_uninterrupted(tiny_encoder, corpus, bank, tmp
     for target in (12, 47):
         process = subprocess.Popen(
             command(tiny_encoder, corpus, bank, killed), env=environment,
-            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
         )  # fmt: skip
         deadline = time.monotonic() + 60
         log = tmp_path / "killed.work" / "log.jsonl"
         while max((line["step"] for line in TrainingLog.lines(log)), default=0) < target:
-            assert process.poll() is None, "the run ended before it could be killed"
+            assert process.poll() is None, f"the run ended before it could be killed: {process.communicate()[1]}"
             assert time.monotonic() < deadline
             time.sleep(0.01)
         process.send_signal(signal.SIGKILL)
@@ -111,7 +113,7 @@ def test_killed_and_resumed_equals_uninterrupted(tiny_encoder, corpus, bank, tmp
     assert read_manifest(killed).files["model.safetensors"] == read_manifest(whole).files["model.safetensors"]
     curves = [TrainingLog.lines(folder / "training_log.jsonl") for folder in (whole, killed)]
     assert curves[0] == curves[1]
-    assert [line["step"] for line in curves[1] if "loss_lang" in line] == list(range(1, 81))
+    assert [line["step"] for line in curves[1] if "loss_lang" in line] == list(range(4, 81, 4))
     assert json.loads(done.stdout.splitlines()[-1])["steps"] == 80
 
 
@@ -120,7 +122,7 @@ def test_a_work_folder_of_another_recipe_is_refused(tiny_encoder, corpus, tmp_pa
 
     Workspace(tmp_path / "student.work", identity={"recipe": {}, "training data": "", "bank": None})
     plan = recipe(tiny_encoder, "loss.dist_weight=0", "train.steps=1")
-    with pytest.raises(ConfigError, match="holds a run with another recipe, training data"):
+    with pytest.raises(ConfigError, match=r"holds a run with another .*recipe, training data"):
         train(plan, [split_of(corpus)], tmp_path / "student")
 
 
@@ -153,3 +155,41 @@ def test_paper_recipe_runs_twenty_steps(tiny_encoder, corpus, bank, tmp_path):
     assert all(
         math.isfinite(line.get("loss_lang", 0)) for line in TrainingLog.lines(tmp_path / "student/training_log.jsonl")
     )
+
+
+def test_dev_types_that_train_lacks_are_said_and_do_not_stop_the_run(tiny_encoder, corpus, tmp_path, capfd):
+    split = split_of(corpus)
+    text = "aspirin in rats"
+    rare = Document("rare", text, (Mention(11, 15, "species", text="rats"),), frozenset({"species"}))
+    split = dataclasses.replace(split, dev=[*split.dev[:3], rare])
+    metrics = train(recipe(tiny_encoder, "loss.dist_weight=0", "train.steps=2"), [split], tmp_path / "student")
+    assert set(metrics["thresholds"]) <= {"chemical", "disease"}
+    assert "not scored: {'species': 1}" in capfd.readouterr().err
+
+
+def test_a_loss_that_is_not_finite_stops_the_run_and_says_the_way_out(tiny_encoder, corpus, tmp_path):
+    plan = recipe(tiny_encoder, "loss.dist_weight=0", "train.steps=40", "train.encoder_lr=1e30", "train.head_lr=1e30")
+    with pytest.raises(KognerError, match=r"lower train\.encoder_lr"):
+        train(plan, [split_of(corpus)], tmp_path / "student")
+    assert not (tmp_path / "student").exists()
+
+
+def test_the_card_counts_the_documents_that_were_used(tiny_encoder, corpus, tmp_path):
+    plan = recipe(tiny_encoder, "loss.dist_weight=0", "train.steps=2", "train.train_share=0.5")
+    metrics = train(plan, [split_of(corpus)], tmp_path / "student")
+    assert metrics["corpora"] == {"made": {"train": 18, "dev": 36}}
+    assert "made: 18 training and 36 dev documents" in (tmp_path / "student" / "README.md").read_text()
+
+
+def test_going_on_from_a_student_keeps_its_origin(tiny_encoder, corpus, tmp_path):
+    base = ["loss.dist_weight=0", "train.steps=2"]
+    train(recipe(tiny_encoder, *base), [split_of(corpus)], tmp_path / "first")
+    again = recipe(Path("elsewhere"), *base, f"student.initial={tmp_path / 'first'}", "student.dropout=0.3")
+    train(again, [split_of(corpus)], tmp_path / "second")
+    info = json.loads((tmp_path / "second" / "student.json").read_text())
+    assert info["info"]["base"] == str(tiny_encoder)
+    assert info["student"]["dropout"] == 0.3
+    assert read_manifest(tmp_path / "second").parents == {"initial": read_manifest(tmp_path / "first").hash}
+    wider = recipe(tiny_encoder, *base, f"student.initial={tmp_path / 'first'}", "student.max_width=8")
+    with pytest.raises(ConfigError, match=r"set student\.max_width=4"):
+        train(wider, [split_of(corpus)], tmp_path / "third")

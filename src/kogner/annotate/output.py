@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import html
 import json
+import re
 from collections.abc import Iterable, Iterator
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from kogner.records import Document, Mention
+
+_SURROGATE = re.compile(r"[\ud800-\udfff]")
 
 
 def to_json(document: Document) -> str:
@@ -26,22 +30,22 @@ def to_json(document: Document) -> str:
         for mention in document.mentions
     ]
     raw = {"id": document.id, "text": document.text, "entities": entities}
+    line = json.dumps(raw, ensure_ascii=False)
     # A lone surrogate (from an escape in JSON input) has no UTF-8 form, so such a line is written in escapes.
-    return json.dumps(raw, ensure_ascii=not _is_utf8(document.text))
+    return line if _visible(line) == line else json.dumps(raw)
 
 
-def _is_utf8(text: str) -> bool:
-    try:
-        text.encode("utf-8")
-    except UnicodeEncodeError:
-        return False
-    return True
+def _visible(text: str) -> str:
+    """A text that UTF-8 can hold: lone surrogates become U+FFFD, one for one, so that offsets stay."""
+    return _SURROGATE.sub("\ufffd", text)
 
 
 def table(documents: Iterable[Document], console: Console) -> None:
     """Print one table a document."""
     for document in documents:
-        grid = Table(title=f"{document.id}: {len(document.mentions)} entities", title_justify="left")
+        # Text, since a str would be read as markup: ids and texts may hold brackets.
+        title = Text(_visible(f"{document.id}: {len(document.mentions)} entities"))
+        grid = Table(title=title, title_justify="left")
         for name, justify in (("start", "right"), ("end", "right"), ("text", "left"), ("type", "left")):
             grid.add_column(name, justify=justify)  # type: ignore[arg-type]
         grid.add_column("score", justify="right")
@@ -49,14 +53,9 @@ def table(documents: Iterable[Document], console: Console) -> None:
         for mention in document.mentions:
             score = "" if mention.score is None else f"{mention.score:.2f}"
             shown = " ".join(mention.text.split())
-            grid.add_row(
-                str(mention.start), str(mention.end), _plain(shown), _plain(mention.type), score, mention.entity or "-"
-            )
+            cells = (str(mention.start), str(mention.end), shown, mention.type, score, mention.entity or "-")
+            grid.add_row(*(Text(_visible(cell)) for cell in cells))
         console.print(grid)
-
-
-def _plain(text: str) -> str:
-    return text.replace("[", "\\[")
 
 
 HEAD = """<!doctype html>
@@ -74,7 +73,7 @@ def to_html(documents: Iterable[Document]) -> Iterator[str]:
     """Pieces of one self-contained page; entities are `<mark>`s, nested where they are nested."""
     yield HEAD
     for document in documents:
-        yield f"<h2>{html.escape(document.id)}</h2>\n<p>{_marked(document)}</p>\n"
+        yield _visible(f"<h2>{html.escape(document.id)}</h2>\n<p>{_marked(document)}</p>\n")
     yield "</body></html>\n"
 
 

@@ -15,6 +15,7 @@ import numpy as np
 import torch
 
 from kogner.errors import InputError
+from kogner.hardware import check_device
 from kogner.records import Document, Mention, Sentence
 from kogner.student.checkpoint import StudentInfo, load
 from kogner.student.decode import Candidate, decode
@@ -65,7 +66,11 @@ class Predictor:
 
     @classmethod
     def load(cls, path: str | Path, *, device: str = "cpu") -> Predictor:
-        """Open a student checkpoint. Raises ArtifactError where it is missing or damaged."""
+        """Open a student checkpoint.
+
+        Raises ArtifactError where it is missing or damaged, ConfigError for a device that is not there.
+        """
+        check_device(device)
         student, info, _ = load(Path(path), device=device)
         return cls(student, info)
 
@@ -130,7 +135,7 @@ class Predictor:
                 specials=self._specials,
                 max_tokens=student.text_limit,
                 max_words=MAX_WORDS,
-                overlap=2 * student.config.max_width,
+                max_width=student.config.max_width,
             )
         ]
         pieces.sort(key=lambda piece: -len(piece[1].encoded.ids))
@@ -185,18 +190,26 @@ class Predictor:
             raise InputError(f"threshold given for {unknown[0]!r}, which is not among the labels: {', '.join(labels)}")
         values = []
         for label in labels:
-            fitted = self.info.thresholds.get(label.lower(), self.info.default_threshold)
+            fitted = self.info.threshold(label)
             values.append(own.get(label, fitted if settings.threshold is None else settings.threshold))
         return np.array(values, dtype=np.float64)
 
 
 def check_labels(labels: Sequence[str]) -> list[str]:
-    """Labels without surrounding blanks. Raises InputError where there are none, too many, blank or doubled ones."""
+    """Labels without surrounding blanks.
+
+    Raises InputError where there are none, too many, blank or doubled ones, or one that is not UTF-8.
+    """
     cleaned = [label.strip() for label in labels]
     if not cleaned or not any(cleaned):
         raise InputError("no labels given; name the entity types to look for, e.g. --labels chemical,disease")
     if not all(cleaned):
         raise InputError("one of the labels is empty; separate labels by single commas")
+    for label in cleaned:
+        try:
+            label.encode("utf-8")
+        except UnicodeEncodeError:
+            raise InputError(f"label {label!r} is not UTF-8; write it in UTF-8") from None
     if len(cleaned) > MAX_LABELS:
         raise InputError(f"{len(cleaned)} labels given, the limit is {MAX_LABELS}; annotate in several runs")
     doubled = sorted({label for label in cleaned if cleaned.count(label) > 1})

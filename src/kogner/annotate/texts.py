@@ -19,7 +19,8 @@ def read_texts(source: str) -> Iterator[Document]:
     """Yield documents. JSON lines are told from plain text by the ending .jsonl, or by a first line that is an object.
 
     A plain text is one document, kept as it is (line ends included); its id is the file's name. A byte order mark is
-    not part of the text. Raises InputError for empty, binary or non-UTF-8 input, and for bad lines of JSON.
+    not part of the text. Raises InputError for empty, binary or non-UTF-8 input, for bad lines of JSON, and for other
+    JSON (an array, an object over several lines, a file that ends in .json), which would be annotated as prose.
     """
     if source == STDIN:
         text = _decode(sys.stdin.buffer.read(), Path("<stdin>"))
@@ -27,6 +28,7 @@ def read_texts(source: str) -> Iterator[Document]:
             numbered = ((n, line.removesuffix("\r")) for n, line in enumerate(text.split("\n"), start=1))
             yield from _parse(numbered, Path("<stdin>"))
         else:
+            _refuse_json(text, Path("<stdin>"))
             yield Document("stdin", text)
         return
     path = Path(source)
@@ -34,7 +36,9 @@ def read_texts(source: str) -> Iterator[Document]:
     if ".jsonl" in path.suffixes or _looks_like_json(first):
         yield from _parse(files.lines(path), path)
     else:
-        yield Document(path.name, _decode(files.read_bytes(path), path))
+        text = _decode(files.read_bytes(path), path)
+        _refuse_json(text, path)
+        yield Document(path.name, text)
 
 
 def _parse(numbered: Iterator[tuple[int, str]], path: Path) -> Iterator[Document]:
@@ -70,5 +74,17 @@ def _looks_like_json(text: str) -> bool:
         return False
     try:
         return "text" in json.loads(first)
-    except ValueError:
+    except (ValueError, RecursionError):
         return False
+
+
+def _refuse_json(text: str, path: Path) -> None:
+    """Raise InputError for JSON that is not one object per line."""
+    if ".json" not in path.suffixes[-2:]:  # the last but one in notes.json.gz
+        if not text.lstrip().startswith(("{", "[")):
+            return
+        try:
+            json.loads(text)
+        except (ValueError, RecursionError):
+            return
+    raise InputError('is JSON, but not in lines; give one object {"id", "text"} per line (.jsonl)', path=path)

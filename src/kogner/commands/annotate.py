@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from kogner.errors import ArtifactError
+
 if TYPE_CHECKING:
     from kogner.records import Document
 
@@ -67,6 +69,8 @@ def command(
     from kogner.progress import note
 
     names = check_labels(labels.split(","))
+    if Path(model) == DEFAULT_MODEL and not DEFAULT_MODEL.exists():
+        raise ArtifactError(f"{DEFAULT_MODEL}, the default model, does not exist here; give --model DIR")
     settings = Settings(
         threshold=threshold, thresholds=_thresholds(label_thresholds), nested=nested, precision=precision
     )
@@ -104,6 +108,9 @@ def command(
 
 
 def _counted(documents: Iterator[Document]) -> Iterator[Document]:
+    if sys.stdout.isatty():  # results and bar would overwrite each other
+        yield from documents
+        return
     from kogner.progress import counting
 
     with counting("documents annotated") as counter:

@@ -46,12 +46,12 @@ def link(graph: str, data: tuple[str, ...], out: Path, strict: bool) -> None:
       kogner data link --graph build/graph --data bc5cdr=corpora/bc5cdr --data mine=notes/ --out build/linked
     """
     from kogner import artifacts
-    from kogner.commands.options import named_paths
+    from kogner.commands.options import named_paths, say_report
     from kogner.data import corpora
     from kogner.data.formats import jsonl
     from kogner.data.linking import Linker, LinkReport, link_corpus
     from kogner.graph.store import GraphStore
-    from kogner.progress import counting, note
+    from kogner.progress import counting
 
     named = named_paths(data)
     for name, _ in named:
@@ -77,8 +77,7 @@ def link(graph: str, data: tuple[str, ...], out: Path, strict: bool) -> None:
     ):
         for name, path, split in files:
             corpus = corpora.load(name, path, split, strict=strict)
-            for line in corpus.report.lines():
-                note(f"{name} {split}: {line}")
+            say_report(corpus)
             linked, report = link_corpus(corpus, linker)
             total += report
             (folder / name).mkdir(exist_ok=True)
@@ -102,10 +101,9 @@ def info(data: tuple[str, ...], strict: bool) -> None:
     The last line printed is one JSON object with all counts. Example:
       kogner data info --data bc5cdr=corpora/bc5cdr --data mine=notes/
     """
-    from kogner.commands.options import named_paths
+    from kogner.commands.options import named_paths, say_report
     from kogner.data import corpora
     from kogner.data.summary import WIDTHS, Summary
-    from kogner.progress import note
     from kogner.text import CROSSES_SENTENCES, OFF_WORD_EDGES
 
     results: dict[str, Any] = {}
@@ -114,8 +112,7 @@ def info(data: tuple[str, ...], strict: bool) -> None:
         results[name] = {}
         for split in corpora.splits(path):
             corpus = corpora.load(name, path, split, strict=strict)
-            for line in corpus.report.lines():
-                note(f"{name} {split}: {line}")
+            say_report(corpus)
             summary = Summary.of(corpus.documents)
             results[name][split] = {**summary.to_dict(), **corpus.report.to_dict()}
             rows.append(

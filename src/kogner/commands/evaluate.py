@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 import click
+
+if TYPE_CHECKING:
+    from kogner.evaluate.spans import SpanScores
 
 
 @click.command("evaluate")
@@ -29,18 +34,22 @@ def command(
 ) -> None:
     """Score a student: exact match of start, end and type, micro and per type; gold is every mention in the file.
 
+    A mention that the reader had to skip counts as missed; what was skipped, and why, is said and stands in the JSON.
+
     \b
     Example:
       kogner evaluate --model models/kogner-mini --data bc5cdr=corpora/bc5cdr --data ncbi=corpora/ncbi_disease --json
     """
     from kogner.annotate.predictor import Predictor, Settings
-    from kogner.commands.options import named_paths
+    from kogner.commands.options import named_paths, say_report
     from kogner.data import corpora
     from kogner.evaluate.spans import score
     from kogner.progress import counting
 
     settings = Settings(threshold=threshold, nested=nested, precision=precision, token_budget=8192)
     loaded = [corpora.load(name, path, split) for name, path in named_paths(data)]
+    for corpus in loaded:
+        say_report(corpus)
     predictor = Predictor.load(model, device=device)
     results = {}
     for corpus in loaded:
@@ -50,10 +59,17 @@ def command(
             for document in predictor.predict(corpus.documents, labels=types, settings=settings):
                 predicted.append(document)
                 counter.advance()
-        results[corpus.name] = score(corpus.documents, predicted, types=types).to_dict()
+        scores = with_lost(score(corpus.documents, predicted, types=types), corpus.lost)
+        results[corpus.name] = {**scores.to_dict(), "skipped": dict(sorted(corpus.report.skipped.items()))}
     if not as_json:
         _table(results, split)
     click.echo(json.dumps(results))
+
+
+def with_lost(scores: SpanScores, lost: Mapping[str, int]) -> SpanScores:
+    """Scores with the mentions of scored types that a reader had to skip (`Corpus.lost`) as gold that was missed."""
+    by_type = {kind: replace(of, gold=of.gold + lost.get(kind, 0)) for kind, of in scores.by_type.items()}
+    return replace(scores, gold=sum(of.gold for of in by_type.values()), by_type=by_type)
 
 
 def _table(results: dict[str, Any], split: str) -> None:

@@ -4,8 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from kogner.errors import ConfigError
+from kogner.progress import note
+
+if TYPE_CHECKING:
+    from kogner.data.corpora import Corpus
 
 
 def named_paths(pairs: Sequence[str]) -> list[tuple[str, Path]]:
@@ -21,3 +26,9 @@ def named_paths(pairs: Sequence[str]) -> list[tuple[str, Path]]:
             raise ConfigError(f"--data {pair!r}: {place} does not exist")
         found[name] = Path(place)
     return list(found.items())
+
+
+def say_report(corpus: Corpus) -> None:
+    """Say on standard error what the reader skipped and repaired in a corpus, one line per reason."""
+    for line in corpus.report.lines():
+        note(f"{corpus.name} {corpus.split}: {line}")

@@ -91,7 +91,7 @@ def build_examples(
         mask = np.array([name in sentence.types for name in types])
         kept = 0
         for window in windows(
-            encoded, specials=specials, max_tokens=max_tokens, max_words=max_words, overlap=2 * max_width
+            encoded, specials=specials, max_tokens=max_tokens, max_words=max_words, max_width=max_width
         ):
             last = window.first + len(window.encoded.first)
             inside = (spans[:, 0] >= window.first) & (spans[:, 1] < last)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from kogner.data.formats import conll, genia, jsonl, pubtator
@@ -80,7 +80,10 @@ KNOWN: dict[str, KnownCorpus] = {
 
 @dataclass(frozen=True)
 class Corpus:
-    """The documents of one split. types: what is annotated in it, sorted. report: what reading it met."""
+    """The documents of one split. types: what is annotated in it, sorted. report: what reading it met.
+
+    lost: mentions of these types that the file holds and the documents do not, because the reader had to skip them.
+    """
 
     name: str
     split: str
@@ -88,6 +91,7 @@ class Corpus:
     documents: tuple[Document, ...]
     types: tuple[str, ...]
     report: Report
+    lost: Mapping[str, int] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.documents)
@@ -151,10 +155,10 @@ def load(name: str, path: Path | str, split: str, *, strict: bool = False) -> Co
     if kind == "jsonl":
         documents = jsonl.read(file, report=report)
         annotated = {mention.type for document in documents for mention in document.mentions}
-        types = frozenset(annotated.union(*(document.types for document in documents)))
+        types = frozenset(annotated.union(report.lost, *(document.types for document in documents)))
         documents = [document if document.types else replace(document, types=types) for document in documents]
         _note_twice(documents, report)
-        return Corpus(name, split, file, tuple(documents), tuple(sorted(types)), report)
+        return Corpus(name, split, file, tuple(documents), tuple(sorted(types)), report, dict(report.lost))
     named = _by_name(name)
     if kind == "pubtator":
         # The vocabulary of an id without prefix follows from the type, the same in all known corpora.
@@ -163,9 +167,15 @@ def load(name: str, path: Path | str, split: str, *, strict: bool = False) -> Co
     else:
         reader: Callable[..., list[Document]] = conll.read if kind == "conll" else genia.read
         documents = reader(file, report=report)
-    documents, types = _renamed(documents, named, report)
+    names, types = _type_names(documents, named, report)
+    documents = _renamed(documents, names, types)
     _note_twice(documents, report)
-    return Corpus(name, split, file, tuple(documents), tuple(sorted(types)), report)
+    lost: Counter[str] = Counter()
+    for raw, count in report.lost.items():
+        kind_lost = names[raw]
+        if kind_lost is not None:
+            lost[kind_lost] += count
+    return Corpus(name, split, file, tuple(documents), tuple(sorted(types)), report, lost)
 
 
 def detect(file: Path) -> str:
@@ -203,11 +213,11 @@ def recognise(name: str, raw_types: Iterable[str]) -> KnownCorpus | None:
     return None
 
 
-def _renamed(
-    documents: list[Document], named: KnownCorpus | None, report: Report
-) -> tuple[list[Document], frozenset[str]]:
-    """Documents with our type names, and the types the corpus annotates."""
-    counts = Counter(mention.type for document in documents for mention in document.mentions)
+def _type_names(
+    documents: Iterable[Document], named: KnownCorpus | None, report: Report
+) -> tuple[dict[str, str | None], frozenset[str]]:
+    """Our name of each type in the file (None: not part of the task), and the types the corpus annotates."""
+    counts = Counter(mention.type for document in documents for mention in document.mentions) + report.lost
     known = named or recognise("", counts)
     names: dict[str, str | None] = {}
     for raw, count in counts.items():
@@ -220,13 +230,17 @@ def _renamed(
             if known is not None:
                 report.note(f"type {raw} is unknown to this corpus, kept as '{names[raw]}'", count)
     types = frozenset(kind for kind in (*names.values(), *(known.types.values() if known else ())) if kind is not None)
+    return names, types
+
+
+def _renamed(documents: Iterable[Document], names: Mapping[str, str | None], types: frozenset[str]) -> list[Document]:
     renamed = []
     for document in documents:
         mentions = tuple(
             replace(mention, type=kind) for mention in document.mentions if (kind := names[mention.type]) is not None
         )
         renamed.append(replace(document, mentions=mentions, types=types))
-    return renamed, types
+    return renamed
 
 
 def _note_twice(documents: Iterable[Document], report: Report) -> None:

@@ -16,6 +16,7 @@ class Report:
     """Counts by reason. `skipped`: lost to the corpus. `repaired`: kept after a change. `noted`: worth knowing only.
 
     strict: raise InputError at the first thing that would be skipped or repaired.
+    lost: mentions among the skipped things, by the type they have in the file.
     examples: for each reason the first places, as `file:line (document ID): detail`.
     """
 
@@ -23,10 +24,22 @@ class Report:
     skipped: Counter[str] = field(default_factory=Counter)
     repaired: Counter[str] = field(default_factory=Counter)
     noted: Counter[str] = field(default_factory=Counter)
+    lost: Counter[str] = field(default_factory=Counter)
     examples: dict[str, list[str]] = field(default_factory=dict)
 
-    def skip(self, reason: str, detail: str, *, path: Path, line: int | None, document: str | None = None) -> None:
-        """Count something that is left out; raises InputError where `strict`."""
+    def skip(
+        self,
+        reason: str,
+        detail: str,
+        *,
+        path: Path,
+        line: int | None,
+        document: str | None = None,
+        mention: str | None = None,
+    ) -> None:
+        """Count something that is left out; raises InputError where `strict`. mention: its type, if it is one."""
+        if mention is not None:
+            self.lost[mention] += 1
         self._add(self.skipped, reason, detail, path=path, line=line, document=document)
 
     def repair(self, reason: str, detail: str, *, path: Path, line: int | None, document: str | None = None) -> None:

@@ -4,7 +4,8 @@ Layout of the folder (artefact kind `student`, format version 1):
   student.json       architecture, entity types it was trained on, thresholds
   model.safetensors  weights (float16 or float32)
   text_encoder/      config.json and tokenizer of the text encoder; label_encoder/ likewise where it is separate
-  README.md          the model card; NOTICE names the encoder it started from
+  README.md          the model card, which names the encoder it started from
+  training_log.jsonl losses, rates and dev scores by step
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from safetensors.torch import load_file, save_file
 from kogner import encoders
 from kogner.artifacts import Artifact, open_artifact
 from kogner.config import StudentConfig, from_mapping, to_mapping
-from kogner.errors import ArtifactError
+from kogner.errors import ArtifactError, ConfigError
 from kogner.student.model import Student
 
 KIND, VERSION = "student", 1
@@ -33,7 +34,7 @@ KIND, VERSION = "student", 1
 class StudentInfo:
     """What a checkpoint knows besides its weights.
 
-    types: entity types it was trained on. thresholds: score from which a span of the type (in lower case) counts,
+    types: entity types it was trained on. thresholds: score from which a span of the type counts,
     fitted on dev data; `default_threshold` for all other labels. base: name of the encoder it was fine-tuned from.
     """
 
@@ -42,9 +43,17 @@ class StudentInfo:
     default_threshold: float = 0.5
     base: str = ""
 
+    def threshold(self, label: str) -> float:
+        """The threshold of a label, whatever its case."""
+        fitted = {name.lower(): value for name, value in self.thresholds.items()}
+        return fitted.get(label.lower(), self.default_threshold)
+
 
 def create(config: StudentConfig) -> Student:
-    """A fresh student: pretrained encoders, random heads; or the student of `config.initial` trained further."""
+    """A fresh student: pretrained encoders, random heads; or the student of `config.initial` trained further.
+
+    Raises ArtifactError where `initial` is no KoGNER student, ConfigError where its shape is not the recipe's.
+    """
     if config.initial is not None:
         if (Path(config.initial) / "gliner_config.json").is_file() or not Path(config.initial).is_dir():
             raise ArtifactError(
@@ -52,6 +61,17 @@ def create(config: StudentConfig) -> Student:
                 "are not read yet. Start from an encoder instead: --set student.initial=null"
             )
         student, _, _ = load(Path(config.initial))
+        for name in ("max_width", "hidden"):
+            asked, found = getattr(config, name), getattr(student.config, name)
+            if asked is not None and asked != found:
+                raise ConfigError(
+                    f"student.{name}={asked}, but {config.initial} has {found}; set student.{name}={found}"
+                )
+        for module in (student.span_head, student.type_head, student.word_dropout):
+            for part in module.modules():
+                if isinstance(part, torch.nn.Dropout):
+                    part.p = config.dropout
+        student.config = dataclasses.replace(student.config, dropout=config.dropout)
         return student
     tokenizer, text_model = encoders.load(config.encoder)
     if config.label_encoder == "shared":
@@ -60,6 +80,15 @@ def create(config: StudentConfig) -> Student:
     return Student(
         config, tokenizer=tokenizer, text_model=text_model, label_tokenizer=label_tokenizer, label_model=label_model
     )
+
+
+def origin(config: StudentConfig) -> tuple[str, dict[str, str]]:
+    """Name of the encoder a student was first made from, and the hash of the student it goes on from, if any."""
+    if config.initial is None:
+        return config.encoder, {}
+    artifact = open_artifact(Path(config.initial), kind=KIND, version=VERSION)
+    raw = json.loads((Path(config.initial) / "student.json").read_text(encoding="utf-8"))
+    return str(raw["info"]["base"]), {"initial": artifact.hash}
 
 
 def save(student: Student, info: StudentInfo, folder: Path, *, half: bool = True) -> None:

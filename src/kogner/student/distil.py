@@ -52,21 +52,23 @@ class DistilHead(nn.Module):
             self.teacher_map.bias.data.copy_(bias)
             self.teacher_map.requires_grad_(False)
 
-    def forward(self, spans: Tensor, rows: Tensor) -> DistilLoss:
-        """Loss of linked spans: (linked, hidden) against their bank rows: (linked,) indices."""
-        sample = self._targets_of_sample()
-        variance = sample.var(0)
-        hinge = functional.relu(1 - (variance + 1e-4).sqrt()).mean()
-        guard = hinge if self.config.target == "linear" else hinge.detach() * 0
+    def forward(self, spans: Tensor, rows: Tensor, *, step: int) -> DistilLoss:
+        """Loss of linked spans: (linked, hidden) against their bank rows: (linked,) indices.
+
+        step: chooses the guard's sample, so that a resumed run takes the same.
+        """
+        variance = self._targets_of_sample(step).var(0, correction=0)
+        nothing = variance.new_zeros(())
+        guard = functional.relu(1 - (variance + 1e-4).sqrt()).mean() if self.config.target == "linear" else nothing
+        loss = nothing
         if len(rows):
             loss = functional.mse_loss(self.student_map(spans).float(), self.teacher_map(self.bank[rows]).float())
-        else:
-            loss = guard * 0
         return DistilLoss(loss, guard, float(variance.detach().mean()))
 
-    def _targets_of_sample(self) -> Tensor:
+    def _targets_of_sample(self, step: int) -> Tensor:
         count = min(GUARD_SAMPLE, len(self.bank))
-        rows = torch.randint(len(self.bank), (count,)).to(self.bank.device)
+        rows = torch.randperm(len(self.bank), generator=torch.Generator().manual_seed(step))[:count]
+        rows = rows.to(self.bank.device)
         targets: Tensor = self.teacher_map(self.bank[rows]).float()
         return targets
 

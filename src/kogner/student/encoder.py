@@ -52,7 +52,7 @@ class TokenBatch:
 def tokenise(tokenizer: Any, sentences: Sequence[Sequence[str]]) -> list[Encoded]:
     """Sub-tokens of sentences given as words. Words that the tokenizer turns into nothing get its unknown token.
 
-    sentences: words of each sentence. Nothing is cut here: see `kogner.annotate.windows` for long ones.
+    sentences: words of each sentence. Nothing is cut here: see `kogner.student.windows` for long ones.
     """
     if not sentences:
         return []

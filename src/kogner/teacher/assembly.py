@@ -13,16 +13,17 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from kogner.artifacts import MANIFEST, check_replaceable
+from kogner.artifacts import MANIFEST, check_replaceable, locked
 from kogner.config import TeacherConfig, to_mapping
-from kogner.errors import ArtifactError, ConfigError
+from kogner.errors import ArtifactError
 from kogner.graph.neighbours import Adjacency
+from kogner.hardware import check_device
 from kogner.progress import note
 from kogner.teacher import unimp
 from kogner.teacher.bank import KIND, Bank, write_bank
 from kogner.teacher.features import Pooler, features_key, text_features
 from kogner.teacher.pretrain import Trained, pretrain_transr, pretrain_unimp
-from kogner.teacher.work import Stopwatch, hash_of, locked, part_folder
+from kogner.teacher.work import Stopwatch, hash_of, part_folder
 
 if TYPE_CHECKING:
     from kogner.graph.store import GraphStore
@@ -94,14 +95,6 @@ def _build(store: GraphStore, out: Path, config: TeacherConfig, *, work: Path, d
         recipe={"teacher": to_mapping(config)},
         metrics={"features": z.metrics, "unimp": z1.metrics, "transr": z2.metrics},
     )
-
-
-def check_device(device: str) -> None:
-    """Raise ConfigError where a device is neither the CPU nor a CUDA device that this torch can use."""
-    import torch
-
-    if device != "cpu" and not (device.startswith("cuda") and torch.cuda.is_available()):
-        raise ConfigError(f"device {device!r} is not available here; use cpu, or install a CUDA build of torch")
 
 
 def _bank_at(out: Path) -> Bank | None:

@@ -10,47 +10,24 @@ import hashlib
 import json
 import shutil
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from kogner.artifacts import write_atomic
-from kogner.errors import ArtifactError
 from kogner.progress import note
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-KEY, LOCK = "key.txt", "lock"
+KEY = "key.txt"
 
 
 def hash_of(*parts: Any) -> str:
     """Hex sha256 of plain data (anything JSON can hold), for keys."""
     return hashlib.sha256(json.dumps(parts, sort_keys=True, ensure_ascii=True).encode()).hexdigest()
-
-
-@contextmanager
-def locked(work: Path) -> Iterator[None]:
-    """Hold the work folder for this process; the lock ends with the process, however it ends.
-
-    Raises ArtifactError where another process holds it: two builds would overwrite each other's checkpoints.
-    """
-    work.mkdir(parents=True, exist_ok=True)
-    with (work / LOCK).open("a") as stream:
-        try:
-            import fcntl
-
-            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except ImportError:  # no such lock on Windows: two builds at once stay the user's own care there
-            pass
-        except OSError as error:
-            raise ArtifactError(
-                f"{work} is in use by another build of the same bank; wait for it, stop it, or give another --out"
-            ) from error
-        yield
 
 
 def part_folder(work: Path, name: str, key: str) -> Path:

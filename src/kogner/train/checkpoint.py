@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -27,11 +27,30 @@ STATE = "state"
 
 @dataclass
 class Progress:
-    """step: optimiser steps done. best_f1, best_step: of the best dev score so far (-1 before the first)."""
+    """How far a run is.
+
+    step: optimiser steps done. best_f1, best_step: of the best dev score so far, None before the first.
+    sums, since: losses added up since the last line of the log, over how many steps.
+    """
 
     step: int = 0
-    best_f1: float = -1.0
-    best_step: int = -1
+    best_f1: float | None = None
+    best_step: int | None = None
+    sums: dict[str, float] = field(default_factory=dict)
+    since: int = 0
+
+    def add(self, parts: dict[str, float]) -> None:
+        """Count one step and its losses."""
+        self.step += 1
+        self.since += 1
+        for name, value in parts.items():
+            self.sums[name] = self.sums.get(name, 0.0) + value
+
+    def means(self) -> dict[str, float]:
+        """Mean losses since the last call."""
+        means = {name: round(value / self.since, 6) for name, value in self.sums.items()}
+        self.sums, self.since = {}, 0
+        return means
 
 
 class Workspace:

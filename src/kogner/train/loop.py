@@ -8,8 +8,10 @@ A killed run goes on from its last saved state with the same data order, dropout
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import itertools
 import json
+from collections import Counter as Counts
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,15 +21,18 @@ import numpy as np
 import torch
 from safetensors.torch import load_file
 from torch import nn
+from torch.optim import AdamW
+from torch.optim.lr_scheduler import LRScheduler
 
 from kogner import artifacts
 from kogner.annotate.predictor import Predictor, Settings
 from kogner.config import Recipe, to_mapping
 from kogner.data.batch import Batch, Example, build_examples, fingerprint, make_batch, stream
 from kogner.data.corpora import Corpus
-from kogner.errors import ConfigError
+from kogner.data.formats.jsonl import line_of
+from kogner.errors import ConfigError, KognerError
 from kogner.evaluate.spans import score
-from kogner.hardware import bf16_is_fast, keep_freed_memory
+from kogner.hardware import bf16_is_fast, check_device, keep_freed_memory
 from kogner.progress import Counter, counting, note
 from kogner.records import Document
 from kogner.student import checkpoint as student_files
@@ -60,7 +65,9 @@ class Trainee(nn.Module):
         super().__init__()
         self.student, self.head = student, head
 
-    def losses(self, batch: Batch, labels: Sequence[str], recipe: Recipe) -> tuple[torch.Tensor, dict[str, float]]:
+    def losses(
+        self, batch: Batch, labels: Sequence[str], recipe: Recipe, *, step: int
+    ) -> tuple[torch.Tensor, dict[str, float]]:
         """Total loss of a batch, and its parts for the log."""
         config = recipe.loss
         types = self.student.encode_labels(labels)
@@ -70,29 +77,55 @@ class Trainee(nn.Module):
         )  # fmt: skip
         total, parts = config.lang_weight * lang, {"loss_lang": float(lang.detach())}
         if self.head is not None:
-            spans = self.student.span_head.vectors(words, batch.linked)
-            distil = self.head(spans, batch.rows)
+            # Its dropout draws from a fork of the random stream, so that the arm without a graph sees the same masks.
+            with torch.random.fork_rng(devices=[words.device] if words.is_cuda else []):
+                spans = self.student.span_head.vectors(words, batch.linked)
+            distil = self.head(spans, batch.rows, step=step)
             total = total + config.dist_weight * distil.loss + recipe.distil.guard_weight * distil.guard
             parts |= {"loss_dist": float(distil.loss.detach()), "target_variance": distil.variance}
             parts |= {"linked": float(len(batch.rows))}
         return total, parts
 
 
+@dataclass
+class Run:
+    """Everything a training run holds while it runs."""
+
+    recipe: Recipe
+    trainee: Trainee
+    examples: Sequence[Example]
+    types: Sequence[str]
+    dev: Sequence[Split]
+    steps: int
+    optimizer: AdamW
+    schedule: LRScheduler
+    progress: Progress
+    work: Workspace
+    log: TrainingLog
+
+
 def train(
-    recipe: Recipe,
-    splits: Sequence[Split],
-    out: Path,
-    *,
-    bank: Bank | None = None,
-    device: str = "cpu",
+    recipe: Recipe, splits: Sequence[Split], out: Path, *, bank: Bank | None = None, device: str = "cpu"
 ) -> dict[str, Any]:
     """Train a student and write it to `out`; resumes from `<out>.work` where a run of the same recipe was killed.
 
     Returns metrics: steps, best dev F1 and its step, dev scores per corpus, counts of the training data.
     Raises ConfigError where distillation is asked for without a bank, or no training data is left.
     """
-    config = recipe.train
+    check_device(device)
     artifacts.check_replaceable(out, kind=student_files.KIND)
+    with artifacts.locked(out.with_name(out.name + ".work")):
+        run, counts, used_bank = _prepare(recipe, splits, out, bank=bank, device=device)
+        with counting("training", run.steps, start=run.progress.step) as counter:
+            _steps(run, counter)
+        return _finish(run, splits, out, counts, used_bank)
+
+
+def _prepare(
+    recipe: Recipe, splits: Sequence[Split], out: Path, *, bank: Bank | None, device: str
+) -> tuple[Run, dict[str, Any], Bank | None]:
+    """Data, model, optimiser and the state to go on from; what the data held; the bank where it is distilled."""
+    config = recipe.train
     torch.manual_seed(config.seed)
     if config.threads:
         torch.set_num_threads(config.threads)
@@ -103,129 +136,108 @@ def train(
     if config.freeze_embeddings:
         for encoder in filter(None, (student.text_encoder, student.label_encoder)):
             encoder.model.get_input_embeddings().requires_grad_(False)  # type: ignore[operator]
-    types = tuple(dict.fromkeys(name for split in splits for name in split.types))
-    distil = recipe.loss.dist_weight > 0
-    if distil and bank is None:
+    weights = weights_hash(student)
+    used = [dataclasses.replace(s, train=subset(s.train, config.train_share, config.data_seed)) for s in splits]
+    types = tuple(dict.fromkeys(name for split in used for name in split.types))
+    _note_dev_types(used)
+    bank = bank if recipe.loss.dist_weight > 0 else None
+    if recipe.loss.dist_weight > 0 and bank is None:
         raise ConfigError("loss.dist_weight is above 0, so a teacher is needed: give --bank, or set loss.dist_weight=0")
-    entities = linked_entities(splits, bank) if distil and bank is not None else []
-    documents = [document for split in splits for document in subset(split.train, config.train_share, config.data_seed)]
-    examples, counts = build_examples(
-        documents,
+    entities = linked_entities(used, bank) if bank is not None else []
+    examples, found = build_examples(
+        [document for split in used for document in split.train],
         types=types,
         rows={entity: row for row, entity in enumerate(entities)},
         tokenizer=student.tokenizer,
-        max_width=recipe.student.max_width,
+        max_width=student.config.max_width,
         max_tokens=student.text_limit,
     )
     if not examples:
         raise ConfigError("the training data holds no sentence; check --data")
-    note(f"{len(documents):,} documents, {len(examples):,} sentences, types {', '.join(types)}; {dict(counts)}")
-    head = make_distil_head(recipe, student, bank, entities) if bank is not None and entities else None
+    documents = {split.name: {"train": len(split.train), "dev": len(split.dev)} for split in used}
+    note(f"{documents}; {len(examples):,} sentences, types {', '.join(types)}; {dict(found)}")
+    head = make_distil_head(recipe, student, bank, entities) if bank is not None else None
     steps = config.steps or max(1, round(config.epochs * -(-len(examples) // config.batch_size)))
-
     trainee = Trainee(student, head).to(device)
     optimizer = make_optimizer(trainee, config)
     schedule = make_schedule(optimizer, config, steps=steps)
+    dev = [dataclasses.replace(s, dev=_first(s.dev, config.eval_documents, config.data_seed)) for s in used if s.dev]
     work = Workspace(
         out.with_name(out.name + ".work"),
         identity={
             "recipe": json.loads(json.dumps(to_mapping(recipe))),
             "training data": fingerprint(examples),
-            "bank": bank.artifact.hash if head is not None and bank is not None else None,
+            "dev data": _dev_hash(dev),
+            "initial weights": weights,
+            "bank": bank.artifact.hash if bank is not None else None,
         },
     )
     progress = work.resume(trainee, optimizer, schedule)
     if progress.step:
         note(f"resuming at step {progress.step:,} of {steps:,}")
     log = TrainingLog(work.folder / "log.jsonl", resume_step=progress.step)
-    dev = [dataclasses.replace(s, dev=_first(s.dev, config.eval_documents, config.data_seed)) for s in splits if s.dev]
-
-    with counting("training", steps, start=progress.step) as counter:
-        _run(trainee, optimizer, schedule, recipe, examples, types, dev, steps, progress, work, log, counter)
-
-    if work.best_file.is_file():
-        trainee.load_state_dict(load_file(work.best_file))
-    return _finish(trainee.student, recipe, splits, types, out, progress, dict(counts), work, bank if head else None)
+    run = Run(recipe, trainee, examples, types, dev, steps, optimizer, schedule, progress, work, log)
+    return run, {"training_data": dict(found), "corpora": documents}, bank
 
 
-def _run(
-    trainee: Trainee,
-    optimizer: torch.optim.Optimizer,
-    schedule: torch.optim.lr_scheduler.LRScheduler,
-    recipe: Recipe,
-    examples: Sequence[Example],
-    types: Sequence[str],
-    dev: Sequence[Split],
-    steps: int,
-    progress: Progress,
-    work: Workspace,
-    log: TrainingLog,
-    counter: Counter,
-) -> None:
-    """Steps until the end."""
-    config = recipe.train
-    student = trainee.student
-    parameters = [parameter for parameter in trainee.parameters() if parameter.requires_grad]
+def _steps(run: Run, counter: Counter) -> None:
+    """Steps until the end: batch, losses, update; log, dev score and saved state in their turn."""
+    config, student, progress = run.recipe.train, run.trainee.student, run.progress
+    parameters = [parameter for parameter in run.trainee.parameters() if parameter.requires_grad]
     pad_id = student.tokenizer.pad_token_id or 0
-    sums: dict[str, float] = {}
-    since = 0
     bf16 = config.precision == "bf16" or (config.precision == "auto" and bf16_is_fast(student.device.type))
-    trainee.train()
-    batches = stream(examples, batch_size=config.batch_size, seed=config.data_seed + config.seed, start=progress.step)
-    for indices in itertools.islice(batches, max(steps - progress.step, 0)):
-        batch = make_batch([examples[i] for i in indices], max_width=recipe.student.max_width, pad_id=pad_id)
+    run.trainee.train()
+    batches = stream(
+        run.examples, batch_size=config.batch_size, seed=config.data_seed + config.seed, start=progress.step
+    )
+    for indices in itertools.islice(batches, max(run.steps - progress.step, 0)):
+        batch = make_batch([run.examples[i] for i in indices], max_width=student.config.max_width, pad_id=pad_id)
         with torch.autocast(student.device.type, dtype=torch.bfloat16, enabled=bf16):
-            loss, parts = trainee.losses(batch.to(student.device), types, recipe)
+            loss, parts = run.trainee.losses(batch.to(student.device), run.types, run.recipe, step=progress.step)
+        if not torch.isfinite(loss):
+            raise KognerError(
+                f"the loss is {float(loss.detach())} at step {progress.step + 1:,} ({parts}); lower train.encoder_lr and "
+                "train.head_lr, or set train.precision=fp32; the last saved state is kept"
+            )
         loss.backward()
         nn.utils.clip_grad_norm_(parameters, config.max_grad_norm)
-        optimizer.step()
-        schedule.step()
-        optimizer.zero_grad(set_to_none=True)
-        progress.step += 1
-        for name, value in parts.items():
-            sums[name] = sums.get(name, 0.0) + value
-        since += 1
+        run.optimizer.step()
+        run.schedule.step()
+        run.optimizer.zero_grad(set_to_none=True)
+        progress.add(parts)
         counter.advance(1, f"loss {parts['loss_lang']:.2f}")
-        last = progress.step == steps
+        last = progress.step == run.steps
         if progress.step % config.log_every == 0 or last:
-            means = {name: round(value / since, 6) for name, value in sums.items()}
-            log.write(step=progress.step, **means, rate=schedule.get_last_lr()[0])
-            sums, since = {}, 0
-        if dev and (progress.step % config.eval_every == 0 or last):
-            f1 = float(np.mean([s["f1"] for s in evaluate(student, dev).values()]))
-            log.write(step=progress.step, dev_f1=round(f1, 4))
+            run.log.write(step=progress.step, **progress.means(), rate=run.schedule.get_last_lr()[0])
+        if run.dev and (progress.step % config.eval_every == 0 or last):
+            f1 = float(np.mean([scores["f1"] for scores in evaluate(student, run.dev).values()]))
+            run.log.write(step=progress.step, dev_f1=round(f1, 4))
             note(f"step {progress.step:,}: dev F1 {f1:.2f}")
-            if f1 > progress.best_f1:
-                progress.best_f1, progress.best_step = f1, progress.step
-                work.save_best(trainee)
+            if progress.best_f1 is None or f1 > progress.best_f1:
+                progress.best_f1, progress.best_step = round(f1, 4), progress.step
+                run.work.save_best(run.trainee)
         if progress.step % config.save_every == 0 or last:
-            work.save(trainee, optimizer, schedule, progress)
+            run.work.save(run.trainee, run.optimizer, run.schedule, progress)
 
 
-def _finish(
-    student: Student,
-    recipe: Recipe,
-    splits: Sequence[Split],
-    types: Sequence[str],
-    out: Path,
-    progress: Progress,
-    counts: dict[str, int],
-    work: Workspace,
-    bank: Bank | None,
-) -> dict[str, Any]:
-    """Fit thresholds on dev, score dev with them, write the student."""
-    thresholds = {name.lower(): value for name, value in fit_thresholds(student, splits, types).items()}
-    info = StudentInfo(types=tuple(types), thresholds=thresholds, base=recipe.student.encoder)
+def _finish(run: Run, splits: Sequence[Split], out: Path, counts: dict[str, Any], bank: Bank | None) -> dict[str, Any]:
+    """Take the best weights, round them as they are stored, fit thresholds on dev, score dev, write the student."""
+    if run.work.best_file.is_file():
+        run.trainee.load_state_dict(load_file(run.work.best_file))
+    student, recipe = run.trainee.student, run.recipe
+    student.half().float()
+    base, parents = student_files.origin(recipe.student)
+    info = StudentInfo(types=tuple(run.types), thresholds=fit_thresholds(student, splits, run.types), base=base)
     metrics: dict[str, Any] = {
-        "steps": progress.step,
-        "best_step": progress.best_step,
-        "best_dev_f1_at_0.5": round(progress.best_f1, 4),
+        "steps": run.progress.step,
+        "best_step": run.progress.best_step,
+        "best_f1_on_dev_sample": run.progress.best_f1,
         "dev": evaluate(student, splits, info=info),
-        "thresholds": thresholds,
-        "training_data": counts,
-        "corpora": {split.name: {"train": len(split.train), "dev": len(split.dev)} for split in splits},
+        "thresholds": dict(info.thresholds),
+        **counts,
     }
-    parents = {} if bank is None else {"bank": bank.artifact.hash} | dict(bank.artifact.parents)
+    if bank is not None:
+        parents |= {"bank": bank.artifact.hash, **bank.artifact.parents}
     with artifacts.writing(
         out,
         kind=student_files.KIND,
@@ -235,9 +247,9 @@ def _finish(
         metrics=metrics,
     ) as folder:
         student_files.save(student, info, folder)
-        (folder / "training_log.jsonl").write_bytes((work.folder / "log.jsonl").read_bytes())
+        (folder / "training_log.jsonl").write_bytes(run.log.path.read_bytes())
         write_card(folder, recipe=recipe, info=info, metrics=metrics, distilled=bank is not None)
-    work.remove()
+    run.work.remove()
     return metrics
 
 
@@ -294,6 +306,27 @@ def subset(documents: Sequence[Document], share: float, seed: int) -> list[Docum
 
 def _first(documents: Sequence[Document], count: int, seed: int) -> list[Document]:
     return subset(documents, count / len(documents) if 0 < count < len(documents) else 1.0, seed)
+
+
+def weights_hash(student: Student) -> str:
+    """Hex sha256 of all weights, as a run starts from them."""
+    digest = hashlib.sha256()
+    for name, tensor in sorted(student.state_dict().items()):
+        digest.update(name.encode())
+        digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()
+
+
+def _dev_hash(splits: Sequence[Split]) -> str:
+    lines = (line_of(document) for split in splits for document in split.dev)
+    return hashlib.sha256("\n".join(lines).encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def _note_dev_types(splits: Sequence[Split]) -> None:
+    for split in splits:
+        found = Counts(m.type for document in split.dev for m in document.mentions if m.type not in split.types)
+        if found:
+            note(f"{split.name}: dev mentions of types that its train split lacks are not scored: {dict(found)}")
 
 
 def to_split(name: str, train: Corpus, dev: Corpus | None) -> Split:

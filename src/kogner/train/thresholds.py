@@ -36,7 +36,8 @@ def fit_thresholds(student: Student, splits: Sequence[Split], types: Sequence[st
         ):
             keys = {mention.key for mention in document.mentions}
             for mention in document.mentions:
-                gold[mention.type] += 1
+                if mention.type in gold:  # dev may annotate types that train lacks
+                    gold[mention.type] += 1
             for mention in found.mentions:
                 (correct if mention.key in keys else wrong)[mention.type].append(mention.score or 0.0)
     fitted = {}

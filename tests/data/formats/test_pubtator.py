@@ -76,6 +76,7 @@ def test_offsets_that_miss_are_repaired_within_five_characters(tmp_path, annotat
     (document,), report = read(tmp_path, block("7", GOOD[0], annotation))
     assert [(m.start, m.end) for m in document.mentions[1:]] == ([span] if span else [])
     assert (report.repaired if span else report.skipped) == {reason: 1}
+    assert report.lost == ({} if span else {annotation[3]: 1})
     assert "some.PubTator.txt:4 (document 7)" in report.examples[reason][0]
     with pytest.raises(InputError, match=rf":4 \(document 7\): {reason}"):
         read(tmp_path, block("7", GOOD[0], annotation), strict=True)
@@ -101,6 +102,12 @@ def test_documents_need_no_blank_line_between_them(tmp_path):
     assert [(d.id, len(d.mentions)) for d in documents] == [("7", 1), ("8", 1)]
 
 
+def test_an_abstract_may_stand_before_its_title(tmp_path):
+    title, abstract, annotation = block("7", GOOD[0]).splitlines()
+    (document,), _ = read(tmp_path, "\n".join([abstract, title, annotation]))
+    assert (document.text, len(document.mentions)) == (f"{TITLE} {ABSTRACT}", 1)
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [
@@ -108,6 +115,9 @@ def test_documents_need_no_blank_line_between_them(tmp_path):
         ("7|t|A\n7|a|B\n7\t0\t1\n", r":3 \(document 7\): an annotation needs"),
         ("7|t|A\n7|a|B\n8\t0\t1\tA\tDisease\tD1\n", r":3: expected .* document 7"),
         ("7\t0\t1\tA\tDisease\n", r":1: expected .* \(none yet\)"),
+        ("7|t|A\n7|a|B\n7|a|C\n", r":3 \(document 7\): a second '7\|a\|' line, the first is line 2"),
+        ("7|t|A\n7|a|\n7\t0\t1\tA\tDisease\n7|a|C\n", r":4 \(document 7\): a second '7\|a\|' line"),
+        ("\n7|t|A\n7|t|B\n", r":3 \(document 7\): a second '7\|t\|' line, the first is line 2; .* a blank line"),
         ("\n\n", "no PubTator document"),
     ],
 )

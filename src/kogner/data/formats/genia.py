@@ -46,7 +46,9 @@ def read(path: Path, *, report: Report) -> list[Document]:
                 )  # fmt: skip
             start, end = edges[first][0], edges[beyond - 1][1]
             if start == end:
-                report.skip("empty token", f"entity of type {kind}", path=path, line=number, document=name)
+                report.skip(
+                    "empty token", f"entity of type {kind}", path=path, line=number, document=name, mention=kind
+                )
                 continue
             mentions.append(Mention(start, end, kind, text[start:end]))
         documents.append((number, Document(name, text, tuple(mentions))))

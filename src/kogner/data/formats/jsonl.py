@@ -72,7 +72,7 @@ def _mention(entry: Any, text: str, report: Report, path: Path, line: int, docum
     stated = entry.get("text")
     if end > len(text) or (stated and text[start:end] != stated):
         detail = f"{stated!r} is not at [{start}, {end}) of {len(text)} characters"
-        report.skip(TEXT_DIFFERS, detail, path=path, line=line, document=document)
+        report.skip(TEXT_DIFFERS, detail, path=path, line=line, document=document, mention=kind)
         return None
     entity, score = entry.get("entity"), entry.get("score")
     return Mention(

@@ -33,12 +33,13 @@ _NO_ID = {"", "-", "-1"}
 
 @dataclass
 class _Block:
-    """One blank-line block before its offsets are checked."""
+    """One blank-line block before its offsets are checked. lines: where its title `t` and abstract `a` stand."""
 
     id: str
     line: int
     title: str = ""
     abstract: str = ""
+    lines: dict[str, int] = field(default_factory=dict)
     mentions: list[tuple[int, list[str]]] = field(default_factory=list)
 
     @property
@@ -51,8 +52,8 @@ def read(path: Path, *, report: Report, vocabularies: Mapping[str, str] | None =
 
     vocabularies: for each type the prefix of an id that has none, e.g. {"Gene": "NCBIGene"}; an id without prefix of
     the form of a MeSH id is MESH in any case.
-    Raises InputError for a line that is none of PubTator's; mentions whose text does not fit their offsets are
-    repaired or skipped and counted in `report`.
+    Raises InputError for a line that is none of PubTator's and for a second title or abstract in a block; mentions
+    whose text does not fit their offsets are repaired or skipped and counted in `report`.
     """
     blocks = list(_blocks(path, report))
     if not blocks:
@@ -82,10 +83,17 @@ def _blocks(path: Path, report: Report) -> Iterator[_Block]:
         text_line = _TEXT_LINE.fullmatch(line)
         if text_line:
             identifier, part, text = text_line.groups()
-            if part == "t" or block is None or block.id != identifier:
+            if block is None or block.id != identifier:
                 if block is not None:
                     yield block
                 block = _Block(identifier, number)
+            if part in block.lines:
+                raise InputError(
+                    f"a second '{identifier}|{part}|' line, the first is line {block.lines[part]}; join the two, "
+                    "or put a blank line between two documents of one id",
+                    path=path, line=number, document=identifier,
+                )  # fmt: skip
+            block.lines[part] = number
             if part == "t":
                 block.title = text
             else:
@@ -127,7 +135,7 @@ def _document(block: _Block, path: Path, report: Report, vocabularies: Mapping[s
                 span = (start, start + len(there))
                 report.repair(OTHER_SIGNS, f"{where}; offsets kept", **place)
             else:
-                report.skip(OFFSET_MISMATCH, where, **place)
+                report.skip(OFFSET_MISMATCH, where, mention=kind, **place)
         if span is not None:
             ids = identifiers(columns[5] if len(columns) > 5 else "", vocabulary=vocabularies.get(kind))
             mentions.append(Mention(*span, kind, block.text[span[0] : span[1]], ids))

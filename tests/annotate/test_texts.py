@@ -1,0 +1,53 @@
+from __future__ import annotations
+
+import gzip
+
+import pytest
+
+from kogner.annotate.texts import read_texts
+from kogner.errors import InputError
+
+OBJECT_PER_LINE = r'is JSON, but not in lines; give one object \{"id", "text"\} per line \(.jsonl\)'
+
+
+def read(folder, name: str, content: str):
+    file = folder / name
+    file.write_text(content, encoding="utf-8", newline="")
+    return list(read_texts(str(file)))
+
+
+@pytest.mark.parametrize("content", ["[see below] aspirin", "{aspirin}", "[1] aspirin\n[2] fever", "1", '"a"'])
+def test_text_that_begins_like_json_is_text(tmp_path, content):
+    (document,) = read(tmp_path, "note.txt", content)
+    assert (document.id, document.text) == ("note.txt", content)
+
+
+@pytest.mark.parametrize("name", ["a.json", "a.jsonl", "a.txt"])
+def test_one_line_of_json_is_one_document_whatever_the_name(tmp_path, name):
+    (document,) = read(tmp_path, name, '{"id": "7", "text": "aspirin"}\n')
+    assert (document.id, document.text) == ("7", "aspirin")
+
+
+@pytest.mark.parametrize("content", ['[{"id": "1", "text": "a"}]', '\n{\n "text": "a"\n}\n', '{"body": "a"}', "[]"])
+@pytest.mark.parametrize("name", ["a.json", "a.txt"])
+def test_json_that_is_not_in_lines_is_no_prose(tmp_path, name, content):
+    with pytest.raises(InputError, match=OBJECT_PER_LINE):
+        read(tmp_path, name, content)
+
+
+@pytest.mark.parametrize("content", ["prose", "[" * 100_000, '{"text": '])
+def test_a_json_file_is_never_prose(tmp_path, content):
+    with pytest.raises(InputError, match=OBJECT_PER_LINE):
+        read(tmp_path, "a.json", content)
+
+
+def test_a_compressed_json_file_neither(tmp_path):
+    file = tmp_path / "a.json.gz"
+    file.write_bytes(gzip.compress(b'{\n"text": "a"}'))
+    with pytest.raises(InputError, match=OBJECT_PER_LINE):
+        list(read_texts(str(file)))
+
+
+def test_deep_brackets_are_text(tmp_path):
+    text = "[" * 100_000
+    assert read(tmp_path, "a.txt", text)[0].text == text
