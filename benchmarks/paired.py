@@ -81,10 +81,8 @@ def main() -> None:
     ]
     result = {"corpus": args.name, "set": args.overrides}
     result |= {"share_set": {f"{share:g}": overrides for share, overrides in share_set.items() if overrides}}
-    result |= {key: shared[key] for key in ("recipe", "values", "bank", "data")} | {
-        "runs": rows,
-        "cells": summary(rows),
-    }
+    result |= {key: shared[key] for key in ("recipe", "values", "bank", "data")}
+    result |= {"runs": rows, "cells": summary(rows)}
     record.write(args.out, result)
     print(json.dumps({"out": str(args.out), "cells": result["cells"]}))
 
@@ -135,14 +133,14 @@ class Cell:
 
     @property
     def scores(self) -> Path:
-        """File with its scores; there once the run is finished."""
+        """File with its settings, from its start on, and with its scores once it is finished."""
         return self.out.with_name(f"{self.out.name}.json")
 
     def check(self) -> None:
-        """Refuse a finished run that was made with something else; with --rerun remove it."""
+        """Refuse a run that was started with something else; with --rerun remove it."""
         if not self.scores.is_file():
             return
-        found = json.loads(self.scores.read_text(encoding="utf-8")).get("made_with", {})
+        found = self._read().get("made_with", {})
         changed = sorted(
             key for key in self.made_with.keys() | found.keys() if found.get(key) != self.made_with.get(key)
         )
@@ -160,9 +158,10 @@ class Cell:
     def run(self) -> dict[str, Any]:
         """Train, where it is not there yet, and score on dev and test."""
         args, arm_overrides = self.args, self.made_with["set"]
-        if self.scores.is_file():
-            loaded: dict[str, Any] = json.loads(self.scores.read_text(encoding="utf-8"))
-            return loaded
+        if self.scores.is_file() and "test" in (finished := self._read()):
+            return finished
+        self.scores.parent.mkdir(parents=True, exist_ok=True)
+        write_atomic(self.scores, json.dumps({"made_with": self.made_with}))
         overrides = [f"train.train_share={self.share}", f"train.seed={self.seed}", f"train.data_seed={self.seed}"]
         kogner = [sys.executable, "-m", "kogner.cli", "--quiet"]
         data = ["--data", f"{args.name}={args.data}", "--device", args.device]
@@ -183,6 +182,10 @@ class Cell:
         }
         write_atomic(self.scores, json.dumps(result))
         return result
+
+    def _read(self) -> dict[str, Any]:
+        loaded: dict[str, Any] = json.loads(self.scores.read_text(encoding="utf-8"))
+        return loaded
 
 
 def _json_of(command: list[str]) -> dict[str, Any]:

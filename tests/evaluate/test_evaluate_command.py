@@ -75,7 +75,7 @@ def test_lost_mentions_lower_recall_only():
 @pytest.mark.parametrize(
     ("name", "content", "kind"),
     [
-        ("test.jsonl", '{"text": "a", "mentions": [{"start": 0, "end": 1, "text": "b", "type": "odd one"}]}', "odd one"),
+        ("test.jsonl", '{"text": "a", "mentions": [{"start": 0, "end": 1, "text": "b", "type": "odd"}]}', "odd"),
         ("test.txt", "1|t|Zincol\n1\t0\t6\tgout\tOdd_One\n", "odd one"),
         ("test.txt", "1|t|Zincol\n1\t0\t6\tgout\tNonStandardRef\n1\t0\t6\tZincol\tChemical\n", None),
     ],

@@ -25,7 +25,7 @@ def command(
       kogner train --recipe small --data bc5cdr=build/linked/bc5cdr --bank build/bank --out runs/mine
       kogner train --data bc5cdr=build/linked/bc5cdr --set loss.dist_weight=0 --out runs/no-graph
     """
-    from kogner.commands.options import named_paths
+    from kogner.commands.options import named_paths, say_report
     from kogner.config import load_recipe
     from kogner.data import corpora
     from kogner.teacher.bank import Bank
@@ -34,8 +34,12 @@ def command(
     plan = load_recipe(recipe, overrides)
     splits = []
     for name, path in named_paths(data):
+        training = corpora.load(name, path, "train")
         dev = corpora.load(name, path, "dev") if "dev" in corpora.splits(path) else None
-        splits.append(to_split(name, corpora.load(name, path, "train"), dev))
+        for corpus in (training, dev):
+            if corpus is not None:
+                say_report(corpus)
+        splits.append(to_split(name, training, dev))
     opened = Bank.open(bank) if bank is not None and plan.loss.dist_weight > 0 else None
     metrics = train(plan, splits, out, bank=opened, device=device)
     click.echo(json.dumps({"model": str(out)} | metrics))

@@ -196,8 +196,8 @@ def _steps(run: Run, counter: Counter) -> None:
             loss, parts = run.trainee.losses(batch.to(student.device), run.types, run.recipe, step=progress.step)
         if not torch.isfinite(loss):
             raise KognerError(
-                f"the loss is {float(loss.detach())} at step {progress.step + 1:,} ({parts}); lower train.encoder_lr and "
-                "train.head_lr, or set train.precision=fp32; the last saved state is kept"
+                f"the loss is {float(loss.detach())} at step {progress.step + 1:,} ({parts}); lower "
+                "train.encoder_lr and train.head_lr, or set train.precision=fp32; the last saved state is kept"
             )
         loss.backward()
         nn.utils.clip_grad_norm_(parameters, config.max_grad_norm)
