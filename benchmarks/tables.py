@@ -83,12 +83,20 @@ def teacher() -> str:
 TABLES: dict[str, Callable[[], str]] = {"mini": mini, "paired": paired, "teacher": teacher}
 
 
+def render(name: str) -> str:
+    """A table, or a line that says that it was not measured yet."""
+    try:
+        return TABLES[name]()
+    except FileNotFoundError:
+        return "Not measured yet.\n"
+
+
 def main() -> None:
     stale = []
     for name in DOCUMENTS:
         file = ROOT / name
         old = file.read_text(encoding="utf-8")
-        new = BLOCK.sub(lambda match: match[1] + TABLES[match[2]]() + match[3], old)
+        new = BLOCK.sub(lambda match: match[1] + render(match[2]) + match[3], old)
         if new != old:
             stale.append(name)
             if "--check" not in sys.argv:
