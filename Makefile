@@ -71,7 +71,7 @@ else
 	$(BIN)/kogner graph build --from-packages --out $(GRAPH)
 endif
 
-teacher: $(VENV)/.teacher $(VENV)/.minilm graph  ## Pretrain the graph teacher and write its bank (about an hour on 2 cores)
+teacher: $(VENV)/.teacher $(VENV)/.minilm graph  ## Pretrain the graph teacher and write its bank
 	$(BIN)/kogner teacher build --graph $(GRAPH) --out build/bank
 
 linked: $(VENV)/.installed graph  ## Link the mentions of the shared corpora to the graph
@@ -86,7 +86,7 @@ evaluate: $(VENV)/.installed  ## Score the shipped checkpoint on the test splits
 	@$(BIN)/kogner evaluate --model $(MODEL) --data bc5cdr=$(KOGNER_SHARED)/corpora/bc5cdr \
 	  --data ncbi=$(KOGNER_SHARED)/corpora/ncbi_disease --data bc2gm=$(KOGNER_SHARED)/corpora/bc2gm
 
-paired: teacher linked  ## BC5CDR at 15 % and 100 %, with and without the graph, three seeds (hours on 2 cores)
+paired: teacher linked  ## BC5CDR at 15 % and 100 %, with and without the graph, three seeds (long)
 	$(BIN)/python benchmarks/paired.py --bank build/bank --data build/linked/bc5cdr --out benchmarks/results/paired-bc5cdr.json
 
 # One stamp per choice. To pip all builds of a version are the same, hence --force-reinstall where another one was.
