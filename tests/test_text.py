@@ -183,3 +183,16 @@ def test_every_mention_is_reached_or_counted(text, data):
         cut, unreachable = to_sentences(doc, keep_mentions=keep)
         assert sum(len(s.spans) for s in cut) + unreachable.total() == len(spans)
         assert not (keep and unreachable[CROSSES_SENTENCES])
+
+
+def test_context_joins_neighbouring_sentences_up_to_its_words() -> None:
+    text = "Aspirin was given. Fever fell quickly. Nobody died there. A last one follows here."
+    alone, _ = to_sentences(document(text, (19, 24)))
+    assert [len(s.words) for s in alone] == [4, 4, 4, 6]
+    joined, unreachable = to_sentences(document(text, (19, 24)), context=8)
+    assert [len(s.words) for s in joined] == [8, 4, 6]
+    assert joined[0].spans[0][:2] == (4, 5)
+    assert not unreachable
+    assert [w for s in joined for w in s.words] == [w for s in alone for w in s.words]
+    assert [len(s.words) for s in to_sentences(document(text), context=100)[0]] == [18]
+    assert [len(s.words) for s in to_sentences(document(text), context=1)[0]] == [4, 4, 4, 6]

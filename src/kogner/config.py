@@ -17,6 +17,7 @@ from kogner.errors import ConfigError
 
 T = TypeVar("T")
 RECIPES = Path(__file__).parent / "recipes"
+MAX_WORDS = 384  # words of one window of text, as in GLiNER
 
 
 @dataclass(frozen=True)
@@ -106,7 +107,10 @@ class TeacherConfig:
 
 @dataclass(frozen=True)
 class StudentConfig:
-    """The span model. `label_encoder`: `shared` or an encoder of its own. `hidden`: None keeps the encoder's width."""
+    """The span model. `label_encoder`: `shared` or an encoder of its own. `hidden`: None keeps the encoder's width.
+
+    context: words up to which neighbouring sentences of a document are read together; 0 = each sentence by itself.
+    """
 
     encoder: str = "minilm"
     label_encoder: str = "shared"
@@ -114,9 +118,12 @@ class StudentConfig:
     max_width: int = 12
     hidden: int | None = None
     dropout: float = 0.2
+    context: int = 0
 
     def __post_init__(self) -> None:
         _positive(self, "max_width")
+        if not 0 <= self.context <= MAX_WORDS:
+            raise ConfigError(f"student.context={self.context} must lie between 0 and {MAX_WORDS} words")
         _share(self, "dropout")
 
 

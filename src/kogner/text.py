@@ -141,17 +141,23 @@ def _pieces(body: str) -> list[str]:
     return pieces
 
 
-def to_sentences(document: Document, *, keep_mentions: bool = False) -> tuple[list[Sentence], Counter[str]]:
+def to_sentences(
+    document: Document, *, keep_mentions: bool = False, context: int = 0
+) -> tuple[list[Sentence], Counter[str]]:
     """Cut a document into sentences with their words and gold spans.
 
     keep_mentions: join two sentences where a gold mention crosses their border. For training only: with the default
     the cut never looks at the mentions, as it must be in prediction and scoring.
+    context: join neighbouring sentences as long as they have at most so many words together, so that a model reads
+    them with one another; 0 keeps every sentence by itself.
     Returns the sentences that hold at least one word, and how many mentions cannot be reached, by reason; a mention
     that is reached twice in a document (same start, end and type) gives two spans.
     """
     spans = sentences(document.text)
     if keep_mentions:
         spans = _joined(spans, document.mentions)
+    if context:
+        spans = _grouped(spans, document.text, context)
     cut: list[Sentence] = []
     first_word: dict[int, tuple[int, int]] = {}  # character where a word starts -> (sentence, word)
     last_word: dict[int, tuple[int, int]] = {}  # character where a word ends -> (sentence, word + 1)
@@ -195,3 +201,18 @@ def _joined(spans: Sequence[tuple[int, int]], mentions: Sequence[Mention]) -> li
         else:
             joined.append((start, end))
     return joined
+
+
+def _grouped(spans: Sequence[tuple[int, int]], text: str, limit: int) -> list[tuple[int, int]]:
+    """The sentence spans with neighbours joined, from the first one on, while they have at most `limit` words."""
+    grouped: list[tuple[int, int]] = []
+    held = 0
+    for start, end in spans:
+        count = len(words(text[start:end]))
+        if grouped and held + count <= limit:
+            grouped[-1] = (grouped[-1][0], end)
+            held += count
+        else:
+            grouped.append((start, end))
+            held = count
+    return grouped

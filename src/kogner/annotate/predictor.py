@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from kogner.config import MAX_WORDS
 from kogner.errors import InputError
 from kogner.hardware import check_device
 from kogner.records import Document, Mention, Sentence
@@ -24,7 +25,6 @@ from kogner.student.model import Student
 from kogner.student.windows import Window, windows
 from kogner.text import to_sentences
 
-MAX_WORDS = 384  # words of one window
 MAX_LABELS = 2000
 
 
@@ -106,7 +106,7 @@ class Predictor:
         sentences: list[Sentence] = []
         owner: list[int] = []
         for number, document in enumerate(documents):
-            found, _ = to_sentences(replace(document, mentions=()))
+            found, _ = to_sentences(replace(document, mentions=()), context=self.student.config.context)
             sentences.extend(found)
             owner.extend([number] * len(found))
         candidates = self._score(sentences, labels, thresholds, settings)

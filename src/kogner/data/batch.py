@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from kogner.config import MAX_WORDS
 from kogner.records import Document
 from kogner.student.encoder import Encoded, TokenBatch, collate, special_tokens, tokenise
 from kogner.student.windows import windows
@@ -62,18 +63,20 @@ def build_examples(
     tokenizer: Any,
     max_width: int,
     max_tokens: int,
-    max_words: int = 384,
+    max_words: int = MAX_WORDS,
+    context: int = 0,
 ) -> tuple[list[Example], Counter[str]]:
     """Cut documents into training windows.
 
-    types: all entity types of the run, in the order of the targets. rows: graph entity -> bank row.
+    types: all entity types of the run, in the order of the targets. rows: graph entity -> bank row. context: see
+    `to_sentences`.
     Returns the examples, and counts: mentions, linked mentions, and the mentions that training cannot use by reason.
     """
     index = {name: i for i, name in enumerate(types)}
     counts: Counter[str] = Counter()
     sentences = []
     for document in documents:
-        found, unreachable = to_sentences(document, keep_mentions=True)
+        found, unreachable = to_sentences(document, keep_mentions=True, context=context)
         counts.update(unreachable)
         sentences.extend(found)
     begin, end = special_tokens(tokenizer)

@@ -71,7 +71,8 @@ def create(config: StudentConfig) -> Student:
             for part in module.modules():
                 if isinstance(part, torch.nn.Dropout):
                     part.p = config.dropout
-        student.config = dataclasses.replace(student.config, dropout=config.dropout)
+        context = config.context or student.config.context
+        student.config = dataclasses.replace(student.config, dropout=config.dropout, context=context)
         return student
     tokenizer, text_model = encoders.load(config.encoder)
     if config.label_encoder == "shared":

@@ -151,6 +151,7 @@ def _prepare(
         tokenizer=student.tokenizer,
         max_width=student.config.max_width,
         max_tokens=student.text_limit,
+        context=student.config.context,
     )
     if not examples:
         raise ConfigError("the training data holds no sentence; check --data")
