@@ -76,8 +76,11 @@ def teacher() -> str:
         ["TransR: filtered MRR, held-out triples", f"{transr['mrr']:.3f}", ""],
         ["TransR: Hits@10", f"{transr['hits@10']:.3f}", ""],
     ]
-    minutes = ", ".join(f"{name} {value:.0f} min" for name, value in data["minutes"].items())
-    return table(["part", "score", "baseline"], rows) + f"\nTime on {data['machine']['cores']} cores: {minutes}.\n"
+    rows[2][2] = f"{transr['chance_mrr']:.6f} (chance, {transr['candidates']:,} candidates)"
+    names = {"features": "Z", "unimp": "Z'", "transr": "Z''"}
+    minutes = ", ".join(f"{names[name]} {value:.1f} min" for name, value in data["minutes"].items())
+    time = f"\nTime on {data['machine']['cores']} cores: {minutes}.\n"
+    return table(["part", "score", "baseline"], rows) + time + "\n" + where(data)
 
 
 TABLES: dict[str, Callable[[], str]] = {"mini": mini, "paired": paired, "teacher": teacher}
