@@ -7,6 +7,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check
 KOGNER_SHARED ?= ../shared
+GLINER_VENV := build/gliner-venv
 GRAPH  := build/graph
 MODEL  := models/kogner-mini
 LABELS := chemical,disease,gene
@@ -22,7 +23,7 @@ TORCH_STAMP := $(VENV)/.torch-$(TORCH)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run test test-slow lint format wheel check-wheel graph teacher linked mini evaluate paired clean
+.PHONY: help run test test-slow lint format wheel check-wheel graph teacher linked mini evaluate paired parity clean
 
 help:  ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | awk -F'\t' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -88,6 +89,16 @@ evaluate: $(VENV)/.installed  ## Score the shipped checkpoint on the test splits
 
 paired: teacher linked  ## BC5CDR at 15 % and 100 %, with and without the graph, three seeds (long)
 	$(BIN)/python benchmarks/paired.py --bank build/bank --data build/linked/bc5cdr --out benchmarks/results/paired-bc5cdr.json
+
+parity: $(GLINER_VENV)/.installed  ## Compare checkpoints and entities with gliner, both ways (about a minute)
+	@OMP_NUM_THREADS=1 $(GLINER_VENV)/bin/python tests/parity/run.py
+
+# gliner refuses the transformers of constraints.txt, so it has an environment of its own, without those pins.
+$(GLINER_VENV)/.installed: pyproject.toml
+	test -x $(GLINER_VENV)/bin/python || $(PYTHON) -m venv $(GLINER_VENV)
+	$(GLINER_VENV)/bin/python -m pip install -q --retries 1 --no-deps $(TORCH_INDEX_$(TORCH)) torch==$(TORCH_VERSION)
+	$(GLINER_VENV)/bin/python -m pip install -q gliner==0.2.29 pytest -e .
+	touch $@
 
 # One stamp per choice. To pip all builds of a version are the same, hence --force-reinstall where another one was.
 $(TORCH_STAMP):

@@ -7,8 +7,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kogner import text as text_module
+from kogner.errors import ConfigError
 from kogner.records import Document, Mention
-from kogner.text import CROSSES_SENTENCES, OFF_WORD_EDGES, sentences, to_sentences, words
+from kogner.text import (
+    CROSSES_SENTENCES,
+    OFF_WORD_EDGES,
+    SPLITTERS,
+    gliner_words,
+    reach,
+    sentences,
+    splitter,
+    to_sentences,
+    words,
+)
 
 # Characters at which splitters break: sentence ends, brackets, quotes, line ends, blanks of several bytes, marks that
 # combine, characters outside the basic plane, a lone surrogate, a zero byte.
@@ -196,3 +207,100 @@ def test_context_joins_neighbouring_sentences_up_to_its_words() -> None:
     assert [w for s in joined for w in s.words] == [w for s in alone for w in s.words]
     assert [len(s.words) for s in to_sentences(document(text), context=100)[0]] == [18]
     assert [len(s.words) for s in to_sentences(document(text), context=1)[0]] == [4, 4, 4, 6]
+
+
+# (text, mention that can be reached with our words, and whether it can with GLiNER's)
+MENTIONS = [
+    ("IL-2-mediated lysis", "IL-2", False),
+    ("IL-2-mediated lysis", "IL", False),
+    ("anti-TNF drugs", "TNF", False),
+    ("NF-κB-dependent", "NF-κB", False),
+    ("TNFα-induced", "TNFα", False),
+    ("TNF-α/IFN-γ", "IFN-γ", True),
+    ("α-synuclein", "α-synuclein", True),
+    ("TGFβ1", "TGFβ1", True),
+    ("p53+/+ mice", "p53", True),
+    ("p53+/+ mice", "p53+/+", True),
+    ("p53(-/-) mice", "p53", True),
+    ("BRCA1/2 genes", "BRCA1", True),
+    ("HLA-B*27:05", "HLA-B*27", True),
+    ("HbA1c_level", "HbA1c", False),
+    ("1,25-(OH)2D3 rose", "1,25-(OH)2D3", True),
+    ("2,3',4,4',5-pentachlorobiphenyl", "2,3',4,4',5-pentachlorobiphenyl", True),
+    ("N,N'-dimethyl-5,5\u2033-bis(2-methoxy)-urea", "N,N'-dimethyl-5,5\u2033-bis(2-methoxy)-urea", True),
+    ("[3H]5-HT uptake", "5-HT", True),
+    ("[3H]5-HT uptake", "[3H]5-HT", True),
+    ("5-HT1A receptor", "5-HT1A", True),
+    ("CD4+/CD8- cells", "CD4+", True),
+    ("CD4+/CD8- cells", "CD8-", True),
+    ("Na+/K+-ATPase", "Na+", True),
+    ("Na+/K+-ATPase", "K+", True),
+    ("Na+/K+-ATPase", "Na+/K+-ATPase", True),
+    ("Ca\u00b2\u207a channel", "Ca\u00b2\u207a", True),
+    ("H\u2082O\u2082-treated", "H\u2082O\u2082", False),
+    ("\u00b5-opioid", "\u00b5", False),  # the micro sign
+    ("\u03bc-opioid", "\u03bc", False),  # the letter mu
+    ("Sjo\u0308gren's syndrome", "Sjo\u0308gren", True),
+    ("Alzheimer's disease", "Alzheimer", True),
+    ("non\u2011small\u2010cell cancer", "cell cancer", True),  # hyphens other than that of the keyboard
+    ("aspirin\u00ae", "aspirin", True),
+    ("zinc\u200bfinger", "finger", True),
+]
+
+
+def reached(text, mention, name):
+    start = text.index(mention)
+    cut, unreachable = to_sentences(document(text, (start, start + len(mention))), words=splitter(name))
+    return sum(len(s.spans) for s in cut) == 1 and not unreachable
+
+
+@pytest.mark.parametrize(("text", "mention", "by_gliner"), MENTIONS)
+def test_mentions_in_reach(text, mention, by_gliner):
+    assert reached(text, mention, "kogner")
+    assert reached(text, mention, "gliner") == by_gliner
+
+
+@pytest.mark.parametrize(("text", "mention"), [("5-HT1A receptor", "5-HT"), ("TNFα-induced", "TNF"), ("10mg", "mg")])
+def test_a_part_of_a_run_of_letters_and_digits_is_out_of_reach(text, mention):
+    assert not any(reached(text, mention, name) for name in SPLITTERS)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("IL-2-mediated (n=3)", ["IL-2-mediated", "(", "n", "=", "3", ")"]),
+        ("a_b--c -d e- f_-g", ["a_b", "-", "-", "c", "-", "d", "e", "-", "f_-g"]),
+        ("e\u0301t \u00b5g", ["e", "\u0301", "t", "\u00b5g"]),
+    ],
+)
+def test_gliner_words_of_examples(text, expected):
+    assert [text[start:end] for start, end in gliner_words(text)] == expected
+
+
+@settings(max_examples=200, deadline=None)
+@given(texts)
+def test_gliner_words_hold_every_visible_character_once_too(text):
+    assert "".join(text[start:end] for start, end in gliner_words(text)) == "".join(text.split())
+
+
+def test_splitters_by_name():
+    assert splitter("kogner") is words
+    assert splitter("gliner") is gliner_words
+    with pytest.raises(ConfigError, match="'spacy' is not known; known are kogner, gliner"):
+        splitter("spacy")
+
+
+def test_sentences_take_the_words_of_the_splitter_also_in_their_context():
+    text = "IL-2-mediated lysis rose. The IL-2 gene did not."
+    cut, unreachable = to_sentences(document(text, (0, 4), (30, 34)), words=gliner_words)
+    assert [s.texts[:2] for s in cut] == [("IL-2-mediated", "lysis"), ("The", "IL-2")]
+    assert unreachable == {OFF_WORD_EDGES: 1}
+    assert len(to_sentences(document(text), context=10, words=gliner_words)[0]) == 1
+    assert len(to_sentences(document(text), context=10)[0]) == 2
+
+
+def test_reach_says_where_or_why_not():
+    text = "A rat died. Then one more died."
+    doc = document(text, (2, 5), (3, 5), (6, 16), (12, 20))
+    cut, _ = to_sentences(document(text))
+    assert reach(cut, doc.mentions) == [(0, 1, 2), OFF_WORD_EDGES, CROSSES_SENTENCES, (1, 0, 2)]

@@ -20,26 +20,34 @@ _LAZY = {
     "GraphStore": "kogner.graph.store",
     "Bank": "kogner.teacher.bank",
     "Predictor": "kogner.annotate.predictor",
+    "KoGNER": "kogner.api",
+    "FoundEntity": "kogner.api",
+    "read_config": "kogner.student.layout",
 }
 
 if TYPE_CHECKING:
     from kogner.annotate.predictor import Predictor
+    from kogner.api import FoundEntity, KoGNER
     from kogner.errors import KognerError
     from kogner.graph.store import GraphStore
     from kogner.records import Document, Entity, Mention, Sentence, Triple
+    from kogner.student.layout import read_config
     from kogner.teacher.bank import Bank
 
 __all__ = [
     "Bank",
     "Document",
     "Entity",
+    "FoundEntity",
     "GraphStore",
+    "KoGNER",
     "KognerError",
     "Mention",
     "Predictor",
     "Sentence",
     "Triple",
     "__version__",
+    "read_config",
 ]
 
 

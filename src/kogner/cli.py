@@ -23,7 +23,11 @@ COMMANDS = {
     "train": "Train a student, with or without distillation.",
     "evaluate": "Score a student on corpora: exact span F1.",
     "annotate": "Find the entities in text.",
+    "export": "Write a student as a GLiNER checkpoint.",
+    "convert-checkpoint": "Turn an old GLiNER checkpoint into safetensors.",
 }
+# Where a command is not `command` of the module of its own name.
+_ELSEWHERE = {"export": ("checkpoint", "export"), "convert-checkpoint": ("checkpoint", "convert")}
 
 
 class LazyGroup(click.Group):
@@ -34,10 +38,11 @@ class LazyGroup(click.Group):
         return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Import `kogner.commands.<name>` and take its `command`."""
+        """Import `kogner.commands.<name>` and take its `command`, or what `_ELSEWHERE` says."""
         if cmd_name not in COMMANDS:
             return None
-        command: click.Command = import_module(f"kogner.commands.{cmd_name}").command
+        module, name = _ELSEWHERE.get(cmd_name, (cmd_name, "command"))
+        command: click.Command = getattr(import_module(f"kogner.commands.{module}"), name)
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

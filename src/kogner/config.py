@@ -109,7 +109,13 @@ class TeacherConfig:
 class StudentConfig:
     """The span model. `label_encoder`: `shared` or an encoder of its own. `hidden`: None keeps the encoder's width.
 
+    architecture: `bi` encodes types by themselves, `uni` reads `<<ENT>> type ... <<SEP>> text` in one pass.
+    initial: a KoGNER student or a GLiNER checkpoint (folder or hub id) to go on from; it brings its own architecture,
+    encoders and words.
     context: words up to which neighbouring sentences of a document are read together; 0 = each sentence by itself.
+    words: how text is cut into words: `kogner`, or `gliner` as its checkpoints were trained.
+    Of a uni-encoder only: rnn_layers of a BiLSTM over the words (0 = none); ent_token, sep_token: markers before each
+    type and before the text.
     """
 
     encoder: str = "minilm"
@@ -119,9 +125,28 @@ class StudentConfig:
     hidden: int | None = None
     dropout: float = 0.2
     context: int = 0
+    architecture: str = "bi"
+    words: str = "kogner"
+    rnn_layers: int = 0
+    ent_token: str = "<<ENT>>"
+    sep_token: str = "<<SEP>>"
 
     def __post_init__(self) -> None:
         _positive(self, "max_width")
+        if self.hidden is not None:
+            _positive(self, "hidden")
+        _one_of(self, "architecture", ("bi", "uni"))
+        _one_of(self, "words", ("kogner", "gliner"))
+        if self.rnn_layers < 0 or (self.rnn_layers and self.architecture == "bi"):
+            raise ConfigError(
+                f"student.rnn_layers={self.rnn_layers} must be 0 or more, and 0 unless student.architecture=uni"
+            )
+        if self.rnn_layers and (self.hidden or 0) % 2:
+            raise ConfigError(f"student.hidden={self.hidden} must be even for a BiLSTM (student.rnn_layers)")
+        if self.architecture == "uni" and self.label_encoder != "shared":
+            raise ConfigError("student.label_encoder must be shared where student.architecture=uni: it reads both")
+        if not self.ent_token.strip() or not self.sep_token.strip() or self.ent_token == self.sep_token:
+            raise ConfigError("student.ent_token and student.sep_token must be two different marks, neither blank")
         if not 0 <= self.context <= MAX_WORDS:
             raise ConfigError(f"student.context={self.context} must lie between 0 and {MAX_WORDS} words")
         _share(self, "dropout")
@@ -129,31 +154,54 @@ class StudentConfig:
 
 @dataclass(frozen=True)
 class LossConfig:
-    """L = lang_weight * L_lang + dist_weight * L_dist. `focal_alpha` < 0 switches the alpha balance off."""
+    """L = lang_weight * L_lang + dist_weight * L_dist. `focal_alpha` < 0 switches the alpha balance off.
+
+    dist_schedule: how dist_weight goes over the steps. `constant`; `warmup` rises from 0 in a line over
+    train.warmup_ratio of the steps; `linear-decay` and `cosine-decay` fall to 0 at the last step.
+    negative_share: share of the spans without a gold mention that count in L_lang, drawn anew at each step. The others
+    are left out, nothing is scaled up for them: a smaller share also gives gold spans more weight.
+    """
 
     focal_alpha: float = -1.0
     focal_gamma: float = 0.0
     lang_weight: float = 0.8
     dist_weight: float = 0.2
+    dist_schedule: str = "constant"
+    negative_share: float = 1.0
+
+    def __post_init__(self) -> None:
+        _one_of(self, "dist_schedule", ("constant", "warmup", "linear-decay", "cosine-decay"))
+        _up_to_one(self, "negative_share")
 
 
 @dataclass(frozen=True)
 class DistilConfig:
     """What of the bank is distilled, and how.
 
-    parts: which of Z, Z', Z''. kg_hidden: width both sides are mapped to (the paper's "KG hidden size").
-    target: `linear` (a free map of H, kept from collapsing by the guard) or `pca` (a fixed whitened projection).
+    parts: which of Z, Z', Z''. loss: `mse` (the paper's), `cosine`, `contrastive` or `relational`, see
+    `kogner.student.distances`. kg_hidden: width both sides are mapped to (the paper's "KG hidden size").
+    target: `linear` (a free map of H, kept from collapsing by the guard), `pca` (a fixed whitened projection) or `none`
+    (H itself: the student is mapped to its width and kg_hidden does not count).
+    student_map: `mlp` (the paper's), `linear`, or `none` (H is mapped to the student's width instead).
     guard_weight: weight of the variance hinge that keeps free targets from shrinking to a constant.
+    temperature, negatives: of the contrastive loss; how many other rows of the bank are drawn beside the batch's own.
     """
 
     parts: tuple[str, ...] = ("Z", "Z'", "Z''")
+    loss: str = "mse"
     kg_hidden: int = 58
     target: str = "linear"
+    student_map: str = "mlp"
     guard_weight: float = 1.0
+    temperature: float = 0.1
+    negatives: int = 256
 
     def __post_init__(self) -> None:
-        _positive(self, "kg_hidden")
-        _one_of(self, "target", ("linear", "pca"))
+        _positive(self, "kg_hidden", "temperature")
+        _one_of(self, "loss", ("mse", "cosine", "contrastive", "relational"))
+        _one_of(self, "target", ("linear", "pca", "none"))
+        _one_of(self, "student_map", ("mlp", "linear", "none"))
+        _not_negative(self, "negatives")
         unknown = set(self.parts) - {"Z", "Z'", "Z''"}
         if unknown or not self.parts:
             raise ConfigError(f"distil.parts may hold Z, Z' and Z'', not {sorted(unknown) or 'nothing'}")
@@ -167,6 +215,16 @@ class TrainConfig:
     larger ones. eval_documents: dev documents scored during training, per corpus (0 = all; the end scores all).
     precision: auto is bf16 where the device is fast at it. freeze_embeddings: keep the pretrained word embeddings, half
     of a MiniLM's weights, as they are. threads: CPU threads, 0 = as torch chooses.
+
+    Steps: a step takes batch_size * accumulate * processes sentences, in parts of batch_size.
+    gradient_checkpointing: the encoder computes its layers again in the backward pass instead of keeping them.
+    patience: stop after so many dev scores without a new best one; 0 = never. tensorboard: write `<out>.tensorboard`.
+    Encoders: a layer learns at encoder_lr * layer_decay ** (layers above it), the embeddings below them all.
+    freeze_layers: the lowest layers, with the embeddings below them, stay as they were pretrained.
+    What a step sees, drawn anew at each (see `kogner.train.sampling`): mask_words: share of words whose sub-tokens the
+    mask token stands for. max_types: most types a step scores (0 = all); gold types of its sentences always are.
+    label_names: other names or descriptions of a type, any of which may stand for it. label_siblings: labels that a
+    mention of a type is known not to be.
     """
 
     steps: int | None = None
@@ -186,13 +244,25 @@ class TrainConfig:
     precision: str = "auto"
     freeze_embeddings: bool = False
     threads: int = 0
+    accumulate: int = 1
+    gradient_checkpointing: bool = False
+    patience: int = 0
+    tensorboard: bool = False
+    layer_decay: float = 1.0
+    freeze_layers: int = 0
+    mask_words: float = 0.0
+    max_types: int = 0
+    label_names: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    label_siblings: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     seed: int = 0
     data_seed: int = 0
 
     def __post_init__(self) -> None:
         _positive(self, "epochs", "batch_size", "encoder_lr", "head_lr", "max_grad_norm", "train_share")
-        _positive(self, "eval_every", "save_every", "log_every")
-        _share(self, "warmup_ratio")
+        _positive(self, "eval_every", "save_every", "log_every", "accumulate")
+        _not_negative(self, "patience", "freeze_layers", "max_types", "seed", "data_seed")
+        _up_to_one(self, "layer_decay")
+        _share(self, "warmup_ratio", "mask_words")
         _one_of(self, "schedule", ("cosine", "linear", "constant"))
         _one_of(self, "precision", ("auto", "fp32", "bf16"))
         if self.train_share > 1:
@@ -282,6 +352,14 @@ def _convert(kind: Any, value: Any, *, where: str) -> Any:
         if not isinstance(value, Mapping):
             raise ConfigError(f"{where} must be a mapping, not {value!r}")
         return from_mapping(kind, value, where=where)  # type: ignore[arg-type]
+    if typing.get_origin(kind) is Mapping:
+        if not isinstance(value, Mapping):
+            raise ConfigError(f"{where} must be a mapping, not {value!r}")
+        (key, item) = typing.get_args(kind)
+        return {
+            _convert(key, name, where=where): _convert(item, element, where=f"{where}.{name}")
+            for name, element in value.items()
+        }
     if typing.get_origin(kind) is tuple:
         (item, _) = typing.get_args(kind)
         if not isinstance(value, (list, tuple)):
@@ -303,7 +381,7 @@ def to_mapping(config: Any) -> dict[str, Any]:
     """Plain data of a configuration, for manifests and YAML; the inverse of `from_mapping`."""
 
     def plain(value: Any) -> Any:
-        if isinstance(value, dict):
+        if isinstance(value, Mapping):
             return {key: plain(inner) for key, inner in value.items()}
         return [plain(inner) for inner in value] if isinstance(value, (list, tuple)) else value
 
@@ -314,6 +392,18 @@ def _positive(config: Any, *names: str) -> None:
     for name in names:
         if getattr(config, name) <= 0:
             raise ConfigError(f"{type(config).__name__}.{name}={getattr(config, name)} must be above 0")
+
+
+def _not_negative(config: Any, *names: str) -> None:
+    for name in names:
+        if getattr(config, name) < 0:
+            raise ConfigError(f"{type(config).__name__}.{name}={getattr(config, name)} must be 0 or more")
+
+
+def _up_to_one(config: Any, *names: str) -> None:
+    for name in names:
+        if not 0 < getattr(config, name) <= 1:
+            raise ConfigError(f"{type(config).__name__}.{name}={getattr(config, name)} must be above 0 and at most 1")
 
 
 def _share(config: Any, *names: str) -> None:

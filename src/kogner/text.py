@@ -12,11 +12,14 @@ import re
 import unicodedata
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import sentencex
 
+from kogner.errors import ConfigError
 from kogner.records import Document, Mention, Sentence
+
+Splitter = Callable[[str], list[tuple[int, int]]]  # text -> half-open spans of its words, in order
 
 OFF_WORD_EDGES = "off word edges"
 CROSSES_SENTENCES = "crosses a sentence border"
@@ -35,6 +38,7 @@ _MARK_BLOCKS = (*range(0x300, 0x20000), *range(0xE0000, 0xE1000))  # there are n
 _MARKS = _marks()
 _MARK = re.compile(f"[{_MARKS}]")
 _WORD = re.compile(rf"[^\W_]+(?:[{_MARKS}]+[^\W_]+)*[{_MARKS}]*|(?:[^\w\s]|_)[{_MARKS}]*")
+_GLINER_WORD = re.compile(r"\w+(?:-\w+)*|\S")  # `_` is one of \w
 _LINE_END = r"(?:\r\n|\n|\r(?!\n))"
 _VISIBLE = re.compile(r"\S")
 _BLANK_LINES = re.compile(rf"{_LINE_END}(?:[^\S\r\n]*{_LINE_END})+")
@@ -45,6 +49,25 @@ _WIDE_BLANK = re.compile(r"[^\S\t\r\n ]")  # sentencex 1.0.14 panics on blanks o
 def words(text: str) -> list[tuple[int, int]]:
     """Half-open spans of the words of a text: together they hold every non-blank character exactly once."""
     return [match.span() for match in _WORD.finditer(text)]
+
+
+def gliner_words(text: str) -> list[tuple[int, int]]:
+    """Half-open spans of the words that GLiNER checkpoints were trained on (its `whitespace` splitter).
+
+    Letters, digits and `_` are one word, also over single hyphens between them; every other visible character is one
+    of its own. `IL-2` cannot be reached in `IL-2-mediated`.
+    """
+    return [match.span() for match in _GLINER_WORD.finditer(text)]
+
+
+SPLITTERS: dict[str, Splitter] = {"kogner": words, "gliner": gliner_words}
+
+
+def splitter(name: str) -> Splitter:
+    """The word splitter of that name. Raises ConfigError, naming those there are, for any other."""
+    if name not in SPLITTERS:
+        raise ConfigError(f"word splitter {name!r} is not known; known are {', '.join(SPLITTERS)}")
+    return SPLITTERS[name]
 
 
 def sentences(text: str) -> list[tuple[int, int]]:
@@ -142,14 +165,14 @@ def _pieces(body: str) -> list[str]:
 
 
 def to_sentences(
-    document: Document, *, keep_mentions: bool = False, context: int = 0
+    document: Document, *, keep_mentions: bool = False, context: int = 0, words: Splitter = words
 ) -> tuple[list[Sentence], Counter[str]]:
     """Cut a document into sentences with their words and gold spans.
 
     keep_mentions: join two sentences where a gold mention crosses their border. For training only: with the default
     the cut never looks at the mentions, as it must be in prediction and scoring.
     context: join neighbouring sentences as long as they have at most so many words together, so that a model reads
-    them with one another; 0 keeps every sentence by itself.
+    them with one another; 0 keeps every sentence by itself. words: how to cut into words, see `splitter`.
     Returns the sentences that hold at least one word, and how many mentions cannot be reached, by reason; a mention
     that is reached twice in a document (same start, end and type) gives two spans.
     """
@@ -157,32 +180,51 @@ def to_sentences(
     if keep_mentions:
         spans = _joined(spans, document.mentions)
     if context:
-        spans = _grouped(spans, document.text, context)
+        spans = _grouped(spans, document.text, context, words)
     cut: list[Sentence] = []
-    first_word: dict[int, tuple[int, int]] = {}  # character where a word starts -> (sentence, word)
-    last_word: dict[int, tuple[int, int]] = {}  # character where a word ends -> (sentence, word + 1)
     for start, end in spans:
-        inside = tuple((start + left, start + right) for left, right in words(document.text[start:end]))
-        for index, (left, right) in enumerate(inside):
-            first_word[left] = (len(cut), index)
-            last_word[right] = (len(cut), index + 1)
-        texts = tuple(document.text[left:right] for left, right in inside)
-        cut.append(Sentence(document.id, inside, texts, (), document.types))
+        inside = words(document.text[start:end])
+        texts = tuple(document.text[start + left : start + right] for left, right in inside)
+        at = tuple((start + left, start + right) for left, right in inside)
+        cut.append(Sentence(document.id, at, texts, (), document.types))
+    if not document.mentions:
+        return cut, Counter()
     gold: list[list[tuple[int, int, str, str | None]]] = [[] for _ in cut]
     unreachable: Counter[str] = Counter()
-    for mention in document.mentions:
-        first, last = first_word.get(mention.start), last_word.get(mention.end)
-        if first is None or last is None:
-            unreachable[OFF_WORD_EDGES] += 1
-        elif first[0] != last[0]:
-            unreachable[CROSSES_SENTENCES] += 1
+    for mention, place in zip(document.mentions, reach(cut, document.mentions), strict=True):
+        if isinstance(place, str):
+            unreachable[place] += 1
         else:
-            gold[first[0]].append((first[1], last[1], mention.type, mention.entity))
+            gold[place[0]].append((place[1], place[2], mention.type, mention.entity))
     filled = [
         Sentence(sentence.document, sentence.words, sentence.texts, tuple(spans_of), sentence.types)
         for sentence, spans_of in zip(cut, gold, strict=True)
     ]
     return filled, unreachable
+
+
+def reach(cut: Sequence[Sentence], mentions: Sequence[Mention]) -> list[tuple[int, int, int] | str]:
+    """Where each mention lies in the sentences of its document: (sentence, first word, last word + 1).
+
+    Where no run of words of one sentence is exactly the mention, the reason stands in its place: OFF_WORD_EDGES or
+    CROSSES_SENTENCES.
+    """
+    first_word: dict[int, tuple[int, int]] = {}  # character where a word starts -> (sentence, word)
+    last_word: dict[int, tuple[int, int]] = {}  # character where a word ends -> (sentence, word + 1)
+    for number, sentence in enumerate(cut):
+        for index, (left, right) in enumerate(sentence.words):
+            first_word[left] = (number, index)
+            last_word[right] = (number, index + 1)
+    places: list[tuple[int, int, int] | str] = []
+    for mention in mentions:
+        first, last = first_word.get(mention.start), last_word.get(mention.end)
+        if first is None or last is None:
+            places.append(OFF_WORD_EDGES)
+        elif first[0] != last[0]:
+            places.append(CROSSES_SENTENCES)
+        else:
+            places.append((first[0], first[1], last[1]))
+    return places
 
 
 def _joined(spans: Sequence[tuple[int, int]], mentions: Sequence[Mention]) -> list[tuple[int, int]]:
@@ -203,7 +245,7 @@ def _joined(spans: Sequence[tuple[int, int]], mentions: Sequence[Mention]) -> li
     return joined
 
 
-def _grouped(spans: Sequence[tuple[int, int]], text: str, limit: int) -> list[tuple[int, int]]:
+def _grouped(spans: Sequence[tuple[int, int]], text: str, limit: int, words: Splitter) -> list[tuple[int, int]]:
     """The sentence spans with neighbours joined, from the first one on, while they have at most `limit` words."""
     grouped: list[tuple[int, int]] = []
     held = 0

@@ -137,4 +137,7 @@ def test_types_seen_in_training_are_not_reencoded(tiny_student):
     assert torch.equal(predictor._labels["chemical"], cached)
     tiny_student.train()
     predictor.predict_text("aspirin", labels=LABELS)
+    assert not predictor._labels
+    tiny_student.eval()
+    predictor.predict_text("aspirin", labels=LABELS)
     assert not torch.equal(predictor._labels["chemical"], cached)

@@ -11,10 +11,13 @@ from kogner import artifacts
 from kogner.cli import cli
 from kogner.commands.evaluate import with_lost
 from kogner.data import corpora
+from kogner.data.batch import WIDER
 from kogner.data.formats.pubtator import OFFSET_MISMATCH
+from kogner.errors import ConfigError
 from kogner.evaluate.spans import Counts, SpanScores
 from kogner.student import checkpoint
 from kogner.student.checkpoint import StudentInfo
+from kogner.text import OFF_WORD_EDGES
 
 PUBTATOR = (
     "1|t|Aspirin and fever\n1|a|Morphine caused pain.\n"
@@ -40,12 +43,17 @@ def test_one_json_line_with_the_agreed_keys(model, tmp_path):
     assert {"precision", "recall", "f1", "gold", "by_type"} <= set(result)
     assert result["gold"] == 2
     assert set(result["by_type"]) == {"chemical", "disease"}
-    table = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
+    for row in (result, *result["by_type"].values()):
+        assert {"ece", "unreachable"} <= set(row)
+        for name in ("relaxed", "left", "right"):
+            assert set(row[name]) == {"precision", "recall", "f1"}
+            assert row[name]["f1"] >= row["f1"]
+    assert "unseen" not in result
+    table = CliRunner().invoke(cli, command[3:], catch_exceptions=False).stdout.splitlines()
     assert json.loads(table[-1])["made"]["gold"] == 2
     assert len(table) > 3
-    bad = subprocess.run([*command, "--data", "nowhere"], capture_output=True, text=True, check=False)
-    assert bad.returncode == 2
-    assert "must look like NAME=DIR" in bad.stderr
+    with pytest.raises(ConfigError, match="must look like NAME=DIR"):
+        CliRunner().invoke(cli, [*command[3:], "--data", "nowhere"], catch_exceptions=False)
 
 
 def test_what_the_reader_skipped_is_said_and_counts_as_missed(model, tmp_path):
@@ -63,6 +71,56 @@ def test_what_the_reader_skipped_is_said_and_counts_as_missed(model, tmp_path):
     assert (whole["gold"], holed["gold"]) == (2, 3)
     assert {kind: of["gold"] for kind, of in holed["by_type"].items()} == {"chemical": 1, "disease": 2}
     assert (whole["predicted"], whole["correct"]) == (holed["predicted"], holed["correct"])
+
+
+def evaluate(model, folder, *more):
+    arguments = ["evaluate", "--model", str(model), "--data", f"made={folder}", "--threshold", "0.02", *more]
+    return CliRunner().invoke(cli, arguments)
+
+
+def test_gold_out_of_reach_is_said_by_type_and_stands_beside_the_scores(model, tmp_path):
+    """The tiny student's spans have at most 4 words; `spirin` is a part of one."""
+    (tmp_path / "test.PubTator.txt").write_text(
+        "1|t|Aspirin and fever and more of it\n1|a|Morphine caused pain.\n"
+        "1\t1\t7\tspirin\tChemical\tD1\n1\t8\t32\tand fever and more of it\tDisease\tD2\n\n"
+    )
+    done = evaluate(model, tmp_path)
+    assert done.exit_code == 0, done.output
+    result = json.loads(done.stdout.splitlines()[-1])["made"]
+    assert result["unreachable"] == {OFF_WORD_EDGES: 1, WIDER: 1}
+    assert result["by_type"]["disease"]["unreachable"] == {WIDER: 1}
+    assert result["gold"] == 2
+    assert result["correct"] == 0
+    assert "made test: 1 of 1 mentions of type disease are out of this student's reach" in done.stderr
+
+
+def test_recall_on_names_of_the_training_corpus_and_others(model, tmp_path):
+    (tmp_path / "test.PubTator.txt").write_text(PUBTATOR)
+    (tmp_path / "train.PubTator.txt").write_text("2|t|ASPIRIN\n2\t0\t7\tASPIRIN\tChemical\tD001241\n\n")
+    done = evaluate(model, tmp_path, "--train", f"made={tmp_path}")
+    assert done.exit_code == 0, done.output
+    result = json.loads(done.stdout.splitlines()[-1])["made"]
+    assert (result["seen"]["gold"], result["unseen"]["gold"]) == (1, 1)
+    assert result["seen"]["correct"] + result["unseen"]["correct"] == result["correct"]
+    assert "names unseen" in done.stdout
+    bad = evaluate(model, tmp_path, "--train", "nowhere")
+    assert "--train 'nowhere' must look like NAME=DIR" in str(bad.exception)
+
+
+def test_overlap_policies_change_what_is_predicted(model, tmp_path):
+    (tmp_path / "test.PubTator.txt").write_text(PUBTATOR)
+    found = {}
+    for name, more in {
+        "flat": (),
+        "nested": ("--nested",),
+        "all": ("--overlap", "all"),
+        "several": ("--overlap", "all", "--multi-label"),
+    }.items():
+        done = evaluate(model, tmp_path, "--json", *more)
+        assert done.exit_code == 0, done.output
+        found[name] = json.loads(done.stdout.splitlines()[-1])["made"]["predicted"]
+    assert found["flat"] < found["nested"] < found["all"] < found["several"]
+    assert "for nested entities take" in str(evaluate(model, tmp_path, "--nested", "--overlap", "best").exception)
 
 
 def test_lost_mentions_lower_recall_only():

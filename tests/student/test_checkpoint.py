@@ -53,10 +53,28 @@ def test_training_can_go_on_from_a_student(tiny_student, tmp_path):
     assert all(torch.equal(a, b) for a, b in zip(tiny_student.parameters(), again.parameters(), strict=True))
 
 
-def test_a_gliner_checkpoint_is_named_as_what_it_is(tmp_path):
-    (tmp_path / "gliner_config.json").write_text("{}")
-    with pytest.raises(ArtifactError, match="must be the folder of a KoGNER student"):
-        checkpoint.create(StudentConfig(initial=str(tmp_path)))
+@pytest.mark.parametrize("rnn", [0, 1], ids=["plain", "with a BiLSTM"])
+def test_a_saved_uni_encoder_finds_the_same(tiny_encoder, tmp_path, rnn):
+    torch.manual_seed(0)
+    config = StudentConfig(architecture="uni", encoder=str(tiny_encoder), hidden=24, max_width=4, rnn_layers=rnn)
+    student = checkpoint.create(config).eval()
+    loaded, _, _ = checkpoint.load(write(student, tmp_path / "s"))
+    before, after = (Predictor(s).predict_text(TEXT, labels=["gene"], settings=LOW) for s in (student, loaded))
+    assert before == after
+    assert len(before) > 0
+    assert student.state_dict().keys() == loaded.state_dict().keys()
+
+
+def test_a_student_is_a_folder_of_either_kind_or_a_hub_id(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "models").mkdir()
+    with pytest.raises(ArtifactError, match="does not exist"):  # like a hub id, but in a folder that is here
+        checkpoint.open_student("models/mine")
+    with pytest.raises(ArtifactError, match="does not exist; a student folder is needed here, or a hub id"):
+        checkpoint.open_student(tmp_path / "nothing here")
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ArtifactError, match="is a file"):
+        checkpoint.open_student(tmp_path / "file")
 
 
 @pytest.mark.parametrize(("change", "message"), [("missing", "missing .*span_head"), ("extra", "unexpected .*ghost")])

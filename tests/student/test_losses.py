@@ -6,7 +6,7 @@ import torch
 
 from kogner.config import DistilConfig
 from kogner.student.distil import DistilHead
-from kogner.student.losses import language_loss
+from kogner.student.losses import language_loss, sampled_spans
 from kogner.student.spans import SpanScores
 
 
@@ -96,3 +96,35 @@ def test_the_guards_sample_depends_on_the_step_alone():
     first = distil(torch.zeros(1, 8), torch.tensor([0]), step=5).variance
     torch.rand(7)
     assert distil(torch.zeros(1, 8), torch.tensor([0]), step=5).variance == first
+
+
+def test_a_sibling_counts_at_the_mentions_of_its_type_only(scores):
+    """Type 3 is annotated by no corpus; a mention of type 0 is known not to be one."""
+    targets = torch.zeros(2, 3, 2, 4)
+    targets[0, 1, 0, 0] = targets[1, 2, 0, 1] = 1
+    mask = torch.tensor([[True, True, True, False]] * 2)
+    siblings = torch.zeros(4, 4, dtype=torch.bool)
+    siblings[0, 3] = True
+    language_loss(scores, targets, mask, siblings=siblings).backward()
+    touched = scores.logits.grad[..., 3].nonzero().tolist()
+    assert touched == [[0, 1, 0]]
+    assert scores.logits.grad[0, 1, 0, 3] > 0  # pushed down
+
+
+def test_sampled_spans_keep_gold_and_the_share_asked_for():
+    targets = torch.zeros(4, 50, 12, 3)
+    targets[0, 5, 1, 2] = targets[3, 7, 0, 0] = 1
+    kept = sampled_spans(targets, 0.25, seed=3)
+    assert kept[0, 5, 1]
+    assert kept[3, 7, 0]
+    assert kept.float().mean().item() == pytest.approx(0.25, abs=0.03)
+    assert torch.equal(kept, sampled_spans(targets, 0.25, seed=3))
+    assert not torch.equal(kept, sampled_spans(targets, 0.25, seed=4))
+
+
+def test_spans_that_are_left_out_get_no_gradient(scores):
+    spans = torch.ones(2, 3, 2, dtype=torch.bool)
+    spans[1, 0, 0] = False
+    language_loss(scores, torch.zeros(2, 3, 2, 4), torch.ones(2, 4, dtype=torch.bool), spans=spans).backward()
+    assert torch.all(scores.logits.grad[1, 0, 0] == 0)
+    assert torch.all(scores.logits.grad[1, 1, 0] != 0)

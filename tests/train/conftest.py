@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -50,4 +51,18 @@ def bank(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("bank") / "bank"
     ids = [f"X:{number}" for number in range(1, 21)]
     write_bank(folder, ids, parts, keys={}, parents={"graph": "0" * 64}, recipe={}, metrics={})
+    return folder
+
+
+@pytest.fixture(scope="session")
+def still_encoder(tiny_encoder, tmp_path_factory) -> Path:
+    """The tiny encoder without dropout of its own, and with a mask token."""
+    folder = tmp_path_factory.mktemp("still") / "encoder"
+    shutil.copytree(tiny_encoder, folder)
+    for name, changes in {
+        "config.json": {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0},
+        "tokenizer_config.json": {"mask_token": "[MASK]"},
+    }.items():
+        raw = json.loads((folder / name).read_text(encoding="utf-8")) | changes
+        (folder / name).write_text(json.dumps(raw), encoding="utf-8")
     return folder

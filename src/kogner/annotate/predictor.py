@@ -14,16 +14,17 @@ from typing import Any
 import numpy as np
 import torch
 
+from kogner.annotate.engine import PRECISIONS, Engine
 from kogner.config import MAX_WORDS
 from kogner.errors import InputError
 from kogner.hardware import check_device
 from kogner.records import Document, Mention, Sentence
-from kogner.student.checkpoint import StudentInfo, load
-from kogner.student.decode import Candidate, decode
-from kogner.student.encoder import collate, special_tokens, tokenise
+from kogner.student.checkpoint import StudentInfo, open_student
+from kogner.student.decode import Candidate, calibrated, check_overlap, decode, warmed
+from kogner.student.encoder import Prompt, special_tokens, tokenise
 from kogner.student.model import Student
 from kogner.student.windows import Window, windows
-from kogner.text import to_sentences
+from kogner.text import splitter, to_sentences
 
 MAX_LABELS = 2000
 
@@ -33,13 +34,16 @@ class Settings:
     """How to predict.
 
     threshold: for every label without one of its own; None takes the checkpoint's. thresholds: per label.
-    nested: allow entities inside entities. token_budget: padded sub-tokens per batch. block: characters per block.
-    precision: fp32, bf16 (autocast).
+    nested: allow entities inside entities. multi_label: a span may have several types. overlap: which of overlapping
+    spans wins, see `kogner.student.decode.decode`.
+    token_budget: padded sub-tokens per batch. block: characters per block. precision: fp32, bf16, fp16.
     """
 
     threshold: float | None = None
     thresholds: Mapping[str, float] | None = None
     nested: bool = False
+    multi_label: bool = False
+    overlap: str = "score"
     token_budget: int = 4096
     block: int = 400_000
     precision: str = "fp32"
@@ -48,6 +52,9 @@ class Settings:
         for name, value in [("threshold", self.threshold), *(self.thresholds or {}).items()]:
             if value is not None and not 0 < value < 1:
                 raise InputError(f"threshold {name}={value} must lie between 0 and 1")
+        check_overlap(self.overlap, nested=self.nested)
+        if self.precision not in PRECISIONS:
+            raise InputError(f"precision {self.precision!r} is not known; use one of {', '.join(PRECISIONS)}")
 
 
 class Predictor:
@@ -63,16 +70,17 @@ class Predictor:
         begin, end = special_tokens(student.tokenizer)
         self._specials = (len(begin), len(end))
         self._labels: dict[str, torch.Tensor] = {}
+        self._engines: dict[str, Engine] = {}
 
     @classmethod
     def load(cls, path: str | Path, *, device: str = "cpu") -> Predictor:
-        """Open a student checkpoint.
+        """Open a student: the folder of a KoGNER student or of a GLiNER checkpoint, or the id of one on the hub.
 
-        Raises ArtifactError where it is missing or damaged, ConfigError for a device that is not there.
+        Raises ArtifactError where it is missing, damaged or of a variant that is not read, ConfigError for a device
+        that is not there.
         """
         check_device(device)
-        student, info, _ = load(Path(path), device=device)
-        return cls(student, info)
+        return cls(*open_student(path, device=device))
 
     def predict_text(self, text: str, *, labels: Sequence[str], settings: Settings | None = None) -> list[Mention]:
         """Entities of one text, in its order."""
@@ -105,15 +113,24 @@ class Predictor:
     ) -> Iterator[Document]:
         sentences: list[Sentence] = []
         owner: list[int] = []
+        config = self.student.config
+        words = splitter(config.words)
         for number, document in enumerate(documents):
-            found, _ = to_sentences(replace(document, mentions=()), context=self.student.config.context)
+            found, _ = to_sentences(replace(document, mentions=()), context=config.context, words=words)
             sentences.extend(found)
             owner.extend([number] * len(found))
         candidates = self._score(sentences, labels, thresholds, settings)
+        temperatures = [self.info.temperature(label) for label in labels]
         mentions: list[list[Mention]] = [[] for _ in documents]
         for sentence, number, spans in zip(sentences, owner, candidates, strict=True):
             text = documents[number].text
-            for span in decode(spans, nested=settings.nested):
+            chosen = decode(
+                calibrated(spans, temperatures),
+                nested=settings.nested,
+                multi_label=settings.multi_label,
+                overlap=settings.overlap,
+            )
+            for span in chosen:
                 start, end = sentence.words[span.start][0], sentence.words[span.end - 1][1]
                 mentions[number].append(
                     Mention(start, end, labels[span.type], text=text[start:end], score=round(span.score, 4))
@@ -126,6 +143,7 @@ class Predictor:
     ) -> list[list[Candidate]]:
         """Candidates above their thresholds, per sentence."""
         student = self.student
+        room = student.room(labels)
         encoded = tokenise(student.tokenizer, [sentence.texts for sentence in sentences])
         pieces: list[tuple[int, Window]] = [
             (number, window)
@@ -133,7 +151,7 @@ class Predictor:
             for window in windows(
                 whole,
                 specials=self._specials,
-                max_tokens=student.text_limit,
+                max_tokens=room,
                 max_words=MAX_WORDS,
                 max_width=student.config.max_width,
             )
@@ -141,49 +159,52 @@ class Predictor:
         pieces.sort(key=lambda piece: -len(piece[1].encoded.ids))
         found: list[list[Candidate]] = [[] for _ in sentences]
         was_training = student.training
-        if was_training:  # weights that still change make label vectors of earlier calls stale
-            self._labels.clear()
+        if was_training:
+            self._forget()
         student.eval()
-        with (
-            torch.inference_mode(),
-            torch.autocast(student.device.type, dtype=torch.bfloat16, enabled=settings.precision == "bf16"),
-        ):
+        with torch.inference_mode():
             types = self._encode_labels(labels)
-            logits_from = torch.from_numpy(np.log(thresholds / (1 - thresholds))).float().to(student.device)
-            for batch in _batches(pieces, token_budget=settings.token_budget, labels=len(labels)):
-                self._score_batch(batch, types, logits_from, found)
+            engine = self._engine(settings.precision)
+            at_least = torch.from_numpy(np.log(thresholds / (1 - thresholds))).float().to(student.device)
+            for batch in _batches(pieces, token_budget=settings.token_budget, prompt=student.text_limit - room):
+                hits = engine.score([window.encoded for _, window in batch], types, at_least)
+                for row, first, width, kind, score in zip(*hits, strict=True):
+                    number, window = batch[row]
+                    start = window.first + first
+                    if window.owned[0] <= start < window.owned[1]:
+                        found[number].append(Candidate(start, start + width + 1, kind, score))
+        if was_training:
+            self._forget()
         student.train(was_training)
         return found
 
-    def _score_batch(
-        self,
-        batch: Sequence[tuple[int, Window]],
-        types: torch.Tensor,
-        logits_from: torch.Tensor,
-        found: list[list[Candidate]],
-    ) -> None:
-        student = self.student
-        tokens = collate([window.encoded for _, window in batch], pad_id=student.tokenizer.pad_token_id or 0)
-        scores, _ = student(tokens.to(student.device), types)
-        logits = scores.logits.float()
-        hits = (logits >= logits_from) & scores.valid.unsqueeze(-1)
-        where = hits.nonzero()
-        values = torch.sigmoid(logits[hits]).cpu().tolist()
-        for (row, first, width, kind), score in zip(where.cpu().tolist(), values, strict=True):
-            number, window = batch[row]
-            start = window.first + first
-            if window.owned[0] <= start < window.owned[1]:
-                found[number].append(Candidate(start, start + width + 1, kind, score))
+    def _forget(self) -> None:
+        """Drop what was made of weights that still change."""
+        self._labels.clear()
+        self._engines.clear()
 
-    def _encode_labels(self, labels: Sequence[str]) -> torch.Tensor:
-        """Type vectors, (labels, hidden); each label is encoded once as long as the student is not trained on."""
+    def _engine(self, precision: str) -> Engine:
+        if precision not in self._engines:
+            self._engines[precision] = Engine(self.student, precision=precision)
+        return self._engines[precision]
+
+    def _encode_labels(self, labels: Sequence[str]) -> torch.Tensor | Prompt:
+        """Types for the student: vectors (labels, hidden), each made once as long as it is not trained on; or a prompt.
+
+        A uni-encoder has a prompt, which is no work, and no vectors of labels alone that could be kept.
+        """
+        if self.student.config.architecture == "uni":
+            return self.student.encode_labels(labels)
         new = [label for label in labels if label not in self._labels]
         for start in range(0, len(new), 64):
             chunk = new[start : start + 64]
-            self._labels.update(zip(chunk, self.student.encode_labels(chunk).float(), strict=True))
+            vectors = self.student.encode_labels(chunk)
+            assert isinstance(vectors, torch.Tensor)
+            self._labels.update(zip(chunk, vectors.float(), strict=True))
         return torch.stack([self._labels[label] for label in labels])
 
     def _thresholds(self, labels: Sequence[str], settings: Settings) -> np.ndarray:
+        """By label, the score before calibration that is the threshold after it: (labels,)."""
         own = settings.thresholds or {}
         unknown = sorted(set(own) - set(labels))
         if unknown:
@@ -191,7 +212,9 @@ class Predictor:
         values = []
         for label in labels:
             fitted = self.info.threshold(label)
-            values.append(own.get(label, fitted if settings.threshold is None else settings.threshold))
+            value = own.get(label, fitted if settings.threshold is None else settings.threshold)
+            temperature = self.info.temperature(label)
+            values.append(value if temperature == 1 else warmed(value, 1 / temperature))
         return np.array(values, dtype=np.float64)
 
 
@@ -219,16 +242,15 @@ def check_labels(labels: Sequence[str]) -> list[str]:
 
 
 def _batches(
-    pieces: Sequence[tuple[int, Window]], *, token_budget: int, labels: int
+    pieces: Sequence[tuple[int, Window]], *, token_budget: int, prompt: int = 0
 ) -> Iterator[Sequence[tuple[int, Any]]]:
     """Runs of windows, longest first, of at most `token_budget` padded sub-tokens (always at least one window).
 
-    With many labels the score tensor outgrows the encoder's, so the budget shrinks with them.
+    prompt: sub-tokens that a uni-encoder reads before each window.
     """
-    budget = token_budget if labels <= 64 else max(token_budget * 64 // labels, 256)
     start = 0
     while start < len(pieces):
-        longest = len(pieces[start][1].encoded.ids)
-        size = max(1, budget // longest)
+        longest = len(pieces[start][1].encoded.ids) + prompt
+        size = max(1, token_budget // longest)
         yield pieces[start : start + size]
         start += size

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from kogner.errors import ArtifactError
+from kogner.errors import ArtifactError, InputError
+from kogner.student.decode import OVERLAPS
 
 if TYPE_CHECKING:
     from kogner.records import Document
@@ -30,6 +31,15 @@ DEFAULT_MODEL = Path("models/kogner-mini")
     help="Default: a table on a terminal, JSON lines elsewhere.",
 )
 @click.option("--nested", is_flag=True, help="Also entities inside entities.")
+@click.option("--multi-label", is_flag=True, help="Also several types for one span.")
+@click.option(
+    "--overlap",
+    type=click.Choice(OVERLAPS),
+    default="score",
+    show_default=True,
+    help="Which of overlapping spans wins: the best score, the longest, the first in the text, the set without overlap "
+    "of the largest summed score, or all of them.",
+)
 @click.option(
     "--threshold", type=float, default=None, help="Score from which an entity counts. Default: as fitted on dev data."
 )
@@ -50,6 +60,8 @@ def command(
     graph: str | None,
     form: str | None,
     nested: bool,
+    multi_label: bool,
+    overlap: str,
     threshold: float | None,
     label_thresholds: tuple[str, ...],
     device: str,
@@ -69,10 +81,17 @@ def command(
     from kogner.progress import note
 
     names = check_labels(labels.split(","))
+    if form == "html" and overlap == "all":
+        raise InputError("--format html cannot show entities that cross (--overlap all); take jsonl or table")
     if Path(model) == DEFAULT_MODEL and not DEFAULT_MODEL.exists():
         raise ArtifactError(f"{DEFAULT_MODEL}, the default model, does not exist here; give --model DIR")
     settings = Settings(
-        threshold=threshold, thresholds=_thresholds(label_thresholds), nested=nested, precision=precision
+        threshold=threshold,
+        thresholds=_thresholds(label_thresholds),
+        nested=nested,
+        multi_label=multi_label,
+        overlap=overlap,
+        precision=precision,
     )
     linker = None
     if graph is not None:
@@ -120,8 +139,6 @@ def _counted(documents: Iterator[Document]) -> Iterator[Document]:
 
 
 def _thresholds(pairs: tuple[str, ...]) -> dict[str, float]:
-    from kogner.errors import InputError
-
     found = {}
     for pair in pairs:
         label, _, value = pair.rpartition("=")

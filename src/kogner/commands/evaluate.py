@@ -1,4 +1,4 @@
-"""`kogner evaluate`: exact span scores of a student on corpora."""
+"""`kogner evaluate`: span scores of a student on corpora."""
 
 from __future__ import annotations
 
@@ -9,16 +9,39 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from kogner.errors import ConfigError
+from kogner.student.decode import OVERLAPS
+
 if TYPE_CHECKING:
+    from pathlib import Path
+
+    from kogner.annotate.predictor import Predictor
+    from kogner.data.corpora import Corpus
     from kogner.evaluate.spans import SpanScores
+    from kogner.records import Document
 
 
 @click.command("evaluate")
 @click.option("--model", required=True, help="Folder of a student.")
 @click.option("--data", "data", multiple=True, required=True, metavar="NAME=DIR", help="A corpus; can be repeated.")
 @click.option("--split", default="test", show_default=True, type=click.Choice(["train", "dev", "test"]))
+@click.option(
+    "--train",
+    "train",
+    multiple=True,
+    metavar="NAME=DIR",
+    help="A corpus trained on; can be repeated. Adds recall on names that its train split has and has not.",
+)
 @click.option("--threshold", type=float, default=None, help="One threshold for all types. Default: the checkpoint's.")
 @click.option("--nested", is_flag=True, help="Predict nested entities.")
+@click.option("--multi-label", is_flag=True, help="Predict several types for one span.")
+@click.option(
+    "--overlap",
+    type=click.Choice(OVERLAPS),
+    default="score",
+    show_default=True,
+    help="Which of overlapping spans wins.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the JSON line only.")
 @click.option("--device", default="cpu", show_default=True, help="cpu or cuda.")
 @click.option("--precision", type=click.Choice(["fp32", "bf16"]), default="fp32", show_default=True)
@@ -26,41 +49,57 @@ def command(
     model: str,
     data: tuple[str, ...],
     split: str,
+    train: tuple[str, ...],
     threshold: float | None,
     nested: bool,
+    multi_label: bool,
+    overlap: str,
     as_json: bool,
     device: str,
     precision: str,
 ) -> None:
     """Score a student: exact match of start, end and type, micro and per type; gold is every mention in the file.
 
-    A mention that the reader had to skip counts as missed; what was skipped, and why, is said and stands in the JSON.
+    Beside it stand the relaxed score (any overlap), those of left and right boundaries, and the expected calibration
+    error of the entities found (ECE; 15 bins of equal mass), all in percent. A mention that the reader had to skip
+    counts as missed, and so does one that the student cannot reach: wider than its limit, off word edges, across
+    sentences. How many there are, and why, is said and stands in the JSON.
 
     \b
     Example:
       kogner evaluate --model models/kogner-mini --data bc5cdr=corpora/bc5cdr --data ncbi=corpora/ncbi_disease --json
+      kogner evaluate --model runs/mine --data bc5cdr=corpora/bc5cdr --train bc5cdr=corpora/bc5cdr
     """
     from kogner.annotate.predictor import Predictor, Settings
     from kogner.commands.options import named_paths, say_report
     from kogner.data import corpora
-    from kogner.evaluate.spans import score
+    from kogner.evaluate.novelty import names
     from kogner.progress import counting
 
-    settings = Settings(threshold=threshold, nested=nested, precision=precision, token_budget=8192)
+    settings = Settings(
+        threshold=threshold,
+        nested=nested,
+        multi_label=multi_label,
+        overlap=overlap,
+        precision=precision,
+        token_budget=8192,
+    )
+    trained_on = _named_train(train)
     loaded = [corpora.load(name, path, split) for name, path in named_paths(data)]
     for corpus in loaded:
         say_report(corpus)
+    known: set[tuple[str, str]] | None = None
+    for name, path in trained_on:
+        known = (known or set()) | names(corpora.load(name, path, "train").documents)
     predictor = Predictor.load(model, device=device)
     results = {}
     for corpus in loaded:
         predicted = []
-        types = sorted(corpus.types)
         with counting(f"annotating {corpus.name}", len(corpus.documents)) as counter:
-            for document in predictor.predict(corpus.documents, labels=types, settings=settings):
+            for document in predictor.predict(corpus.documents, labels=sorted(corpus.types), settings=settings):
                 predicted.append(document)
                 counter.advance()
-        scores = with_lost(score(corpus.documents, predicted, types=types), corpus.lost)
-        results[corpus.name] = {**scores.to_dict(), "skipped": dict(sorted(corpus.report.skipped.items()))}
+        results[corpus.name] = _result(corpus, predicted, predictor, known)
     if not as_json:
         _table(results, split)
     click.echo(json.dumps(results))
@@ -72,15 +111,77 @@ def with_lost(scores: SpanScores, lost: Mapping[str, int]) -> SpanScores:
     return replace(scores, gold=sum(of.gold for of in by_type.values()), by_type=by_type)
 
 
+def _named_train(pairs: tuple[str, ...]) -> list[tuple[str, Path]]:
+    from kogner.commands.options import named_paths
+
+    try:
+        return named_paths(pairs)
+    except ConfigError as error:
+        raise ConfigError(str(error).replace("--data", "--train", 1)) from error
+
+
+def _result(
+    corpus: Corpus, predicted: list[Document], predictor: Predictor, known: set[tuple[str, str]] | None
+) -> dict[str, Any]:
+    """Everything that is said of one corpus, as plain data."""
+    from kogner.evaluate.boundaries import forgiving
+    from kogner.evaluate.calibration import calibration_errors
+    from kogner.evaluate.novelty import recall_by_novelty
+    from kogner.evaluate.reach import unreachable
+    from kogner.evaluate.spans import score
+    from kogner.progress import note
+    from kogner.text import splitter
+
+    gold, types = corpus.documents, sorted(corpus.types)
+    config = predictor.student.config
+    result = with_lost(score(gold, predicted, types=types), corpus.lost).to_dict()
+    rows: dict[str | None, dict[str, Any]] = {None: result, **result["by_type"]}
+    for name, scores in forgiving(gold, predicted, types=types).items():
+        scores = with_lost(scores, corpus.lost)
+        for kind, row in rows.items():
+            figures = (scores if kind is None else scores.by_type[kind]).to_dict()
+            row[name] = {key: figures[key] for key in ("precision", "recall", "f1")}
+    for kind, error in calibration_errors(gold, predicted, types=types).items():
+        rows[kind]["ece"] = None if error is None else round(100 * error, 2)
+    missed = unreachable(
+        gold, types=types, max_width=config.max_width, context=config.context, splitter=splitter(config.words)
+    )
+    for kind, row in rows.items():
+        of = [reasons for name, reasons in missed.items() if kind in (None, name)]
+        row["unreachable"] = {reason: sum(r[reason] for r in of) for reason in sorted({key for r in of for key in r})}
+        if kind is not None and of:
+            note(
+                f"{corpus.name} {corpus.split}: {sum(row['unreachable'].values()):,} of {row['gold']:,} mentions of "
+                f"type {kind} are out of this student's reach and count as missed: {row['unreachable']}"
+            )
+    if known is not None:
+        result |= recall_by_novelty(gold, predicted, known, types=types)
+    return result | {"skipped": dict(sorted(corpus.report.skipped.items()))}
+
+
 def _table(results: dict[str, Any], split: str) -> None:
+    import sys
+
     from rich.console import Console
     from rich.table import Table
 
-    grid = Table(title=f"exact span scores, {split} split", title_justify="left")
-    for name in ("corpus", "type", "precision", "recall", "F1", "gold", "predicted"):
-        grid.add_column(name, justify="left" if name in ("corpus", "type") else "right")
+    grid = Table(title=f"exact span scores, {split} split; relaxed, left and right: F1", title_justify="left")
+    columns = ("precision", "recall", "F1", "relaxed", "left", "right", "ECE", "gold", "predicted", "no reach")
+    for name in ("corpus", "type", *columns):
+        grid.add_column(name, justify="left" if name in ("corpus", "type") else "right", no_wrap=True)
     for name, result in results.items():
         for kind, row in [("all", result), *result["by_type"].items()]:
-            figures = [f"{row[key]:.2f}" for key in ("precision", "recall", "f1")]
-            grid.add_row(name, kind, *figures, f"{row['gold']:,}", f"{row['predicted']:,}")
-    Console().print(grid)
+            figures = [
+                row["precision"],
+                row["recall"],
+                row["f1"],
+                *(row[of]["f1"] for of in ("relaxed", "left", "right")),
+            ]
+            error = "-" if row["ece"] is None else f"{row['ece']:.2f}"
+            counts = (row["gold"], row["predicted"], sum(row["unreachable"].values()))
+            grid.add_row(name, kind, *(f"{x:.2f}" for x in figures), error, *(f"{x:,}" for x in counts))
+        for side in ("seen", "unseen"):
+            if side in result:
+                of = result[side]
+                grid.add_row(name, f"names {side}", "", f"{of['recall']:.2f}", *[""] * 5, f"{of['gold']:,}", "", "")
+    Console(width=None if sys.stdout.isatty() else 120).print(grid)

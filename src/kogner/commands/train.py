@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 
 import click
@@ -15,13 +16,24 @@ import click
 @click.option("--bank", default=None, help="Bank of the teacher; needed unless loss.dist_weight is 0.")
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder for the student.")
 @click.option("--device", default="cpu", show_default=True, help="cpu or cuda.")
+@click.option(
+    "--processes", default=1, show_default=True, type=click.IntRange(1), help="Processes (GPUs) that share each step."
+)
 def command(
-    recipe: str, overrides: tuple[str, ...], data: tuple[str, ...], bank: str | None, out: Path, device: str
+    recipe: str,
+    overrides: tuple[str, ...],
+    data: tuple[str, ...],
+    bank: str | None,
+    out: Path,
+    device: str,
+    processes: int,
 ) -> None:
     """Train a student on the train splits of corpora, choosing by their dev splits; test splits are never read.
 
     \b
-    A killed run goes on where it was when the same command is given again. Example:
+    A killed run goes on where it was when the same command is given again. A step takes train.batch_size sentences
+    per process; --processes starts them on this machine, `accelerate launch -m kogner.cli train ...` on several.
+    Example:
       kogner train --recipe small --data bc5cdr=build/linked/bc5cdr --bank build/bank --out runs/mine
       kogner train --data bc5cdr=build/linked/bc5cdr --set loss.dist_weight=0 --out runs/no-graph
     """
@@ -30,8 +42,17 @@ def command(
     from kogner.data import corpora
     from kogner.teacher.bank import Bank
     from kogner.train.loop import to_split, train
+    from kogner.train.processes import hush, launch
 
     plan = load_recipe(recipe, overrides)
+    if processes > 1:
+        values = [("--recipe", recipe), ("--out", str(out)), ("--device", device)]
+        values += [("--set", item) for item in overrides] + [("--data", item) for item in data]
+        values += [("--bank", bank)] if bank is not None else []
+        context = click.get_current_context().find_root()
+        flags = [f"--{name}" for name in ("quiet", "debug") if context.params.get(name)]
+        sys.exit(launch([*flags, "train", *(part for pair in values for part in pair)], count=processes))
+    hush()
     splits = []
     for name, path in named_paths(data):
         training = corpora.load(name, path, "train")
@@ -42,4 +63,5 @@ def command(
         splits.append(to_split(name, training, dev))
     opened = Bank.open(bank) if bank is not None and plan.loss.dist_weight > 0 else None
     metrics = train(plan, splits, out, bank=opened, device=device)
-    click.echo(json.dumps({"model": str(out)} | metrics))
+    if metrics:  # the first process has them
+        click.echo(json.dumps({"model": str(out)} | metrics))

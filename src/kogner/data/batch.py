@@ -16,7 +16,7 @@ from kogner.config import MAX_WORDS
 from kogner.records import Document
 from kogner.student.encoder import Encoded, TokenBatch, collate, special_tokens, tokenise
 from kogner.student.windows import windows
-from kogner.text import to_sentences
+from kogner.text import Splitter, to_sentences, words
 
 WIDER = "wider than the span limit"
 SPLIT = "cut by a window border"
@@ -65,18 +65,19 @@ def build_examples(
     max_tokens: int,
     max_words: int = MAX_WORDS,
     context: int = 0,
+    words: Splitter = words,
 ) -> tuple[list[Example], Counter[str]]:
     """Cut documents into training windows.
 
-    types: all entity types of the run, in the order of the targets. rows: graph entity -> bank row. context: see
-    `to_sentences`.
+    types: all entity types of the run, in the order of the targets. rows: graph entity -> bank row. max_tokens: room of
+    a window, special tokens included and a uni-encoder's prompt not. context, words: see `to_sentences`.
     Returns the examples, and counts: mentions, linked mentions, and the mentions that training cannot use by reason.
     """
     index = {name: i for i, name in enumerate(types)}
     counts: Counter[str] = Counter()
     sentences = []
     for document in documents:
-        found, unreachable = to_sentences(document, keep_mentions=True, context=context)
+        found, unreachable = to_sentences(document, keep_mentions=True, context=context, words=words)
         counts.update(unreachable)
         sentences.extend(found)
     begin, end = special_tokens(tokenizer)

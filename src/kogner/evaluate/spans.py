@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from kogner.errors import InputError
-from kogner.records import Document
+from kogner.records import Document, Mention
+
+SIDES = ("gold", "predicted", "correct")
 
 
 @dataclass(frozen=True)
@@ -60,43 +62,72 @@ class SpanScores(Counts):
         return {**super().to_dict(), "ignored": self.ignored, "by_type": by_type}
 
 
-def score(
+@dataclass(frozen=True)
+class Compared:
+    """One gold document and what was predicted for it, mentions of scored types only. ignored: the others' number."""
+
+    document: Document
+    gold: list[Mention]
+    predicted: list[Mention]
+    ignored: int
+
+
+def compare(
     gold: Sequence[Document], predicted: Sequence[Document], *, types: Collection[str] | None = None
-) -> SpanScores:
-    """Score predicted against gold documents, matched by id; a gold document without prediction is missed whole.
+) -> list[Compared]:
+    """Bring predicted documents to their gold ones by id; a gold document without prediction has none.
 
     types: what is scored; None takes all types of the gold documents. In each document only types that are annotated
     there count: a prediction of another type is neither right nor wrong and is counted as `ignored`.
-    Every gold mention counts, reachable by a model or not; one that stands twice in a file counts twice.
     Raises InputError for predictions of unknown documents, or ids that occur twice on one side.
     """
     by_id = _by_id(predicted, "predicted")
     unknown = by_id.keys() - _by_id(gold, "gold").keys()
     if unknown:
         raise InputError(f"{len(unknown)} predicted documents are not in the gold ones, e.g. {min(unknown)!r}")
-    annotated = {document.id: document.types | {m.type for m in document.mentions} for document in gold}
-    wanted = set(types) if types is not None else set().union(*annotated.values())
-    counts = {side: Counter[str]() for side in ("gold", "predicted", "correct")}
-    ignored = 0
+    wanted = None if types is None else frozenset(types)
+    found = []
     for document in gold:
-        scored = wanted & annotated[document.id]
-        theirs = by_id.get(document.id)
-        right = Counter(mention.key for mention in document.mentions if mention.type in scored)
-        guess = Counter(mention.key for mention in theirs.mentions if mention.type in scored) if theirs else Counter()
-        ignored += len(theirs.mentions) - guess.total() if theirs else 0
-        for side, found in (("gold", right), ("predicted", guess), ("correct", right & guess)):
-            for (_, _, kind), count in found.items():
-                counts[side][kind] += count
-    return SpanScores(
-        gold=counts["gold"].total(),
-        predicted=counts["predicted"].total(),
-        correct=counts["correct"].total(),
-        by_type={
-            kind: Counts(counts["gold"][kind], counts["predicted"][kind], counts["correct"][kind])
-            for kind in sorted(wanted)
-        },
-        ignored=ignored,
-    )
+        scored = document.types | {mention.type for mention in document.mentions}
+        scored = scored if wanted is None else scored & wanted
+        theirs = by_id[document.id].mentions if document.id in by_id else ()
+        guess = [mention for mention in theirs if mention.type in scored]
+        right = [mention for mention in document.mentions if mention.type in scored]
+        found.append(Compared(document, right, guess, len(theirs) - len(guess)))
+    return found
+
+
+def scored_types(gold: Sequence[Document], types: Collection[str] | None) -> list[str]:
+    """The types that scores are given for, sorted: those asked for, or all of the gold documents."""
+    if types is not None:
+        return sorted(set(types))
+    return sorted({kind for document in gold for kind in (*document.types, *(m.type for m in document.mentions))})
+
+
+def score(
+    gold: Sequence[Document], predicted: Sequence[Document], *, types: Collection[str] | None = None
+) -> SpanScores:
+    """Score predicted against gold documents; types and errors as in `compare`.
+
+    Every gold mention counts, reachable by a model or not; one that stands twice in a file counts twice.
+    """
+    counts = {side: Counter[str]() for side in SIDES}
+    ignored = 0
+    for pair in compare(gold, predicted, types=types):
+        right = Counter(mention.key for mention in pair.gold)
+        guess = Counter(mention.key for mention in pair.predicted)
+        ignored += pair.ignored
+        counts["gold"].update(mention.type for mention in pair.gold)
+        counts["predicted"].update(mention.type for mention in pair.predicted)
+        counts["correct"].update(kind for _, _, kind in (right & guess).elements())
+    return summed(counts, types=scored_types(gold, types), ignored=ignored)
+
+
+def summed(counts: Mapping[str, Mapping[str, int]], *, types: Sequence[str], ignored: int = 0) -> SpanScores:
+    """Scores from counts by side (`gold`, `predicted`, `correct`) and type."""
+    by_type = {kind: Counts(*(counts[side].get(kind, 0) for side in SIDES)) for kind in types}
+    gold, predicted, correct = (sum(counts[side].get(kind, 0) for kind in types) for side in SIDES)
+    return SpanScores(gold, predicted, correct, by_type=by_type, ignored=ignored)
 
 
 def _by_id(documents: Sequence[Document], side: str) -> dict[str, Document]:

@@ -12,22 +12,25 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
 
-from kogner import encoders
-from kogner.artifacts import Artifact, open_artifact
+from kogner import encoders, hub
+from kogner.artifacts import Artifact, file_sha256, open_artifact
 from kogner.config import StudentConfig, from_mapping, to_mapping
 from kogner.errors import ArtifactError, ConfigError
+from kogner.progress import note
+from kogner.student.layout import KIND, STUDENT, VERSION, WEIGHTS, is_gliner, read_json
 from kogner.student.model import Student
-
-KIND, VERSION = "student", 1
+from kogner.student.uni import UniStudent
 
 
 @dataclass(frozen=True)
@@ -36,31 +39,43 @@ class StudentInfo:
 
     types: entity types it was trained on. thresholds: score from which a span of the type counts,
     fitted on dev data; `default_threshold` for all other labels. base: name of the encoder it was fine-tuned from.
+    temperatures: what a type's logits are divided by before the sigmoid, so that a score is a probability; fitted on
+    dev data, 1 for all other labels. Thresholds are probabilities after that.
     """
 
     types: tuple[str, ...] = ()
     thresholds: Mapping[str, float] = field(default_factory=dict)
     default_threshold: float = 0.5
     base: str = ""
+    temperatures: Mapping[str, float] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for name, value in self.temperatures.items():
+            if not 0 < value < math.inf:
+                raise ArtifactError(f"temperature {name}={value} of this student must be above 0; train it again")
 
     def threshold(self, label: str) -> float:
         """The threshold of a label, whatever its case."""
         fitted = {name.lower(): value for name, value in self.thresholds.items()}
         return fitted.get(label.lower(), self.default_threshold)
 
+    def temperature(self, label: str) -> float:
+        """The temperature of a label, whatever its case."""
+        fitted = {name.lower(): value for name, value in self.temperatures.items()}
+        return fitted.get(label.lower(), 1.0)
+
 
 def create(config: StudentConfig) -> Student:
     """A fresh student: pretrained encoders, random heads; or the student of `config.initial` trained further.
 
-    Raises ArtifactError where `initial` is no KoGNER student, ConfigError where its shape is not the recipe's.
+    Raises ArtifactError where `initial` cannot be read as a student, ConfigError where its shape is not the recipe's.
     """
     if config.initial is not None:
-        if (Path(config.initial) / "gliner_config.json").is_file() or not Path(config.initial).is_dir():
-            raise ArtifactError(
-                f"student.initial={config.initial!r} must be the folder of a KoGNER student; GLiNER checkpoints "
-                "are not read yet. Start from an encoder instead: --set student.initial=null"
-            )
-        student, _, _ = load(Path(config.initial))
+        student, _ = open_student(config.initial)
+        if config.max_width < student.config.max_width:  # no weight depends on it
+            note(f"{config.initial} has max_width {student.config.max_width}, narrowed to {config.max_width}")
+            student.span_head.max_width = config.max_width
+            student.config = dataclasses.replace(student.config, max_width=config.max_width)
         for name in ("max_width", "hidden"):
             asked, found = getattr(config, name), getattr(student.config, name)
             if asked is not None and asked != found:
@@ -75,6 +90,9 @@ def create(config: StudentConfig) -> Student:
         student.config = dataclasses.replace(student.config, dropout=config.dropout, context=context)
         return student
     tokenizer, text_model = encoders.load(config.encoder)
+    if config.architecture == "uni":
+        _add_markers(config, tokenizer, text_model)
+        return UniStudent(config, tokenizer=tokenizer, text_model=text_model)
     if config.label_encoder == "shared":
         return Student(config, tokenizer=tokenizer, text_model=text_model)
     label_tokenizer, label_model = encoders.load(config.label_encoder)
@@ -83,23 +101,47 @@ def create(config: StudentConfig) -> Student:
     )
 
 
+def _add_markers(config: StudentConfig, tokenizer: Any, model: Any) -> None:
+    """Give a tokenizer the two markers of a uni-encoder, and its model a row for each."""
+    tokenizer.add_tokens([config.ent_token, config.sep_token], special_tokens=True)
+    if len(tokenizer) > model.get_input_embeddings().num_embeddings:
+        model.resize_token_embeddings(len(tokenizer), mean_resizing=False)
+
+
+def open_student(path: str | Path, *, device: str = "cpu") -> tuple[Student, StudentInfo]:
+    """A student from a folder of either kind (KoGNER, GLiNER), or from the hub where no such folder exists.
+
+    Raises ArtifactError where there is none, or it is damaged or of a variant that is not read.
+    """
+    folder = hub.fetch(path)
+    if is_gliner(folder):
+        from kogner.student import gliner
+
+        return gliner.load(folder, device=device)
+    return load(folder, device=device)[:2]
+
+
 def origin(config: StudentConfig) -> tuple[str, dict[str, str]]:
     """Name of the encoder a student was first made from, and the hash of the student it goes on from, if any."""
     if config.initial is None:
-        return config.encoder, {}
-    artifact = open_artifact(Path(config.initial), kind=KIND, version=VERSION)
-    raw = json.loads((Path(config.initial) / "student.json").read_text(encoding="utf-8"))
-    return str(raw["info"]["base"]), {"initial": artifact.hash}
+        return encoders.public_name(config.encoder), {}
+    folder = hub.fetch(config.initial)
+    if is_gliner(folder):
+        from kogner.student import gliner
+
+        return gliner.base(folder), {"initial": file_sha256(folder / WEIGHTS)}
+    artifact = open_artifact(folder, kind=KIND, version=VERSION)
+    return str(read_json(folder / STUDENT)["info"]["base"]), {"initial": artifact.hash}
 
 
 def save(student: Student, info: StudentInfo, folder: Path, *, half: bool = True) -> None:
     """Write a student into an existing folder (see `artifacts.writing`)."""
     config = to_mapping(student.config) | {"hidden": student.hidden, "initial": None}
     raw = {"student": config, "info": dataclasses.asdict(info)}
-    (folder / "student.json").write_text(json.dumps(raw, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    (folder / STUDENT).write_text(json.dumps(raw, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     dtype = torch.float16 if half else torch.float32
     weights = {name: tensor.detach().to("cpu", dtype).contiguous() for name, tensor in student.state_dict().items()}
-    save_file(weights, folder / "model.safetensors")
+    save_file(weights, folder / WEIGHTS)
     sides = [("text_encoder", student.text_encoder, student.tokenizer)]
     if student.label_encoder is not None:
         sides.append(("label_encoder", student.label_encoder, student.label_tokenizer))
@@ -110,34 +152,58 @@ def save(student: Student, info: StudentInfo, folder: Path, *, half: bool = True
 
 def load(folder: Path, *, device: str = "cpu") -> tuple[Student, StudentInfo, Artifact]:
     """Read a student. Raises ArtifactError for a folder that is incomplete, damaged or of another version."""
-    from transformers import AutoConfig, AutoModel, AutoTokenizer
+    from transformers import AutoConfig, AutoTokenizer
 
     artifact = open_artifact(folder, kind=KIND, version=VERSION)
-    raw = json.loads((folder / "student.json").read_text(encoding="utf-8"))
-    config = from_mapping(StudentConfig, raw["student"], where=str(folder / "student.json"))
+    raw = read_json(folder / STUDENT)
+    config = from_mapping(StudentConfig, raw["student"], where=str(folder / STUDENT))
     info = StudentInfo(**{**raw["info"], "types": tuple(raw["info"]["types"])})
 
     def skeleton(name: str) -> tuple[Any, torch.nn.Module]:
         model_config = AutoConfig.from_pretrained(folder / name, trust_remote_code=False)
-        try:
-            model = AutoModel.from_config(model_config, trust_remote_code=False, add_pooling_layer=False)
-        except TypeError:  # only BERT-like models have a pooling layer to leave out
-            model = AutoModel.from_config(model_config, trust_remote_code=False)
-        return AutoTokenizer.from_pretrained(folder / name, trust_remote_code=False), model
+        return AutoTokenizer.from_pretrained(folder / name, trust_remote_code=False), encoders.skeleton(model_config)
 
     tokenizer, text_model = skeleton("text_encoder")
     label_tokenizer, label_model = skeleton("label_encoder") if config.label_encoder != "shared" else (None, None)
-    student = Student(
-        config, tokenizer=tokenizer, text_model=text_model, label_tokenizer=label_tokenizer, label_model=label_model
-    )
-    try:
-        weights = load_file(folder / "model.safetensors")
-    except SafetensorError as error:
-        raise ArtifactError(f"{folder / 'model.safetensors'} is damaged: {error}") from error
-    missing, unexpected = student.load_state_dict(weights, strict=False)
-    if missing or unexpected:
-        raise ArtifactError(
-            f"{folder / 'model.safetensors'} does not fit its configuration: missing {missing[:3] or 'none'}, "
-            f"unexpected {unexpected[:3] or 'none'} ({len(missing)} and {len(unexpected)} in all)"
+    if config.architecture == "uni":
+        student: Student = UniStudent(config, tokenizer=tokenizer, text_model=text_model)
+    else:
+        student = Student(
+            config, tokenizer=tokenizer, text_model=text_model, label_tokenizer=label_tokenizer, label_model=label_model
         )
+    fill(student, read_weights(folder / WEIGHTS), file=folder / WEIGHTS)
     return student.float().eval().to(device), info, artifact
+
+
+def read_weights(file: Path) -> dict[str, Tensor]:
+    """Tensors of a safetensors file, those that its metadata names as the same as another one included.
+
+    Raises ArtifactError where it is missing, cut off or damaged.
+    """
+    try:
+        with safe_open(file, framework="pt") as stream:
+            weights = {name: stream.get_tensor(name) for name in stream.keys()}  # noqa: SIM118
+            shared = stream.metadata() or {}
+    except FileNotFoundError as error:
+        raise ArtifactError(f"{file.parent} is incomplete: {file.name} is missing") from error
+    except SafetensorError as error:
+        raise ArtifactError(f"{file} is damaged or cut off: {error}; fetch or make it again") from error
+    return weights | {name: weights[of] for name, of in shared.items() if of in weights and name not in weights}
+
+
+def fill(student: Student, weights: Mapping[str, Tensor], *, file: Path) -> None:
+    """Load weights; raises ArtifactError that counts and names what is missing, too much or of another shape."""
+    own = student.state_dict()
+    missing, extra = sorted(own.keys() - weights.keys()), sorted(weights.keys() - own.keys())
+    if missing or extra:
+        raise ArtifactError(
+            f"{file} does not fit its configuration: missing {missing[:3] or 'none'}, "
+            f"unexpected {extra[:3] or 'none'} ({len(missing)} and {len(extra)} in all)"
+        )
+    for name, tensor in own.items():
+        if tensor.shape != weights[name].shape:
+            raise ArtifactError(
+                f"{file} does not fit its configuration: {name} has shape {tuple(weights[name].shape)}, not "
+                f"{tuple(tensor.shape)}"
+            )
+    student.load_state_dict(weights)

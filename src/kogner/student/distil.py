@@ -1,9 +1,10 @@
-"""Distillation of the teacher's bank into span vectors: L_dist = MSE(MLP(s_linked), MLP(H_linked)).
+"""Distillation of the teacher's bank into span vectors: L_dist = D(MLP(s_linked), MLP(H_linked)).
 
-Both maps end in `kg_hidden` dimensions. Were both free, a constant would be a perfect answer; the guard keeps the
-targets apart: either the teacher's map is a fixed whitened projection (`pca`), or it is free and a hinge keeps the
-standard deviation of each target dimension, over a sample of the bank, at 1 or more (the variance term of VICReg,
-Bardes et al. 2022). The variance of the mapped targets is returned with each loss, so that a collapse is seen.
+The paper's D is the mean squared error; `kogner.student.distances` holds the others. Both maps end in `kg_hidden`
+dimensions, or one side keeps its own width and the other is mapped to it. Were both free, a constant would be a perfect
+answer; the guard keeps the targets apart: either the teacher's map is fixed (`pca`, `none`), or it is free and a hinge
+keeps the standard deviation of each target dimension, over a sample of the bank, at 1 or more (the variance term of
+VICReg, Bardes et al. 2022). The variance of the mapped targets is returned with each loss, so that a collapse is seen.
 """
 
 from __future__ import annotations
@@ -16,13 +17,15 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from kogner.config import DistilConfig
+from kogner.errors import ConfigError
+from kogner.student.distances import Linked, make_distance
 
 GUARD_SAMPLE = 256
 
 
 @dataclass(frozen=True)
 class DistilLoss:
-    """loss: the MSE. guard: the variance hinge, 0 where no guard is needed. variance: mean over target dimensions."""
+    """loss: mean distance. guard: the variance hinge, 0 where none is needed. variance: mean over target dimensions."""
 
     loss: Tensor
     guard: Tensor
@@ -34,6 +37,7 @@ class DistilHead(nn.Module):
 
     bank: (entities, width) float32, the teacher's rows H. columns: width of each distilled part, in order; each part
     is centred and scaled to unit variance, so that no part outweighs another by its units.
+    Raises ConfigError where neither side is mapped and their widths differ.
     """
 
     bank: Tensor
@@ -41,36 +45,62 @@ class DistilHead(nn.Module):
     def __init__(self, config: DistilConfig, *, hidden: int, bank: np.ndarray, columns: list[int]) -> None:
         super().__init__()
         self.config = config
+        self.distance = make_distance(config)
         self.register_buffer("bank", _standardise(torch.from_numpy(bank).float(), columns), persistent=False)
-        self.student_map = nn.Sequential(
-            nn.Linear(hidden, hidden), nn.ReLU(), nn.Linear(hidden, config.kg_hidden)
-        )  # fmt: skip
-        self.teacher_map = nn.Linear(self.bank.shape[1], config.kg_hidden)
-        if config.target == "pca":
-            weight, bias = _whitened_projection(self.bank, config.kg_hidden)
+        width = self.bank.shape[1]
+        size = config.kg_hidden
+        if config.target == "none":
+            size = width
+        elif config.student_map == "none":
+            size = hidden
+        if config.student_map == "none" and size != hidden:
+            raise ConfigError(
+                f"distil.target=none and distil.student_map=none need vectors of one width, but "
+                f"{', '.join(config.parts)} have {width} and the student {hidden}; set distil.student_map=linear"
+            )
+        self.student_map = _student_map(config.student_map, hidden, size)
+        self.teacher_map = nn.Identity() if config.target == "none" else nn.Linear(width, size)
+        if isinstance(self.teacher_map, nn.Linear) and config.target == "pca":
+            weight, bias = _whitened_projection(self.bank, size)
             self.teacher_map.weight.data.copy_(weight)
             self.teacher_map.bias.data.copy_(bias)
             self.teacher_map.requires_grad_(False)
 
-    def forward(self, spans: Tensor, rows: Tensor, *, step: int) -> DistilLoss:
+    def forward(self, spans: Tensor, rows: Tensor, *, step: int, around: Tensor | None = None) -> DistilLoss:
         """Loss of linked spans: (linked, hidden) against their bank rows: (linked,) indices.
 
-        step: chooses the guard's sample, so that a resumed run takes the same.
+        step: chooses the samples of the guard and of the negatives, so that a resumed run takes the same.
+        around: (any,) rows of the whole batch where `spans` are but a part of it; they are negatives of each other.
         """
-        variance = self._targets_of_sample(step).var(0, correction=0)
-        nothing = variance.new_zeros(())
-        guard = functional.relu(1 - (variance + 1e-4).sqrt()).mean() if self.config.target == "linear" else nothing
-        loss = nothing
-        if len(rows):
-            loss = functional.mse_loss(self.student_map(spans).float(), self.teacher_map(self.bank[rows]).float())
-        return DistilLoss(loss, guard, float(variance.detach().mean()))
+        variance = self._map(self._sample(GUARD_SAMPLE, seed=step)).var(0, correction=0)
+        guard = variance.new_zeros(())
+        if self.config.target == "linear":
+            guard = functional.relu(1 - (variance + 1e-4).sqrt()).mean()
+        candidates = rows[:0]
+        if self.distance.contrasts:
+            others = self._sample(self.config.negatives, seed=step + 2**32)
+            candidates = torch.cat([rows, others] if around is None else [rows, around, others]).unique()
+        linked = Linked(
+            self.student_map(spans).float(), self._map(rows), rows, self._map(candidates), candidate_rows=candidates
+        )
+        return DistilLoss(self.distance(linked), guard, float(variance.detach().mean()))
 
-    def _targets_of_sample(self, step: int) -> Tensor:
-        count = min(GUARD_SAMPLE, len(self.bank))
-        rows = torch.randperm(len(self.bank), generator=torch.Generator().manual_seed(step))[:count]
-        rows = rows.to(self.bank.device)
+    def _map(self, rows: Tensor) -> Tensor:
         targets: Tensor = self.teacher_map(self.bank[rows]).float()
         return targets
+
+    def _sample(self, count: int, *, seed: int) -> Tensor:
+        """Distinct rows of the bank, `count` of them or all."""
+        rows = torch.randperm(len(self.bank), generator=torch.Generator().manual_seed(seed))[:count]
+        return rows.to(self.bank.device)
+
+
+def _student_map(kind: str, hidden: int, size: int) -> nn.Module:
+    if kind == "none":
+        return nn.Identity()
+    if kind == "linear":
+        return nn.Linear(hidden, size)
+    return nn.Sequential(nn.Linear(hidden, hidden), nn.ReLU(), nn.Linear(hidden, size))
 
 
 def _standardise(bank: Tensor, columns: list[int]) -> Tensor:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +19,9 @@ _SURROGATE = re.compile(r"[\ud800-\udfff]")
 # A word of more sub-tokens than this is read by its first ones; only the first gives the word's vector, and the cap
 # keeps one endless "word" (base64, a sequence) from filling the window. The word itself is never dropped.
 PIECES_PER_WORD = 32
+
+# GLiNER reads up to 384 words and their labels in one pass of such an encoder, whatever their sub-tokens.
+RELATIVE_TOKENS = 2048
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,13 +52,43 @@ class TokenBatch:
         return TokenBatch(*(x.to(device, non_blocking=True) for x in (self.ids, self.mask, self.first, self.words)))
 
 
+@dataclass(frozen=True)
+class Prompt:
+    """Types as a uni-encoder reads them: sub-tokens that stand before the text of every window.
+
+    ids: (tokens,), without special tokens. marks: (types,) index in `ids` of the marker before each type.
+    """
+
+    ids: Tensor
+    marks: Tensor
+
+
 def tokenise(tokenizer: Any, sentences: Sequence[Sequence[str]]) -> list[Encoded]:
     """Sub-tokens of sentences given as words. Words that the tokenizer turns into nothing get its unknown token.
 
     sentences: words of each sentence. Nothing is cut here: see `kogner.student.windows` for long ones.
     """
+    begin, end = special_tokens(tokenizer)
+    encoded = []
+    for ids, owner, words in _pieces(tokenizer, sentences):
+        first = np.searchsorted(owner, np.arange(words))
+        keep = np.arange(len(owner)) - first[owner] < PIECES_PER_WORD if len(owner) else np.zeros(0, dtype=bool)
+        owner, ids = owner[keep], ids[keep]
+        first = np.searchsorted(owner, np.arange(words))
+        encoded.append(Encoded(np.concatenate([begin, ids, end]), first + len(begin)))
+    return encoded
+
+
+def tokenise_whole(tokenizer: Any, parts: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+    """Sub-tokens of the parts of a prompt, all of them and without special tokens, and where each part begins."""
+    ((ids, owner, count),) = _pieces(tokenizer, [parts])
+    return ids, np.searchsorted(owner, np.arange(count))
+
+
+def _pieces(tokenizer: Any, sentences: Sequence[Sequence[str]]) -> Iterator[tuple[np.ndarray, np.ndarray, int]]:
+    """Per sentence: ids (tokens,), the word that each belongs to (tokens,), number of words."""
     if not sentences:
-        return []
+        return
     rows = tokenizer(
         [[_SURROGATE.sub("\ufffd", word) for word in words] for words in sentences],
         is_split_into_words=True,
@@ -64,8 +97,6 @@ def tokenise(tokenizer: Any, sentences: Sequence[Sequence[str]]) -> list[Encoded
         return_token_type_ids=False,
         verbose=False,
     )
-    begin, end = special_tokens(tokenizer)
-    encoded = []
     for row, words in enumerate(sentences):
         owner = np.array(rows.word_ids(row), dtype=np.int64)
         ids = np.array(rows["input_ids"][row], dtype=np.int64)
@@ -75,12 +106,7 @@ def tokenise(tokenizer: Any, sentences: Sequence[Sequence[str]]) -> list[Encoded
             ids = np.concatenate([ids, np.full(len(missing), tokenizer.unk_token_id, dtype=np.int64)])
             order = np.argsort(owner, kind="stable")
             owner, ids = owner[order], ids[order]
-        first = np.searchsorted(owner, np.arange(len(words)))
-        keep = np.arange(len(owner)) - first[owner] < PIECES_PER_WORD if len(owner) else np.zeros(0, dtype=bool)
-        owner, ids = owner[keep], ids[keep]
-        first = np.searchsorted(owner, np.arange(len(words)))
-        encoded.append(Encoded(np.concatenate([begin, ids, end]), first + len(begin)))
-    return encoded
+        yield ids, owner, len(words)
 
 
 def special_tokens(tokenizer: Any) -> tuple[np.ndarray, np.ndarray]:
@@ -92,11 +118,16 @@ def special_tokens(tokenizer: Any) -> tuple[np.ndarray, np.ndarray]:
 
 
 def max_tokens(tokenizer: Any, model_config: Any) -> int:
-    """Sub-tokens (special ones included) that the encoder can read at once; 512 where it does not say."""
+    """Sub-tokens (special ones included) that the encoder can read at once; 512 where it does not say.
+
+    A DeBERTa with relative positions only has no limit of its own (its `max_position_embeddings` is a table that is
+    not used): the tokenizer's counts, else RELATIVE_TOKENS.
+    """
+    positions = getattr(model_config, "max_position_embeddings", 0)
+    if getattr(model_config, "model_type", "") == "deberta-v2" and not model_config.position_biased_input:
+        positions = RELATIVE_TOKENS
     limits = [
-        limit
-        for limit in (getattr(model_config, "max_position_embeddings", 0), getattr(tokenizer, "model_max_length", 0))
-        if limit and 0 < limit < 100_000
+        limit for limit in (positions, getattr(tokenizer, "model_max_length", 0)) if limit and 0 < limit < 100_000
     ]
     limit = min(limits, default=512)
     # RoBERTa-like models lose the positions up to the padding index.
@@ -134,25 +165,36 @@ def collate_labels(tokenizer: Any, labels: Sequence[str], *, limit: int) -> tupl
 
 
 class Encoder(nn.Module):
-    """A transformer, and a linear map where its width is not the student's."""
+    """A transformer, and a linear map where its width is not the student's.
 
-    def __init__(self, model: nn.Module, hidden: int) -> None:
+    tokenizer: where it knows tokens that the model has no row for (GLiNER adds its markers to the tokenizer of a
+    bi-encoder, whose model never meets them), such a token in a text is read as unknown.
+    """
+
+    def __init__(self, model: nn.Module, hidden: int, *, tokenizer: Any | None = None) -> None:
         super().__init__()
         self.model = model
+        self.rows: int = model.get_input_embeddings().num_embeddings  # type: ignore[operator]
+        self.unknown = (tokenizer.unk_token_id or 0) if tokenizer is not None and len(tokenizer) > self.rows else None
         width = int(model.config.hidden_size)  # type: ignore[union-attr, arg-type]
         self.projection = nn.Linear(width, hidden) if width != hidden else None
 
     def tokens(self, ids: Tensor, mask: Tensor) -> Tensor:
         """Vectors of sub-tokens: (batch, tokens, encoder width)."""
+        if self.unknown is not None:
+            ids = ids.masked_fill(ids >= self.rows, self.unknown)
         output: Tensor = self.model(input_ids=ids, attention_mask=mask).last_hidden_state
         return output
 
     def words(self, batch: TokenBatch) -> Tensor:
         """Vectors of words, taken at their first sub-tokens: (batch, words, hidden)."""
-        tokens = self.tokens(batch.ids, batch.mask)
-        index = batch.first.unsqueeze(-1).expand(-1, -1, tokens.shape[-1])
-        words = tokens.gather(1, index)
-        return words if self.projection is None else self.projection(words)
+        return self.at(batch.ids, batch.mask, batch.first)
+
+    def at(self, ids: Tensor, mask: Tensor, index: Tensor) -> Tensor:
+        """Vectors of some sub-tokens, index (batch, chosen) into tokens: (batch, chosen, hidden)."""
+        tokens = self.tokens(ids, mask)
+        chosen = tokens.gather(1, index.unsqueeze(-1).expand(-1, -1, tokens.shape[-1]))
+        return chosen if self.projection is None else self.projection(chosen)
 
     def pooled(self, ids: Tensor, mask: Tensor) -> Tensor:
         """Mean over the real sub-tokens of each row: (rows, hidden)."""

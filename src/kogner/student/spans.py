@@ -6,8 +6,8 @@ The plain head is `s_ij = W2 relu(W1 relu([a_i ; b_j]) + b1) + b2`, `phi = sigmo
 - `W1 relu([a_i ; b_j]) = W1a relu(a_i) + W1b relu(b_j)`: the wide layer runs once per word, not once per span;
 - `q . (W2 x + b2) = (W2^T q) . x + q . b2`: the last layer folds into the types.
 
-Dropout after the inner relu commutes with the fold, so training scores the same way; a real span vector is needed
-only for the linked spans that are distilled.
+Dropout after the inner relu commutes with the fold, so training scores the same way (see `kogner.student.scoring`); a
+real span vector is needed only for the linked spans that are distilled.
 """
 
 from __future__ import annotations
@@ -20,13 +20,14 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from kogner.errors import ShapeError
+from kogner.student.scoring import score_spans
 
 
 @dataclass(frozen=True)
 class SpanScores:
     """Scores of every candidate span of a batch against every entity type.
 
-    logits: (batch, words, widths, types), before the sigmoid; span (i, k) covers words i .. i + k inclusive.
+    logits: (batch, words, widths, types), float32, before the sigmoid; span (i, k) covers words i .. i + k inclusive.
     valid: (batch, words, widths), False where a span runs past its sentence.
     """
 
@@ -63,8 +64,12 @@ class SpanHead(nn.Module):
         return starts, ends
 
     def fold(self, types: Tensor) -> tuple[Tensor, Tensor]:
-        """Fold the last layer into projected types (types, hidden): (types, 4 * hidden) and (types,)."""
-        if types.dim() != 2 or types.shape[1] != self.hidden:
+        """Fold the last layer into projected types.
+
+        types: (types, hidden), or (batch, types, hidden) where each example has type vectors of its own. Returns
+        (..., types, 4 * hidden) and (..., types). Raises ShapeError for types of another width.
+        """
+        if types.dim() not in (2, 3) or types.shape[-1] != self.hidden:
             raise ShapeError(
                 f"type vectors of shape {tuple(types.shape)} do not fit a span head of width {self.hidden}; "
                 "encode the labels with this student"
@@ -75,22 +80,21 @@ class SpanHead(nn.Module):
     def forward(self, words: Tensor, word_mask: Tensor, types: Tensor) -> SpanScores:
         """Score every span of at most `max_width` words.
 
-        words: (batch, words, hidden). word_mask: (batch, words), True at real words. types: (types, hidden), projected.
+        words: (batch, words, hidden). word_mask: (batch, words), True at real words.
+        types: (types, hidden), projected; or (batch, types, hidden) where each example has type vectors of its own (a
+        uni-encoder reads the types beside the text). Logits are float32 under autocast too.
+        Raises ShapeError for types of another width or of another number of examples.
         """
+        if types.dim() == 3 and len(types) != len(words):
+            raise ShapeError(f"{len(types)} sets of type vectors for {len(words)} examples; give one for each")
         starts, ends = self.halves(words)
         folded, offset = self.fold(types)
-        count = words.shape[1]
-        columns, valid = [], []
-        for width in range(self.max_width):
-            if width >= count:
-                columns.append(starts.new_zeros(*starts.shape[:2], len(types)))
-                valid.append(torch.zeros_like(word_mask))
-                continue
-            inner = self.out[2](functional.relu(starts[:, : count - width] + ends[:, width:]))
-            logits = functional.linear(inner, folded, offset)
-            columns.append(functional.pad(logits, (0, 0, 0, width)))
-            valid.append(functional.pad(word_mask[:, width:], (0, width)))
-        return SpanScores(torch.stack(columns, dim=2), torch.stack(valid, dim=2))
+        dropout = cast(nn.Dropout, self.out[2]).p if self.training else 0.0
+        logits = score_spans(starts, ends, folded, offset, max_width=self.max_width, dropout=dropout)
+        valid = [
+            functional.pad(word_mask[:, width:], (0, min(width, words.shape[1]))) for width in range(self.max_width)
+        ]
+        return SpanScores(logits, torch.stack(valid, dim=2))
 
     def vectors(self, words: Tensor, index: Tensor) -> Tensor:
         """Span vectors s_ij of some spans only.

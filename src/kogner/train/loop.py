@@ -1,18 +1,18 @@
-"""The training loop: one place where language loss and distillation meet.
+"""The training loop.
 
-Every step: score all spans of a batch against all types (language loss), pull the span vectors of linked mentions
-towards their entities' bank rows (distillation loss), step. Now and then: log, score dev, save the state.
-A killed run goes on from its last saved state with the same data order, dropout and rates.
+Every step: draw what its sentences look like, add up the losses and gradients of its parts (`kogner.train.step`), step.
+Now and then: log, score dev, save the state. All that is random follows from the seed and the number of the step, so
+that a killed run goes on from its last saved state as if nothing had been.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import hashlib
-import itertools
 import json
 from collections import Counter as Counts
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,8 +26,8 @@ from torch.optim.lr_scheduler import LRScheduler
 
 from kogner import artifacts
 from kogner.annotate.predictor import Predictor, Settings
-from kogner.config import Recipe, to_mapping
-from kogner.data.batch import Batch, Example, build_examples, fingerprint, make_batch, stream
+from kogner.config import Recipe, TrainConfig, to_mapping
+from kogner.data.batch import Example, build_examples, fingerprint, make_batch, stream
 from kogner.data.corpora import Corpus
 from kogner.data.formats.jsonl import line_of
 from kogner.errors import ConfigError, KognerError
@@ -38,14 +38,20 @@ from kogner.records import Document
 from kogner.student import checkpoint as student_files
 from kogner.student.checkpoint import StudentInfo
 from kogner.student.distil import DistilHead
-from kogner.student.losses import language_loss
+from kogner.student.encoder import special_tokens
 from kogner.student.model import Student
 from kogner.teacher.bank import Bank
+from kogner.text import splitter
 from kogner.train.card import write_card
 from kogner.train.checkpoint import Progress, Workspace
-from kogner.train.log import TrainingLog
-from kogner.train.optim import make_optimizer, make_schedule
-from kogner.train.thresholds import fit_thresholds
+from kogner.train.log import TrainingLog, check_tensorboard
+from kogner.train.optim import dist_weight, freeze_layers, make_optimizer, make_schedule
+from kogner.train.processes import Processes
+from kogner.train.sampling import Sampler
+from kogner.train.step import Step, Trainee, seed_of
+from kogner.train.thresholds import fit
+
+LOG = "log.jsonl"
 
 
 @dataclass(frozen=True)
@@ -58,43 +64,16 @@ class Split:
     types: tuple[str, ...]
 
 
-class Trainee(nn.Module):
-    """The student and, where it learns from a bank, its distillation head; one module so that one state holds both."""
-
-    def __init__(self, student: Student, head: DistilHead | None) -> None:
-        super().__init__()
-        self.student, self.head = student, head
-
-    def losses(
-        self, batch: Batch, labels: Sequence[str], recipe: Recipe, *, step: int
-    ) -> tuple[torch.Tensor, dict[str, float]]:
-        """Total loss of a batch, and its parts for the log."""
-        config = recipe.loss
-        types = self.student.encode_labels(labels)
-        scores, words = self.student(batch.tokens, types)
-        lang = language_loss(
-            scores, batch.targets, batch.type_mask, alpha=config.focal_alpha, gamma=config.focal_gamma
-        )  # fmt: skip
-        total, parts = config.lang_weight * lang, {"loss_lang": float(lang.detach())}
-        if self.head is not None:
-            # Its dropout draws from a fork of the random stream, so that the arm without a graph sees the same masks.
-            with torch.random.fork_rng(devices=[words.device] if words.is_cuda else []):
-                spans = self.student.span_head.vectors(words, batch.linked)
-            distil = self.head(spans, batch.rows, step=step)
-            total = total + config.dist_weight * distil.loss + recipe.distil.guard_weight * distil.guard
-            parts |= {"loss_dist": float(distil.loss.detach()), "target_variance": distil.variance}
-            parts |= {"linked": float(len(batch.rows))}
-        return total, parts
-
-
 @dataclass
 class Run:
     """Everything a training run holds while it runs."""
 
     recipe: Recipe
+    processes: Processes
     trainee: Trainee
     examples: Sequence[Example]
     types: Sequence[str]
+    sampler: Sampler
     dev: Sequence[Split]
     steps: int
     optimizer: AdamW
@@ -103,26 +82,45 @@ class Run:
     work: Workspace
     log: TrainingLog
 
+    @property
+    def parts(self) -> int:
+        """Parts of a step, over all processes."""
+        return self.recipe.train.accumulate * self.processes.count
+
+    @property
+    def over(self) -> bool:
+        """Whether all steps are done, or too many dev scores have come without a new best one."""
+        done, config = self.progress, self.recipe.train
+        waited = (done.step - (done.best_step or done.step)) // config.eval_every
+        return done.step >= self.steps or 0 < config.patience <= waited
+
 
 def train(
     recipe: Recipe, splits: Sequence[Split], out: Path, *, bank: Bank | None = None, device: str = "cpu"
 ) -> dict[str, Any]:
     """Train a student and write it to `out`; resumes from `<out>.work` where a run of the same recipe was killed.
 
-    Returns metrics: steps, best dev F1 and its step, dev scores per corpus, counts of the training data.
+    Returns metrics: steps, best dev F1 and its step, dev scores per corpus, counts of the training data; nothing in
+    processes other than the first.
     Raises ConfigError where distillation is asked for without a bank, or no training data is left.
     """
     check_device(device)
-    artifacts.check_replaceable(out, kind=student_files.KIND)
-    with artifacts.locked(out.with_name(out.name + ".work")):
-        run, counts, used_bank = _prepare(recipe, splits, out, bank=bank, device=device)
+    if recipe.train.tensorboard:
+        check_tensorboard()
+    processes, device = Processes.join(device)
+    if processes.first:
+        artifacts.check_replaceable(out, kind=student_files.KIND)
+    with artifacts.locked(out.with_name(out.name + ".work")) if processes.first else nullcontext():
+        run, counts, used_bank = _prepare(recipe, splits, out, processes, bank=bank, device=device)
         with counting("training", run.steps, start=run.progress.step) as counter:
             _steps(run, counter)
-        return _finish(run, splits, out, counts, used_bank)
+        metrics = _finish(run, splits, out, counts, used_bank) if processes.first else {}
+        processes.wait()
+        return metrics
 
 
 def _prepare(
-    recipe: Recipe, splits: Sequence[Split], out: Path, *, bank: Bank | None, device: str
+    recipe: Recipe, splits: Sequence[Split], out: Path, processes: Processes, *, bank: Bank | None, device: str
 ) -> tuple[Run, dict[str, Any], Bank | None]:
     """Data, model, optimiser and the state to go on from; what the data held; the bank where it is distilled."""
     config = recipe.train
@@ -133,9 +131,7 @@ def _prepare(
         torch.set_float32_matmul_precision("high")
     keep_freed_memory()
     student = student_files.create(recipe.student)
-    if config.freeze_embeddings:
-        for encoder in filter(None, (student.text_encoder, student.label_encoder)):
-            encoder.model.get_input_embeddings().requires_grad_(False)  # type: ignore[operator]
+    _set_up_encoders(student, config)
     weights = weights_hash(student)
     used = [dataclasses.replace(s, train=subset(s.train, config.train_share, config.data_seed)) for s in splits]
     types = tuple(dict.fromkeys(name for split in used for name in split.types))
@@ -143,6 +139,9 @@ def _prepare(
     bank = bank if recipe.loss.dist_weight > 0 else None
     if recipe.loss.dist_weight > 0 and bank is None:
         raise ConfigError("loss.dist_weight is above 0, so a teacher is needed: give --bank, or set loss.dist_weight=0")
+    begin, end = special_tokens(student.tokenizer)
+    mask_id = student.tokenizer.mask_token_id
+    sampler = Sampler(config, types, mask_id=mask_id, specials=(len(begin), len(end)))
     entities = linked_entities(used, bank) if bank is not None else []
     examples, found = build_examples(
         [document for split in used for document in split.train],
@@ -150,91 +149,158 @@ def _prepare(
         rows={entity: row for row, entity in enumerate(entities)},
         tokenizer=student.tokenizer,
         max_width=student.config.max_width,
-        max_tokens=student.text_limit,
+        max_tokens=student.room(sampler.longest),
         context=student.config.context,
+        words=splitter(student.config.words),
     )
     if not examples:
         raise ConfigError("the training data holds no sentence; check --data")
     documents = {split.name: {"train": len(split.train), "dev": len(split.dev)} for split in used}
     note(f"{documents}; {len(examples):,} sentences, types {', '.join(types)}; {dict(found)}")
     head = make_distil_head(recipe, student, bank, entities) if bank is not None else None
-    steps = config.steps or max(1, round(config.epochs * -(-len(examples) // config.batch_size)))
+    parts = config.accumulate * processes.count
+    steps = config.steps or max(1, round(config.epochs * -(-len(examples) // (config.batch_size * parts))))
     trainee = Trainee(student, head).to(device)
     optimizer = make_optimizer(trainee, config)
     schedule = make_schedule(optimizer, config, steps=steps)
     dev = [dataclasses.replace(s, dev=_first(s.dev, config.eval_documents, config.data_seed)) for s in used if s.dev]
-    work = Workspace(
-        out.with_name(out.name + ".work"),
-        identity={
-            "recipe": json.loads(json.dumps(to_mapping(recipe))),
-            "training data": fingerprint(examples),
-            "dev data": _dev_hash(dev),
-            "initial weights": weights,
-            "bank": bank.artifact.hash if bank is not None else None,
-        },
-    )
+    identity = {
+        "recipe": json.loads(json.dumps(to_mapping(recipe))),
+        "number of parts": parts,
+        "training data": fingerprint(examples),
+        "dev data": _dev_hash(dev),
+        "initial weights": weights,
+        "bank": bank.artifact.hash if bank is not None else None,
+    }
+    folder = out.with_name(out.name + ".work")
+    if not processes.first:  # which makes the folder
+        processes.wait()
+    work = Workspace(folder, identity=identity)
+    if processes.first:
+        processes.wait()
     progress = work.resume(trainee, optimizer, schedule)
+    processes.wait()
+    if processes.count > 1:
+        note(f"{processes.count} processes share each step of {config.batch_size * parts} sentences")
     if progress.step:
         note(f"resuming at step {progress.step:,} of {steps:,}")
-    log = TrainingLog(work.folder / "log.jsonl", resume_step=progress.step)
-    run = Run(recipe, trainee, examples, types, dev, steps, optimizer, schedule, progress, work, log)
+    log = TrainingLog(
+        folder / LOG if processes.first else None,
+        resume_step=progress.step,
+        board=out.with_name(out.name + ".tensorboard") if config.tensorboard and processes.first else None,
+    )
+    run = Run(
+        recipe, processes, trainee, examples, types, sampler, dev, steps, optimizer, schedule, progress, work, log
+    )  # fmt: skip
     return run, {"training_data": dict(found), "corpora": documents}, bank
+
+
+def _set_up_encoders(student: Student, config: TrainConfig) -> None:
+    """Freeze what the recipe freezes, and have the encoders keep less for the backward pass where it says so."""
+    for encoder in filter(None, (student.text_encoder, student.label_encoder)):
+        model: Any = encoder.model
+        if config.freeze_embeddings:
+            model.get_input_embeddings().requires_grad_(False)
+        freeze_layers(model, config.freeze_layers)
+        if config.gradient_checkpointing:
+            if not getattr(model, "supports_gradient_checkpointing", False):
+                raise ConfigError(
+                    f"the encoder ({type(model).__name__}) cannot compute its layers again; set "
+                    "train.gradient_checkpointing=false"
+                )
+            renamed = getattr(model, "activation_checkpointing_enable", None)  # in transformers 5
+            (renamed or model.gradient_checkpointing_enable)({"use_reentrant": False})
 
 
 def _steps(run: Run, counter: Counter) -> None:
     """Steps until the end: batch, losses, update; log, dev score and saved state in their turn."""
-    config, student, progress = run.recipe.train, run.trainee.student, run.progress
-    parameters = [parameter for parameter in run.trainee.parameters() if parameter.requires_grad]
-    pad_id = student.tokenizer.pad_token_id or 0
-    bf16 = config.precision == "bf16" or (config.precision == "auto" and bf16_is_fast(student.device.type))
+    config, progress = run.recipe.train, run.progress
     run.trainee.train()
     batches = stream(
-        run.examples, batch_size=config.batch_size, seed=config.data_seed + config.seed, start=progress.step
+        run.examples,
+        batch_size=config.batch_size * run.parts,
+        seed=config.data_seed + config.seed,
+        start=progress.step,
     )
-    for indices in itertools.islice(batches, max(run.steps - progress.step, 0)):
-        batch = make_batch([run.examples[i] for i in indices], max_width=student.config.max_width, pad_id=pad_id)
-        with torch.autocast(student.device.type, dtype=torch.bfloat16, enabled=bf16):
-            loss, parts = run.trainee.losses(batch.to(student.device), run.types, run.recipe, step=progress.step)
-        if not torch.isfinite(loss):
-            raise KognerError(
-                f"the loss is {float(loss.detach())} at step {progress.step + 1:,} ({parts}); lower "
-                "train.encoder_lr and train.head_lr, or set train.precision=fp32; the last saved state is kept"
-            )
-        loss.backward()
-        nn.utils.clip_grad_norm_(parameters, config.max_grad_norm)
-        run.optimizer.step()
-        run.schedule.step()
-        run.optimizer.zero_grad(set_to_none=True)
-        progress.add(parts)
-        counter.advance(1, f"loss {parts['loss_lang']:.2f}")
+    while not run.over:
+        progress.add(_learn(run, [run.examples[i] for i in next(batches)]))
+        counter.advance(1, f"loss {progress.sums['loss_lang'] / progress.since:.2f}")
         last = progress.step == run.steps
         if progress.step % config.log_every == 0 or last:
             run.log.write(step=progress.step, **progress.means(), rate=run.schedule.get_last_lr()[0])
         if run.dev and (progress.step % config.eval_every == 0 or last):
-            f1 = float(np.mean([scores["f1"] for scores in evaluate(student, run.dev).values()]))
+            f1 = _dev_f1(run)
             run.log.write(step=progress.step, dev_f1=round(f1, 4))
             note(f"step {progress.step:,}: dev F1 {f1:.2f}")
             if progress.best_f1 is None or f1 > progress.best_f1:
                 progress.best_f1, progress.best_step = round(f1, 4), progress.step
-                run.work.save_best(run.trainee)
-        if progress.step % config.save_every == 0 or last:
+                if run.processes.first:
+                    run.work.save_best(run.trainee)
+        if run.over and not last:
+            note(f"stopping at step {progress.step:,}: no better dev score since step {progress.best_step:,}")
+        if run.processes.first and (progress.step % config.save_every == 0 or run.over):
             run.work.save(run.trainee, run.optimizer, run.schedule, progress)
 
 
+def _learn(run: Run, examples: Sequence[Example]) -> dict[str, float]:
+    """One update from a whole batch; returns the figures of its losses."""
+    recipe, config, student, number = run.recipe, run.recipe.train, run.trainee.student, run.progress.step
+    view = run.sampler.view(examples, step=number)
+    weight = dist_weight(recipe, step=number, steps=run.steps)
+    step = Step.of(view, number=number, dist_weight=weight, device=student.device)
+    bf16 = config.precision == "bf16" or (config.precision == "auto" and bf16_is_fast(student.device.type))
+    pad_id = student.tokenizer.pad_token_id or 0
+    figures = run.trainee.figures()
+    ends = [-(-len(examples) * part // run.parts) for part in range(run.parts + 1)]
+    for part in range(run.processes.rank, run.parts, run.processes.count):
+        if ends[part] == ends[part + 1]:  # the last batch of an epoch may be small
+            continue
+        torch.manual_seed(seed_of(config.seed, number, part))
+        batch = make_batch(
+            view.examples[ends[part] : ends[part + 1]], max_width=student.config.max_width, pad_id=pad_id
+        )
+        with torch.autocast(student.device.type, dtype=torch.bfloat16, enabled=bf16):
+            loss, found = run.trainee.losses(batch.to(student.device), step, recipe, part=part)
+        if not torch.isfinite(loss):
+            raise KognerError(
+                f"the loss is {float(loss.detach())} at step {number + 1:,} ({found}); lower "
+                "train.encoder_lr and train.head_lr, or set train.precision=fp32; the last saved state is kept"
+            )
+        loss.backward()
+        figures = {name: value + found[name] for name, value in figures.items()}
+    parameters = [parameter for parameter in run.trainee.parameters() if parameter.requires_grad]
+    run.processes.add_gradients(parameters)
+    nn.utils.clip_grad_norm_(parameters, config.max_grad_norm)
+    run.optimizer.step()
+    run.schedule.step()
+    run.optimizer.zero_grad(set_to_none=True)
+    return run.processes.total(figures, device=student.device)
+
+
+def _dev_f1(run: Run) -> float:
+    """Mean F1 over the corpora that have dev documents; scored by the first process, known to all."""
+    f1 = 0.0
+    if run.processes.first:
+        f1 = float(np.mean([scores["f1"] for scores in evaluate(run.trainee.student, run.dev).values()]))
+    return run.processes.total({"f1": f1}, device=run.trainee.student.device)["f1"]
+
+
 def _finish(run: Run, splits: Sequence[Split], out: Path, counts: dict[str, Any], bank: Bank | None) -> dict[str, Any]:
-    """Take the best weights, round them as they are stored, fit thresholds on dev, score dev, write the student."""
+    """Take the best weights, round them as they are stored, fit what dev decides, score dev, write the student."""
     if run.work.best_file.is_file():
         run.trainee.load_state_dict(load_file(run.work.best_file))
     student, recipe = run.trainee.student, run.recipe
     student.half().float()
     base, parents = student_files.origin(recipe.student)
-    info = StudentInfo(types=tuple(run.types), thresholds=fit_thresholds(student, splits, run.types), base=base)
+    fitted = fit(student, splits, run.types)
+    info = StudentInfo(tuple(run.types), thresholds=fitted.thresholds, temperatures=fitted.temperatures, base=base)
     metrics: dict[str, Any] = {
         "steps": run.progress.step,
         "best_step": run.progress.best_step,
         "best_f1_on_dev_sample": run.progress.best_f1,
         "dev": evaluate(student, splits, info=info),
         "thresholds": dict(info.thresholds),
+        "temperatures": dict(info.temperatures),
         **counts,
     }
     if bank is not None:
@@ -248,7 +314,7 @@ def _finish(run: Run, splits: Sequence[Split], out: Path, counts: dict[str, Any]
         metrics=metrics,
     ) as folder:
         student_files.save(student, info, folder)
-        (folder / "training_log.jsonl").write_bytes(run.log.path.read_bytes())
+        (folder / "training_log.jsonl").write_bytes((run.work.folder / LOG).read_bytes())
         write_card(folder, recipe=recipe, info=info, metrics=metrics, distilled=bank is not None)
     run.work.remove()
     return metrics

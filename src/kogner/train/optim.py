@@ -2,28 +2,60 @@
 
 from __future__ import annotations
 
+import math
+import re
+from collections.abc import Iterable
+
 from torch import nn
 from torch.optim import AdamW
 from torch.optim.lr_scheduler import LRScheduler
 
-from kogner.config import TrainConfig
+from kogner.config import Recipe, TrainConfig
+from kogner.errors import ConfigError
+
+# The number of a layer in a parameter's name: `layer.3.` in BERT, DeBERTa and MPNet, `layers.3.` in ModernBERT.
+_LAYER = re.compile(r"\b(?:layer|layers|h|block|blocks)\.(\d+)\.")
 
 
 def make_optimizer(model: nn.Module, config: TrainConfig) -> AdamW:
     """Parameters whose name holds `encoder.model.` learn at encoder_lr, all others at head_lr.
 
-    Biases and normalisation weights (one-dimensional tensors) are not decayed.
+    With layer_decay d below 1, layer k of n (from 0) learns at encoder_lr * d^(n - 1 - k), the embeddings below at
+    encoder_lr * d^n (Howard and Ruder 2018, arXiv 1801.06146, section 3.2, in its geometric form). Biases and
+    normalisation weights (one-dimensional tensors) are not decayed.
     """
+    depths = _depths(name for name, _ in model.named_parameters())
     groups: dict[tuple[float, float], list[nn.Parameter]] = {}
     for name, parameter in model.named_parameters():
         if parameter.requires_grad:
-            rate = config.encoder_lr if "encoder.model." in name else config.head_lr
+            rate = config.head_lr
+            if "encoder.model." in name:
+                rate = config.encoder_lr * config.layer_decay ** _height(name, depths)
             decay = config.weight_decay if parameter.dim() > 1 else 0.0
             groups.setdefault((rate, decay), []).append(parameter)
     return AdamW(
         [{"params": members, "lr": rate, "weight_decay": decay} for (rate, decay), members in groups.items()],
         fused=True,
     )
+
+
+def freeze_layers(encoder: nn.Module, count: int) -> None:
+    """Keep the `count` lowest layers of a transformer, and the embeddings below them, as they are.
+
+    Raises ConfigError where it has fewer layers.
+    """
+    if not count:
+        return
+    layers = [
+        (found and int(found[1]), name) for name, _ in encoder.named_parameters() for found in [_LAYER.search(name)]
+    ]
+    depth = max((layer + 1 for layer, _ in layers if layer is not None), default=0)
+    if count > depth:
+        raise ConfigError(f"train.freeze_layers={count}, but the encoder has {depth} layers")
+    for name, parameter in encoder.named_parameters():
+        found = _LAYER.search(name)
+        if (int(found[1]) < count) if found else ("embed" in name):
+            parameter.requires_grad_(False)
 
 
 def make_schedule(optimizer: AdamW, config: TrainConfig, *, steps: int) -> LRScheduler:
@@ -35,3 +67,37 @@ def make_schedule(optimizer: AdamW, config: TrainConfig, *, steps: int) -> LRSch
         name, optimizer, num_warmup_steps=int(config.warmup_ratio * steps), num_training_steps=steps
     )
     return schedule
+
+
+def dist_weight(recipe: Recipe, *, step: int, steps: int) -> float:
+    """b of L = a * L_lang + b * L_dist at a step (from 0), as `loss.dist_schedule` wants it."""
+    weight, kind = recipe.loss.dist_weight, recipe.loss.dist_schedule
+    if kind == "warmup":
+        return weight * min(1.0, (step + 1) / max(1, int(recipe.train.warmup_ratio * steps)))
+    if kind == "linear-decay":
+        return weight * (1 - step / steps)
+    if kind == "cosine-decay":
+        return weight * 0.5 * (1 + math.cos(math.pi * step / steps))
+    return weight
+
+
+def _encoder(name: str) -> str:
+    return name.partition("encoder.model.")[0]
+
+
+def _depths(names: Iterable[str]) -> dict[str, int]:
+    """Layers of each encoder of a model."""
+    depths: dict[str, int] = {}
+    for name in names:
+        found = _LAYER.search(name) if "encoder.model." in name else None
+        if found:
+            depths[_encoder(name)] = max(depths.get(_encoder(name), 0), int(found[1]) + 1)
+    return depths
+
+
+def _height(name: str, depths: dict[str, int]) -> int:
+    """How many layers lie above a parameter, its own not counted; embeddings lie below all of them."""
+    depth, found = depths.get(_encoder(name), 0), _LAYER.search(name)
+    if found:
+        return depth - 1 - int(found[1])
+    return depth if "embed" in name else 0

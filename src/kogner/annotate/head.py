@@ -1,0 +1,117 @@
+"""The span head for inference: only spans above their thresholds leave it.
+
+The words of a batch lie behind one another without padding, so that width k is one addition of two slices,
+`starts[i] + ends[i + k]`; pairs across two sentences are computed and then left out. The work is done in pieces that
+fit a processor's cache, and no tensor of all spans times all types is ever made.
+"""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from kogner.annotate.packing import PackedLinear
+from kogner.student.spans import SpanHead
+
+# Bytes of the inner vectors that are worked on at a time: about a second-level cache.
+_PIECE, _PIECE_OF_GPU = 1 << 20, 1 << 28
+
+
+class InferenceHead:
+    """A `SpanHead` whose weights were packed.
+
+    dtype: what inner vectors are computed in. pack: lay the weights out for oneDNN, on a CPU that has it.
+    """
+
+    def __init__(self, head: SpanHead, *, dtype: torch.dtype = torch.float32, pack: bool) -> None:
+        self.head, self.dtype, self.max_width, self.pack = head, dtype, head.max_width, pack
+        wide = cast(nn.Linear, head.out[0])
+        weight = wide.weight.detach()
+
+        def side(network: nn.Sequential, half: Tensor, bias: Tensor | None) -> nn.Sequential:
+            first, last = cast(nn.Linear, network[0]), cast(nn.Linear, network[3])
+            return nn.Sequential(
+                self._linear(first.weight, first.bias, relu=True),
+                self._linear(last.weight, last.bias, relu=True),
+                self._linear(half, bias),
+            )
+
+        self.start = side(head.start, weight[:, : head.hidden], wide.bias)
+        self.end = side(head.end, weight[:, head.hidden :], None)
+
+    def hits(self, words: Tensor, sentence: Tensor, types: Tensor, at_least: Tensor) -> tuple[Tensor, Tensor]:
+        """Spans whose logit reaches the bound of their type.
+
+        words: (words, hidden), those of all sentences behind one another. sentence: (words,), ascending numbers that
+        say where a sentence ends. types: (types, hidden), projected; or (sentences, types, hidden) where each sentence
+        has type vectors of its own. at_least: (types,) logits.
+        Returns an index (hits, 3) of first word, words beyond the first, and type, ordered by the first and then the
+        second; and the logits (hits,) float32.
+        """
+        starts, ends = self.start(words.to(self.dtype)), self.end(words.to(self.dtype))
+        folded, offset = self.head.fold(types.float())
+        if types.dim() == 2:
+            return self._search(starts, ends, sentence, folded, offset, at_least)
+        begins = torch.searchsorted(sentence, torch.arange(len(types) + 1, device=sentence.device)).tolist()
+        found = []
+        for number, (begin, end) in enumerate(pairwise(begins)):
+            part = slice(begin, end)
+            index, logits = self._search(
+                starts[part], ends[part], sentence[part], folded[number], offset[number], at_least
+            )
+            index[:, 0] += begin
+            found.append((index, logits))
+        return torch.cat([index for index, _ in found]), torch.cat([logits for _, logits in found])
+
+    def _search(
+        self, starts: Tensor, ends: Tensor, sentence: Tensor, folded: Tensor, offset: Tensor, at_least: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """`hits` from the halves (words, 4 * hidden) and one set of folded types (types, 4 * hidden)."""
+        scored = self._linear(folded, offset)
+        count, inner = starts.shape
+        bytes_of_piece = _PIECE if starts.device.type == "cpu" else _PIECE_OF_GPU
+        step = max(16, bytes_of_piece // (inner * starts.element_size()))
+        buffer = starts.new_empty(min(step, count), inner)
+        last = torch.searchsorted(sentence, sentence, right=True)  # first word of the next sentence
+        index: list[Tensor] = []
+        values: list[Tensor] = []
+        for begin in range(0, count, step):
+            room = last[begin : begin + step] - torch.arange(begin, min(begin + step, count), device=last.device)
+            for width in range(min(self.max_width, int(room.max()))):
+                size = min(step, count - begin - width)
+                here = torch.add(
+                    starts[begin : begin + size], ends[begin + width : begin + width + size], out=buffer[:size]
+                )
+                logits = scored(here.relu_()).float()
+                found = (logits >= at_least) & (room[:size] > width).unsqueeze(1)
+                where = found.nonzero()
+                if len(where):
+                    values.append(logits[found])
+                    first, kind = where.unbind(1)
+                    index.append(torch.stack([first + begin, torch.full_like(first, width), kind], dim=1))
+        if not index:
+            return torch.zeros(0, 3, dtype=torch.long, device=starts.device), at_least.new_zeros(0)
+        all_index, all_values = torch.cat(index), torch.cat(values)
+        order = torch.argsort(all_index[:, 0] * self.max_width + all_index[:, 1], stable=True)
+        return all_index[order], all_values[order]
+
+    def _linear(self, weight: Tensor, bias: Tensor | None, *, relu: bool = False) -> nn.Module:
+        if self.pack:
+            return PackedLinear(weight, bias, dtype=self.dtype, activation="relu" if relu else "none")
+        return _PlainLinear(weight.to(self.dtype), None if bias is None else bias.to(self.dtype), relu=relu)
+
+
+class _PlainLinear(nn.Module):
+    """What `PackedLinear` does, where torch has no oneDNN or the weights are on a GPU."""
+
+    def __init__(self, weight: Tensor, bias: Tensor | None, *, relu: bool) -> None:
+        super().__init__()
+        self.weight, self.bias, self.relu = weight, bias, relu
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = functional.linear(x, self.weight, self.bias)
+        return y.relu_() if self.relu else y

@@ -1,0 +1,148 @@
+"""KoGNER as a library: a student, and what one does with it in a few words. Loads torch only when a model is opened."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from kogner.errors import ArtifactError, InputError
+from kogner.records import Document, Mention
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from kogner.annotate.predictor import Predictor
+    from kogner.config import StudentConfig
+    from kogner.data.linking import Linker
+
+
+@dataclass(frozen=True, slots=True)
+class FoundEntity:
+    """An entity in a text: half-open code points [start, end), the text there, its type, its score in [0, 1].
+
+    entity_id: the graph entity of that name, None without a graph or without such a name.
+    """
+
+    start: int
+    end: int
+    text: str
+    type: str
+    score: float
+    entity_id: str | None = None
+
+    @classmethod
+    def of(cls, mention: Mention) -> FoundEntity:
+        """The same as a mention that a predictor found."""
+        return cls(mention.start, mention.end, mention.text, mention.type, mention.score or 0.0, mention.entity)
+
+
+class KoGNER:
+    """A student that finds entities of any type the user names.
+
+    >>> model = KoGNER.from_pretrained("models/kogner-mini")  # doctest: +SKIP
+    >>> model.predict(["Aspirin lowers fever."], labels=["chemical", "disease"])  # doctest: +SKIP
+    """
+
+    def __init__(self, predictor: Predictor, *, linker: Linker | None = None) -> None:
+        self.predictor = predictor
+        self._linker = linker
+
+    @classmethod
+    def from_pretrained(cls, name: str | Path, *, graph: str | Path | None = None, device: str = "cpu") -> KoGNER:
+        """Open a student: the folder of a KoGNER student or a GLiNER checkpoint, or the id of one on the hub.
+
+        graph: a graph store whose lexicon gives found entities their ids.
+        Raises ArtifactError where it is missing, damaged or of a variant that is not read, KognerError where the hub
+        cannot be reached, ConfigError for a device that is not there.
+        """
+        from kogner.annotate.predictor import Predictor
+
+        linker = None
+        if graph is not None:
+            from kogner.data.linking import Linker
+            from kogner.graph.store import GraphStore
+
+            linker = Linker(GraphStore.open(str(graph)))
+        return cls(Predictor.load(name, device=device), linker=linker)
+
+    @property
+    def config(self) -> StudentConfig:
+        """Architecture of the student."""
+        return self.predictor.student.config
+
+    @property
+    def types(self) -> tuple[str, ...]:
+        """Entity types the student was trained on, as far as the checkpoint knows them."""
+        return self.predictor.info.types
+
+    def predict(self, texts: Iterable[str], *, labels: Sequence[str], **settings: Any) -> list[list[FoundEntity]]:
+        """Entities of each text, in its order.
+
+        labels: entity types to look for. settings: fields of `kogner.annotate.predictor.Settings`, such as threshold
+        or nested. Raises InputError for labels that are missing, blank or doubled, and for texts that are one string.
+        """
+        return list(self.stream(texts, labels=labels, **settings))
+
+    def stream(self, texts: Iterable[str], *, labels: Sequence[str], **settings: Any) -> Iterator[list[FoundEntity]]:
+        """`predict` for any number of texts: read as they are needed, in memory that does not grow with them."""
+        from kogner.annotate.predictor import Settings
+
+        if isinstance(texts, str):
+            raise InputError("texts is one string; give a list of texts, e.g. [text]")
+        try:
+            chosen = Settings(**settings)
+        except TypeError as error:
+            raise InputError(f"{error}; see kogner.annotate.predictor.Settings for what can be set") from None
+        documents = self.predictor.predict(map(_document, texts), labels=labels, settings=chosen)
+        if self._linker is not None:
+            documents = map(self._linker.link_document, documents)
+        for document in documents:
+            yield [FoundEntity.of(mention) for mention in document.mentions]
+
+    def embed_spans(self, text: str, spans: Sequence[tuple[int, int]], *, labels: Sequence[str] = ()) -> np.ndarray:
+        """Vectors s_ij of spans of a text, given as half-open code points: (spans, hidden), float32.
+
+        They are what is compared with types, and what a graph teacher is distilled into. labels: only a uni-encoder
+        needs them, because it reads text and types together.
+        Raises InputError for a span that lies off word edges, crosses a sentence, or is wider than a window.
+        """
+        from kogner.annotate.embed import embed_spans
+
+        return embed_spans(self.predictor.student, text, spans, labels=labels)
+
+    def save_pretrained(self, folder: str | Path, *, half: bool = False) -> None:
+        """Write the student as a KoGNER student. half: weights in float16, which rounds them.
+
+        Raises ArtifactError where the folder holds something else.
+        """
+        from kogner import artifacts
+        from kogner.student import checkpoint
+
+        with artifacts.writing(Path(folder), kind=checkpoint.KIND, version=checkpoint.VERSION) as building:
+            checkpoint.save(self.predictor.student, self.predictor.info, building, half=half)
+
+    def push_to_hub(self, repo: str, *, private: bool = False, half: bool = False) -> str:
+        """Write the student to a repository of the model hub (made where there is none); returns its address.
+
+        Uses the login of `huggingface_hub`. Raises ArtifactError for a name that is no owner/name.
+        """
+        from huggingface_hub import HfApi
+
+        if repo.count("/") != 1:
+            raise ArtifactError(f"repository {repo!r} must look like owner/name")
+        api = HfApi()
+        address = api.create_repo(repo, private=private, exist_ok=True)
+        with tempfile.TemporaryDirectory() as place:
+            folder = Path(place) / "student"
+            self.save_pretrained(folder, half=half)
+            api.upload_folder(repo_id=repo, folder_path=str(folder), commit_message="KoGNER student")
+        return str(address)
+
+
+def _document(text: str) -> Document:
+    if not isinstance(text, str):
+        raise InputError(f"a text must be a string, not {type(text).__name__}")
+    return Document("text", text)

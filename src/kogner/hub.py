@@ -1,0 +1,39 @@
+"""Checkpoints on the model hub: only weights as safetensors, JSON and tokenizer files are ever fetched."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from kogner.errors import ArtifactError, KognerError
+
+FILES = ("*.json", "*.jsonl", "*.txt", "*.model", "*.md", "*.safetensors")
+_NOT = ("onnx/*", "*.fp16.safetensors", "*.bf16.safetensors")
+_ID = re.compile(r"[A-Za-z0-9_][\w.-]*/[\w.-]+")
+
+
+def fetch(name: str | Path, *, also: tuple[str, ...] = ()) -> Path:
+    """The folder of a checkpoint: `name` itself where it exists, else a copy of what the hub has under that id.
+
+    A path in a folder that exists (`models/mine`) is never taken for a hub id. also: patterns of further files to
+    fetch. Raises ArtifactError where `name` is neither, KognerError where the hub
+    cannot be reached or has no such checkpoint.
+    """
+    folder = Path(name)
+    if folder.is_dir():
+        return folder
+    if folder.exists():
+        raise ArtifactError(f"{folder} is a file; give the folder of a student")
+    if not _ID.fullmatch(str(name)) or folder.parent.is_dir():
+        raise ArtifactError(f"{name} does not exist; a student folder is needed here, or a hub id such as owner/name")
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+
+    try:
+        return Path(snapshot_download(str(name), allow_patterns=[*FILES, *also], ignore_patterns=list(_NOT)))
+    except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise KognerError(
+            f"{name} is no folder here and could not be fetched from the model hub: {reason} "
+            "Check the name and the network, or give the path of a downloaded checkpoint"
+        ) from error

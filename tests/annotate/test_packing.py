@@ -1,0 +1,121 @@
+from __future__ import annotations
+
+import pytest
+import torch
+
+from kogner.annotate.head import InferenceHead
+from kogner.annotate.packing import PackedLinear, can_pack, prepared
+from kogner.student.spans import SpanHead
+
+needs_onednn = pytest.mark.skipif(not can_pack(), reason="this build of torch has no oneDNN linear layers")
+
+
+def tiny(kind: str) -> torch.nn.Module:
+    from transformers import AutoModel, BertConfig, DebertaV2Config, ModernBertConfig
+
+    torch.manual_seed(0)
+    small = {"vocab_size": 99, "hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4}
+    config = {
+        "bert": BertConfig(**small, intermediate_size=64),
+        "bert-tanh": BertConfig(**small, intermediate_size=64, hidden_act="gelu_pytorch_tanh"),
+        "bert-relu": BertConfig(**small, intermediate_size=64, hidden_act="relu"),
+        "deberta": DebertaV2Config(
+            **small, intermediate_size=64, relative_attention=True, pos_att_type=["p2c", "c2p"], position_buckets=8
+        ),
+        "modernbert": ModernBertConfig(**small, intermediate_size=48, pad_token_id=0, reference_compile=False),
+    }[kind]
+    return AutoModel.from_config(config).eval()
+
+
+@needs_onednn
+@pytest.mark.parametrize("kind", ["bert", "bert-tanh", "bert-relu", "deberta", "modernbert"])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_a_packed_encoder_gives_the_same_vectors(kind, dtype):
+    model = tiny(kind)
+    ids = torch.randint(1, 99, (3, 17))
+    mask = torch.ones_like(ids)
+    mask[1, 9:] = 0
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    with torch.inference_mode():
+        expected = model(input_ids=ids, attention_mask=mask).last_hidden_state
+        found = prepared(model, dtype=dtype)(input_ids=ids, attention_mask=mask).last_hidden_state
+    assert found.dtype == dtype
+    real = mask.bool()
+    tolerance = 2e-5 if dtype == torch.float32 else 0.1
+    torch.testing.assert_close(found.float()[real], expected[real], atol=tolerance, rtol=tolerance)
+    assert all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
+    assert not any(isinstance(module, PackedLinear) for module in model.modules())
+
+
+@needs_onednn
+def test_every_linear_layer_is_packed_and_the_rest_is_shared():
+    model = tiny("bert")
+    clone = prepared(model)
+    assert not any(type(module) is torch.nn.Linear for module in clone.modules())
+    assert clone.embeddings.word_embeddings.weight is model.embeddings.word_embeddings.weight
+
+
+@pytest.mark.parametrize("pack", [False, pytest.param(True, marks=needs_onednn)])
+@pytest.mark.parametrize("widths", [1, 5, 12])
+def test_hits_are_the_spans_of_the_training_head_above_their_bounds(pack, widths):
+    torch.manual_seed(1)
+    head = SpanHead(hidden=16, max_width=widths, dropout=0.3).eval()
+    lengths = [7, 1, 3, 9]
+    words = torch.randn(4, 9, 16)
+    mask = torch.arange(9)[None] < torch.tensor(lengths)[:, None]
+    types = torch.randn(3, 16)
+    at_least = torch.tensor([0.0, 0.2, -0.3])
+    with torch.inference_mode():
+        scores = head(words, mask, types)
+        expected = ((scores.logits >= at_least) & scores.valid.unsqueeze(-1)).nonzero()
+        sentence = torch.arange(4).repeat_interleave(torch.tensor(lengths))
+        index, logits = InferenceHead(head, pack=pack).hits(words[mask], sentence, types, at_least)
+    begin = torch.tensor([0, 7, 8, 11])
+    found = torch.stack(
+        [sentence[index[:, 0]], index[:, 0] - begin[sentence[index[:, 0]]], index[:, 1], index[:, 2]], dim=1
+    )
+    assert len(expected) > 20
+    assert torch.equal(found, expected)
+    torch.testing.assert_close(logits, scores.logits[tuple(expected.T)], atol=1e-5, rtol=1e-5)
+
+
+def test_hits_do_not_depend_on_the_piece_size(monkeypatch):
+    torch.manual_seed(2)
+    head = SpanHead(hidden=16, max_width=6, dropout=0.0).eval()
+    words, sentence = torch.randn(80, 16), torch.arange(8).repeat_interleave(10)
+    types, at_least = torch.randn(2, 16), torch.zeros(2)
+    with torch.inference_mode():
+        whole = InferenceHead(head, pack=can_pack()).hits(words, sentence, types, at_least)
+        monkeypatch.setattr("kogner.annotate.head._PIECE", 1)
+        pieces = InferenceHead(head, pack=can_pack()).hits(words, sentence, types, at_least)
+    assert torch.equal(whole[0], pieces[0])
+    torch.testing.assert_close(whole[1], pieces[1], atol=1e-5, rtol=1e-5)
+
+
+def test_no_span_reaches_an_endless_bound():
+    head = SpanHead(hidden=16, max_width=4, dropout=0.0).eval()
+    with torch.inference_mode():
+        index, logits = InferenceHead(head, pack=can_pack()).hits(
+            torch.randn(5, 16), torch.zeros(5, dtype=torch.long), torch.randn(2, 16), torch.full((2,), torch.inf)
+        )
+    assert index.shape == (0, 3)
+    assert logits.shape == (0,)
+
+
+def test_sentences_may_have_types_of_their_own():
+    torch.manual_seed(3)
+    head = SpanHead(hidden=16, max_width=3, dropout=0.0).eval()
+    lengths = torch.tensor([4, 2, 5])
+    words, sentence = torch.randn(11, 16), torch.arange(3).repeat_interleave(lengths)
+    types, at_least = torch.randn(3, 2, 16), torch.zeros(2)
+    ready = InferenceHead(head, pack=can_pack())
+    with torch.inference_mode():
+        index, logits = ready.hits(words, sentence, types, at_least)
+        alone = [
+            ready.hits(words[sentence == i], sentence[sentence == i], types[i], at_least) for i in range(len(lengths))
+        ]
+    assert len(index) > 10
+    torch.testing.assert_close(logits, torch.cat([values for _, values in alone]), atol=1e-5, rtol=1e-5)
+    begin = torch.tensor([0, 4, 6])
+    expected = torch.cat([own[:, 0] + at for (own, _), at in zip(alone, begin, strict=True)])
+    assert torch.equal(index[:, 0], expected)

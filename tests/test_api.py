@@ -1,0 +1,149 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from kogner import FoundEntity, KoGNER
+from kogner.annotate.predictor import Predictor
+from kogner.config import StudentConfig
+from kogner.errors import ArtifactError, InputError, KognerError
+from kogner.student import checkpoint
+from kogner.student.checkpoint import StudentInfo
+from kogner.student.encoder import tokenise
+
+TEXT = "aspirin lowered the fever of rats with il-2 gene"
+LABELS = ["chemical", "disease"]
+
+
+@pytest.fixture
+def model(tiny_student):
+    return KoGNER(Predictor(tiny_student, StudentInfo(types=("chemical",))))
+
+
+@pytest.fixture
+def uni(tiny_encoder):
+    torch.manual_seed(1)
+    return KoGNER(Predictor(checkpoint.create(StudentConfig(architecture="uni", encoder=str(tiny_encoder)))))
+
+
+def test_entities_are_plain_objects_of_the_users_text(model):
+    (found, nothing) = model.predict([TEXT, " "], labels=LABELS, threshold=0.02)
+    assert nothing == []
+    assert found
+    for entity in found:
+        assert isinstance(entity, FoundEntity)
+        assert TEXT[entity.start : entity.end] == entity.text
+        assert entity.type in LABELS
+        assert 0 <= entity.score <= 1
+        assert entity.entity_id is None
+
+
+def test_a_stream_reads_texts_as_it_goes(model):
+    read = []
+
+    def texts():
+        for number in range(50):
+            read.append(number)
+            yield TEXT
+
+    stream = model.stream(texts(), labels=LABELS, threshold=0.02, block=100)
+    assert next(stream) == model.predict([TEXT], labels=LABELS, threshold=0.02)[0]
+    assert len(read) < 10
+
+
+def test_what_cannot_be_meant_is_said(model):
+    with pytest.raises(InputError, match="one string"):
+        model.predict(TEXT, labels=LABELS)
+    with pytest.raises(InputError, match="must be a string, not int"):
+        model.predict([1], labels=LABELS)
+    with pytest.raises(InputError, match="treshold"):
+        model.predict([TEXT], labels=LABELS, treshold=0.5)
+    with pytest.raises(InputError, match="no labels"):
+        model.predict([TEXT], labels=[])
+
+
+def test_a_graph_gives_entities_their_ids(model):
+    class Linker:
+        def link_document(self, document):
+            from dataclasses import replace
+
+            return replace(document, mentions=tuple(replace(m, entity="X:1") for m in document.mentions))
+
+    (found,) = KoGNER(model.predictor, linker=Linker()).predict([TEXT], labels=LABELS, threshold=0.02)
+    assert {entity.entity_id for entity in found} == {"X:1"}
+
+
+def test_span_vectors_are_the_span_heads(model):
+    student = model.predictor.student
+    vectors = model.embed_spans(TEXT, [(20, 25), (0, 7)])
+    with torch.inference_mode():
+        words = student.encode_words(student.collate(tokenise(student.tokenizer, [TEXT.replace("-", " - ").split()])))
+        expected = student.span_head.vectors(words, torch.tensor([[0, 3, 3], [0, 0, 0]]))
+    np.testing.assert_allclose(vectors, expected.numpy(), atol=1e-5)
+    assert model.embed_spans(TEXT, []).shape == (0, student.hidden)
+
+
+def test_spans_of_long_texts_and_wide_spans_have_vectors(model):
+    text = " ".join(["rats with fever"] * 40)
+    assert model.embed_spans(text, [(0, 15), (len(text) - 5, len(text)), (0, 36)]).shape == (3, 32)
+    with pytest.raises(InputError, match="wider than a window"):
+        model.embed_spans(text, [(0, len(text))])
+    with pytest.raises(InputError, match="off word edges"):
+        model.embed_spans(text, [(1, 4)])
+
+
+def test_span_vectors_of_a_uni_encoder_need_labels(uni):
+    with pytest.raises(InputError, match="give labels"):
+        uni.embed_spans(TEXT, [(0, 7)])
+    assert uni.embed_spans(TEXT, [(0, 7)], labels=LABELS).shape == (1, 32)
+
+
+def test_saved_and_opened_again_it_finds_the_same(model, tmp_path):
+    model.save_pretrained(tmp_path / "s")
+    again = KoGNER.from_pretrained(tmp_path / "s")
+    assert again.types == ("chemical",)
+    assert again.config.max_width == 4
+    a, b = (m.predict([TEXT], labels=LABELS, threshold=0.02) for m in (model, again))
+    assert a == b
+
+
+def test_push_writes_the_saved_folder_to_the_hub(model, monkeypatch):
+    import huggingface_hub
+
+    calls = {}
+
+    class Api:
+        def create_repo(self, repo, **options):
+            return f"https://hub/{repo}"
+
+        def upload_folder(self, *, repo_id, folder_path, **options):
+            calls[repo_id] = checkpoint.load(checkpoint.Path(folder_path))[0].hidden
+
+    monkeypatch.setattr(huggingface_hub, "HfApi", Api)
+    assert model.push_to_hub("me/mine") == "https://hub/me/mine"
+    assert calls == {"me/mine": 32}
+    with pytest.raises(ArtifactError, match="owner/name"):
+        model.push_to_hub("mine")
+
+
+def test_the_hub_is_asked_for_safe_files_only(monkeypatch, tmp_path, model):
+    import huggingface_hub
+
+    model.save_pretrained(tmp_path / "s")
+    asked = {}
+
+    def snapshot(name, *, allow_patterns, ignore_patterns):
+        asked[name] = allow_patterns
+        return str(tmp_path / "s")
+
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", snapshot)
+    assert KoGNER.from_pretrained("me/mine").config.max_width == 4
+    assert not any(pattern.endswith((".bin", ".py", ".pkl", ".pt")) for pattern in asked["me/mine"])
+
+    def fails(name, **options):
+        raise OSError("no network")
+
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", fails)
+    with pytest.raises(KognerError, match="could not be fetched from the model hub: no network"):
+        KoGNER.from_pretrained("me/mine")
