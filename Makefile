@@ -11,6 +11,7 @@ GLINER_VENV := build/gliner-venv
 GRAPH  := build/graph
 MODEL  := models/kogner-mini
 LABELS := chemical,disease,gene
+SIZE   ?= small
 
 # Where torch comes from: the CPU build, the CUDA build, or whatever the default index holds.
 TORCH_INDEX_cpu     := --extra-index-url https://download.pytorch.org/whl/cpu
@@ -23,7 +24,7 @@ TORCH_STAMP := $(VENV)/.torch-$(TORCH)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run test test-slow lint format wheel check-wheel graph teacher linked mini evaluate paired parity clean
+.PHONY: help run test test-slow lint format wheel check-wheel graph teacher linked mini evaluate paired parity bench-annotate inside-gliner clean
 
 help:  ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | awk -F'\t' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -92,6 +93,16 @@ paired: teacher linked  ## BC5CDR at 15 % and 100 %, with and without the graph,
 
 parity: $(GLINER_VENV)/.installed  ## Compare checkpoints and entities with gliner, both ways (about a minute)
 	@OMP_NUM_THREADS=1 $(GLINER_VENV)/bin/python tests/parity/run.py
+
+bench-annotate: $(GLINER_VENV)/.installed  ## Speed beside gliner on the same checkpoint (SIZE=small: minutes; medium; full: hours)
+	@$(GLINER_VENV)/bin/kogner --quiet export --to gliner $(MODEL) build/mini-gliner > /dev/null
+	@$(GLINER_VENV)/bin/python benchmarks/annotate.py --model build/mini-gliner --corpus $(KOGNER_SHARED)/corpora/bc5cdr \
+	  --size $(SIZE) --out benchmarks/results/annotate.json
+
+inside-gliner: $(GLINER_VENV)/.installed  ## Score the shipped checkpoint inside gliner on BC5CDR test, beside ours
+	@$(GLINER_VENV)/bin/kogner --quiet export --to gliner $(MODEL) build/mini-gliner > /dev/null
+	@$(GLINER_VENV)/bin/python benchmarks/inside_gliner.py --model build/mini-gliner \
+	  --data bc5cdr=$(KOGNER_SHARED)/corpora/bc5cdr --out benchmarks/results/inside-gliner.json
 
 # gliner refuses the transformers of constraints.txt, so it has an environment of its own, without those pins.
 $(GLINER_VENV)/.installed: pyproject.toml

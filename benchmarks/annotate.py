@@ -32,9 +32,11 @@ from typing import Any
 import record
 
 Spans = list[set[tuple[int, int, str]]]
+Words = Callable[[str], list[tuple[int, int]]]
+Pieces = Callable[[list[str]], list[int]]
 THRESHOLD = 0.5
 WINDOW = 384
-SIZES = {"small": (320, 24, 3), "full": (4000, 1000, 5)}  # sentences, long texts, rounds
+SIZES = {"small": (120, 6, 3), "medium": (400, 30, 5), "full": (4000, 1000, 5)}  # sentences, long texts, rounds
 STEMS = """gene|protein|disease|chemical|drug|species|cell line|cell type|tissue|organ|variant|pathway|symptom|procedure
 device|virus|bacterium|enzyme|receptor|hormone|antibody|vaccine|toxin|metabolite|biomarker"""
 QUALIFIERS = "|human|animal|plant|viral|rare|common|synthetic|inherited|clinical|experimental|chronic"
@@ -48,8 +50,12 @@ def label_names(count: int) -> list[str]:
     return list(dict.fromkeys(names))[:count]
 
 
-def texts_of(corpus: Path, sentences: int, long: int, words_of: Callable[[str], list[tuple[int, int]]]) -> Any:
-    """Sentences of the test split, and windows of exactly WINDOW words from all of its documents in a row."""
+def texts_of(corpus: Path, sentences: int, long: int, words_of: Words, pieces_of: Pieces, limit: int) -> Any:
+    """Sentences of the test split, and long texts from all of its documents in a row.
+
+    A long text has at most WINDOW words, and at most `limit` sub-tokens: gliner would cut it there without a word.
+    pieces_of: number of sub-tokens of each word.
+    """
     from kogner.data import corpora
     from kogner.text import sentences as split
 
@@ -57,18 +63,23 @@ def texts_of(corpus: Path, sentences: int, long: int, words_of: Callable[[str], 
     short = [doc.text[a:b] for doc in documents for a, b in split(doc.text) if len(words_of(doc.text[a:b])) <= WINDOW]
     whole = " ".join(" ".join(doc.text.split()) for doc in documents)
     spans = words_of(whole)
-    starts = range(0, len(spans) - WINDOW, WINDOW)
-    windows = [whole[spans[i][0] : spans[i + WINDOW - 1][1]] for i in starts]
-    while len(windows) < long:  # the same windows again, shifted by some words, so that none is seen twice
-        shift = 7 * (1 + len(windows) // max(len(starts), 1))
-        windows += [whole[spans[i + shift][0] : spans[i + shift + WINDOW - 1][1]] for i in starts[:-1]]
-    return short[:sentences], windows[:long]
+    sizes = pieces_of([whole[a:b] for a, b in spans])
+    windows: list[str] = []
+    first = 0
+    while len(windows) < long:
+        last, held = first, 0
+        while last < len(spans) and last - first < WINDOW and held + sizes[last] <= limit:
+            held += sizes[last]
+            last += 1
+        windows.append(whole[spans[first][0] : spans[last - 1][1]])
+        first = last if last < len(spans) else len(windows) % WINDOW  # again from the start, cut at other places
+    return short[:sentences], windows
 
 
 class Theirs:
     """A GLiNER model: `find(texts)` gives the spans of every text."""
 
-    def __init__(self, folder: Path, words_of: Callable[[str], list[tuple[int, int]]], *, cached: bool, order: bool):
+    def __init__(self, folder: Path, words_of: Words, *, cached: bool, order: bool):
         from gliner import GLiNER
 
         self.model = GLiNER.from_pretrained(str(folder), local_files_only=True)
@@ -138,7 +149,7 @@ class Encoder:
         """Nothing: it has no labels."""
         del labels
 
-    def load(self, texts: Sequence[str], words_of: Callable[[str], list[tuple[int, int]]]) -> None:
+    def load(self, texts: Sequence[str], words_of: Words) -> None:
         """Make the sub-tokens, outside the clock."""
         from kogner.student.encoder import tokenise
 
@@ -242,16 +253,22 @@ def main() -> None:
     warnings.filterwarnings("ignore")
     torch.set_num_threads(args.threads)
     sentences, long, rounds = SIZES[args.size]
-    short, windows = texts_of(args.corpus, sentences, long, words)
+    ours = Ours(args.model, precision="fp32")
+    tokenizer, room = ours.predictor.student.tokenizer, ours.predictor.student.text_limit - 2
     if args.only_memory:
+        short, _ = texts_of(args.corpus, sentences, 0, words, lambda _: [], room)
         memory(args.model, short, args.only_memory)
         return
 
+    def pieces(all_words: list[str]) -> list[int]:
+        return [len(ids) for ids in tokenizer(all_words, add_special_tokens=False, verbose=False)["input_ids"]]
+
+    short, windows = texts_of(args.corpus, sentences, long, words, pieces, room)
     contenders: dict[str, Any] = {
         "gliner": Theirs(args.model, words, cached=False, order=False),
         "gliner_cached": Theirs(args.model, words, cached=True, order=False),
         "gliner_cached_sorted": Theirs(args.model, words, cached=True, order=True),
-        "ours_fp32": Ours(args.model, precision="fp32"),
+        "ours_fp32": ours,
     }
     precisions = ["fp32"]
     if bf16_is_fast("cpu"):
@@ -264,18 +281,19 @@ def main() -> None:
     for count in map(int, args.labels.split(",")):
         for kind, texts in (("sentences", short), ("long", windows)):
             labels = label_names(count)
-            probe = texts[:: max(1, len(texts) // (160 if kind == "sentences" else 12))]
-            sizes = {}
+            probe = texts[:: max(1, len(texts) // (48 if kind == "sentences" else 6))]
+            sizes: dict[str, int] = {}
             for name, contender in contenders.items():
                 contender.prepare(labels)
                 if isinstance(contender, Encoder):
                     contender.load(probe, words)
-                theirs = (1, 2, 4, 8, 16, 32) if kind == "sentences" else (1, 2, 4, 8)
-                sizes[name] = best_size(
-                    contender, probe, theirs if name.startswith("gliner") else (512, 1024, 2048, 4096)
-                )
+                if not name.startswith("gliner"):
+                    sizes[name] = best_size(contender, probe, (1024, 2048, 4096))
+                elif name == "gliner_cached":
+                    sizes[name] = best_size(contender, probe, (4, 8, 16, 32) if kind == "sentences" else (1, 2, 4, 8))
                 if isinstance(contender, Encoder):
                     contender.load(texts, words)
+            sizes["gliner"] = sizes["gliner_cached_sorted"] = sizes["gliner_cached"]
             by_labels[f"{kind}_{count}"] = race(contenders, sizes, texts, rounds)
             print(json.dumps({f"{kind}_{count}": by_labels[f"{kind}_{count}"]}), file=sys.stderr)
     few = [value for key, value in by_labels.items() if int(key.rpartition("_")[2]) <= 60]
@@ -289,7 +307,7 @@ def main() -> None:
         "identical": min(value["identical"] for value in by_labels.values()),
         "overhead": max(value["overhead_fp32"] for value in few),
     }
-    stream = args.stream if args.stream is not None else (5_000 if args.size == "small" else 100_000)
+    stream = args.stream if args.stream is not None else (100_000 if args.size == "full" else 5_000)
     if stream:
         command = [sys.executable, __file__, "--model", str(args.model), "--corpus", str(args.corpus)]
         command += ["--size", args.size, "--threads", str(args.threads), "--only-memory", str(stream)]

@@ -15,7 +15,7 @@ def test_the_papers_table():
     """Every value of the paper's table (arXiv 2503.15737)."""
     recipe = load_recipe("paper")
     assert recipe.student.encoder == "microsoft/deberta-v3-large"
-    assert recipe.student.initial == "urchade/gliner_large-v2.5"
+    assert recipe.student.initial == "gliner-community/gliner_large-v2.5"
     assert recipe.student.max_width == 8
     assert recipe.student.hidden == 512
     assert recipe.distil.kg_hidden == 58
