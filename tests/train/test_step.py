@@ -175,3 +175,22 @@ def test_seeds_of_parts_differ():
     seeds = {seed_of(seed, step, part) for seed in range(4) for step in range(20) for part in range(4)}
     assert len(seeds) == 320
     assert all(0 <= seed < 2**63 for seed in seeds)
+
+
+def test_arms_with_and_without_a_graph_see_the_same_dropout_masks(tiny_encoder, corpus, bank, tmp_path):
+    """With a weight that is too small to matter, the language losses of both arms are the same, step by step."""
+    shared = [
+        "student.dropout=0.4",
+        "distil.guard_weight=0",
+        "train.steps=6",
+        "train.log_every=1",
+        "train.eval_every=6",
+    ]
+    seen = []
+    for name, weight in (("without", 0.0), ("with", 1e-9), ("other masks", 0.0)):
+        plan = recipe(tiny_encoder, *shared, f"loss.dist_weight={weight}", f"train.seed={int(name == 'other masks')}")
+        train(plan, [split_of(corpus)], tmp_path / name, bank=Bank.open(bank))
+        seen.append(losses_in(tmp_path / name))
+    assert len(seen[0]) == 6
+    assert seen[1] == pytest.approx(seen[0], rel=1e-3)
+    assert seen[2] != pytest.approx(seen[0], rel=1e-3)
