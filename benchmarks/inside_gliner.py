@@ -41,6 +41,7 @@ def main() -> None:
     from kogner.commands.evaluate import with_lost
     from kogner.data import corpora
     from kogner.evaluate.spans import score
+    from kogner.student.decode import warmed
     from kogner.text import words
 
     warnings.filterwarnings("ignore")
@@ -56,7 +57,9 @@ def main() -> None:
         return with_lost(score(documents, predicted, types=types), corpus.lost).to_dict()
 
     found = {"ours": scored(list(predictor.predict(documents, labels=types)))}
-    threshold = sum(predictor.info.threshold(kind) for kind in types) / len(types)
+    # gliner's scores are those before calibration.
+    bounds = [warmed(predictor.info.threshold(kind), 1 / predictor.info.temperature(kind)) for kind in types]
+    threshold = sum(bounds) / len(bounds)
     model = GLiNER.from_pretrained(str(args.model), local_files_only=True)
     own = model.data_processor.words_splitter
     for title, splitter in (

@@ -7,7 +7,7 @@ import torch
 from kogner import FoundEntity, KoGNER
 from kogner.annotate.predictor import Predictor
 from kogner.config import StudentConfig
-from kogner.errors import ArtifactError, InputError, KognerError
+from kogner.errors import ArtifactError, ConfigError, InputError, KognerError
 from kogner.student import checkpoint
 from kogner.student.checkpoint import StudentInfo
 from kogner.student.encoder import tokenise
@@ -108,6 +108,19 @@ def test_saved_and_opened_again_it_finds_the_same(model, tmp_path):
     assert a == b
 
 
+def test_saved_for_gliner_it_finds_the_same(model, tmp_path):
+    model.save_pretrained(tmp_path / "g", format="gliner")
+    assert (tmp_path / "g" / "gliner_config.json").is_file()
+    again = KoGNER.from_pretrained(tmp_path / "g")
+    assert again.types == ("chemical",)
+    a, b = (m.predict([TEXT], labels=LABELS, threshold=0.02) for m in (model, again))
+    assert a == b
+    with pytest.raises(ConfigError, match="float32"):
+        model.save_pretrained(tmp_path / "h", format="gliner", half=True)
+    with pytest.raises(ConfigError, match="'kogner' or 'gliner'"):
+        model.push_to_hub("me/mine", format="onnx")
+
+
 def test_push_writes_the_saved_folder_to_the_hub(model, monkeypatch):
     import huggingface_hub
 
@@ -118,11 +131,12 @@ def test_push_writes_the_saved_folder_to_the_hub(model, monkeypatch):
             return f"https://hub/{repo}"
 
         def upload_folder(self, *, repo_id, folder_path, **options):
-            calls[repo_id] = checkpoint.load(checkpoint.Path(folder_path))[0].hidden
+            calls[repo_id] = checkpoint.open_student(folder_path)[0].hidden
 
     monkeypatch.setattr(huggingface_hub, "HfApi", Api)
     assert model.push_to_hub("me/mine") == "https://hub/me/mine"
-    assert calls == {"me/mine": 32}
+    assert model.push_to_hub("me/theirs", format="gliner") == "https://hub/me/theirs"
+    assert calls == {"me/mine": 32, "me/theirs": 32}
     with pytest.raises(ArtifactError, match="owner/name"):
         model.push_to_hub("mine")
 

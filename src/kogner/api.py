@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kogner.errors import ArtifactError, InputError
+from kogner.errors import ArtifactError, ConfigError, InputError
 from kogner.records import Document, Mention
 
 if TYPE_CHECKING:
@@ -51,10 +51,18 @@ class KoGNER:
         self._linker = linker
 
     @classmethod
-    def from_pretrained(cls, name: str | Path, *, graph: str | Path | None = None, device: str = "cpu") -> KoGNER:
+    def from_pretrained(
+        cls,
+        name: str | Path,
+        *,
+        graph: str | Path | None = None,
+        device: str = "cpu",
+        label_cache: str | Path | None = None,
+    ) -> KoGNER:
         """Open a student: the folder of a KoGNER student or a GLiNER checkpoint, or the id of one on the hub.
 
-        graph: a graph store whose lexicon gives found entities their ids.
+        graph: a graph store whose lexicon gives found entities their ids. label_cache: a file that keeps the vectors of
+        labels between runs, or a folder in which each checkpoint has a file of its own.
         Raises ArtifactError where it is missing, damaged or of a variant that is not read, KognerError where the hub
         cannot be reached, ConfigError for a device that is not there.
         """
@@ -66,12 +74,12 @@ class KoGNER:
             from kogner.graph.store import GraphStore
 
             linker = Linker(GraphStore.open(str(graph)))
-        return cls(Predictor.load(name, device=device), linker=linker)
+        return cls(Predictor.load(name, device=device, label_cache=label_cache), linker=linker)
 
     @property
     def config(self) -> StudentConfig:
         """Architecture of the student."""
-        return self.predictor.student.config
+        return self.predictor.config
 
     @property
     def types(self) -> tuple[str, ...]:
@@ -113,33 +121,51 @@ class KoGNER:
 
         return embed_spans(self.predictor.student, text, spans, labels=labels)
 
-    def save_pretrained(self, folder: str | Path, *, half: bool = False) -> None:
-        """Write the student as a KoGNER student. half: weights in float16, which rounds them.
+    def save_pretrained(self, folder: str | Path, *, half: bool = False, format: str = "kogner") -> None:
+        """Write the student as a KoGNER student, or as a GLiNER checkpoint, which both KoGNER and `gliner` read.
 
-        Raises ArtifactError where the folder holds something else.
+        format: `kogner` or `gliner`. half: weights in float16, which rounds them; of a KoGNER student only.
+        Raises ArtifactError where the folder holds something else, ConfigError for another format or one without half.
         """
         from kogner import artifacts
+
+        _check_format(format, half=half)
+        if format == "gliner":
+            from kogner.student import gliner
+
+            with artifacts.writing(Path(folder), kind=gliner.KIND, version=gliner.FORMAT) as building:
+                gliner.save(self.predictor.student, self.predictor.info, building)
+            return
         from kogner.student import checkpoint
 
         with artifacts.writing(Path(folder), kind=checkpoint.KIND, version=checkpoint.VERSION) as building:
             checkpoint.save(self.predictor.student, self.predictor.info, building, half=half)
 
-    def push_to_hub(self, repo: str, *, private: bool = False, half: bool = False) -> str:
+    def push_to_hub(self, repo: str, *, private: bool = False, half: bool = False, format: str = "kogner") -> str:
         """Write the student to a repository of the model hub (made where there is none); returns its address.
 
-        Uses the login of `huggingface_hub`. Raises ArtifactError for a name that is no owner/name.
+        format, half: as in `save_pretrained`. Uses the login of `huggingface_hub`.
+        Raises ArtifactError for a name that is no owner/name, ConfigError as `save_pretrained` does.
         """
         from huggingface_hub import HfApi
 
         if repo.count("/") != 1:
             raise ArtifactError(f"repository {repo!r} must look like owner/name")
+        _check_format(format, half=half)
         api = HfApi()
         address = api.create_repo(repo, private=private, exist_ok=True)
         with tempfile.TemporaryDirectory() as place:
             folder = Path(place) / "student"
-            self.save_pretrained(folder, half=half)
+            self.save_pretrained(folder, half=half, format=format)
             api.upload_folder(repo_id=repo, folder_path=str(folder), commit_message="KoGNER student")
         return str(address)
+
+
+def _check_format(format: str, *, half: bool) -> None:
+    if format not in ("kogner", "gliner"):
+        raise ConfigError(f"format={format!r} must be 'kogner' or 'gliner'")
+    if half and format == "gliner":
+        raise ConfigError("a GLiNER checkpoint is written in float32: leave out half, or take format='kogner'")
 
 
 def _document(text: str) -> Document:

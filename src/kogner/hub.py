@@ -27,10 +27,12 @@ def fetch(name: str | Path, *, also: tuple[str, ...] = ()) -> Path:
     if not _ID.fullmatch(str(name)) or folder.parent.is_dir():
         raise ArtifactError(f"{name} does not exist; a student folder is needed here, or a hub id such as owner/name")
     from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
     try:
         return Path(snapshot_download(str(name), allow_patterns=[*FILES, *also], ignore_patterns=list(_NOT)))
+    except HFValidationError as error:
+        raise ArtifactError(f"{name} is no folder here, and no name that the model hub can have: {error}") from error
     except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise KognerError(

@@ -126,18 +126,59 @@ def test_bad_thresholds_are_clear_errors(predictor):
         predictor.predict_text("aspirin", labels=LABELS, settings=Settings(thresholds={"gene": 0.5}))
 
 
-def test_types_seen_in_training_are_not_reencoded(tiny_student):
-    """Label vectors are cached across calls in evaluation, and never across training steps."""
+def test_label_vectors_are_made_once(tiny_student, monkeypatch):
+    predictor = Predictor(tiny_student)
+    asked = []
+    encode = tiny_student.encode_labels
+    monkeypatch.setattr(tiny_student, "encode_labels", lambda labels: asked.extend(labels) or encode(labels))
+    for text in TEXTS:
+        predictor.predict_text(text, labels=LABELS)
+    predictor.predict_text("aspirin", labels=["gene", *LABELS])
+    assert asked == [*LABELS, "gene"]
+
+
+def test_nothing_is_kept_while_the_student_is_trained(tiny_student):
     predictor = Predictor(tiny_student)
     predictor.predict_text("aspirin", labels=LABELS)
-    cached = predictor._labels["chemical"].clone()
-    with torch.no_grad():
-        tiny_student.type_head[3].bias.add_(1.0)
-    predictor.predict_text("aspirin", labels=LABELS)
-    assert torch.equal(predictor._labels["chemical"], cached)
+    assert predictor._labels.vectors
     tiny_student.train()
     predictor.predict_text("aspirin", labels=LABELS)
-    assert not predictor._labels
+    assert tiny_student.training
+    assert not predictor._labels.vectors
+    assert not predictor._engines
+
+
+def step(student):
+    optimizer = torch.optim.AdamW(student.parameters(), lr=0.05)
+    for weight in student.parameters():
+        weight.grad = torch.ones_like(weight)
+    optimizer.step()
+
+
+def by_hand(student):
+    with torch.no_grad():
+        student.type_head[3].bias.add_(1.0)
+
+
+def load(student):
+    student.load_state_dict({name: tensor * 1.1 for name, tensor in student.state_dict().items()})
+
+
+def rounded(student):
+    student.half().float()
+
+
+@pytest.mark.parametrize("training", [False, True])
+@pytest.mark.parametrize("change", [step, by_hand, load, rounded])
+def test_changed_weights_are_seen(tiny_student, change, training):
+    """Engines and label vectors are made anew, whether or not somebody predicted while the weights changed."""
+    predictor = Predictor(tiny_student)
+    settings = Settings(threshold=0.001, overlap="all", multi_label=True)
+    before = predictor.predict_text(TEXTS[0], labels=LABELS, settings=settings)
+    tiny_student.train(training)
+    change(tiny_student)
     tiny_student.eval()
-    predictor.predict_text("aspirin", labels=LABELS)
-    assert not torch.equal(predictor._labels["chemical"], cached)
+    after = predictor.predict_text(TEXTS[0], labels=LABELS, settings=settings)
+    assert after == Predictor(tiny_student).predict_text(TEXTS[0], labels=LABELS, settings=settings)
+    if change is not rounded:  # which moves scores by less than their four digits show
+        assert after != before

@@ -15,7 +15,7 @@ import torch
 
 from kogner import artifacts
 from kogner.annotate.predictor import Predictor, Settings
-from kogner.config import StudentConfig
+from kogner.config import MAX_WORDS, StudentConfig
 from kogner.records import Document
 from kogner.student import checkpoint, gliner
 from kogner.student.checkpoint import StudentInfo
@@ -33,6 +33,28 @@ WORDS = [
 
 DRAW = random.Random(0)
 TEXTS = [" ".join(DRAW.choices(WORDS, k=DRAW.randint(10, 24))) for _ in range(200)]
+MARKED = [
+    "IL-2",
+    "anti-TNF",
+    "p53-/-",
+    "(aspirin),",
+    "e.g.",
+    "5.8",
+    "Fever",
+    "HIV-1-induced",
+    "renal/acute",
+    "Morphine;",
+]
+
+
+def sentence() -> str:
+    """As people write: a capital first, hyphens and marks inside, a full stop."""
+    words = DRAW.choices(WORDS, k=DRAW.randint(4, 8)) + DRAW.choices(MARKED, k=2)
+    DRAW.shuffle(words)
+    return " ".join(["The", *words]) + DRAW.choice([".", "!", "?"])
+
+
+PROSE = [" ".join(sentence() for _ in range(DRAW.randint(2, 3))) for _ in range(40)]
 
 
 @dataclass(frozen=True)
@@ -179,6 +201,7 @@ def our_student(case: Case, encoder):
         max_width=case.span,
         rnn_layers=case.rnn if case.labels is None else 0,
         words="gliner",
+        context=MAX_WORDS,
     )
     torch.manual_seed(0)
     student = checkpoint.create(config).eval()
@@ -218,9 +241,10 @@ def compare(reader, student, record_property) -> None:
         torch.testing.assert_close(ours[valid], theirs[valid], atol=TOLERANCE, rtol=TOLERANCE)
         scores.append(torch.sigmoid(ours[valid]).flatten())
     threshold = gap(torch.cat(scores))
-    found = reader.inference(TEXTS, LABELS, threshold=threshold, batch_size=16)
+    texts = [*TEXTS, *PROSE]
+    found = reader.inference(texts, LABELS, threshold=threshold, batch_size=16)
     expected = [{(e["start"], e["end"], e["label"]): e["score"] for e in of} for of in found]
-    documents = [Document(str(number), text) for number, text in enumerate(TEXTS)]
+    documents = [Document(str(number), text) for number, text in enumerate(texts)]
     got = Predictor(student).predict(documents, labels=LABELS, settings=Settings(threshold=threshold))
     ties = 0
     for wanted, document in zip(expected, got, strict=True):
@@ -231,7 +255,7 @@ def compare(reader, student, record_property) -> None:
             top, other = (max(a[key] for key in a.keys() - b.keys()) for a, b in ((ours, wanted), (wanted, ours)))
             assert abs(top - other) < TOLERANCE, document.text
             ties += 1
-    assert ties <= 2, f"{ties} of {len(TEXTS)} sentences differ, each by a pair of equal scores"
+    assert ties <= 2, f"{ties} of {len(texts)} texts differ, each by a pair of equal scores"
     compared = sum(map(len, expected))
     assert compared >= 1000
     record_property("entities_compared", compared)
@@ -272,6 +296,20 @@ def assert_same(student, back) -> None:
     before, after = student.state_dict(), back.state_dict()
     assert before.keys() == after.keys()
     assert [name for name, tensor in before.items() if not torch.equal(tensor, after[name])] == []
+
+
+@pytest.mark.parametrize("case", [UNI[0], BI[0]], ids=str)
+def test_beyond_384_words_gliner_reads_nothing_and_we_go_on(theirs, case, encoder, tmp_path):
+    """What lies there is not compared: gliner cuts it off, with a warning."""
+    folder = their_checkpoint(theirs, case, encoder, tmp_path / "theirs")
+    text = " ".join(WORDS[number % 12] for number in range(450)).replace("il-2", "rats").replace("tnf_alpha", "rats")
+    ends = [at for at, mark in enumerate(text) if mark == " "]
+    (found,) = read_by_gliner(theirs, folder).inference([text], LABELS, threshold=0.3)
+    assert max(entity["end"] for entity in found) <= ends[MAX_WORDS - 1]
+    ours = Predictor(checkpoint.open_student(folder)[0]).predict_text(
+        text, labels=LABELS, settings=Settings(threshold=0.3)
+    )
+    assert any(mention.start > ends[MAX_WORDS - 1] for mention in ours)
 
 
 def test_words_of_a_kogner_student_can_be_given_to_gliner(theirs, encoder, tmp_path):

@@ -8,8 +8,8 @@ from safetensors.torch import load_file, save_file
 
 from kogner import artifacts
 from kogner.annotate.predictor import Predictor, Settings
-from kogner.config import StudentConfig
-from kogner.errors import ArtifactError
+from kogner.config import StudentConfig, from_mapping, load_recipe, to_mapping
+from kogner.errors import ArtifactError, ConfigError, KognerError
 from kogner.student import checkpoint
 from kogner.student.checkpoint import StudentInfo
 
@@ -53,6 +53,32 @@ def test_training_can_go_on_from_a_student(tiny_student, tmp_path):
     assert all(torch.equal(a, b) for a, b in zip(tiny_student.parameters(), again.parameters(), strict=True))
 
 
+def test_what_the_recipe_says_of_an_initial_student_counts(tiny_encoder, tmp_path, capsys):
+    made = checkpoint.create(StudentConfig(encoder=str(tiny_encoder), max_width=4, words="gliner", context=30))
+    folder = str(write(made, tmp_path / "s"))
+    same = checkpoint.create(StudentConfig(initial=folder, max_width=4)).config
+    assert (same.architecture, same.words, same.context) == ("bi", "gliner", 30)
+    other = checkpoint.create(StudentConfig(initial=folder, max_width=6, words="kogner", context=0, architecture="bi"))
+    assert (other.config.words, other.config.context, other.config.max_width) == ("kogner", 0, 6)
+    assert other.span_head.max_width == 6
+    said = " ".join(capsys.readouterr().err.split())
+    assert "widened" in said
+    assert "trained on gliner words" in said
+    for fields in ({"architecture": "uni"}, {"hidden": 24}, {"rnn_layers": 1}):
+        with pytest.raises(ConfigError, match=f"student.{next(iter(fields))}=.*another student.initial"):
+            checkpoint.create(StudentConfig(initial=folder, **fields))
+
+
+def test_a_fresh_student_says_all_that_is_left_to_an_initial_one():
+    fresh = StudentConfig()
+    assert (fresh.architecture, fresh.words, fresh.context) == ("bi", "kogner", 0)
+    assert from_mapping(StudentConfig, {"architecture": None, "words": None, "context": None}, where="") == fresh
+    later = from_mapping(StudentConfig, {"initial": "x"}, where="recipe")
+    assert (later.architecture, later.words, later.context) == (None, None, None)
+    assert from_mapping(StudentConfig, to_mapping(later), where="recipe") == later
+    assert load_recipe("paper").student.architecture == "uni"
+
+
 @pytest.mark.parametrize("rnn", [0, 1], ids=["plain", "with a BiLSTM"])
 def test_a_saved_uni_encoder_finds_the_same(tiny_encoder, tmp_path, rnn):
     torch.manual_seed(0)
@@ -89,6 +115,42 @@ def test_weights_that_do_not_fit_are_refused(tiny_student, tmp_path, change, mes
         save_file(weights, building / "model.safetensors")
     with pytest.raises(ArtifactError, match=message):
         checkpoint.load(tmp_path / "s")
+
+
+def change(file, **fields):
+    """Change a JSON file without its manifest noticing."""
+    file.write_text(json.dumps(json.loads(file.read_text()) | fields))
+    manifest = file.parent / artifacts.MANIFEST
+    if not manifest.exists():
+        manifest = file.parents[1] / artifacts.MANIFEST
+    raw = json.loads(manifest.read_text())
+    raw["files"][str(file.relative_to(manifest.parent))]["bytes"] = file.stat().st_size
+    manifest.write_text(json.dumps(raw))
+
+
+@pytest.mark.parametrize(
+    ("name", "fields", "message"),
+    [
+        ("student.json", {"info": {"types": [], "colour": 1}}, "'colour' of the student, which is not known"),
+        ("student.json", {"info": None}, "must hold an object 'info'"),
+        ("student.json", {"student": []}, "must hold an object 'student'"),
+        ("student.json", {"info": {"types": ["a"], "thresholds": {"a": 2}}}, r"student.json: thresholds\['a'\]=2"),
+        ("text_encoder/config.json", {"model_type": "no_such_model"}, "text_encoder is not an encoder"),
+    ],
+)
+def test_files_of_a_student_that_make_no_sense_are_refused(tiny_student, tmp_path, name, fields, message):
+    folder = write(tiny_student, tmp_path / "s")
+    change(folder / name, **fields)
+    with pytest.raises(ArtifactError, match=message):
+        checkpoint.load(folder)
+
+
+@pytest.mark.parametrize("name", ["a--b/c", "a/b..c", "a/b.git"])
+def test_a_name_that_no_hub_has_is_an_error_of_ours(tmp_path, monkeypatch, name):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    with pytest.raises(KognerError, match="hub"):
+        checkpoint.open_student(name)
 
 
 def test_a_newer_format_asks_for_an_upgrade(tiny_student, tmp_path):

@@ -18,6 +18,7 @@ from kogner.errors import ArtifactError, KognerError
 from kogner.student import checkpoint, gliner, layout
 from kogner.student.checkpoint import StudentInfo
 from kogner.student.encoder import tokenise
+from kogner.student.gliner_config import to_gliner
 
 LABELS = ["gene", "pain of rats"]
 WORDS = ("aspirin", "lowered", "the", "fever", "with", "il-2")
@@ -156,7 +157,7 @@ def test_without_our_side_file_it_is_read_as_gliners(make, tmp_path):
     folder = export(make("bi, shared"), tmp_path / "out")
     (folder / layout.SIDE).unlink()
     student, info = checkpoint.open_student(folder)
-    assert student.config.words == "gliner"
+    assert (student.config.words, student.config.context) == ("gliner", 384)
     assert student.label_encoder is not None
     assert info.thresholds == {}
 
@@ -202,6 +203,8 @@ def test_markers_in_a_text_do_not_break_a_bi_encoder_whose_tokenizer_knows_them(
         ({"subtoken_pooling": "mean"}, "first sub-token"),
         ({"fuse_layers": True}, "fuses all layers"),
         ({"words_splitter_type": "spacy"}, "word splitter"),
+        ({"embed_ent_token": False}, "token after its marker"),
+        ({"embed_ent_token": None}, "token after its marker"),
         ({"cosine_scores": True}, "'cosine_scores'.* is not known .*upgrade KoGNER"),
         ({"hidden_size": "wide"}, "hidden_size must be of type int"),
         ({"max_width": 7}, "kogner.json says max_width=3, but gliner_config.json says 7"),
@@ -216,8 +219,62 @@ def test_what_is_not_read_is_named(make, tmp_path, fields, message):
 
 def test_fields_of_training_and_fields_that_are_off_are_no_obstacle(make, tmp_path):
     folder = export(make("uni"), tmp_path / "out")
-    change_config(folder, lr_encoder=1e-5, num_steps=30000, loss_alpha=-1, eval_every=500, some_new_switch=False)
+    change_config(folder, lr_encoder=1e-5, num_steps=30000, loss_alpha=-1, eval_every=500, labels_encoder="")
+    change_config(folder, gpu="A100", run_time=3600.5, description="NER", tags=["ner"], version="2.5", max_length=20)
     assert checkpoint.open_student(folder)[0].config.architecture == "uni"
+
+
+def test_a_switch_that_is_not_known_and_off_is_named(make, tmp_path, capsys):
+    folder = export(make("uni"), tmp_path / "out")
+    change_config(folder, some_new_switch=False)
+    checkpoint.open_student(folder)
+    assert "some_new_switch not known to KoGNER" in " ".join(capsys.readouterr().err.split())
+
+
+def test_what_gliner_reads_together_is_read_together(make, tmp_path):
+    folder = export(make("bi, shared"), tmp_path / "out")
+    assert checkpoint.open_student(folder)[0].config.context == 0  # as KoGNER wrote beside it
+    (folder / layout.SIDE).unlink()
+    change_config(folder, max_len=100)
+    assert layout.read_config(folder).context == 100
+    change_config(folder, max_len=2048)
+    assert layout.read_config(folder).context == 384
+
+
+def test_others_are_told_a_name_that_they_know():
+    config = StudentConfig()
+    raw = to_gliner(config, hidden=8, encoder_config={}, labels_encoder_config={}, class_token=None, vocabulary=None)
+    assert config.encoder == "minilm"
+    assert raw["model_name"] == raw["labels_encoder"] == "sentence-transformers/all-MiniLM-L6-v2"
+
+
+def test_a_checkpoint_cannot_name_code_to_load(make, tmp_path):
+    folder = export(make("uni"), tmp_path / "out")
+    raw = json.loads((folder / "gliner_config.json").read_text())["encoder_config"]
+    evil = {"_attn_implementation": "owner/kernel", "attn_implementation": "owner/kernel"}
+    change_config(folder, **evil, encoder_config=raw | evil)
+    model = checkpoint.open_student(folder)[0].text_encoder.model
+    assert model.config._attn_implementation in ("eager", "sdpa")
+
+
+@pytest.mark.parametrize(
+    ("info", "message"),
+    [
+        ({"thresholds": {"gene": "low"}}, r"kogner.json: thresholds\['gene'\]='low' .* a number between 0 and 1"),
+        ({"thresholds": {"gene": 1.0}}, "between 0 and 1"),
+        ({"thresholds": [0.5]}, "must be a mapping"),
+        ({"default_threshold": 0}, "default_threshold=0"),
+        ({"temperatures": {"gene": True}}, "above 0 and finite"),
+        ({"types": "gene"}, "types must be a list"),
+        ({"colour": 1}, "'colour' of the student, which is not known here; upgrade KoGNER"),
+    ],
+)
+def test_a_side_file_that_makes_no_sense_is_refused(make, tmp_path, info, message):
+    folder = export(make("uni"), tmp_path / "out")
+    side = json.loads((folder / layout.SIDE).read_text())
+    (folder / layout.SIDE).write_text(json.dumps(side | {"info": side["info"] | info}))
+    with pytest.raises(ArtifactError, match=message):
+        checkpoint.open_student(folder)
 
 
 @pytest.mark.parametrize(
@@ -300,6 +357,17 @@ def test_a_pickle_is_converted_but_never_read_in_place(make, pickled, tmp_path):
     assert run("convert-checkpoint", pickled, out)["out"] == str(out)
     before, after = make("uni").state_dict(), checkpoint.open_student(out)[0].state_dict()
     assert all(torch.equal(before[name], after[name]) for name in before)
+
+
+def test_what_cannot_be_read_is_not_converted_and_no_foreign_manifest_is_taken(pickled, tmp_path):
+    (pickled / artifacts.MANIFEST).write_text("{}")
+    out = tmp_path / "new"
+    out.mkdir()
+    gliner.convert_pickle(pickled, out)
+    assert not (out / artifacts.MANIFEST).exists()
+    change_config(pickled, span_mode="token_level")
+    with pytest.raises(ArtifactError, match="token-level variant"):
+        gliner.convert_pickle(pickled, out)
 
 
 class Evil:

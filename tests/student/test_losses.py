@@ -69,6 +69,42 @@ def test_free_targets_collapse_without_the_guard_and_not_with_it():
     assert train_collapse(head("linear"), guard=True) > 0.7
 
 
+def knowing_types_only(loss: str, *, guard_weight: float) -> DistilHead:
+    """A head trained on span vectors that tell nothing but which of two types an entity has; the bank knows more."""
+    random = np.random.default_rng(1)
+    kinds = random.integers(0, 2, 300)
+    bank = random.normal(size=(300, 24)).astype(np.float32) + 3 * kinds[:, None]
+    torch.manual_seed(0)
+    config = DistilConfig(parts=("Z",), kg_hidden=8, loss=loss)
+    distil = DistilHead(config, hidden=8, bank=bank, columns=[24])
+    optimizer = torch.optim.Adam([p for p in distil.parameters() if p.requires_grad], lr=0.01)
+    for step in range(400):
+        rows = torch.from_numpy(random.integers(0, 300, 48))
+        spans = torch.from_numpy(kinds[rows.numpy()]).float()[:, None] * torch.ones(8)
+        result = distil(spans, rows, step=step)
+        optimizer.zero_grad()
+        (0.2 * result.loss + guard_weight * result.guard).backward()  # b = 0.2, as in the paper
+        optimizer.step()
+    return distil
+
+
+def measured(distil: DistilHead):
+    return distil(torch.zeros(0, 8), torch.zeros(0, dtype=torch.long), step=0)
+
+
+def test_targets_do_not_become_copies_of_the_type():
+    """The variance alone cannot see that: dimensions that are all the type have variance 1 too."""
+    kept, lost = (measured(knowing_types_only("mse", guard_weight=weight)) for weight in (1.0, 0.0))
+    assert kept.rank > 6 and kept.variance > 0.7
+    assert lost.rank < 3
+
+
+def test_a_common_offset_is_no_answer_to_the_cosine():
+    distil = knowing_types_only("cosine", guard_weight=1.0)
+    targets = distil.teacher_map(distil.bank).detach()
+    assert float(targets.mean(0).square().sum() / targets.var(0).sum()) < 0.01
+
+
 def test_pca_targets_are_white_and_fixed():
     distil = head("pca")
     targets = distil.teacher_map(distil.bank)

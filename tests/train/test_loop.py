@@ -4,6 +4,7 @@ import dataclasses
 import json
 import math
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -19,6 +20,7 @@ from kogner.data import corpora
 from kogner.errors import ArtifactError, ConfigError, KognerError
 from kogner.records import Document, Mention
 from kogner.teacher.bank import Bank
+from kogner.train import dev
 from kogner.train.log import TrainingLog
 from kogner.train.loop import make_distil_head, subset, to_split, train
 
@@ -191,5 +193,34 @@ def test_going_on_from_a_student_keeps_its_origin(tiny_encoder, corpus, tmp_path
     assert info["student"]["dropout"] == 0.3
     assert read_manifest(tmp_path / "second").parents == {"initial": read_manifest(tmp_path / "first").hash}
     wider = recipe(tiny_encoder, *base, f"student.initial={tmp_path / 'first'}", "student.max_width=8")
-    with pytest.raises(ConfigError, match=r"set student\.max_width=4"):
-        train(wider, [split_of(corpus)], tmp_path / "third")
+    train(wider, [split_of(corpus)], tmp_path / "wider")
+    assert json.loads((tmp_path / "wider" / "student.json").read_text())["student"]["max_width"] == 8
+
+
+def test_a_tie_is_no_progress_and_the_origin_is_that_of_the_start(tiny_encoder, corpus, tmp_path, monkeypatch):
+    """Scores that differ behind the digits that are stored are equal; and the first student may go meanwhile."""
+    base = ["loss.dist_weight=0", "train.steps=1"]
+    train(recipe(tiny_encoder, *base), [split_of(corpus)], tmp_path / "first")
+    origin = read_manifest(tmp_path / "first").hash
+    scores = iter([80.00004, 80.000044, 80.000049])
+
+    def scored(*_):
+        shutil.rmtree(tmp_path / "first", ignore_errors=True)
+        return {"dev_f1": next(scores), "dev_f1_unfitted": 70.0}
+
+    monkeypatch.setattr(dev, "sampled_scores", scored)
+    again = recipe(
+        tiny_encoder, "loss.dist_weight=0", f"student.initial={tmp_path / 'first'}", "train.steps=3",
+        "train.eval_every=1",
+    )  # fmt: skip
+    metrics = train(again, [split_of(corpus)], tmp_path / "second")
+    assert (metrics["best_step"], metrics["best_f1_on_dev_sample"]) == (1, 80.0)
+    assert read_manifest(tmp_path / "second").parents == {"initial": origin}
+
+
+def test_a_work_folder_of_another_version_is_refused(tmp_path):
+    from kogner.train.checkpoint import Workspace
+
+    (tmp_path / "run.json").write_text('{"recipe": {}}')
+    with pytest.raises(ConfigError, match="another version of KoGNER began"):
+        Workspace(tmp_path, identity={"recipe": {}})

@@ -62,6 +62,24 @@ def test_frozen_layers_take_the_embeddings_with_them(tiny_student):
         assert parameter.requires_grad == ("layer.1." in name), name
 
 
+def test_embeddings_of_distances_which_all_layers_of_deberta_read_learn_on():
+    from transformers import DebertaV2Config, DebertaV2Model
+
+    config = DebertaV2Config(
+        vocab_size=20, hidden_size=16, intermediate_size=16, num_hidden_layers=2, num_attention_heads=2,
+        relative_attention=True, norm_rel_ebd="layer_norm", position_buckets=4, pos_att_type=["p2c", "c2p"],
+    )  # fmt: skip
+    holder = nn.Module()
+    holder.text_encoder = nn.Module()
+    holder.text_encoder.model = DebertaV2Model(config)
+    found = rates(holder, TrainConfig(encoder_lr=1.0, layer_decay=0.5))
+    assert found["text_encoder.model.encoder.rel_embeddings.weight"] == 1.0
+    freeze_layers(holder.text_encoder.model, 1)
+    trained = {name for name, parameter in holder.text_encoder.model.named_parameters() if parameter.requires_grad}
+    assert "encoder.rel_embeddings.weight" in trained
+    assert not any(name.startswith("embeddings.") or "layer.0." in name for name in trained)
+
+
 def test_more_frozen_layers_than_there_are_is_an_error(tiny_student):
     with pytest.raises(ConfigError, match=r"freeze_layers=3, but the encoder has 2 layers"):
         freeze_layers(tiny_student.text_encoder.model, 3)
@@ -75,6 +93,9 @@ def weights(kind: str, steps: int = 20) -> list[float]:
 def test_schedules_of_the_distillation_weight():
     assert weights("constant") == [0.2] * 20
     assert weights("warmup") == pytest.approx([0.04, 0.08, 0.12, 0.16] + [0.2] * 16)
-    assert weights("linear-decay") == pytest.approx([0.2 * (1 - k / 20) for k in range(20)])
-    assert weights("cosine-decay") == pytest.approx([0.1 * (1 + math.cos(math.pi * k / 20)) for k in range(20)])
+    assert weights("linear-decay") == pytest.approx([0.2 * (1 - k / 19) for k in range(20)])
+    assert weights("cosine-decay") == pytest.approx([0.1 * (1 + math.cos(math.pi * k / 19)) for k in range(20)])
+    for kind in ("linear-decay", "cosine-decay"):
+        assert weights(kind)[-1] == pytest.approx(0, abs=1e-12)
+        assert weights(kind, steps=1) == [0.2]
     assert torch.tensor(weights("cosine-decay")).diff().max() < 0

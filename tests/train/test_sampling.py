@@ -8,7 +8,7 @@ from kogner.config import Recipe, TrainConfig, from_mapping, load_recipe, to_map
 from kogner.data.batch import Example
 from kogner.errors import ConfigError
 from kogner.student.encoder import Encoded
-from kogner.train.sampling import OWN_NAME, SIBLING, Sampler
+from kogner.train.sampling import OWN_NAME, SIBLING, Sampler, within
 
 TYPES = ["chemical", "disease", "gene", "species"]
 MASK = 4
@@ -129,7 +129,73 @@ def test_masking_replaces_whole_words_and_nothing_else():
 
 def test_the_longest_labels_bound_every_view():
     draws = sampler(label_names={"chemical": ("chemical compound", "drug")}, label_siblings={"gene": ("a", "a family")})
-    assert draws.longest == ["chemical compound", "disease", "gene", "species", "a family"]
+    assert draws.longest(len) == ["chemical compound", "disease", "gene", "species", "a family"]
+
+
+def test_the_longest_labels_are_those_of_most_sub_tokens_and_each_sibling_counts_once():
+    names, siblings = {"chemical": ("drug", "a b c")}, {"gene": ("x y z", "u"), "disease": ("x y z", "v w")}
+    draws = sampler(label_names=names, label_siblings=siblings)
+
+    def count(label: str) -> int:
+        return len(label.split())
+
+    assert draws.longest(count) == ["a b c", "disease", "gene", "species", "v w", "x y z"]
+    examples = [example([1, 2])]
+    most = max(sum(map(count, draws.view(examples, step=step).labels)) for step in range(300))
+    assert most == sum(map(count, draws.longest(count)))
+
+
+def in_a_row(**settings) -> Sampler:
+    return Sampler(TrainConfig(**settings), TYPES, mask_id=MASK, specials=(1, 1), in_a_row=True)
+
+
+def test_a_uni_encoder_sees_its_types_shuffled_with_all_that_belongs_to_them():
+    draws = in_a_row(drop_types=0.0, label_siblings={"gene": ("family", "species")})
+    examples = [example([2, 0], known=(0, 2)), example([1], known=(1, 3))]
+    orders, with_sibling = set(), 0
+    for step in range(200):
+        view = draws.view(examples, step=step)
+        assert sorted(view.labels) == sorted([*TYPES, *(["family"] if "family" in view.labels else [])])
+        for seen, before in zip(view.examples, examples, strict=True):
+            names = [view.labels[kind] for kind in seen.spans[:, 2]]
+            assert names == [TYPES[kind] for kind in before.spans[:, 2]]
+            known = {label for label, is_known in zip(view.labels, seen.types, strict=True) if is_known}
+            assert known == {name for name, is_known in zip(TYPES, before.types, strict=True) if is_known}
+        excluded = {(view.labels[a], view.labels[b]) for a, b in np.argwhere(view.siblings)}
+        assert excluded == {("gene", "species")} | ({("gene", "family")} if "family" in view.labels else set())
+        orders.add(tuple(label for label in view.labels if label in TYPES))
+        with_sibling += view.labels[-1] == "family"
+    assert len(orders) == 24
+    assert 0 < with_sibling < 0.3 * 200  # nor does a sibling always stand at the end
+
+
+def test_a_uni_encoder_does_not_always_see_all_types():
+    draws = in_a_row(drop_types=0.3)
+    examples = [example([0, 1]), example([1])]
+    seen = [draws.view(examples, step=step) for step in range(1000)]
+    counts = {name: sum(name in view.labels for view in seen) / 1000 for name in TYPES}
+    assert counts["gene"] == pytest.approx(0.7 * 0.7, abs=0.06)  # left out by itself, or in a step of few
+    assert counts["chemical"] == pytest.approx(1 - 0.3 / 4, abs=0.03)  # one of two in half of those steps
+    for view in seen:
+        assert {"chemical", "disease"} & set(view.labels)
+        names = [view.labels[kind] for kind in view.examples[0].spans[:, 2]]
+        assert names == [name for name in ("chemical", "disease") if name in view.labels]
+        assert all(len(one.types) == len(view.labels) for one in view.examples)
+    assert draws.view(examples, step=5).labels == draws.view(examples, step=5).labels
+    assert all(in_a_row(drop_types=0.9).view([example()], step=step).labels for step in range(50))
+
+
+def test_pieces_of_a_batch_keep_within_the_budget():
+    examples = [example(words=words) for words in (2, 3, 3, 9, 30, 1)]
+    sizes = [len(one.encoded.ids) for one in examples]
+    for budget, prompt in ((20, 0), (40, 5), (1000, 0), (1, 0)):
+        pieces = list(within(examples, budget, prompt=prompt))
+        assert [one for piece in pieces for one in piece] == examples
+        for piece in pieces:
+            most = max(len(one.encoded.ids) for one in piece) + prompt
+            assert len(piece) == 1 or most * len(piece) <= budget
+    assert [len(piece) for piece in within(examples, 0)] == [len(sizes)]
+    assert list(within([], 20)) == []
 
 
 @pytest.mark.parametrize(

@@ -105,6 +105,30 @@ def test_accumulation_trains_like_the_bigger_batch(still_encoder, corpus, bank, 
     assert len(curves[0]) == 8
 
 
+@pytest.mark.parametrize("architecture", ["bi", "uni"])
+def test_a_batch_cut_by_its_sub_tokens_trains_like_the_whole(
+    still_encoder, corpus, tmp_path, monkeypatch, architecture
+):
+    curves, sizes = [], []
+
+    def counted(examples, **settings):
+        batch = make_batch(examples, **settings)
+        sizes.append(batch.tokens.ids.numel())
+        return batch
+
+    monkeypatch.setattr(loop, "make_batch", counted)
+    for budget in (0, 60):
+        sizes.clear()
+        plan = recipe(
+            still_encoder, f"train.batch_tokens={budget}", f"student.architecture={architecture}", "train.batch_size=8",
+            "loss.dist_weight=0", "train.steps=6", "train.log_every=1", "train.eval_every=6",
+        )  # fmt: skip
+        train(plan, [split_of(corpus)], tmp_path / str(budget))
+        curves.append(losses_in(tmp_path / str(budget)))
+        assert (max(sizes) <= 60) == bool(budget)
+    assert curves[0] == pytest.approx(curves[1], rel=1e-3)
+
+
 def test_checkpointed_layers_train_the_same(tiny_encoder, corpus, tmp_path):
     """The encoder's dropout is on: computed again, a layer has to drop the same numbers."""
     curves = []

@@ -152,5 +152,5 @@ def test_temperatures_travel_with_the_checkpoint_and_older_ones_have_none(tiny_s
 
 @pytest.mark.parametrize("value", [0.0, -1.0, float("inf"), float("nan")])
 def test_a_temperature_that_cannot_be_is_a_clear_error(value):
-    with pytest.raises(ArtifactError, match=r"temperature chemical=.* must be above 0"):
+    with pytest.raises(ArtifactError, match=r"temperatures\['chemical'\]=.* must be a number above 0"):
         StudentInfo(temperatures={"chemical": value})

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import cast
 
 import torch
@@ -10,29 +13,56 @@ from torch import Tensor
 
 from kogner.annotate.head import InferenceHead
 from kogner.annotate.packing import can_pack, prepared
+from kogner.errors import ConfigError
+from kogner.hardware import bf16_is_fast
 from kogner.student.encoder import Encoded, Prompt
 from kogner.student.model import Student
 
 PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+CHOICES = ("auto", *PRECISIONS)  # what a user may ask for
+
+Hits = tuple[list[int], list[int], list[int], list[int], list[float]]
+
+
+def resolved(precision: str, device: str) -> str:
+    """A key of PRECISIONS for what a user asked for: `auto` is bf16 where the device is fast at it, else fp32.
+
+    Raises ConfigError for fp16 on a processor, which has no arithmetic for it.
+    """
+    if precision == "auto":
+        return "bf16" if bf16_is_fast(device) else "fp32"
+    if precision == "fp16" and device == "cpu":
+        raise ConfigError("precision fp16 needs a GPU (--device cuda); on a processor take fp32, bf16 or auto")
+    return precision
 
 
 class Engine:
-    """The student as its weights are now: later changes of them are not seen.
+    """The student as its weights are now: later changes of them are not seen (a `Predictor` then makes a new one).
 
-    precision: of all weights and inner vectors, a key of PRECISIONS; fp16 is meant for a GPU. On a CPU the linear
-    layers are packed (`kogner.annotate.packing`).
+    precision: of all weights and inner vectors, a key of PRECISIONS; fp16 is for a GPU. On a CPU the linear layers are
+    packed (`kogner.annotate.packing`).
+    compile: have torch's compiler write the text encoder instead, which takes about half a minute at the first batch.
+    Raises ConfigError where that needs a C++ compiler and there is none.
     """
 
-    def __init__(self, student: Student, *, precision: str = "fp32") -> None:
+    def __init__(self, student: Student, *, precision: str = "fp32", compile: bool = False) -> None:
         dtype = PRECISIONS[precision]
-        pack = student.device.type == "cpu" and dtype != torch.float16 and can_pack()
+        on_cpu = student.device.type == "cpu"
+        if compile:
+            check_compiler(student.device.type)
+        pack = on_cpu and dtype != torch.float16 and can_pack()
         self.student = student
-        self.reader = cast(Student, prepared(student, dtype=dtype, pack=pack, skip=("span_head", "label_encoder")))
+        self.reader = cast(
+            Student, prepared(student, dtype=dtype, pack=pack and not compile, skip=("span_head", "label_encoder"))
+        )
+        if compile:  # with freezing the compiler lays weights out for oneDNN itself
+            model = self.reader.text_encoder.model
+            self.reader.text_encoder.model = torch.compile(  # type: ignore[assignment]
+                model, dynamic=True, options={"freezing": True} if on_cpu else None
+            )
         self.head = InferenceHead(student.span_head, dtype=dtype, pack=pack)
 
-    def score(
-        self, windows: Sequence[Encoded], types: Tensor | Prompt, at_least: Tensor
-    ) -> tuple[list[int], list[int], list[int], list[int], list[float]]:
+    def score(self, windows: Sequence[Encoded], types: Tensor | Prompt, at_least: Tensor) -> Hits:
         """Spans whose logit reaches the bound of their type, as columns.
 
         windows: at least one. types: what `Student.encode_labels` returned. at_least: (types,) logits.
@@ -40,8 +70,43 @@ class Engine:
         """
         batch = self.student.collate(windows).to(self.student.device)
         words, vectors = self.reader.read(batch, types)
-        sentence, word = batch.words.nonzero().unbind(1)
-        index, logits = self.head.hits(words[batch.words], sentence, vectors, at_least)
-        rows = sentence[index[:, 0]]
-        columns = torch.stack([rows, word[index[:, 0]], index[:, 1], index[:, 2]]).tolist()
-        return (*columns, torch.sigmoid(logits).tolist())
+        window, word = batch.words.nonzero().unbind(1)
+        index, logits = self.head.hits(words[batch.words], window, vectors, at_least)
+        return as_columns(index, logits, window, word)
+
+
+def as_columns(index: Tensor, logits: Tensor, window: Tensor, word: Tensor) -> Hits:
+    """What `Engine.score` returns, of the index (hits, 3) and logits (hits,) that `InferenceHead.hits` returns.
+
+    window, word: (words,), the window that each word stands in and its number there.
+    """
+    at = index[:, 0]
+    columns = torch.stack([window[at], word[at], index[:, 1], index[:, 2]]).tolist()
+    return (*columns, torch.sigmoid(logits).tolist())
+
+
+def check_compiler(device: str) -> None:
+    """Raise ConfigError where torch.compile could not compile: it writes C++ for a processor, Triton for a GPU."""
+    if device == "cpu":
+        wanted = os.environ.get("CXX")
+        if not any(shutil.which(name) for name in ([wanted] if wanted else ["g++", "clang++", "c++", "cl"])):
+            named = f"{wanted} (from CXX)" if wanted else "g++, clang++ or cl"
+            raise ConfigError(f"--compile needs a C++ compiler, and there is no {named} here; install one, or leave it")
+        return
+    from importlib.util import find_spec
+
+    if find_spec("triton") is None:
+        raise ConfigError("--compile needs Triton on a GPU; install it (pip install triton), or leave it")
+
+
+@contextmanager
+def threads(count: int) -> Iterator[None]:
+    """Run torch with so many CPU threads, and with those it had before afterwards; 0 changes nothing."""
+    before = torch.get_num_threads()
+    if count and count != before:
+        torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        if torch.get_num_threads() != before:
+            torch.set_num_threads(before)

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from kogner.annotate.packing import PackedLinear
+from kogner.annotate.packing import PackedLinear, rounded
 from kogner.student.spans import SpanHead
 
 # Bytes of the inner vectors that are worked on at a time: about a second-level cache.
@@ -35,9 +35,9 @@ class InferenceHead:
         def side(network: nn.Sequential, half: Tensor, bias: Tensor | None) -> nn.Sequential:
             first, last = cast(nn.Linear, network[0]), cast(nn.Linear, network[3])
             return nn.Sequential(
-                self._linear(first.weight, first.bias, relu=True),
-                self._linear(last.weight, last.bias, relu=True),
-                self._linear(half, bias),
+                ready_linear(first.weight, first.bias, dtype=dtype, pack=pack, relu=True),
+                ready_linear(last.weight, last.bias, dtype=dtype, pack=pack, relu=True),
+                ready_linear(half, bias, dtype=dtype, pack=pack),
             )
 
         self.start = side(head.start, weight[:, : head.hidden], wide.bias)
@@ -52,7 +52,9 @@ class InferenceHead:
         Returns an index (hits, 3) of first word, words beyond the first, and type, ordered by the first and then the
         second; and the logits (hits,) float32.
         """
-        starts, ends = self.start(words.to(self.dtype)), self.end(words.to(self.dtype))
+        count = len(words)
+        words = functional.pad(words.to(self.dtype), (0, 0, 0, rounded(count) - count))
+        starts, ends = self.start(words)[:count], self.end(words)[:count]
         folded, offset = self.head.fold(types.float())
         if types.dim() == 2:
             return self._search(starts, ends, sentence, folded, offset, at_least)
@@ -70,39 +72,62 @@ class InferenceHead:
     def _search(
         self, starts: Tensor, ends: Tensor, sentence: Tensor, folded: Tensor, offset: Tensor, at_least: Tensor
     ) -> tuple[Tensor, Tensor]:
-        """`hits` from the halves (words, 4 * hidden) and one set of folded types (types, 4 * hidden)."""
-        scored = self._linear(folded, offset)
-        count, inner = starts.shape
-        bytes_of_piece = _PIECE if starts.device.type == "cpu" else _PIECE_OF_GPU
-        step = max(16, bytes_of_piece // (inner * starts.element_size()))
-        buffer = starts.new_empty(min(step, count), inner)
-        last = torch.searchsorted(sentence, sentence, right=True)  # first word of the next sentence
-        index: list[Tensor] = []
-        values: list[Tensor] = []
-        for begin in range(0, count, step):
-            room = last[begin : begin + step] - torch.arange(begin, min(begin + step, count), device=last.device)
-            for width in range(min(self.max_width, int(room.max()))):
-                size = min(step, count - begin - width)
-                here = torch.add(
-                    starts[begin : begin + size], ends[begin + width : begin + width + size], out=buffer[:size]
-                )
-                logits = scored(here.relu_()).float()
-                found = (logits >= at_least) & (room[:size] > width).unsqueeze(1)
-                where = found.nonzero()
-                if len(where):
-                    values.append(logits[found])
-                    first, kind = where.unbind(1)
-                    index.append(torch.stack([first + begin, torch.full_like(first, width), kind], dim=1))
-        if not index:
-            return torch.zeros(0, 3, dtype=torch.long, device=starts.device), at_least.new_zeros(0)
-        all_index, all_values = torch.cat(index), torch.cat(values)
-        order = torch.argsort(all_index[:, 0] * self.max_width + all_index[:, 1], stable=True)
-        return all_index[order], all_values[order]
+        return search(
+            starts, ends, sentence, folded, offset, at_least, max_width=self.max_width, dtype=self.dtype, pack=self.pack
+        )
 
-    def _linear(self, weight: Tensor, bias: Tensor | None, *, relu: bool = False) -> nn.Module:
-        if self.pack:
-            return PackedLinear(weight, bias, dtype=self.dtype, activation="relu" if relu else "none")
-        return _PlainLinear(weight.to(self.dtype), None if bias is None else bias.to(self.dtype), relu=relu)
+
+def search(
+    starts: Tensor,
+    ends: Tensor,
+    sentence: Tensor,
+    folded: Tensor,
+    offset: Tensor,
+    at_least: Tensor,
+    *,
+    max_width: int,
+    dtype: torch.dtype = torch.float32,
+    pack: bool,
+) -> tuple[Tensor, Tensor]:
+    """Spans whose logit `folded . relu(start + end) + offset` reaches the bound of their type.
+
+    starts, ends: (words, 4 * hidden), the halves of the wide layer. folded: (types, 4 * hidden), offset: (types,), see
+    `SpanHead.fold`. sentence, at_least, and what is returned: as in `InferenceHead.hits`.
+    """
+    scored = ready_linear(folded, offset, dtype=dtype, pack=pack)
+    count, inner = starts.shape
+    bytes_of_piece = _PIECE if starts.device.type == "cpu" else _PIECE_OF_GPU
+    step = max(16, bytes_of_piece // (inner * starts.element_size()))
+    buffer = starts.new_zeros(rounded(min(step, count)), inner)
+    last = torch.searchsorted(sentence, sentence, right=True)  # first word of the next sentence
+    index: list[Tensor] = []
+    values: list[Tensor] = []
+    for begin in range(0, count, step):
+        room = last[begin : begin + step] - torch.arange(begin, min(begin + step, count), device=last.device)
+        for width in range(min(max_width, int(room.max()))):
+            size = min(step, count - begin - width)
+            torch.add(starts[begin : begin + size], ends[begin + width : begin + width + size], out=buffer[:size])
+            logits = scored(buffer[: rounded(size)].relu_())[:size].float()
+            found = (logits >= at_least) & (room[:size] > width).unsqueeze(1)
+            where = found.nonzero()
+            if len(where):
+                values.append(logits[found])
+                first, kind = where.unbind(1)
+                index.append(torch.stack([first + begin, torch.full_like(first, width), kind], dim=1))
+    if not index:
+        return torch.zeros(0, 3, dtype=torch.long, device=starts.device), at_least.new_zeros(0)
+    all_index, all_values = torch.cat(index), torch.cat(values)
+    order = torch.argsort(all_index[:, 0] * max_width + all_index[:, 1], stable=True)
+    return all_index[order], all_values[order]
+
+
+def ready_linear(
+    weight: Tensor, bias: Tensor | None, *, dtype: torch.dtype, pack: bool, relu: bool = False
+) -> nn.Module:
+    """A linear layer for inference, with a relu behind it if asked: packed for oneDNN, or plain."""
+    if pack:
+        return PackedLinear(weight, bias, dtype=dtype, activation="relu" if relu else "none")
+    return _PlainLinear(weight.to(dtype), None if bias is None else bias.to(dtype), relu=relu)
 
 
 class _PlainLinear(nn.Module):

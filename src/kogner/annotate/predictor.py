@@ -14,10 +14,13 @@ from typing import Any
 import numpy as np
 import torch
 
-from kogner.annotate.engine import PRECISIONS, Engine
-from kogner.config import MAX_WORDS
-from kogner.errors import InputError
+from kogner.annotate.engine import CHOICES, Engine, resolved, threads
+from kogner.annotate.labels import LabelCache, label_hash
+from kogner.annotate.onnx import OnnxEngine, OnnxStudent, check_engine
+from kogner.config import MAX_WORDS, StudentConfig
+from kogner.errors import ConfigError, InputError
 from kogner.hardware import check_device
+from kogner.progress import note
 from kogner.records import Document, Mention, Sentence
 from kogner.student.checkpoint import StudentInfo, open_student
 from kogner.student.decode import Candidate, calibrated, check_overlap, decode, warmed
@@ -36,7 +39,10 @@ class Settings:
     threshold: for every label without one of its own; None takes the checkpoint's. thresholds: per label.
     nested: allow entities inside entities. multi_label: a span may have several types. overlap: which of overlapping
     spans wins, see `kogner.student.decode.decode`.
-    token_budget: padded sub-tokens per batch. block: characters per block. precision: fp32, bf16, fp16.
+    token_budget: padded sub-tokens per batch; memory grows with it. block: characters per block.
+    precision: fp32, bf16, fp16 (GPU only), or auto: bf16 where the device is fast at it, else fp32.
+    threads: of the CPU, 0 = as many as torch has. compile: have torch's compiler write the text encoder, which takes
+    about half a minute at the first text.
     """
 
     threshold: float | None = None
@@ -47,14 +53,19 @@ class Settings:
     token_budget: int = 4096
     block: int = 400_000
     precision: str = "fp32"
+    threads: int = 0
+    compile: bool = False
 
     def __post_init__(self) -> None:
         for name, value in [("threshold", self.threshold), *(self.thresholds or {}).items()]:
             if value is not None and not 0 < value < 1:
                 raise InputError(f"threshold {name}={value} must lie between 0 and 1")
         check_overlap(self.overlap, nested=self.nested)
-        if self.precision not in PRECISIONS:
-            raise InputError(f"precision {self.precision!r} is not known; use one of {', '.join(PRECISIONS)}")
+        if self.precision not in CHOICES:
+            raise InputError(f"precision {self.precision!r} is not known; use one of {', '.join(CHOICES)}")
+        for name, value, least in (("token_budget", self.token_budget, 1), ("threads", self.threads, 0)):
+            if value < least:
+                raise InputError(f"{name}={value} must be {least} or more")
 
 
 class Predictor:
@@ -64,23 +75,65 @@ class Predictor:
     >>> predictor.predict_text("Aspirin lowers fever.", labels=["chemical"])  # doctest: +SKIP
     """
 
-    def __init__(self, student: Student, info: StudentInfo | None = None) -> None:
-        self.student = student
+    def __init__(
+        self,
+        student: Student | OnnxStudent,
+        info: StudentInfo | None = None,
+        *,
+        label_cache: str | Path | None = None,
+    ) -> None:
+        """A student and what its checkpoint knows.
+
+        label_cache: a file that keeps label vectors between runs, or a folder with a file for each checkpoint; a
+        uni-encoder, which has no vectors of labels alone, does not use it.
+        """
+        self._model = student
         self.info = info or StudentInfo()
         begin, end = special_tokens(student.tokenizer)
         self._specials = (len(begin), len(end))
-        self._labels: dict[str, torch.Tensor] = {}
-        self._engines: dict[str, Engine] = {}
+        self._labels = LabelCache(
+            self._vectors,
+            width=student.label_width if isinstance(student, OnnxStudent) else student.hidden,
+            weights=lambda: student.label_hash() if isinstance(student, OnnxStudent) else label_hash(student),
+            path=label_cache,
+        )
+        self._engines: dict[tuple[str, bool, int], Engine | OnnxEngine] = {}
+        self._state: list[tuple[int, int]] = []  # address and version of each weight that they were made of
+        if label_cache is not None and student.config.architecture == "uni":
+            note("a uni-encoder reads labels together with the text: the label cache is not used")
 
     @classmethod
-    def load(cls, path: str | Path, *, device: str = "cpu") -> Predictor:
-        """Open a student: the folder of a KoGNER student or of a GLiNER checkpoint, or the id of one on the hub.
+    def load(
+        cls,
+        path: str | Path,
+        *,
+        device: str = "cpu",
+        engine: str | None = None,
+        label_cache: str | Path | None = None,
+    ) -> Predictor:
+        """Open a student: the folder of a KoGNER student, of a GLiNER checkpoint or of an ONNX export, or a hub id.
 
+        engine: `torch` or `onnx`, None = as the folder says. label_cache: see the class.
         Raises ArtifactError where it is missing, damaged or of a variant that is not read, ConfigError for a device
-        that is not there.
+        that is not there or an engine that cannot run it, MissingExtraError for an ONNX export without onnxruntime.
         """
         check_device(device)
-        return cls(*open_student(path, device=device))
+        if check_engine(engine, path, device=device):
+            exported = OnnxStudent.open(path)
+            return cls(exported, exported.info, label_cache=label_cache)
+        return cls(*open_student(path, device=device), label_cache=label_cache)
+
+    @property
+    def student(self) -> Student:
+        """The student with its weights. Raises ConfigError for an ONNX export, which has none."""
+        if isinstance(self._model, OnnxStudent):
+            raise ConfigError(f"{self._model.folder} is an ONNX export: it annotates only; open the student it is of")
+        return self._model
+
+    @property
+    def config(self) -> StudentConfig:
+        """Architecture of the student."""
+        return self._model.config
 
     def predict_text(self, text: str, *, labels: Sequence[str], settings: Settings | None = None) -> list[Mention]:
         """Entities of one text, in its order."""
@@ -102,7 +155,7 @@ class Predictor:
         size = 0
         for document in documents:
             block.append(document)
-            size += len(document.text)
+            size += max(1, len(document.text))  # or a stream of empty texts would be one endless block
             if size >= settings.block:
                 yield from self._predict_block(block, labels, thresholds, settings)
                 block, size = [], 0
@@ -113,7 +166,7 @@ class Predictor:
     ) -> Iterator[Document]:
         sentences: list[Sentence] = []
         owner: list[int] = []
-        config = self.student.config
+        config = self.config
         words = splitter(config.words)
         for number, document in enumerate(documents):
             found, _ = to_sentences(replace(document, mentions=()), context=config.context, words=words)
@@ -142,7 +195,7 @@ class Predictor:
         self, sentences: Sequence[Sentence], labels: Sequence[str], thresholds: np.ndarray, settings: Settings
     ) -> list[list[Candidate]]:
         """Candidates above their thresholds, per sentence."""
-        student = self.student
+        student = self._model
         room = student.room(labels)
         encoded = tokenise(student.tokenizer, [sentence.texts for sentence in sentences])
         pieces: list[tuple[int, Window]] = [
@@ -159,12 +212,12 @@ class Predictor:
         pieces.sort(key=lambda piece: -len(piece[1].encoded.ids))
         found: list[list[Candidate]] = [[] for _ in sentences]
         was_training = student.training
-        if was_training:
-            self._forget()
-        student.eval()
-        with torch.inference_mode():
-            types = self._encode_labels(labels)
-            engine = self._engine(settings.precision)
+        self._forget_if_changed()
+        if isinstance(student, Student):
+            student.eval()
+        with torch.inference_mode(), threads(settings.threads):
+            types = self._encode_labels(labels, on_disk=not was_training)
+            engine: Any = self._engine(settings)
             at_least = torch.from_numpy(np.log(thresholds / (1 - thresholds))).float().to(student.device)
             for batch in _batches(pieces, token_budget=settings.token_budget, prompt=student.text_limit - room):
                 hits = engine.score([window.encoded for _, window in batch], types, at_least)
@@ -173,35 +226,54 @@ class Predictor:
                     start = window.first + first
                     if window.owned[0] <= start < window.owned[1]:
                         found[number].append(Candidate(start, start + width + 1, kind, score))
-        if was_training:
+        if was_training:  # the next step changes the weights, so what was made of them is only in the way
             self._forget()
-        student.train(was_training)
+        if isinstance(student, Student):
+            student.train(was_training)
         return found
 
     def _forget(self) -> None:
-        """Drop what was made of weights that still change."""
-        self._labels.clear()
+        """Drop what was made of the weights."""
+        self._labels.forget()
         self._engines.clear()
 
-    def _engine(self, precision: str) -> Engine:
-        if precision not in self._engines:
-            self._engines[precision] = Engine(self.student, precision=precision)
-        return self._engines[precision]
+    def _forget_if_changed(self) -> None:
+        """Drop what was made of weights that have changed since, by training, loading or hand."""
+        if isinstance(self._model, OnnxStudent):
+            return
+        state = [(w.data_ptr(), 0 if w.is_inference() else w._version) for w in self._model.parameters()]
+        if state != self._state:
+            self._forget()
+            self._state = state
 
-    def _encode_labels(self, labels: Sequence[str]) -> torch.Tensor | Prompt:
-        """Types for the student: vectors (labels, hidden), each made once as long as it is not trained on; or a prompt.
+    def _engine(self, settings: Settings) -> Engine | OnnxEngine:
+        model = self._model
+        if isinstance(model, OnnxStudent):
+            if settings.precision not in ("auto", "fp32") or settings.compile:
+                raise ConfigError("an ONNX export runs as it was written; take precision fp32 or auto, and no compile")
+            key = ("onnx", False, settings.threads)  # a session keeps the threads it was made with
+            if key not in self._engines:
+                self._engines[key] = OnnxEngine(model, threads=settings.threads)
+            return self._engines[key]
+        precision = resolved(settings.precision, model.device.type)
+        key = (precision, settings.compile, 0)
+        if key not in self._engines:
+            self._engines[key] = Engine(model, precision=precision, compile=settings.compile)
+        return self._engines[key]
+
+    def _encode_labels(self, labels: Sequence[str], *, on_disk: bool) -> torch.Tensor | Prompt:
+        """Types for the student: vectors (labels, width), each made once as long as it is not trained on; or a prompt.
 
         A uni-encoder has a prompt, which is no work, and no vectors of labels alone that could be kept.
         """
-        if self.student.config.architecture == "uni":
-            return self.student.encode_labels(labels)
-        new = [label for label in labels if label not in self._labels]
-        for start in range(0, len(new), 64):
-            chunk = new[start : start + 64]
-            vectors = self.student.encode_labels(chunk)
-            assert isinstance(vectors, torch.Tensor)
-            self._labels.update(zip(chunk, vectors.float(), strict=True))
-        return torch.stack([self._labels[label] for label in labels])
+        if self.config.architecture == "uni":
+            return self._model.encode_labels(labels)
+        return self._labels.take(labels, on_disk=on_disk).to(self._model.device)
+
+    def _vectors(self, labels: Sequence[str]) -> torch.Tensor:
+        vectors = self._model.encode_labels(labels)
+        assert isinstance(vectors, torch.Tensor)
+        return vectors
 
     def _thresholds(self, labels: Sequence[str], settings: Settings) -> np.ndarray:
         """By label, the score before calibration that is the threshold after it: (labels,)."""

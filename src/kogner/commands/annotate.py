@@ -52,7 +52,33 @@ DEFAULT_MODEL = Path("models/kogner-mini")
 )
 @click.option("--device", default="cpu", show_default=True, help="cpu or cuda.")
 @click.option("--threads", type=click.IntRange(min=0), default=0, help="CPU threads; 0 = all.")
-@click.option("--precision", type=click.Choice(["fp32", "bf16"]), default="fp32", show_default=True)
+@click.option(
+    "--precision",
+    type=click.Choice(["auto", "fp32", "bf16", "fp16"]),
+    default="fp32",
+    show_default=True,
+    help="auto: bf16 where the device is fast at it, else fp32. fp16 needs a GPU.",
+)
+@click.option(
+    "--batch-tokens",
+    type=click.IntRange(min=1),
+    default=4096,
+    show_default=True,
+    help="Sub-tokens read at a time, padding included; memory grows with it.",
+)
+@click.option("--compile", "compiled", is_flag=True, help="Compile the encoder first: pays on long input only.")
+@click.option(
+    "--engine",
+    type=click.Choice(["torch", "onnx"]),
+    default=None,
+    help="What runs the model; onnx needs one that was written by 'kogner export --to onnx'. Default: what it is.",
+)
+@click.option(
+    "--label-cache",
+    type=click.Path(),
+    default=None,
+    help="File that keeps the vectors of labels between runs; of a folder, each checkpoint has a file in it.",
+)
 def command(
     source: str,
     labels: str,
@@ -67,6 +93,10 @@ def command(
     device: str,
     threads: int,
     precision: str,
+    batch_tokens: int,
+    compiled: bool,
+    engine: str | None,
+    label_cache: str | None,
 ) -> None:
     """Find the entities in FILE (or standard input): plain text, or JSON lines of {"id", "text"}.
 
@@ -74,6 +104,7 @@ def command(
     Offsets are half-open code points of the input text. Example:
       kogner annotate examples/abstract.txt --labels chemical,disease,gene
       kogner annotate notes.jsonl --labels disease --format jsonl --label-threshold disease=0.6
+      kogner annotate notes.jsonl --labels disease --precision auto --threads 4 --label-cache build/labels/
     """
     from kogner.annotate import output
     from kogner.annotate.predictor import Predictor, Settings, check_labels
@@ -92,6 +123,9 @@ def command(
         multi_label=multi_label,
         overlap=overlap,
         precision=precision,
+        token_budget=batch_tokens,
+        threads=threads,
+        compile=compiled,
     )
     linker = None
     if graph is not None:
@@ -99,12 +133,8 @@ def command(
         from kogner.graph.store import GraphStore
 
         linker = Linker(GraphStore.open(graph))
-    if threads:
-        import torch
-
-        torch.set_num_threads(threads)
     documents = read_texts(source)
-    predictor = Predictor.load(model, device=device)
+    predictor = Predictor.load(model, device=device, engine=engine, label_cache=label_cache)
     untrained = [name for name in names if name.lower() not in {kind.lower() for kind in predictor.info.types}]
     if untrained:
         known = ", ".join(predictor.info.types) or "unknown"

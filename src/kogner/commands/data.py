@@ -1,4 +1,4 @@
-"""`kogner data`: look at corpora, and link their mentions to a graph."""
+"""`kogner data`: look at corpora, link their mentions to a graph, make silver sentences from raw text."""
 
 from __future__ import annotations
 
@@ -12,7 +12,10 @@ import click
 from kogner.errors import ConfigError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from kogner.data.corpora import Corpus
+    from kogner.records import Document
 
 KIND, VERSION = "corpora", 1
 
@@ -30,6 +33,7 @@ def command() -> None:
     Example:
       kogner data info --data bc5cdr=corpora/bc5cdr
       kogner data link --graph build/graph --data bc5cdr=corpora/bc5cdr --out build/linked
+      kogner data silver --graph build/graph --text abstracts.jsonl --types disease=Disease --out build/silver
     """
 
 
@@ -131,6 +135,122 @@ def info(data: tuple[str, ...], strict: bool) -> None:
     names = ("corpus", "split", "documents", "sentences", "mentions", "by type", "off words", "across", wide)
     _table("corpora", (*names, "skipped", "repaired"), rows)
     click.echo(json.dumps(results))
+
+
+@command.command("silver")
+@click.option("--graph", required=True, help="Folder of a graph that 'kogner graph build' wrote.")
+@click.option(
+    "--text",
+    "texts",
+    multiple=True,
+    required=True,
+    metavar="FILE",
+    help="Plain text, JSON lines of {id, text}, or a PubMed file (.xml, .xml.gz); can be repeated.",
+)
+@click.option(
+    "--types",
+    required=True,
+    metavar="TYPE=GRAPHTYPE,...",
+    help="Our types and the graph's: chemical=Chemical,disease=Disease+Phenotype.",
+)
+@click.option("--out", required=True, type=click.Path(path_type=Path), help="Corpus folder to write: OUT/train.jsonl.")
+@click.option("--sentences", type=click.IntRange(min=1), default=None, help="At most this many. Default: all.")
+@click.option("--empty-share", type=float, default=0.1, show_default=True, help="Share of sentences without a name.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Of the order in which documents are taken.")
+@click.option(
+    "--exclude",
+    multiple=True,
+    metavar="DIR",
+    type=click.Path(path_type=Path),
+    help="Corpus whose documents are left out, by id and by shared text; can be repeated.",
+)
+@click.option("--index", type=click.Path(path_type=Path), help="Folder of the scan index. Default: GRAPH.scan.")
+def silver(
+    graph: str,
+    texts: tuple[str, ...],
+    types: str,
+    out: Path,
+    sentences: int | None,
+    empty_share: float,
+    seed: int,
+    exclude: tuple[Path, ...],
+    index: Path | None,
+) -> None:
+    """Make training sentences from raw text: the graph's names are the mentions, no annotator needed.
+
+    \b
+    OUT is a corpus that 'kogner train --data NAME=OUT' reads. The last line printed is one JSON object. Example:
+      kogner data silver --graph build/graph --text pubmed20n0014.xml.gz --types chemical=Chemical,disease=Disease \\
+        --sentences 12000 --exclude corpora/bc5cdr --out build/silver
+    """
+    import time
+
+    from kogner import artifacts
+    from kogner.commands.options import say_report
+    from kogner.data import corpora
+    from kogner.data.formats import jsonl
+    from kogner.data.overlap import Overlap
+    from kogner.data.silver import KIND as SILVER
+    from kogner.data.silver import VERSION as SILVER_VERSION
+    from kogner.data.silver import SilverSettings, make, parse_types
+    from kogner.errors import InputError
+    from kogner.graph.scan import Scanner
+    from kogner.graph.store import GraphStore
+    from kogner.progress import note
+
+    started = time.monotonic()
+    settings = SilverSettings(sentences=sentences, empty_share=empty_share, seed=seed)
+    mapping = parse_types(types)
+    artifacts.check_replaceable(out, kind=SILVER)
+    store = GraphStore.open(graph)
+    scanner = Scanner(store, [kind for kinds in mapping.values() for kind in kinds], index=index)
+    excluded: list[Document] = []
+    for folder in exclude:
+        for split in corpora.splits(folder):
+            corpus = corpora.load(folder.name, folder, split)
+            say_report(corpus)
+            excluded.extend(corpus.documents)
+    reports: dict[str, Any] = {}
+    found = make(_texts(texts, reports), scanner, mapping, settings=settings, excluded=Overlap(excluded))
+    for name, report in reports.items():
+        for line in report.lines():
+            note(f"{name}: {line}")
+    for reason, count in sorted(found.left_out.items()):
+        note(f"left out: {count:,} x {reason}")
+    if not found.sentences:
+        raise InputError(f"no sentence with a name of the types {types} was found; nothing was written")
+    counts = found.to_dict() | {"excluded_documents": len(excluded)}
+    recipe = {"types": {name: list(kinds) for name, kinds in mapping.items()}, "settings": vars(settings)}
+    with artifacts.writing(
+        out,
+        kind=SILVER,
+        version=SILVER_VERSION,
+        recipe=recipe,
+        parents={"graph": store.artifact.hash},
+        metrics=counts,
+    ) as folder:
+        jsonl.write(folder / "train.jsonl", found.sentences)
+    if sentences is not None and len(found.sentences) < sentences:
+        note(f"only {len(found.sentences):,} of {sentences:,} sentences were found; give more text")
+    written = artifacts.read_manifest(out).hash
+    read = {name: report.to_dict() for name, report in reports.items()}
+    seconds = round(time.monotonic() - started, 1)
+    click.echo(json.dumps({"out": str(out), "hash": written, **counts, "read": read, "seconds": seconds}))
+
+
+def _texts(sources: tuple[str, ...], reports: dict[str, Any]) -> Iterator[Document]:
+    """Documents of text files one after the other; what their readers met is put into `reports`."""
+    from kogner.annotate.texts import read_texts
+    from kogner.data.formats import pubmed
+    from kogner.data.report import Report
+
+    for source in sources:
+        path = Path(source)
+        if path.name.endswith((".xml", ".xml.gz")):
+            reports[source] = report = Report()
+            yield from pubmed.read(path, report=report)
+        else:
+            yield from read_texts(source)
 
 
 def _by_type(corpus: Corpus, counts: dict[str, int]) -> str:

@@ -44,7 +44,21 @@ if TYPE_CHECKING:
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the JSON line only.")
 @click.option("--device", default="cpu", show_default=True, help="cpu or cuda.")
-@click.option("--precision", type=click.Choice(["fp32", "bf16"]), default="fp32", show_default=True)
+@click.option("--threads", type=click.IntRange(min=0), default=0, help="CPU threads; 0 = all.")
+@click.option(
+    "--precision",
+    type=click.Choice(["auto", "fp32", "bf16", "fp16"]),
+    default="fp32",
+    show_default=True,
+    help="auto: bf16 where the device is fast at it, else fp32. fp16 needs a GPU.",
+)
+@click.option(
+    "--batch-tokens",
+    type=click.IntRange(min=1),
+    default=8192,
+    show_default=True,
+    help="Sub-tokens read at a time, padding included; memory grows with it.",
+)
 def command(
     model: str,
     data: tuple[str, ...],
@@ -56,7 +70,9 @@ def command(
     overlap: str,
     as_json: bool,
     device: str,
+    threads: int,
     precision: str,
+    batch_tokens: int,
 ) -> None:
     """Score a student: exact match of start, end and type, micro and per type; gold is every mention in the file.
 
@@ -82,7 +98,8 @@ def command(
         multi_label=multi_label,
         overlap=overlap,
         precision=precision,
-        token_budget=8192,
+        token_budget=batch_tokens,
+        threads=threads,
     )
     trained_on = _named_train(train)
     loaded = [corpora.load(name, path, split) for name, path in named_paths(data)]
@@ -133,7 +150,7 @@ def _result(
     from kogner.text import splitter
 
     gold, types = corpus.documents, sorted(corpus.types)
-    config = predictor.student.config
+    config = predictor.config
     result = with_lost(score(gold, predicted, types=types), corpus.lost).to_dict()
     rows: dict[str | None, dict[str, Any]] = {None: result, **result["by_type"]}
     for name, scores in forgiving(gold, predicted, types=types).items():

@@ -1,4 +1,4 @@
-"""`kogner graph`: build a graph store, say what is in it, find entities by name, show one with its neighbours."""
+"""`kogner graph`: build a graph store, say what is in it, find entities by name or in a text, show one of them."""
 
 from __future__ import annotations
 
@@ -234,6 +234,54 @@ def show(identifier: str, graph: Path, limit: int, only_json: bool) -> None:
             "neighbours": neighbours,
         }
     )
+
+
+@command.command()
+@click.argument("source", metavar="FILE|-")
+@GRAPH
+@click.option("--type", "types", multiple=True, help="Only entities of this type; may be given several times.")
+@click.option("--limit", default=5, show_default=True, type=click.IntRange(min=1), help="At most this many a name.")
+@click.option("--no-guard", is_flag=True, help="Also short, common and general names, whatever their case.")
+@click.option("--index", type=click.Path(path_type=Path), help="Folder of the scan index. Default: GRAPH.scan.")
+def scan(source: str, graph: Path, types: tuple[str, ...], limit: int, no_guard: bool, index: Path | None) -> None:
+    """Find the graph's names in FILE (or standard input): plain text, or JSON lines of {"id", "text"}.
+
+    The longest name wins, at word edges, whatever its hyphens, case (but for symbols), Greek letters and plural s.
+    Each line of output is one name: document, start, end (half-open code points), text, type, and the entities it may
+    mean, best first: the entity's own name before a synonym, the same case before another, then more triples. The
+    first scan of a graph builds an index beside it.
+
+    \b
+    Example:
+      kogner graph scan examples/abstract.txt --graph graph --type Chemical --type Disease
+    """
+    from kogner.annotate.texts import read_texts
+    from kogner.graph.identifiers import is_text
+    from kogner.graph.scan import Scanner
+
+    documents = read_texts(source)
+    scanner = Scanner(_open(graph), types or None, guard=not no_guard, abbreviations=not no_guard, index=index)
+    for document in documents:
+        for found in scanner.scan(document.text):
+            readings = found.readings[:limit]
+            ids = scanner.store.ids([reading.row for reading in readings])
+            text = document.text[found.start : found.end]
+            click.echo(
+                json.dumps(
+                    {
+                        "document": document.id,
+                        "start": found.start,
+                        "end": found.end,
+                        "text": text,
+                        "type": found.type,
+                        "entities": [
+                            {"id": own, "type": one.type, "name": one.name, "preferred": one.preferred}
+                            for own, one in zip(ids, readings, strict=True)
+                        ],
+                    },
+                    ensure_ascii=not is_text(text),
+                )
+            )
 
 
 def _neighbours(store: GraphStore, row: int, limit: int) -> list[dict[str, Any]]:

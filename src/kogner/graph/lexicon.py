@@ -30,9 +30,9 @@ _GREEK = (
     "nu", "xi", "omicron", "pi", "rho", "sigma", "tau", "upsilon", "phi", "chi", "psi", "omega",
 )  # fmt: skip
 # U+03C2 is the final sigma: casefold() turns it into U+03C3, so the table skips it.
-_LETTERS = dict(zip([*range(0x3B1, 0x3C2), *range(0x3C3, 0x3CA)], _GREEK, strict=True))
+GREEK_LETTERS = dict(zip([*range(0x3B1, 0x3C2), *range(0x3C3, 0x3CA)], _GREEK, strict=True))
 _BREAKS = dict.fromkeys(map(ord, "-_/\u00ad\u2010\u2011\u2012\u2013\u2014\u2015\u2044\u2212"), " ")
-_TABLE = str.maketrans({**_LETTERS, **_BREAKS})
+_TABLE = str.maketrans({**GREEK_LETTERS, **_BREAKS})
 _ASCII_BREAKS = str.maketrans("-_/", "   ")
 _ONE_COMMA = re.compile(r"[^,]*[^,\s],\s+[^,\s][^,]*")
 
@@ -141,10 +141,19 @@ class Lexicon:
 
     def names(self) -> Iterator[tuple[str, int, bool]]:
         """Every (name or synonym as written, row, preferred), once each, in the order of the lexicon."""
+        return ((self.name(number), row, preferred) for number, row, preferred in self.postings())
+
+    def name(self, number: int) -> str:
+        """The name or synonym of that number, as written. Raises KeyError where there is none."""
+        name: str = self._names.restore_key(number)
+        return name
+
+    def postings(self) -> Iterator[tuple[int, int, bool]]:
+        """As `names`, with the number of each name (see `name`) in the place of the name."""
         _, rows, surfaces, flags = self._postings
         for row, surface, flag in zip(rows.tolist(), surfaces.tolist(), flags.tolist(), strict=True):
             if surface >= 0:
-                yield self._names.restore_key(surface), row, bool(flag & PREFERRED)
+                yield surface, row, bool(flag & PREFERRED)
 
 
 def _mapped(path: Path) -> Any:

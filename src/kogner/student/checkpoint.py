@@ -25,10 +25,10 @@ from torch import Tensor
 
 from kogner import encoders, hub
 from kogner.artifacts import Artifact, file_sha256, open_artifact
-from kogner.config import StudentConfig, from_mapping, to_mapping
+from kogner.config import StudentConfig, to_mapping
 from kogner.errors import ArtifactError, ConfigError
 from kogner.progress import note
-from kogner.student.layout import KIND, STUDENT, VERSION, WEIGHTS, is_gliner, read_json
+from kogner.student.layout import KIND, STUDENT, VERSION, WEIGHTS, is_gliner, read_student
 from kogner.student.model import Student
 from kogner.student.uni import UniStudent
 
@@ -50,9 +50,30 @@ class StudentInfo:
     temperatures: Mapping[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        for name, value in self.temperatures.items():
-            if not 0 < value < math.inf:
-                raise ArtifactError(f"temperature {name}={value} of this student must be above 0; train it again")
+        if not all(isinstance(name, str) for name in (*self.types, self.base)):
+            raise ArtifactError(f"types and base of a student must be text, not {self.types!r} and {self.base!r}")
+        for field_name, most in (("thresholds", 1.0), ("temperatures", math.inf)):
+            values = getattr(self, field_name)
+            if not isinstance(values, Mapping):
+                raise ArtifactError(f"{field_name} of a student must be a mapping of types to numbers, not {values!r}")
+            for name, value in values.items():
+                _between(f"{field_name}[{name!r}]", value, most)
+        _between("default_threshold", self.default_threshold, 1.0)
+
+    @classmethod
+    def read(cls, raw: Mapping[str, Any], *, file: Path) -> StudentInfo:
+        """From the plain data of a file. Raises ArtifactError that names the file and what is wrong with it."""
+        known = {each.name for each in dataclasses.fields(cls)}
+        unknown = sorted(raw.keys() - known)
+        if unknown:
+            raise ArtifactError(f"{file} says {unknown[0]!r} of the student, which is not known here; upgrade KoGNER")
+        types = raw.get("types", ())
+        if not isinstance(types, (list, tuple)):
+            raise ArtifactError(f"{file}: types must be a list, not {types!r}")
+        try:
+            return cls(**{**raw, "types": tuple(types)})
+        except ArtifactError as error:
+            raise ArtifactError(f"{file}: {error}; correct it, or fetch or make the student again") from error
 
     def threshold(self, label: str) -> float:
         """The threshold of a label, whatever its case."""
@@ -65,40 +86,61 @@ class StudentInfo:
         return fitted.get(label.lower(), 1.0)
 
 
+def _between(name: str, value: Any, most: float) -> None:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < most:
+        limit = "above 0 and finite" if most == math.inf else f"between 0 and {most:g}"
+        raise ArtifactError(f"{name}={value!r} of a student must be a number {limit}")
+
+
 def create(config: StudentConfig) -> Student:
     """A fresh student: pretrained encoders, random heads; or the student of `config.initial` trained further.
 
     Raises ArtifactError where `initial` cannot be read as a student, ConfigError where its shape is not the recipe's.
     """
     if config.initial is not None:
-        student, _ = open_student(config.initial)
-        if config.max_width < student.config.max_width:  # no weight depends on it
-            note(f"{config.initial} has max_width {student.config.max_width}, narrowed to {config.max_width}")
-            student.span_head.max_width = config.max_width
-            student.config = dataclasses.replace(student.config, max_width=config.max_width)
-        for name in ("max_width", "hidden"):
-            asked, found = getattr(config, name), getattr(student.config, name)
-            if asked is not None and asked != found:
-                raise ConfigError(
-                    f"student.{name}={asked}, but {config.initial} has {found}; set student.{name}={found}"
-                )
-        for module in (student.span_head, student.type_head, student.word_dropout):
-            for part in module.modules():
-                if isinstance(part, torch.nn.Dropout):
-                    part.p = config.dropout
-        context = config.context or student.config.context
-        student.config = dataclasses.replace(student.config, dropout=config.dropout, context=context)
-        return student
-    tokenizer, text_model = encoders.load(config.encoder)
+        return _go_on(config, config.initial)
+    tokenizer, text_model = encoders.load(config.encoder, single_words=True)
     if config.architecture == "uni":
         _add_markers(config, tokenizer, text_model)
         return UniStudent(config, tokenizer=tokenizer, text_model=text_model)
     if config.label_encoder == "shared":
         return Student(config, tokenizer=tokenizer, text_model=text_model)
-    label_tokenizer, label_model = encoders.load(config.label_encoder)
+    label_tokenizer, label_model = encoders.load(config.label_encoder, single_words=True)
     return Student(
         config, tokenizer=tokenizer, text_model=text_model, label_tokenizer=label_tokenizer, label_model=label_model
     )
+
+
+def _go_on(config: StudentConfig, initial: str) -> Student:
+    """The student of `initial`, with what the recipe says of it and no weight depends on."""
+    student, _ = open_student(initial)
+    own = student.config
+    for name in ("architecture", "hidden", "rnn_layers"):
+        asked, found = getattr(config, name), getattr(own, name)
+        if asked and asked != found:
+            raise ConfigError(
+                f"student.{name}={asked}, but {initial}, which student.initial goes on from, has {name}={found}: set "
+                f"student.{name}={found}, or another student.initial"
+            )
+    if config.max_width != own.max_width:
+        change = "narrowed" if config.max_width < own.max_width else "widened, beyond what it was trained for,"
+        note(f"{initial} has max_width {own.max_width}, {change} to {config.max_width}")
+        student.span_head.max_width = config.max_width
+    words = own.words if config.words is None else config.words
+    if words != own.words:
+        note(f"{initial} was trained on {own.words} words; it goes on with {words} words")
+    for module in (student.span_head, student.type_head, student.word_dropout):
+        for part in module.modules():
+            if isinstance(part, torch.nn.Dropout):
+                part.p = config.dropout
+    student.config = dataclasses.replace(
+        own,
+        max_width=config.max_width,
+        dropout=config.dropout,
+        context=own.context if config.context is None else config.context,
+        words=words,
+    )
+    return student
 
 
 def _add_markers(config: StudentConfig, tokenizer: Any, model: Any) -> None:
@@ -131,7 +173,7 @@ def origin(config: StudentConfig) -> tuple[str, dict[str, str]]:
 
         return gliner.base(folder), {"initial": file_sha256(folder / WEIGHTS)}
     artifact = open_artifact(folder, kind=KIND, version=VERSION)
-    return str(read_json(folder / STUDENT)["info"]["base"]), {"initial": artifact.hash}
+    return StudentInfo.read(read_student(folder / STUDENT)[1], file=folder / STUDENT).base, {"initial": artifact.hash}
 
 
 def save(student: Student, info: StudentInfo, folder: Path, *, half: bool = True) -> None:
@@ -152,16 +194,18 @@ def save(student: Student, info: StudentInfo, folder: Path, *, half: bool = True
 
 def load(folder: Path, *, device: str = "cpu") -> tuple[Student, StudentInfo, Artifact]:
     """Read a student. Raises ArtifactError for a folder that is incomplete, damaged or of another version."""
-    from transformers import AutoConfig, AutoTokenizer
-
     artifact = open_artifact(folder, kind=KIND, version=VERSION)
-    raw = read_json(folder / STUDENT)
-    config = from_mapping(StudentConfig, raw["student"], where=str(folder / STUDENT))
-    info = StudentInfo(**{**raw["info"], "types": tuple(raw["info"]["types"])})
+    config, raw = read_student(folder / STUDENT)
+    info = StudentInfo.read(raw, file=folder / STUDENT)
 
     def skeleton(name: str) -> tuple[Any, torch.nn.Module]:
-        model_config = AutoConfig.from_pretrained(folder / name, trust_remote_code=False)
-        return AutoTokenizer.from_pretrained(folder / name, trust_remote_code=False), encoders.skeleton(model_config)
+        try:
+            return encoders.tokenizer_at(folder / name), encoders.skeleton(encoders.config_at(folder / name))
+        except (OSError, ValueError, TypeError, ImportError) as error:
+            raise ArtifactError(
+                f"{folder / name} is not an encoder that this transformers can make: {encoders.first_line(error)}; "
+                "fetch or make the student again, or upgrade transformers"
+            ) from error
 
     tokenizer, text_model = skeleton("text_encoder")
     label_tokenizer, label_model = skeleton("label_encoder") if config.label_encoder != "shared" else (None, None)

@@ -2,9 +2,11 @@
 
 The paper's D is the mean squared error; `kogner.student.distances` holds the others. Both maps end in `kg_hidden`
 dimensions, or one side keeps its own width and the other is mapped to it. Were both free, a constant would be a perfect
-answer; the guard keeps the targets apart: either the teacher's map is fixed (`pca`, `none`), or it is free and a hinge
-keeps the standard deviation of each target dimension, over a sample of the bank, at 1 or more (the variance term of
-VICReg, Bardes et al. 2022). The variance of the mapped targets is returned with each loss, so that a collapse is seen.
+answer; the guard keeps the targets apart: either the teacher's map is fixed (`pca`, `none`), or it is free and held by
+the variance and the covariance term of VICReg (Bardes et al. 2022) over a sample of the bank. A hinge keeps the
+standard deviation of each target dimension at 1 or more, and squared covariances keep the dimensions from becoming
+copies of one that is easy to predict, such as the entity type. Bank and targets are centred, so that no common offset
+can be learnt instead. Variance and rank of the mapped targets are returned with each loss, so that a collapse is seen.
 """
 
 from __future__ import annotations
@@ -25,11 +27,16 @@ GUARD_SAMPLE = 256
 
 @dataclass(frozen=True)
 class DistilLoss:
-    """loss: mean distance. guard: the variance hinge, 0 where none is needed. variance: mean over target dimensions."""
+    """loss: mean distance. guard: see the module, 0 where none is needed. Of the mapped targets of a sample:
+
+    variance: mean over dimensions. rank: (sum of eigenvalues)^2 / sum of their squares, of the covariance matrix; the
+    number of dimensions where all carry as much, 1 where all are copies of one.
+    """
 
     loss: Tensor
     guard: Tensor
     variance: float
+    rank: float
 
 
 class DistilHead(nn.Module):
@@ -48,7 +55,8 @@ class DistilHead(nn.Module):
         self.distance = make_distance(config)
         self.register_buffer("bank", _standardise(torch.from_numpy(bank).float(), columns), persistent=False)
         width = self.bank.shape[1]
-        size = config.kg_hidden
+        # Fewer entities than dimensions cannot fill them: copies would be all that the guard has to choose from.
+        size = min(config.kg_hidden, max(len(bank) - 1, 1))
         if config.target == "none":
             size = width
         elif config.student_map == "none":
@@ -59,11 +67,9 @@ class DistilHead(nn.Module):
                 f"{', '.join(config.parts)} have {width} and the student {hidden}; set distil.student_map=linear"
             )
         self.student_map = _student_map(config.student_map, hidden, size)
-        self.teacher_map = nn.Identity() if config.target == "none" else nn.Linear(width, size)
+        self.teacher_map = nn.Identity() if config.target == "none" else nn.Linear(width, size, bias=False)
         if isinstance(self.teacher_map, nn.Linear) and config.target == "pca":
-            weight, bias = _whitened_projection(self.bank, size)
-            self.teacher_map.weight.data.copy_(weight)
-            self.teacher_map.bias.data.copy_(bias)
+            self.teacher_map.weight.data.copy_(_whitened_projection(self.bank, size))
             self.teacher_map.requires_grad_(False)
 
     def forward(self, spans: Tensor, rows: Tensor, *, step: int, around: Tensor | None = None) -> DistilLoss:
@@ -72,10 +78,14 @@ class DistilHead(nn.Module):
         step: chooses the samples of the guard and of the negatives, so that a resumed run takes the same.
         around: (any,) rows of the whole batch where `spans` are but a part of it; they are negatives of each other.
         """
-        variance = self._map(self._sample(GUARD_SAMPLE, seed=step)).var(0, correction=0)
+        covariance = torch.cov(self._map(self._sample(GUARD_SAMPLE, seed=step)).T, correction=0)
+        covariance = covariance.reshape(len(covariance) if covariance.dim() else 1, -1)
+        variance = covariance.diagonal()
         guard = variance.new_zeros(())
         if self.config.target == "linear":
-            guard = functional.relu(1 - (variance + 1e-4).sqrt()).mean()
+            hinge = functional.relu(1 - (variance + 1e-4).sqrt()).mean()
+            guard = hinge + (covariance.square().sum() - variance.square().sum()) / len(variance)
+        rank = variance.detach().sum() ** 2 / covariance.detach().square().sum().clamp(min=1e-12)
         candidates = rows[:0]
         if self.distance.contrasts:
             others = self._sample(self.config.negatives, seed=step + 2**32)
@@ -83,7 +93,7 @@ class DistilHead(nn.Module):
         linked = Linked(
             self.student_map(spans).float(), self._map(rows), rows, self._map(candidates), candidate_rows=candidates
         )
-        return DistilLoss(self.distance(linked), guard, float(variance.detach().mean()))
+        return DistilLoss(self.distance(linked), guard, float(variance.detach().mean()), float(rank))
 
     def _map(self, rows: Tensor) -> Tensor:
         targets: Tensor = self.teacher_map(self.bank[rows]).float()
@@ -109,11 +119,11 @@ def _standardise(bank: Tensor, columns: list[int]) -> Tensor:
     return torch.cat(parts, dim=1)
 
 
-def _whitened_projection(bank: Tensor, size: int) -> tuple[Tensor, Tensor]:
-    mean = bank.mean(0)
-    _, values, vectors = torch.linalg.svd(bank - mean, full_matrices=False)
+def _whitened_projection(bank: Tensor, size: int) -> Tensor:
+    """Weight (size, width) that maps the centred rows of a bank to uncorrelated dimensions of variance 1."""
+    _, values, vectors = torch.linalg.svd(bank, full_matrices=False)
     scale = (values / max(len(bank) - 1, 1) ** 0.5).clamp(min=1e-6)
     weight = torch.zeros(size, bank.shape[1])  # rows beyond the rank of a small bank stay 0
     kept = min(size, len(values))
     weight[:kept] = (vectors / scale.unsqueeze(1))[:kept]
-    return weight, -(weight @ mean)
+    return weight

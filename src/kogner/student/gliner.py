@@ -20,6 +20,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from kogner import encoders
+from kogner.artifacts import MANIFEST
 from kogner.config import StudentConfig, to_mapping
 from kogner.errors import ArtifactError, KognerError
 from kogner.progress import note
@@ -65,6 +66,11 @@ def load(folder: Path, *, device: str = "cpu") -> tuple[Student, StudentInfo]:
     """
     found = gliner_config.read(folder)
     config = gliner_config.student_config(folder)
+    if found.off:
+        note(
+            f"{found.file}: {', '.join(found.off)} not known to KoGNER and false, 0 or empty: taken as switched off. "
+            "Where a gliner newer than 0.2.29 has one of them on by default, it finds other entities than KoGNER"
+        )
     if not (folder / WEIGHTS).is_file():
         raise ArtifactError(
             f"{folder} has no {WEIGHTS}; where a checkpoint has its weights as {PICKLED}, which is a pickle and is not "
@@ -94,12 +100,7 @@ def load(folder: Path, *, device: str = "cpu") -> tuple[Student, StudentInfo]:
             label_model=label_model,
         )
     fill(student, weights, file=folder / WEIGHTS)
-    info = StudentInfo(base=found.model_name)
-    if side is not None:
-        try:
-            info = StudentInfo(**{**side[1], "types": tuple(side[1].get("types", ()))})
-        except TypeError as error:
-            raise ArtifactError(f"{folder / SIDE} cannot be read: {error}; upgrade KoGNER, or remove it") from error
+    info = StudentInfo(base=found.model_name) if side is None else StudentInfo.read(side[1], file=folder / SIDE)
     return student.float().eval().to(device), info
 
 
@@ -141,16 +142,16 @@ def convert_pickle(source: Path, folder: Path) -> int:
     """Write `pytorch_model.bin` of a GLiNER checkpoint as safetensors into an existing folder, with its other files.
 
     Only tensors are read from the pickle (`weights_only`). Returns how many.
-    Raises ArtifactError where it holds anything else.
+    Raises ArtifactError where it holds anything else, and for a variant that could not be read afterwards.
     """
     file = source / PICKLED
     if not is_gliner(source) or not file.is_file():
         raise ArtifactError(f"{source} must hold {GLINER} and {PICKLED}; nothing else is converted")
+    gliner_config.student_config(source)
     try:
         loaded = torch.load(file, map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises many kinds, pickle's own among them
-        reason = str(error).strip().splitlines()[0]
-        raise ArtifactError(f"{file} cannot be read as plain tensors: {reason}") from error
+        raise ArtifactError(f"{file} cannot be read as plain tensors: {encoders.first_line(error)}") from error
     if not isinstance(loaded, dict) or not all(isinstance(value, Tensor) for value in loaded.values()):
         raise ArtifactError(f"{file} is no table of tensors; nothing of it was converted")
     weights = {name: value.contiguous().clone() for name, value in loaded.items()}  # tied tensors share their memory
@@ -158,7 +159,7 @@ def convert_pickle(source: Path, folder: Path) -> int:
     for pattern in ("*.json", "*.txt", "*.model", f"{LABELS_TOKENIZER}/*"):
         for path in source.glob(pattern):
             target = folder / path.relative_to(source)
-            if path.is_file() and not target.exists():
+            if path.is_file() and path.name != MANIFEST and not target.exists():
                 target.parent.mkdir(exist_ok=True)
                 target.write_bytes(path.read_bytes())
     return len(weights)
@@ -221,14 +222,14 @@ def _untie(weights: dict[str, Tensor]) -> bool:
 
 def _encoder(folder: Path, raw: Mapping[str, Any] | None, name: str) -> tuple[Any, Any]:
     """Tokenizer and model (random weights) of an encoder; from the hub what the checkpoint does not bring itself."""
-    from transformers import AutoConfig, AutoTokenizer
+    from transformers import AutoConfig
 
-    tokenizer_at = str(folder) if (folder / "tokenizer_config.json").is_file() else name
+    place = str(folder) if (folder / "tokenizer_config.json").is_file() else name
     try:
         with encoders.quiet():
-            tokenizer = AutoTokenizer.from_pretrained(tokenizer_at, trust_remote_code=False)
+            tokenizer = encoders.tokenizer_at(place)
             if raw is None:
-                config = AutoConfig.from_pretrained(name, trust_remote_code=False)
+                config = encoders.config_at(name)
             else:
                 fields = {key: value for key, value in raw.items() if key != "model_type"}
                 config = AutoConfig.for_model(raw.get("model_type", "deberta-v2"), **fields)
@@ -239,10 +240,9 @@ def _encoder(folder: Path, raw: Mapping[str, Any] | None, name: str) -> tuple[An
                 )
             return tokenizer, encoders.skeleton(config)
     except (OSError, ValueError, TypeError, ImportError) as error:
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise KognerError(
-            f"encoder {name!r} of the GLiNER checkpoint {folder} could not be made ({reason}); what the checkpoint "
-            "does not bring itself comes from the model hub: check the network"
+            f"encoder {name!r} of the GLiNER checkpoint {folder} could not be made ({encoders.first_line(error)}); "
+            "what the checkpoint does not bring itself comes from the model hub: check the network"
         ) from error
 
 

@@ -13,13 +13,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from kogner import encoders
 from kogner.config import MAX_WORDS, StudentConfig
 from kogner.errors import ArtifactError, ConfigError
 from kogner.student.layout import GLINER, SIDE, read_json, side_file
 
 READ = "KoGNER reads span checkpoints (markerV0), uni- and bi-encoder"
 
-# Fields of the variants that are not read, with the variant's name: any value but the one given is refused.
+# Fields of the variants that are not read, with the variant's name: any value but those given is refused. Where None is
+# not among them the field is on by default, and null or false switches it off.
 _VARIANTS: dict[str, tuple[tuple[Any, ...], str]] = {
     "labels_decoder": ((None,), "a decoder variant (it generates label names)"),
     "relations_layer": ((None,), "a relation variant"),
@@ -28,9 +30,9 @@ _VARIANTS: dict[str, tuple[tuple[Any, ...], str]] = {
     "span_encoder_config": ((None,), "a variant with a context encoder before its spans"),
     "precomputed_prompts_mode": ((None, False), "a checkpoint with its labels compiled in"),
     "fuse_layers": ((None, False), "a variant that fuses all layers of its encoder"),
-    "subtoken_pooling": ((None, "first"), "a variant that does not read a word by its first sub-token"),
-    "embed_ent_token": ((None, True), "a variant that reads a label by the token after its marker"),
-    "words_splitter_type": ((None, "whitespace"), "a checkpoint with a word splitter of another kind"),
+    "subtoken_pooling": (("first",), "a variant that does not read a word by its first sub-token"),
+    "embed_ent_token": ((True,), "a variant that reads a label by the token after its marker"),
+    "words_splitter_type": (("whitespace",), "a checkpoint with a word splitter of another kind"),
 }
 _MODEL_TYPES = {None, "gliner", "gliner_base", "gliner_uni_encoder", "gliner_uni_encoder_span", "gliner_bi_encoder",
                 "gliner_bi_encoder_span"}  # fmt: skip
@@ -52,6 +54,18 @@ _HARMLESS = {
     "output_hidden_states", "output_attentions", "use_cache", "id2label", "label2id", "chunk_size_feed_forward",
     "problem_type", "tie_word_embeddings", "pad_token_id", "bos_token_id", "eos_token_id", "tokenizer_class",
     "initializer_range", "return_unused_kwargs", "label_smoothing", "masking", "negatives", "label_aliases",
+    # Notes of whoever published it, and of where it was trained.
+    "gpu", "gpus", "run_time", "runtime", "description", "tags", "version", "gliner_version", "license", "language",
+    "languages", "author", "authors", "citation", "url", "homepage", "base_model", "datasets", "date", "created",
+    "notes", "comment", "task", "pipeline_tag", "library_name", "metrics", "trained_on", "wandb", "framework",
+    # What transformers 4 writes into every configuration: of generation and of models that our encoders are not.
+    "add_cross_attention", "bad_words_ids", "begin_suppress_tokens", "cross_attention_hidden_size",
+    "decoder_start_token_id", "diversity_penalty", "do_sample", "early_stopping", "encoder_no_repeat_ngram_size",
+    "exponential_decay_length_penalty", "finetuning_task", "forced_bos_token_id", "forced_eos_token_id", "is_decoder",
+    "is_encoder_decoder", "length_penalty", "max_length", "min_length", "no_repeat_ngram_size", "num_beam_groups",
+    "num_beams", "num_return_sequences", "output_scores", "prefix", "pruned_heads", "remove_invalid_values",
+    "repetition_penalty", "return_dict_in_generate", "suppress_tokens", "task_specific_params", "temperature",
+    "tf_legacy_loss", "tie_encoder_decoder", "top_k", "top_p", "torchscript", "typical_p", "use_bfloat16",
 }  # fmt: skip
 _TRAINING = re.compile(
     r"(lr|loss|focal|eval|save|log|train|val|test|holdout|weight_decay|num_steps|warmup)(_.*)?"
@@ -65,7 +79,8 @@ class GlinerConfig:
 
     labels_encoder: name of the label encoder of a bi-encoder, None in a uni-encoder. encoder_config,
     labels_encoder_config: configurations of both as transformers writes them, None where only the name is given.
-    class_token: id of the label marker that the file asks for, None where the tokenizer decides.
+    class_token: id of the label marker that the file asks for, None where the tokenizer decides. context: words it
+    reads at once, of a longer text gliner drops the rest. off: fields that are not known, but false, 0 or empty.
     """
 
     file: Path
@@ -80,6 +95,8 @@ class GlinerConfig:
     ent_token: str
     sep_token: str
     class_token: int | None
+    context: int
+    off: tuple[str, ...]
 
     @property
     def is_bi(self) -> bool:
@@ -100,6 +117,7 @@ class GlinerConfig:
                 ent_token=self.ent_token,
                 sep_token=self.sep_token,
                 words="gliner",
+                context=self.context,
             )
         except ConfigError as error:
             raise ArtifactError(f"{self.file}: {error}") from error
@@ -114,7 +132,7 @@ def read(folder: Path) -> GlinerConfig:
     file = folder / GLINER
     raw = read_json(file)
     _check_variant(raw, file)
-    _check_unknown(raw, file)
+    off = _check_unknown(raw, file)
     if (folder / "adapter_config.json").is_file():
         raise ArtifactError(f"{folder} holds an adapter (adapter_config.json); merge it into the weights first")
 
@@ -133,7 +151,7 @@ def read(folder: Path) -> GlinerConfig:
     return GlinerConfig(
         file=file,
         model_name=value("model_name", str, "microsoft/deberta-v3-small"),
-        labels_encoder=value("labels_encoder", str, None),
+        labels_encoder=value("labels_encoder", str, None) or None,
         encoder_config=value("encoder_config", dict, None),
         labels_encoder_config=value("labels_encoder_config", dict, None),
         hidden=value("hidden_size", int, 512),
@@ -144,6 +162,8 @@ def read(folder: Path) -> GlinerConfig:
         ent_token=value("ent_token", str, "<<ENT>>"),
         sep_token=value("sep_token", str, "<<SEP>>"),
         class_token=class_token if explicit else None,
+        context=min(max(value("max_len", int, MAX_WORDS), 1), MAX_WORDS),
+        off=off,
     )
 
 
@@ -182,10 +202,10 @@ def to_gliner(
     prompts hold no markers.
     """
     is_bi = config.architecture == "bi"
-    labels_encoder = config.encoder if config.label_encoder == "shared" else config.label_encoder
+    labels_encoder = encoders.public_name(config.encoder if config.label_encoder == "shared" else config.label_encoder)
     return {
         "model_type": "gliner_bi_encoder_span" if is_bi else "gliner_uni_encoder_span",
-        "model_name": config.encoder,
+        "model_name": encoders.public_name(config.encoder),
         "name": "KoGNER",
         "labels_encoder": labels_encoder if is_bi else None,
         "encoder_config": encoder_config,
@@ -217,18 +237,24 @@ def _check_variant(raw: dict[str, Any], file: Path) -> None:
     if kind not in _MODEL_TYPES:
         raise ArtifactError(f"{file}: model_type={kind!r} is a variant that is not read; {READ}")
     for name, (allowed, variant) in _VARIANTS.items():
-        if raw.get(name) not in allowed:
+        if name in raw and raw[name] not in allowed:
             raise ArtifactError(f"{file}: {name}={raw[name]!r} makes it {variant}, which is not read; {READ}")
     if mode != "markerV0":
         raise ArtifactError(f"{file}: span_mode={mode!r} is a span representation that is not read; {READ}")
 
 
-def _check_unknown(raw: dict[str, Any], file: Path) -> None:
+def _check_unknown(raw: dict[str, Any], file: Path) -> tuple[str, ...]:
+    """Refuse what is not known and on; returns what is not known and looks off."""
+    off = []
     for name, value in raw.items():
         known = name in _READ or name in _VARIANTS or name in _HARMLESS or _TRAINING.fullmatch(name)
-        if not known and value not in (None, False, 0, "", [], {}):
+        if known or value is None:
+            continue
+        if value not in (False, 0, "", [], {}):
             raise ArtifactError(
                 f"{file}: field {name!r} (value {str(value)[:60]!r}) is not known and may change what the model "
                 "computes; it may come from a gliner newer than 0.2.29: upgrade KoGNER. If it only says how the model "
                 "was trained, remove it from the file"
             )
+        off.append(name)
+    return tuple(off)

@@ -41,8 +41,26 @@ def read_config(path: str | Path) -> StudentConfig:
     if folder.is_dir() and not (folder / MANIFEST).is_file():
         raise ArtifactError(f"{folder} is neither a KoGNER student nor a GLiNER checkpoint (no {STUDENT}, no {GLINER})")
     open_artifact(folder, kind=KIND, version=VERSION)
-    raw = read_json(folder / STUDENT)
-    return from_mapping(StudentConfig, raw["student"], where=str(folder / STUDENT))
+    return read_student(folder / STUDENT)[0]
+
+
+def read_student(file: Path) -> tuple[StudentConfig, dict[str, Any]]:
+    """What `student.json` says: the configuration, and the fields of StudentInfo.
+
+    Raises ArtifactError where a part is missing or of another kind, ConfigError for a setting that is not known.
+    """
+    return _parts(read_json(file), file)
+
+
+def _parts(raw: dict[str, Any], file: Path) -> tuple[StudentConfig, dict[str, Any]]:
+    return from_mapping(StudentConfig, _mapping(raw, "student", file), where=str(file)), _mapping(raw, "info", file)
+
+
+def _mapping(raw: dict[str, Any], name: str, file: Path) -> dict[str, Any]:
+    found = raw.get(name)
+    if not isinstance(found, dict):
+        raise ArtifactError(f"{file} must hold an object {name!r}, not {found!r}; fetch or make the student again")
+    return found
 
 
 def read_json(file: Path) -> dict[str, Any]:
@@ -70,6 +88,6 @@ def side_file(folder: Path) -> tuple[StudentConfig, dict[str, Any]] | None:
     if raw.get("version") != VERSION:
         raise ArtifactError(f"{file} has version {raw.get('version')!r}, this KoGNER reads {VERSION}; upgrade KoGNER")
     try:
-        return from_mapping(StudentConfig, raw["student"], where=str(file)), dict(raw["info"])
-    except (ConfigError, KeyError, TypeError) as error:
+        return _parts(raw, file)
+    except (ArtifactError, ConfigError) as error:
         raise ArtifactError(f"{file} cannot be read ({error}); remove it to read the checkpoint as GLiNER's") from error

@@ -1,7 +1,8 @@
 """State of a running training, so that `kill -9` costs at most the steps since the last save.
 
-Everything is safetensors and JSON: weights, AdamW moments, random states, step, best dev score. A state is written
-into a folder of its own and moved into place; the one before is removed only then.
+Everything is safetensors and JSON: weights, AdamW moments, step, best dev score. What is random follows from the seed
+and the step, so that no random state has to be kept. A state is written into a folder of its own and moved into place;
+the one before is removed only then.
 """
 
 from __future__ import annotations
@@ -13,7 +14,6 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.optim import Optimizer
@@ -23,6 +23,7 @@ from kogner.artifacts import write_atomic
 from kogner.errors import ConfigError
 
 STATE = "state"
+FORMAT = 2  # of a work folder; 1 held random states, and what a step draws has changed since
 
 
 @dataclass
@@ -64,6 +65,11 @@ class Workspace:
         file = folder / "run.json"
         if file.is_file():
             found = json.loads(file.read_text(encoding="utf-8"))
+            if found.pop("format", 1) != FORMAT:
+                raise ConfigError(
+                    f"{folder} holds a run that another version of KoGNER began, and this one would go on with it "
+                    "differently; finish it with that version, remove the folder, or give another --out"
+                )
             changed = sorted(key for key in identity.keys() | found.keys() if identity.get(key) != found.get(key))
             if changed:
                 raise ConfigError(
@@ -71,7 +77,7 @@ class Workspace:
                     "or give another --out"
                 )
         else:
-            write_atomic(file, json.dumps(identity, indent=2, ensure_ascii=False) + "\n")
+            write_atomic(file, json.dumps({"format": FORMAT} | identity, indent=2, ensure_ascii=False) + "\n")
 
     @property
     def best_file(self) -> Path:
@@ -84,7 +90,6 @@ class Workspace:
         building.mkdir()
         save_file(_tensors(model), building / "weights.safetensors")
         save_file(_optimizer_tensors(optimizer), building / "optimizer.safetensors")
-        save_file(_random_tensors(), building / "random.safetensors")
         raw = {"progress": asdict(progress), "schedule": schedule.state_dict()["last_epoch"]}
         (building / "state.json").write_text(json.dumps(raw), encoding="utf-8")
         for file in building.iterdir():
@@ -106,10 +111,6 @@ class Workspace:
         schedule.load_state_dict(schedule.state_dict() | {"last_epoch": raw["schedule"]})
         for group, rate in zip(optimizer.param_groups, schedule_rates(schedule), strict=True):
             group["lr"] = rate
-        random = load_file(newest / "random.safetensors")
-        torch.set_rng_state(random["cpu"])
-        if "cuda" in random and torch.cuda.is_available():
-            torch.cuda.set_rng_state(random["cuda"])
         return Progress(**raw["progress"])
 
     def save_best(self, model: nn.Module) -> None:
@@ -152,10 +153,3 @@ def _load_optimizer(optimizer: Optimizer, tensors: dict[str, Tensor]) -> None:
         number, _, name = key.partition(".")
         state.setdefault(int(number), {})[name] = value
     optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
-
-
-def _random_tensors() -> dict[str, Tensor]:
-    states = {"cpu": torch.get_rng_state()}
-    if torch.cuda.is_available() and torch.cuda.is_initialized():
-        states["cuda"] = torch.cuda.get_rng_state()
-    return states

@@ -11,7 +11,7 @@ import dataclasses
 import hashlib
 import json
 from collections import Counter as Counts
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,29 +25,28 @@ from torch.optim import AdamW
 from torch.optim.lr_scheduler import LRScheduler
 
 from kogner import artifacts
-from kogner.annotate.predictor import Predictor, Settings
 from kogner.config import Recipe, TrainConfig, to_mapping
 from kogner.data.batch import Example, build_examples, fingerprint, make_batch, stream
 from kogner.data.corpora import Corpus
 from kogner.data.formats.jsonl import line_of
 from kogner.errors import ConfigError, KognerError
-from kogner.evaluate.spans import score
 from kogner.hardware import bf16_is_fast, check_device, keep_freed_memory
 from kogner.progress import Counter, counting, note
 from kogner.records import Document
 from kogner.student import checkpoint as student_files
 from kogner.student.checkpoint import StudentInfo
 from kogner.student.distil import DistilHead
-from kogner.student.encoder import special_tokens
+from kogner.student.encoder import special_tokens, tokenise_whole
 from kogner.student.model import Student
 from kogner.teacher.bank import Bank
 from kogner.text import splitter
 from kogner.train.card import write_card
 from kogner.train.checkpoint import Progress, Workspace
+from kogner.train.dev import dev_scores, evaluate
 from kogner.train.log import TrainingLog, check_tensorboard
 from kogner.train.optim import dist_weight, freeze_layers, make_optimizer, make_schedule
 from kogner.train.processes import Processes
-from kogner.train.sampling import Sampler
+from kogner.train.sampling import Sampler, View, within
 from kogner.train.step import Step, Trainee, seed_of
 from kogner.train.thresholds import fit
 
@@ -81,10 +80,11 @@ class Run:
     progress: Progress
     work: Workspace
     log: TrainingLog
+    origin: tuple[str, dict[str, str]]
 
     @property
     def parts(self) -> int:
-        """Parts of a step, over all processes."""
+        """Parts of a step, over all processes; train.batch_tokens may cut them once more."""
         return self.recipe.train.accumulate * self.processes.count
 
     @property
@@ -131,6 +131,7 @@ def _prepare(
         torch.set_float32_matmul_precision("high")
     keep_freed_memory()
     student = student_files.create(recipe.student)
+    origin = student_files.origin(recipe.student)  # as it is now; at the end the place may hold something else
     _set_up_encoders(student, config)
     weights = weights_hash(student)
     used = [dataclasses.replace(s, train=subset(s.train, config.train_share, config.data_seed)) for s in splits]
@@ -141,7 +142,11 @@ def _prepare(
         raise ConfigError("loss.dist_weight is above 0, so a teacher is needed: give --bank, or set loss.dist_weight=0")
     begin, end = special_tokens(student.tokenizer)
     mask_id = student.tokenizer.mask_token_id
-    sampler = Sampler(config, types, mask_id=mask_id, specials=(len(begin), len(end)))
+    sampler = Sampler(
+        config, types, mask_id=mask_id, specials=(len(begin), len(end)),
+        in_a_row=student.config.architecture == "uni",
+    )  # fmt: skip
+    longest = sampler.longest(lambda label: len(tokenise_whole(student.tokenizer, [label])[0]))
     entities = linked_entities(used, bank) if bank is not None else []
     examples, found = build_examples(
         [document for split in used for document in split.train],
@@ -149,7 +154,7 @@ def _prepare(
         rows={entity: row for row, entity in enumerate(entities)},
         tokenizer=student.tokenizer,
         max_width=student.config.max_width,
-        max_tokens=student.room(sampler.longest),
+        max_tokens=student.room(longest),
         context=student.config.context,
         words=splitter(student.config.words),
     )
@@ -190,7 +195,8 @@ def _prepare(
         board=out.with_name(out.name + ".tensorboard") if config.tensorboard and processes.first else None,
     )
     run = Run(
-        recipe, processes, trainee, examples, types, sampler, dev, steps, optimizer, schedule, progress, work, log
+        recipe, processes, trainee, examples, types, sampler, dev, steps, optimizer, schedule, progress, work, log,
+        origin,
     )  # fmt: skip
     return run, {"training_data": dict(found), "corpora": documents}, bank
 
@@ -229,11 +235,12 @@ def _steps(run: Run, counter: Counter) -> None:
         if progress.step % config.log_every == 0 or last:
             run.log.write(step=progress.step, **progress.means(), rate=run.schedule.get_last_lr()[0])
         if run.dev and (progress.step % config.eval_every == 0 or last):
-            f1 = _dev_f1(run)
-            run.log.write(step=progress.step, dev_f1=round(f1, 4))
+            scores = dev_scores(run)
+            run.log.write(step=progress.step, **scores)
+            f1 = scores["dev_f1"]
             note(f"step {progress.step:,}: dev F1 {f1:.2f}")
             if progress.best_f1 is None or f1 > progress.best_f1:
-                progress.best_f1, progress.best_step = round(f1, 4), progress.step
+                progress.best_f1, progress.best_step = f1, progress.step
                 if run.processes.first:
                     run.work.save_best(run.trainee)
         if run.over and not last:
@@ -251,14 +258,9 @@ def _learn(run: Run, examples: Sequence[Example]) -> dict[str, float]:
     bf16 = config.precision == "bf16" or (config.precision == "auto" and bf16_is_fast(student.device.type))
     pad_id = student.tokenizer.pad_token_id or 0
     figures = run.trainee.figures()
-    ends = [-(-len(examples) * part // run.parts) for part in range(run.parts + 1)]
-    for part in range(run.processes.rank, run.parts, run.processes.count):
-        if ends[part] == ends[part + 1]:  # the last batch of an epoch may be small
-            continue
+    for part, members in _parts(run, view):
         torch.manual_seed(seed_of(config.seed, number, part))
-        batch = make_batch(
-            view.examples[ends[part] : ends[part + 1]], max_width=student.config.max_width, pad_id=pad_id
-        )
+        batch = make_batch(members, max_width=student.config.max_width, pad_id=pad_id)
         with torch.autocast(student.device.type, dtype=torch.bfloat16, enabled=bf16):
             loss, found = run.trainee.losses(batch.to(student.device), step, recipe, part=part)
         if not torch.isfinite(loss):
@@ -277,12 +279,15 @@ def _learn(run: Run, examples: Sequence[Example]) -> dict[str, float]:
     return run.processes.total(figures, device=student.device)
 
 
-def _dev_f1(run: Run) -> float:
-    """Mean F1 over the corpora that have dev documents; scored by the first process, known to all."""
-    f1 = 0.0
-    if run.processes.first:
-        f1 = float(np.mean([scores["f1"] for scores in evaluate(run.trainee.student, run.dev).values()]))
-    return run.processes.total({"f1": f1}, device=run.trainee.student.device)["f1"]
+def _parts(run: Run, view: View) -> Iterator[tuple[int, list[Example]]]:
+    """This process's parts of a step, each with its number, by which it draws."""
+    count, budget, student = len(view.examples), run.recipe.train.batch_tokens, run.trainee.student
+    ends = [-(-count * part // run.parts) for part in range(run.parts + 1)]
+    prompt = student.text_limit - student.room(view.labels) if budget else 0
+    for part in range(run.processes.rank, run.parts, run.processes.count):
+        members = view.examples[ends[part] : ends[part + 1]]  # none where the last batch of an epoch is small
+        for more, piece in enumerate(within(members, budget, prompt=prompt)):
+            yield part + more * run.parts, piece
 
 
 def _finish(run: Run, splits: Sequence[Split], out: Path, counts: dict[str, Any], bank: Bank | None) -> dict[str, Any]:
@@ -291,7 +296,7 @@ def _finish(run: Run, splits: Sequence[Split], out: Path, counts: dict[str, Any]
         run.trainee.load_state_dict(load_file(run.work.best_file))
     student, recipe = run.trainee.student, run.recipe
     student.half().float()
-    base, parents = student_files.origin(recipe.student)
+    base, parents = run.origin[0], dict(run.origin[1])
     fitted = fit(student, splits, run.types)
     info = StudentInfo(tuple(run.types), thresholds=fitted.thresholds, temperatures=fitted.temperatures, base=base)
     metrics: dict[str, Any] = {
@@ -318,17 +323,6 @@ def _finish(run: Run, splits: Sequence[Split], out: Path, counts: dict[str, Any]
         write_card(folder, recipe=recipe, info=info, metrics=metrics, distilled=bank is not None)
     run.work.remove()
     return metrics
-
-
-def evaluate(student: Student, splits: Sequence[Split], *, info: StudentInfo | None = None) -> dict[str, Any]:
-    """Exact span scores on the dev documents of each corpus that has any, for its own types."""
-    predictor = Predictor(student, info)
-    results = {}
-    for split in splits:
-        if split.dev:
-            predicted = list(predictor.predict(split.dev, labels=split.types, settings=Settings(token_budget=8192)))
-            results[split.name] = score(split.dev, predicted, types=split.types).to_dict()
-    return results
 
 
 def linked_entities(splits: Sequence[Split], bank: Bank) -> list[str]:

@@ -42,6 +42,7 @@ def make_optimizer(model: nn.Module, config: TrainConfig) -> AdamW:
 def freeze_layers(encoder: nn.Module, count: int) -> None:
     """Keep the `count` lowest layers of a transformer, and the embeddings below them, as they are.
 
+    DeBERTa's embeddings of distances learn on: all layers read them, those above the frozen ones too.
     Raises ConfigError where it has fewer layers.
     """
     if not count:
@@ -54,7 +55,7 @@ def freeze_layers(encoder: nn.Module, count: int) -> None:
         raise ConfigError(f"train.freeze_layers={count}, but the encoder has {depth} layers")
     for name, parameter in encoder.named_parameters():
         found = _LAYER.search(name)
-        if (int(found[1]) < count) if found else ("embed" in name):
+        if (int(found[1]) < count) if found else _below(name):
             parameter.requires_grad_(False)
 
 
@@ -70,14 +71,18 @@ def make_schedule(optimizer: AdamW, config: TrainConfig, *, steps: int) -> LRSch
 
 
 def dist_weight(recipe: Recipe, *, step: int, steps: int) -> float:
-    """b of L = a * L_lang + b * L_dist at a step (from 0), as `loss.dist_schedule` wants it."""
+    """b of L = a * L_lang + b * L_dist at a step (from 0), as `loss.dist_schedule` wants it.
+
+    What falls, falls from the whole weight at the first step to 0 at the last one.
+    """
     weight, kind = recipe.loss.dist_weight, recipe.loss.dist_schedule
     if kind == "warmup":
         return weight * min(1.0, (step + 1) / max(1, int(recipe.train.warmup_ratio * steps)))
+    done = step / max(1, steps - 1)
     if kind == "linear-decay":
-        return weight * (1 - step / steps)
+        return weight * (1 - done)
     if kind == "cosine-decay":
-        return weight * 0.5 * (1 + math.cos(math.pi * step / steps))
+        return weight * 0.5 * (1 + math.cos(math.pi * done))
     return weight
 
 
@@ -100,4 +105,9 @@ def _height(name: str, depths: dict[str, int]) -> int:
     depth, found = depths.get(_encoder(name), 0), _LAYER.search(name)
     if found:
         return depth - 1 - int(found[1])
-    return depth if "embed" in name else 0
+    return depth if _below(name) else 0
+
+
+def _below(name: str) -> bool:
+    """Whether a parameter outside of the layers lies below them all: embeddings, but not DeBERTa's of distances."""
+    return "embed" in name and "rel_embeddings" not in name

@@ -3,6 +3,9 @@
 All of it depends on the seed, the step and the step's sentences alone, so that a resumed run, or one on another number
 of processes, sees the same.
 
+A uni-encoder reads its types in a row. With the same types in the same order at every step it learns what stands at a
+place of the row and not what the label says; so it sees them shuffled, and not always all of them.
+
 Sibling labels (`train.label_siblings`) are hard negatives: labels near a type that a mention of the type is known not
 to be. Nothing more is known: text of a corpus that annotates genes may well name protein families, and nobody marked
 them. So a sibling's label counts at the gold spans of its type only, with the target 0, and nowhere else; where a
@@ -13,7 +16,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,7 +27,7 @@ from kogner.errors import ConfigError
 
 OWN_NAME = 0.5  # share of the steps in which a type that has other names goes by its own
 SIBLING = 0.5  # share of the steps in which a type that has siblings, and a mention, meets one of them
-_TYPES, _NAMES, _SIBLINGS, _WORDS = range(4)
+_TYPES, _NAMES, _SIBLINGS, _WORDS, _DROPPED, _PLACES = range(6)
 
 
 @dataclass(frozen=True)
@@ -44,16 +47,23 @@ class Sampler:
     """Draws views.
 
     types: all types of the run, in the order of the examples' columns. mask_id: the mask token, None where the encoder
-    has none. specials: how many special tokens stand before and after a window.
+    has none. specials: how many special tokens stand before and after a window. in_a_row: whether the student reads
+    its types in a row (a uni-encoder), so that they are shuffled and train.drop_types counts.
     Raises ConfigError for names and siblings of types that the data does not have, for a label that would stand for two
     things, and for masking without a mask token.
     """
 
     def __init__(
-        self, config: TrainConfig, types: Sequence[str], *, mask_id: int | None, specials: tuple[int, int]
+        self,
+        config: TrainConfig,
+        types: Sequence[str],
+        *,
+        mask_id: int | None,
+        specials: tuple[int, int],
+        in_a_row: bool = False,
     ) -> None:
         self.config, self.types = config, list(types)
-        self.mask_id, self.specials = mask_id, specials
+        self.mask_id, self.specials, self.in_a_row = mask_id, specials, in_a_row
         if config.mask_words and mask_id is None:
             raise ConfigError(
                 f"train.mask_words={config.mask_words}, but the encoder's tokenizer has no mask token; set "
@@ -62,22 +72,32 @@ class Sampler:
         self.names = {name: tuple(dict.fromkeys((name, *config.label_names.get(name, ())))) for name in types}
         self._check()
 
-    @property
-    def longest(self) -> list[str]:
-        """The longest labels that a step can show together; a uni-encoder has to leave room for them."""
-        labels = [max(self.names[name], key=len) for name in self.types]
-        extra = {max(near, key=len) for near in map(self._extra, self.types) if near}
-        return [*labels, *sorted(extra)]
+    def longest(self, length: Callable[[str], int]) -> list[str]:
+        """The longest labels that a step can show together; a uni-encoder has to leave room for them.
+
+        length: sub-tokens of a label.
+        """
+        labels = [max(self.names[name], key=length) for name in self.types]
+        return [*labels, *_longest_choice([self._extra(name) for name in self.types], length)]
 
     def view(self, examples: Sequence[Example], *, step: int) -> View:
         """What a step sees of its sentences, given in the order of its batch."""
         columns = self._columns(examples, step)
-        present = {int(kind) for example in examples for kind in example.spans[:, 2]}
+        if self.in_a_row:
+            columns = self._without_dropped(columns, examples, step)
+        present = {int(kind) for example in examples for kind in example.spans[:, 2]} & set(columns)
         extra, pairs = self._siblings(columns, present, step)
         labels = self._labels(columns, step) + extra
+        places = np.arange(len(labels))
+        if self.in_a_row:
+            places = self._random(step, _PLACES).permutation(places)
+            labels = [labels[at] for at in np.argsort(places)]
+            pairs = [(int(places[a]), int(places[b])) for a, b in pairs]
         seen = list(examples)
-        if len(columns) < len(self.types) or extra:
-            seen = [_with_columns(example, columns, len(extra), len(self.types)) for example in seen]
+        at = np.full(len(self.types), -1)
+        at[columns] = places[: len(columns)]
+        if len(labels) > len(self.types) or not np.array_equal(at, np.arange(len(self.types))):
+            seen = [_with_columns(example, at, len(labels)) for example in seen]
         if self.config.mask_words:
             random = self._random(step, _WORDS)
             seen = [self._masked(example, random) for example in seen]
@@ -100,6 +120,20 @@ class Sampler:
         others = np.setdiff1d(known, gold)
         drawn = self._random(step, _TYPES).permutation(others)[: max(limit - len(gold), 0)]
         return sorted(int(column) for column in (*gold, *drawn)) or [0]
+
+    def _without_dropped(self, columns: list[int], examples: Sequence[Example], step: int) -> list[int]:
+        """The columns that are left of them: see train.drop_types. At least one always is."""
+        share, random = self.config.drop_types, self._random(step, _DROPPED)
+        few, keep = random.random() < share, random.random(len(self.types)) >= share
+        gold = {int(kind) for example in examples for kind in example.spans[:, 2]}
+        if few and gold:
+            keep[:] = False
+            some = random.permutation(sorted(gold))
+            keep[some[: random.integers(1, len(some) + 1)]] = True
+        elif gold:
+            keep[list(gold)] = True
+        left = [column for column in columns if keep[column]]
+        return left or [columns[int(random.integers(len(columns)))]]
 
     def _labels(self, columns: Sequence[int], step: int) -> list[str]:
         random = self._random(step, _NAMES)
@@ -174,10 +208,49 @@ class Sampler:
                     )
 
 
-def _with_columns(example: Example, columns: Sequence[int], extra: int, types: int) -> Example:
-    at = np.full(types, -1)
-    at[list(columns)] = np.arange(len(columns))
+def _with_columns(example: Example, at: np.ndarray, count: int) -> Example:
+    """An example whose type t stands in column at[t] of `count`, or in none where that is -1, nor do its mentions."""
     spans = example.spans.copy()
     spans[:, 2] = at[spans[:, 2]]
-    mask = np.concatenate([example.types[list(columns)], np.zeros(extra, dtype=bool)])
-    return dataclasses.replace(example, spans=spans, types=mask)
+    mask = np.zeros(count, dtype=bool)
+    mask[at[at >= 0]] = example.types[at >= 0]
+    return dataclasses.replace(example, spans=spans[spans[:, 2] >= 0], types=mask)
+
+
+def within(examples: Sequence[Example], budget: int, *, prompt: int = 0) -> Iterator[list[Example]]:
+    """Runs of examples of at most `budget` padded sub-tokens, always at least one example; 0 = no limit.
+
+    prompt: sub-tokens that a uni-encoder reads before each example.
+    """
+    piece: list[Example] = []
+    longest = 0
+    for example in examples:
+        longest = max(longest, len(example.encoded.ids) + prompt)
+        if budget and piece and longest * (len(piece) + 1) > budget:
+            yield piece
+            piece, longest = [], len(example.encoded.ids) + prompt
+        piece.append(example)
+    if piece:
+        yield piece
+
+
+def _longest_choice(choices: Sequence[Sequence[str]], length: Callable[[str], int]) -> list[str]:
+    """The longest set of labels that comes of taking one of each choice, where one taken twice counts once.
+
+    Which sets can come so is a transversal matroid: taking the longest labels first, each where all taken so far still
+    find choices of their own, gives the longest set.
+    """
+    taken: dict[int, str] = {}  # choice -> label
+
+    def place(label: str, tried: set[int]) -> bool:
+        for number, near in enumerate(choices):
+            if label in near and number not in tried:
+                tried.add(number)
+                if number not in taken or place(taken[number], tried):
+                    taken[number] = label
+                    return True
+        return False
+
+    for label in sorted({label for near in choices for label in near}, key=lambda label: (-length(label), label)):
+        place(label, set())
+    return sorted(taken.values())

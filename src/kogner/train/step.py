@@ -9,6 +9,7 @@ to the gradient of the whole batch (exactly so without dropout), whoever compute
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,6 +21,7 @@ from kogner.data.batch import Batch
 from kogner.student.distil import DistilHead
 from kogner.student.losses import language_loss, sampled_spans
 from kogner.student.model import Student
+from kogner.train.linear import fast_linear
 from kogner.train.sampling import View
 
 _SPANS = 1 << 32  # keeps the stream that spans are drawn from apart from torch's own
@@ -62,6 +64,10 @@ class Trainee(nn.Module):
 
     def losses(self, batch: Batch, step: Step, recipe: Recipe, *, part: int = 0) -> tuple[Tensor, dict[str, float]]:
         """What a part adds to the total loss of its step, and to each of the step's figures in the log."""
+        with nullcontext() if recipe.train.gradient_checkpointing else fast_linear():
+            return self._losses(batch, step, recipe, part=part)
+
+    def _losses(self, batch: Batch, step: Step, recipe: Recipe, *, part: int) -> tuple[Tensor, dict[str, float]]:
         config = recipe.loss
         types = self.student.encode_labels(step.labels)
         scores, words = self.student(batch.tokens, types)
@@ -84,12 +90,12 @@ class Trainee(nn.Module):
             if part == 0:  # the guard looks at the bank, not at a part
                 total = total + recipe.distil.guard_weight * distil.guard
             parts |= {"loss_dist": float(loss.detach()), "target_variance": distil.variance if part == 0 else 0.0}
-            parts |= {"linked": float(len(batch.rows))}
+            parts |= {"target_rank": distil.rank if part == 0 else 0.0, "linked": float(len(batch.rows))}
         return total, parts
 
     def figures(self) -> dict[str, float]:
         """The figures that `losses` gives, at 0."""
-        names = ["loss_lang"] + ["loss_dist", "target_variance", "linked"] * (self.head is not None)
+        names = ["loss_lang"] + ["loss_dist", "target_variance", "target_rank", "linked"] * (self.head is not None)
         return dict.fromkeys(names, 0.0)
 
 

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from array import array
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Container, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from kogner.annotate.predictor import Predictor, Settings
+from kogner.records import Document, Mention
+from kogner.student.checkpoint import StudentInfo
 from kogner.student.decode import Candidate, decode
 from kogner.student.model import Student
 
@@ -51,7 +54,11 @@ def fit(student: Student, splits: Sequence[Split], types: Sequence[str], *, cali
 
     Types without dev mentions get neither, those with few spans no temperature.
     """
-    dev = scored_dev(student, splits, types)
+    return fit_to(scored_dev(student, splits, types), types, calibrate=calibrate)
+
+
+def fit_to(dev: Scored, types: Sequence[str], *, calibrate: bool = True) -> Fitted:
+    """What `fit` gives, of dev documents that were scored before."""
     temperatures = fit_temperatures(dev, types) if calibrate else {}
     return Fitted(temperatures, best_thresholds(dev, types, temperatures))
 
@@ -65,20 +72,57 @@ def scored_dev(student: Student, splits: Sequence[Split], types: Sequence[str]) 
     gold: Counter[str] = Counter()
     spans, scores, right = array("q"), array("d"), array("b")
     number = 0
-    for split in splits:
-        labels = [name for name in split.types if name in index]
-        if not split.dev or not labels:
-            continue
-        predicted = predictor.predict(split.dev, labels=labels, settings=everything)
-        for document, found in zip(split.dev, predicted, strict=True):
-            keys = {mention.key for mention in document.mentions}
-            gold.update(mention.type for mention in document.mentions)
-            for mention in found.mentions:
-                spans.extend((number, mention.start, mention.end, index[mention.type]))
-                scores.append(mention.score or 0.0)
-                right.append(mention.key in keys)
-            number += 1
+    with evaluating(student):
+        for split in splits:
+            labels = _asked(split, index)
+            if not split.dev or not labels:
+                continue
+            predicted = predictor.predict(split.dev, labels=labels, settings=everything)
+            for document, found in zip(split.dev, predicted, strict=True):
+                keys = {mention.key for mention in document.mentions}
+                gold.update(mention.type for mention in document.mentions)
+                for mention in found.mentions:
+                    spans.extend((number, mention.start, mention.end, index[mention.type]))
+                    scores.append(mention.score or 0.0)
+                    right.append(mention.key in keys)
+                number += 1
     return Scored(np.array(spans).reshape(-1, 4), np.array(scores), np.array(right, dtype=bool), gold)
+
+
+@contextmanager
+def evaluating(student: Student) -> Iterator[None]:
+    """The student in evaluation mode, and back: while it trains, a predictor makes its engine anew for each block."""
+    was_training = student.training
+    student.eval()
+    try:
+        yield
+    finally:
+        student.train(was_training)
+
+
+def found_at(
+    dev: Scored, splits: Sequence[Split], types: Sequence[str], info: StudentInfo
+) -> dict[str, list[Document]]:
+    """By corpus, its dev documents with what a student with these thresholds and temperatures finds there."""
+    scores = _calibrated(dev, [info.temperature(name) for name in types])
+    enough = scores >= np.array([info.threshold(name) for name in types])[dev.spans[:, 3]]
+    spans, scores = dev.spans[enough], scores[enough]
+    number = 0
+    found: dict[str, list[Document]] = {}
+    for split in splits:
+        found[split.name] = [replace(document, mentions=()) for document in split.dev]
+        if not _asked(split, types):
+            continue
+        for at, document in enumerate(split.dev):
+            own = slice(*np.searchsorted(spans[:, 0], (number, number + 1)))
+            mentions = [Mention(c.start, c.end, types[c.type]) for c in decode(_candidates(spans[own], scores[own]))]
+            found[split.name][at] = replace(document, mentions=tuple(mentions))
+            number += 1
+    return found
+
+
+def _asked(split: Split, types: Container[str]) -> list[str]:
+    return [name for name in split.types if name in types]
 
 
 def fit_temperatures(dev: Scored, types: Sequence[str]) -> dict[str, float]:
@@ -114,16 +158,14 @@ def best_thresholds(dev: Scored, types: Sequence[str], temperatures: Mapping[str
     (exactly so for one type; with several, a weaker span of another type may still come in its place).
     Types without dev mentions are left out: the default counts for them.
     """
-    heats = np.array([temperatures.get(name, 1.0) for name in types])[dev.spans[:, 3]]
-    scores = np.where(heats == 1, dev.scores, _sigmoid(_logits(dev.scores) / heats))
+    scores = _calibrated(dev, [temperatures.get(name, 1.0) for name in types])
     enough = scores >= GRID[0]
     spans, scores, right = dev.spans[enough], scores[enough], dev.right[enough]
     borders = np.flatnonzero(np.diff(spans[:, 0])) + 1
     correct: list[list[float]] = [[] for _ in types]
     wrong: list[list[float]] = [[] for _ in types]
     for part in np.split(np.arange(len(spans)), borders):
-        columns = (spans[part, 1], spans[part, 2], spans[part, 3], scores[part])
-        candidates = [Candidate(*row) for row in zip(*(column.tolist() for column in columns), strict=True)]
+        candidates = _candidates(spans[part], scores[part])
         gold = {candidate[:3] for candidate, is_right in zip(candidates, right[part], strict=True) if is_right}
         for chosen in decode(candidates):
             (correct if chosen[:3] in gold else wrong)[chosen.type].append(chosen.score)
@@ -133,6 +175,19 @@ def best_thresholds(dev: Scored, types: Sequence[str], temperatures: Mapping[str
             hits, false = _at_least(correct[number]), _at_least(wrong[number])
             fitted[name] = float(GRID[int(np.argmax(2 * hits / (hits + false + dev.gold[name])))])
     return fitted
+
+
+def _candidates(spans: np.ndarray, scores: np.ndarray) -> list[Candidate]:
+    """What `decode` takes, of spans as in `Scored` and their scores."""
+    columns = (spans[:, 1], spans[:, 2], spans[:, 3], scores)
+    return [Candidate(*row) for row in zip(*(column.tolist() for column in columns), strict=True)]
+
+
+def _calibrated(dev: Scored, temperatures: Sequence[float]) -> np.ndarray:
+    """Scores under a temperature per type: (spans,)."""
+    heats = np.array(temperatures)[dev.spans[:, 3]]
+    found: np.ndarray = np.where(heats == 1, dev.scores, _sigmoid(_logits(dev.scores) / heats))
+    return found
 
 
 def _logits(scores: np.ndarray) -> np.ndarray:

@@ -1,0 +1,147 @@
+"""Students as ONNX graphs, run by ONNX Runtime: no weights of torch, the same spans.
+
+Layout of the folder (artefact kind `onnx-student`, format version 1):
+  text.onnx      ids, mask (windows, tokens), window, token (words,) -> starts, ends (words, 4 * hidden) float32
+  labels.onnx    ids, mask (labels, tokens) -> folded (labels, 4 * hidden), offset (labels,) float32
+  student.json   architecture, types, thresholds, temperatures, as in a student
+  text_encoder/  config.json and tokenizer; label_encoder/ likewise where it is separate
+`window` and `token` name the first sub-token of each word. The logit of the span of words i .. j of one window and a
+label t is `folded_t . relu(starts_i + ends_j) + offset_t` (docs/decisions.md, "factorised span head").
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from kogner.annotate.engine import Hits, as_columns
+from kogner.annotate.head import search
+from kogner.annotate.labels import tokenizer_state
+from kogner.annotate.packing import can_pack
+from kogner.artifacts import MANIFEST, file_sha256, open_artifact, read_manifest
+from kogner.config import StudentConfig, from_mapping
+from kogner.errors import ArtifactError, ConfigError, MissingExtraError
+from kogner.student.checkpoint import StudentInfo
+from kogner.student.encoder import Encoded, collate, collate_labels, max_tokens
+from kogner.student.layout import STUDENT, read_json
+
+KIND, VERSION = "onnx-student", 1
+TEXT, LABELS = "text.onnx", "labels.onnx"
+
+
+def is_onnx(folder: Path) -> bool:
+    """Whether a folder holds an ONNX export."""
+    return (folder / MANIFEST).is_file() and read_manifest(folder).kind == KIND
+
+
+class OnnxStudent:
+    """What a predictor asks of a student, answered by an ONNX export. On the CPU, at the precision it was written in.
+
+    encode_labels returns (labels, 4 * hidden + 1): folded vectors, and behind them the offsets.
+    """
+
+    training = False
+    device = torch.device("cpu")
+
+    def __init__(self, folder: Path) -> None:
+        from transformers import AutoConfig, AutoTokenizer
+
+        raw = read_json(folder / STUDENT)
+        self.folder = folder
+        self.config = from_mapping(StudentConfig, raw["student"], where=str(folder / STUDENT))
+        self.info = StudentInfo(**{**raw["info"], "types": tuple(raw["info"]["types"])})
+        sides = ["text_encoder", "text_encoder" if self.config.label_encoder == "shared" else "label_encoder"]
+        read = [
+            (AutoTokenizer.from_pretrained(folder / name), AutoConfig.from_pretrained(folder / name)) for name in sides
+        ]
+        (self.tokenizer, _), (self.label_tokenizer, _) = read
+        self.text_limit, self._label_limit = (max_tokens(*side) for side in read)
+        self._labels = session(folder / LABELS)
+        self.label_width = 4 * (self.config.hidden or 0) + 1
+
+    @classmethod
+    def open(cls, path: str | Path) -> OnnxStudent:
+        """An export that was written whole. Raises ArtifactError where it was not, or is damaged or of another kind."""
+        open_artifact(path, kind=KIND, version=VERSION)
+        return cls(Path(path))
+
+    def label_hash(self) -> str:
+        """Hex sha256 of all that makes label vectors: the graph, which holds its weights, and the tokenizer."""
+        state = tokenizer_state(self.label_tokenizer)
+        return hashlib.sha256(f"{file_sha256(self.folder / LABELS)}\n{state}".encode()).hexdigest()
+
+    def room(self, labels: Sequence[str]) -> int:
+        """Sub-tokens that one window may have, special tokens included."""
+        return self.text_limit
+
+    def encode_labels(self, labels: Sequence[str]) -> Tensor:
+        """Labels as `OnnxEngine.score` takes them. Raises InputError for one that the encoder cannot read whole."""
+        ids, mask = collate_labels(self.label_tokenizer, labels, limit=self._label_limit)
+        folded, offset = self._labels.run(None, {"ids": ids.numpy(), "mask": mask.numpy()})
+        return torch.from_numpy(np.concatenate([folded, offset[:, None]], axis=1))
+
+
+class OnnxEngine:
+    """The text graph of an ONNX export. threads: of ONNX Runtime; 0 takes as many as torch has."""
+
+    def __init__(self, student: OnnxStudent, *, threads: int = 0) -> None:
+        self.student, self.pack = student, can_pack()
+        self.session = session(student.folder / TEXT, threads=threads)
+
+    def score(self, windows: Sequence[Encoded], types: Tensor, at_least: Tensor) -> Hits:
+        """Spans whose logit reaches the bound of their type, as columns; see `Engine.score`."""
+        batch = collate(windows, pad_id=self.student.tokenizer.pad_token_id or 0)
+        window, word = batch.words.nonzero().unbind(1)
+        inputs = {"ids": batch.ids, "mask": batch.mask, "window": window, "token": batch.first[window, word]}
+        starts, ends = self.session.run(None, {name: tensor.numpy() for name, tensor in inputs.items()})
+        index, logits = search(
+            torch.from_numpy(starts),
+            torch.from_numpy(ends),
+            window,
+            types[:, :-1],
+            types[:, -1].contiguous(),
+            at_least,
+            max_width=self.student.config.max_width,
+            pack=self.pack,
+        )
+        return as_columns(index, logits, window, word)
+
+
+def session(file: Path, *, threads: int = 0) -> Any:
+    """A graph ready to run. Raises MissingExtraError without onnxruntime, ArtifactError for a file it cannot read."""
+    try:
+        import onnxruntime
+    except ImportError as error:
+        raise MissingExtraError("the ONNX engine", "onnx") from error
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads or torch.get_num_threads()
+    options.enable_mem_pattern = False  # it keeps a plan for every shape, and nearly every batch has its own
+    options.log_severity_level = 3
+    try:
+        return onnxruntime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # onnxruntime raises many kinds, none of them public
+        reason = str(error).strip().splitlines()[0]
+        raise ArtifactError(f"{file} cannot be run by ONNX Runtime: {reason}; export the student again") from error
+
+
+def check_engine(engine: str | None, path: str | Path, *, device: str) -> bool:
+    """Whether `path` is to be opened as an ONNX export; engine: `torch`, `onnx`, or None for what it holds.
+
+    Raises ConfigError where the engine cannot run what is there, or not on that device.
+    """
+    found = is_onnx(Path(path))
+    if engine == "onnx" and not found:
+        raise ConfigError(
+            f"{path} is no ONNX export, which the engine onnx runs; make one: kogner export --to onnx {path} OUT"
+        )
+    if engine == "torch" and found:
+        raise ConfigError(f"{path} is an ONNX export, which the engine torch cannot run; take the student it came from")
+    if found and not device.startswith("cpu"):
+        raise ConfigError(f"{path} is an ONNX export, which runs on the CPU here; take --device cpu")
+    return found

@@ -1,0 +1,167 @@
+"""Writing a student as ONNX graphs, and rounding the text graph to eight bits.
+
+Graphs come from torch's tracing exporter: for a MiniLM it took 4 s where the newer one (`dynamo=True`) took 39 s, and
+it needs no package beside torch. A trace can freeze what should vary, so each graph is run on other shapes than it was
+traced with, and refused where its vectors are not the student's.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import logging
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from kogner.annotate.onnx import LABELS, TEXT, session
+from kogner.config import to_mapping
+from kogner.errors import ConfigError, KognerError, MissingExtraError
+from kogner.student.checkpoint import StudentInfo
+from kogner.student.encoder import Encoder, collate_labels, max_tokens, tokenise
+from kogner.student.layout import STUDENT
+from kogner.student.model import Student
+from kogner.student.spans import SpanHead
+
+OPSET = 17
+TOLERANCE = 1e-3  # of a vector's numbers, whose size is a few units; rounding differs by 1e-6 to 1e-5
+
+
+class _TextPart(nn.Module):
+    def __init__(self, encoder: Encoder, head: SpanHead) -> None:
+        super().__init__()
+        self.encoder, self.head = encoder, head
+
+    def forward(self, ids: Tensor, mask: Tensor, window: Tensor, token: Tensor) -> tuple[Tensor, Tensor]:
+        words = self.encoder.tokens(ids, mask)[window, token]
+        return self.head.halves(words if self.encoder.projection is None else self.encoder.projection(words))
+
+
+class _LabelPart(nn.Module):
+    def __init__(self, encoder: Encoder, type_head: nn.Module, head: SpanHead) -> None:
+        super().__init__()
+        self.encoder, self.type_head, self.head = encoder, type_head, head
+
+    def forward(self, ids: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+        return self.head.fold(self.type_head(self.encoder.pooled(ids, mask)))
+
+
+def export_onnx(student: Student, info: StudentInfo, folder: Path) -> None:
+    """Write a student into an existing folder, laid out as `kogner.annotate.onnx` says.
+
+    Raises ConfigError for a uni-encoder, MissingExtraError without onnx and onnxruntime, KognerError where the encoder
+    cannot be exported or its graph gives other vectors.
+    """
+    if student.config.architecture == "uni":
+        raise ConfigError("a uni-encoder is not written as ONNX: its labels are read with each text; use the student")
+    _require("onnx", "onnxruntime")
+    student = student.eval()
+    labels_from = student.text_encoder if student.label_encoder is None else student.label_encoder
+    text = _TextPart(student.text_encoder, student.span_head)
+    labels = _LabelPart(labels_from, student.type_head, student.span_head)
+    many, few = (["a b c", "d", "e f"], ["g", "h i"])
+    for file, part, traced, probe, outputs in (
+        (folder / TEXT, text, _text_inputs(student, few), _text_inputs(student, many), ("starts", "ends")),
+        (folder / LABELS, labels, _label_inputs(student, few), _label_inputs(student, many), ("folded", "offset")),
+    ):
+        _trace(part, traced, file, outputs)
+        _compare(part, probe, file)
+    config = to_mapping(student.config) | {"hidden": student.hidden, "initial": None}
+    raw = {"student": config, "info": dataclasses.asdict(info)}
+    (folder / STUDENT).write_text(json.dumps(raw, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    sides = [("text_encoder", student.text_encoder, student.tokenizer)]
+    if student.label_encoder is not None:
+        sides.append(("label_encoder", student.label_encoder, student.label_tokenizer))
+    for name, encoder, tokenizer in sides:
+        encoder.model.config.save_pretrained(folder / name)  # type: ignore[union-attr, operator]
+        tokenizer.save_pretrained(folder / name)
+
+
+def quantise(folder: Path) -> None:
+    """Round the matrices of an export's text graph to 8 bits, one scale per output; what they meet is rounded as it
+    comes (ONNX Runtime's dynamic quantisation). The labels' graph, which runs once per label, stays as it is.
+    """
+    _require("onnx", "onnxruntime")
+    from onnxruntime.quantization import QuantType, quantize_dynamic
+
+    rounded = folder / f"rounded-{TEXT}"
+    level = logging.root.level
+    logging.root.setLevel(logging.ERROR)  # it advises a preprocessing that changes nothing in these graphs
+    try:
+        quantize_dynamic(str(folder / TEXT), str(rounded), per_channel=True, weight_type=QuantType.QInt8)
+    finally:
+        logging.root.setLevel(level)
+    rounded.replace(folder / TEXT)
+
+
+def check_drop(before: Mapping[str, float], after: Mapping[str, float], *, max_drop: float) -> None:
+    """Raise KognerError where F1 (in percent, by corpus) falls by more than `max_drop`, with both figures."""
+    worse = [
+        f"{name} {f1:.2f} to {after[name]:.2f}" for name, f1 in before.items() if round(f1 - after[name], 4) > max_drop
+    ]
+    if worse:
+        raise KognerError(
+            f"int8 costs more than {max_drop} F1 on dev ({'; '.join(worse)}); nothing was written. Export without "
+            "--int8, or allow more with --max-drop"
+        )
+
+
+def _text_inputs(student: Student, texts: list[str]) -> dict[str, Tensor]:
+    batch = student.collate(tokenise(student.tokenizer, [text.split() for text in texts]))
+    window, word = batch.words.nonzero().unbind(1)
+    return {"ids": batch.ids, "mask": batch.mask, "window": window, "token": batch.first[window, word]}
+
+
+def _label_inputs(student: Student, labels: list[str]) -> dict[str, Tensor]:
+    encoder = student.text_encoder if student.label_encoder is None else student.label_encoder
+    limit = max_tokens(student.label_tokenizer, encoder.model.config)
+    ids, mask = collate_labels(student.label_tokenizer, labels, limit=limit)
+    return {"ids": ids, "mask": mask}
+
+
+def _trace(part: nn.Module, inputs: Mapping[str, Tensor], file: Path, outputs: tuple[str, ...]) -> None:
+    axes: dict[str, dict[int, str]] = {
+        name: {0: "words" if tensor.dim() == 1 else "rows"} | ({1: "tokens"} if tensor.dim() == 2 else {})
+        for name, tensor in inputs.items()
+    }
+    axes |= {name: {0: "words" if "window" in inputs else "rows"} for name in outputs}
+    try:
+        with torch.no_grad(), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of branches on shapes, which `_compare` is there for
+            torch.onnx.export(
+                part.eval(),
+                tuple(inputs.values()),
+                str(file),
+                input_names=list(inputs),
+                output_names=list(outputs),
+                dynamic_axes=axes,
+                opset_version=OPSET,
+                dynamo=False,
+            )
+    except Exception as error:  # the exporter raises many kinds
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise KognerError(f"this student's encoder cannot be written as ONNX: {reason}") from error
+
+
+def _compare(part: nn.Module, inputs: Mapping[str, Tensor], file: Path) -> None:
+    with torch.no_grad():
+        expected = part(*inputs.values())
+    found: list[Any] = session(file).run(None, {name: tensor.numpy() for name, tensor in inputs.items()})
+    for ours, theirs in zip(expected, found, strict=True):
+        far = float((ours - torch.from_numpy(theirs)).abs().max()) if ours.shape == theirs.shape else float("inf")
+        if not far <= TOLERANCE:
+            raise KognerError(
+                f"this student's encoder cannot be written as ONNX: {file.name} differs from it by {far:.2g} on a "
+                f"batch of another shape (limit {TOLERANCE})"
+            )
+
+
+def _require(*packages: str) -> None:
+    from importlib.util import find_spec
+
+    if any(find_spec(name) is None for name in packages):
+        raise MissingExtraError("ONNX export", "onnx")

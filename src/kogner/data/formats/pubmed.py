@@ -1,0 +1,80 @@
+"""PubMed's baseline and update files (`pubmedYYnNNNN.xml.gz`): title and abstract of each citation, by PMID."""
+
+from __future__ import annotations
+
+import gzip
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, cast
+from xml.etree import ElementTree
+
+from kogner.data.report import Report
+from kogner.errors import InputError
+from kogner.records import Document
+
+NO_TEXT = "citation without title and abstract"
+NO_ID = "citation without a PMID"
+TITLE_ONLY = "citation without an abstract, title only"
+PROLOG = 1 << 20  # bytes in which the first element has to begin
+
+_ROOT = re.compile(rb"<[A-Za-z_]")
+
+
+def read(path: Path, *, report: Report) -> Iterator[Document]:
+    """Yield the citations of a file one by one, packed with gzip or not; memory does not depend on its size.
+
+    The text is the title and the parts of the abstract, one blank between them. What has no text is counted in
+    `report`. A file that declares entities of its own is refused, since those can grow without bounds; nothing outside
+    the file is ever read. Raises InputError for what cannot be unpacked or parsed.
+    """
+    try:
+        with _opened(path) as stream:
+            _check_prolog(stream, path)
+        with _opened(path) as stream:
+            yield from _citations(stream, path, report)
+    except ElementTree.ParseError as error:
+        raise InputError(f"is not well-formed XML: {error}", path=path, line=error.position[0]) from error
+    except (OSError, EOFError) as error:
+        raise InputError(f"cannot be read: {error}", path=path) from error
+
+
+def _opened(path: Path) -> IO[bytes]:
+    return cast(IO[bytes], gzip.open(path, "rb")) if path.suffix == ".gz" else path.open("rb")
+
+
+def _check_prolog(stream: IO[bytes], path: Path) -> None:
+    head = stream.read(PROLOG).replace(b"\0", b"")  # of UTF-16
+    root = _ROOT.search(head)
+    if root is None:
+        raise InputError(f"has no XML element in its first {PROLOG:,} bytes", path=path)
+    if b"<!ENTITY" in head[: root.start()]:
+        raise InputError("declares XML entities of its own, which is refused; PubMed's files declare none", path=path)
+
+
+def _citations(stream: IO[bytes], path: Path, report: Report) -> Iterator[Document]:
+    root: ElementTree.Element | None = None
+    for event, element in ElementTree.iterparse(stream, events=("start", "end")):
+        root = element if root is None else root
+        if event != "end" or element.tag not in ("PubmedArticle", "MedlineCitation"):
+            continue
+        citation = element.find("MedlineCitation") if element.tag == "PubmedArticle" else element
+        if citation is None or (element.tag == "MedlineCitation" and root.tag == "PubmedArticleSet"):
+            continue  # seen again at the end of its PubmedArticle
+        number = (citation.findtext("PMID") or "").strip()
+        title = _text(citation.find("Article/ArticleTitle"))
+        abstract = [_text(part) for part in citation.iterfind("Article/Abstract/AbstractText")]
+        text = " ".join(part for part in (title, *abstract) if part)
+        root.clear()
+        if not number or not text:
+            report.skip(
+                NO_TEXT if number else NO_ID, text[:60] or "empty", path=path, line=None, document=number or None
+            )
+            continue
+        if not any(abstract):
+            report.note(TITLE_ONLY)
+        yield Document(number, text)
+
+
+def _text(element: ElementTree.Element | None) -> str:
+    return "" if element is None else " ".join("".join(element.itertext()).split())

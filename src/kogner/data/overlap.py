@@ -1,0 +1,66 @@
+"""Documents that a corpus holds as well: by id, or by a run of characters both share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from kogner.records import Document
+
+RUN = 60  # letters and digits that two texts share, below which it may be chance
+
+BY_ID, BY_TEXT = "document of an excluded corpus, by its id", "document of an excluded corpus, by a shared run of text"
+
+
+def letters(text: str) -> str:
+    """The letters and digits of a text, casefolded: what is compared.
+
+    >>> letters("TNF-α (5 mg)")
+    'tnfα5mg'
+    """
+    return "".join(filter(str.isalnum, text.casefold()))
+
+
+class Overlap:
+    """Knows the documents of some corpora. run: shared letters and digits from which a text counts as theirs.
+
+    Of every two runs of that length one holds a whole block, so the blocks are indexed and each hit is measured out.
+    """
+
+    def __init__(self, documents: Iterable[Document], *, run: int = RUN) -> None:
+        self._run, self._block = run, max(run // 2, 1)
+        self._ids: set[str] = set()
+        self._texts: list[str] = []
+        self._blocks: dict[str, list[tuple[int, int]]] = {}
+        for document in documents:
+            self._ids.add(document.id)
+            plain = letters(document.text)
+            for at in range(0, len(plain) - self._block + 1, self._block):
+                self._blocks.setdefault(plain[at : at + self._block], []).append((len(self._texts), at))
+            self._texts.append(plain)
+
+    def __len__(self) -> int:
+        return len(self._texts)
+
+    def found(self, document: Document) -> str | None:
+        """Why a document is taken for one of the corpora's (BY_ID or BY_TEXT), None where it is not."""
+        if document.id in self._ids:
+            return BY_ID
+        return BY_TEXT if self._blocks and self._shares(letters(document.text)) else None
+
+    def _shares(self, plain: str) -> bool:
+        size = self._block
+        for at in range(len(plain) - size + 1):
+            for number, place in self._blocks.get(plain[at : at + size], ()):
+                if self._length(plain, at, self._texts[number], place) >= self._run:
+                    return True
+        return False
+
+    def _length(self, one: str, at: int, other: str, place: int) -> int:
+        """Characters that both texts share around a block, as far as they count."""
+        left = 0
+        while left < min(at, place, self._run) and one[at - left - 1] == other[place - left - 1]:
+            left += 1
+        right = self._block
+        while right < min(len(one) - at, len(other) - place, 2 * self._run) and one[at + right] == other[place + right]:
+            right += 1
+        return left + right

@@ -1,0 +1,202 @@
+"""Training sentences without an annotator: raw text in which the graph's names are the mentions."""
+
+from __future__ import annotations
+
+import hashlib
+from bisect import bisect_right
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from kogner.data.overlap import Overlap, letters
+from kogner.errors import ConfigError
+from kogner.graph.scan import Found, Scanner
+from kogner.progress import counting
+from kogner.records import Document, Mention
+from kogner.text import sentences, words
+
+KIND, VERSION = "silver", 1
+
+DOCUMENT_TWICE = "document id seen before"
+SENTENCE_TWICE = "sentence seen before"
+TOO_SHORT, TOO_LONG = "sentence with too few words", "sentence with too many words"
+NO_NAME = "sentence without a name, more than their share"
+ACROSS = "name across a sentence border"
+SEVERAL_TYPES = "name of several types, none of them first"
+ONLY_SEVERAL = "sentence with no other name than such"
+
+
+@dataclass(frozen=True)
+class SilverSettings:
+    """What is kept. sentences: how many at most, None for all. empty_share: share of them without a name, in [0, 1).
+
+    min_words, max_words: of a sentence. seed: of the order in which documents are taken.
+    """
+
+    sentences: int | None = None
+    empty_share: float = 0.1
+    min_words: int = 5
+    max_words: int = 120
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.empty_share < 1:
+            raise ConfigError(f"empty share {self.empty_share} must be at least 0 and below 1")
+        if self.sentences is not None and self.sentences < 1:
+            raise ConfigError(f"{self.sentences} sentences: at least 1 is needed")
+        if not 1 <= self.min_words <= self.max_words:
+            raise ConfigError(f"words from {self.min_words} to {self.max_words} hold no sentence")
+
+
+@dataclass
+class Silver:
+    """Silver sentences, each a document of its own. mentions: by type. left_out: by reason. documents: how many read.
+
+    scanned: documents that were looked through before there were enough sentences.
+    """
+
+    sentences: list[Document] = field(default_factory=list)
+    mentions: Counter[str] = field(default_factory=Counter)
+    left_out: Counter[str] = field(default_factory=Counter)
+    documents: int = 0
+    scanned: int = 0
+    without: int = 0
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data for JSON."""
+        return {
+            "documents": self.documents,
+            "scanned": self.scanned,
+            "sentences": len(self.sentences),
+            "without_names": self.without,
+            "mentions": dict(sorted(self.mentions.items())),
+            "left_out": dict(sorted(self.left_out.items())),
+        }
+
+
+def parse_types(text: str) -> dict[str, tuple[str, ...]]:
+    """`chemical=Chemical,disease=Disease+Phenotype` as {type: graph types}. Raises ConfigError for another form.
+
+    >>> parse_types("chemical=Chemical,disease=Disease+Phenotype")
+    {'chemical': ('Chemical',), 'disease': ('Disease', 'Phenotype')}
+    """
+    found: dict[str, tuple[str, ...]] = {}
+    for part in text.split(","):
+        name, separator, kinds = part.partition("=")
+        listed = tuple(kind.strip() for kind in kinds.split("+"))
+        if not separator or not name.strip() or not all(listed) or name.strip() in found:
+            raise ConfigError(f"types {text!r} must look like chemical=Chemical,disease=Disease+Phenotype")
+        found[name.strip()] = listed
+    used = Counter(kind for kinds in found.values() for kind in kinds)
+    twice = [kind for kind, count in used.items() if count > 1]
+    if twice:
+        raise ConfigError(f"graph type {', '.join(twice)} stands for several types in {text!r}; give it to one")
+    return found
+
+
+def make(
+    documents: Iterable[Document],
+    scanner: Scanner,
+    types: Mapping[str, tuple[str, ...]],
+    *,
+    settings: SilverSettings | None = None,
+    excluded: Overlap | None = None,
+) -> Silver:
+    """Cut texts into sentences and take the scanner's names for their mentions.
+
+    types: our type -> graph types. Documents are taken in an order that their ids and the seed fix, until there are
+    enough sentences, so they are all held in memory. The mentions' `entity` is the best reading's id; a name whose
+    best readings are of several of our types is left out. Offsets are those of the sentence.
+    excluded: documents whose like is left out.
+    """
+    settings = settings or SilverSettings()
+    silver = Silver()
+    ours = {kind: name for name, kinds in types.items() for kind in kinds}
+    by_id: dict[str, Document] = {}
+    for document in documents:
+        silver.documents += 1
+        if document.id in by_id:
+            silver.left_out[DOCUMENT_TWICE] += 1
+        by_id.setdefault(document.id, document)
+    seen: set[str] = set()
+    with counting("silver sentences", settings.sentences) as counter:
+        for document in sorted(by_id.values(), key=lambda one: _rank(one.id, settings.seed)):
+            if settings.sentences is not None and len(silver.sentences) >= settings.sentences:
+                break
+            silver.scanned += 1
+            reason = None if excluded is None else excluded.found(document)
+            if reason is not None:
+                silver.left_out[reason] += 1
+                continue
+            before = len(silver.sentences)
+            _add(silver, document, scanner, ours, settings, seen)
+            counter.advance(len(silver.sentences) - before)
+    return silver
+
+
+def _rank(name: str, seed: int) -> bytes:
+    return hashlib.sha256(f"{seed} {name}".encode(errors="surrogatepass")).digest()
+
+
+def _add(
+    silver: Silver,
+    document: Document,
+    scanner: Scanner,
+    ours: Mapping[str, str],
+    settings: SilverSettings,
+    seen: set[str],
+) -> None:
+    """Add the sentences of a document. Names are looked for in the whole of it, since it defines abbreviations."""
+    spans = sentences(document.text)
+    starts = [start for start, _ in spans]
+    inside: list[list[Found]] = [[] for _ in spans]
+    for found in scanner.scan(document.text):
+        number = bisect_right(starts, found.start) - 1
+        if number < 0 or found.end > spans[number][1]:
+            silver.left_out[ACROSS] += 1
+        else:
+            inside[number].append(found)
+    for number, (start, end) in enumerate(spans):
+        if settings.sentences is not None and len(silver.sentences) >= settings.sentences:
+            return
+        text = document.text[start:end]
+        count = len(words(text))
+        if not settings.min_words <= count <= settings.max_words:
+            silver.left_out[TOO_SHORT if count < settings.min_words else TOO_LONG] += 1
+            continue
+        key = letters(text)
+        if key in seen:
+            silver.left_out[SENTENCE_TWICE] += 1
+            continue
+        mentions = [
+            mention
+            for found in inside[number]
+            if (mention := _mention(found, start, text, scanner, ours, silver)) is not None
+        ]
+        if not mentions:
+            if inside[number]:
+                silver.left_out[ONLY_SEVERAL] += 1  # neither a positive sentence nor an empty one
+                continue
+            if silver.without + 1 > settings.empty_share * (len(silver.sentences) + 1):
+                silver.left_out[NO_NAME] += 1
+                continue
+            silver.without += 1
+        seen.add(key)
+        silver.mentions.update(mention.type for mention in mentions)
+        silver.sentences.append(
+            Document(f"{document.id}:{number + 1}", text, tuple(mentions), frozenset(ours.values()))
+        )
+
+
+def _mention(
+    found: Found, offset: int, text: str, scanner: Scanner, ours: Mapping[str, str], silver: Silver
+) -> Mention | None:
+    """The mention a found name is, or None, counted, where readings as good as the best are of another type of ours."""
+    best = found.readings[0]
+    equal = [one for one in found.readings if (one.preferred, one.exact) == (best.preferred, best.exact)]
+    if len({ours[one.type] for one in equal}) > 1:
+        silver.left_out[SEVERAL_TYPES] += 1
+        return None
+    start, end = found.start - offset, found.end - offset
+    return Mention(start, end, ours[best.type], text[start:end], entity=scanner.store.ids([best.row])[0])

@@ -1,0 +1,61 @@
+"""Abbreviations a text defines itself, `long form (SF)`, found as Schwartz and Hearst (PSB 2003) describe."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+_SHORT = re.compile(r"\(\s*([^\W_][^()\[\];,\n]{0,14}?[^\W_+\-]?[+\-]?)\s*[);,]")
+
+
+@dataclass(frozen=True, slots=True)
+class Bracket:
+    """A short form in brackets. end: where the text before it ends. start: of its long form, None where none fits."""
+
+    short: str
+    end: int
+    start: int | None
+
+
+def brackets(text: str) -> Iterator[Bracket]:
+    """What may be short forms, in order, with the half-open [start, end) of the long form before each.
+
+    A short form has 2 to 10 characters in at most two words, among them a capital or a digit. Its letters and digits
+    are looked for from right to left in the words before the bracket, the first one at the start of a word; for n of
+    them the long form has at most min(n + 5, 2n) words.
+    """
+    for match in _SHORT.finditer(text):
+        short = match[1]
+        letters = [character.lower() for character in short if character.isalnum()]
+        if not 2 <= len(short) <= 10 or len(short.split()) > 2 or short.islower() or len(letters) < 2:
+            continue
+        if short.isdigit():
+            continue
+        end = match.start()
+        while end and text[end - 1].isspace():
+            end -= 1
+        if end == 0 or not (text[end - 1].isalnum() or text[end - 1] in ")'"):
+            continue
+        start = _start(text, end, letters)
+        if start is not None:
+            named = text[start:end].split()
+            if len(named) > min(len(letters) + 5, 2 * len(letters)) or end - start <= len(short) or short in named:
+                start = None
+        yield Bracket(short, end, start)
+
+
+def _start(text: str, end: int, letters: list[str]) -> int | None:
+    """Where the long form of these letters begins in text[:end]; None where they are not all found in its sentence."""
+    at = end - 1
+    floor = max(0, end - 200)
+    for number in range(len(letters) - 1, -1, -1):
+        first = number == 0
+        while at >= floor and (text[at].lower() != letters[number] or (first and at > 0 and text[at - 1].isalnum())):
+            if text[at] in ".;:?!\n" and (at + 1 >= end or text[at + 1].isspace()):
+                return None
+            at -= 1
+        if at < floor:
+            return None
+        at -= 1
+    return at + 1

@@ -1,0 +1,61 @@
+"""Scores on dev documents, while a student trains and of the finished one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from kogner.annotate.predictor import Predictor, Settings
+from kogner.evaluate.spans import score
+from kogner.hardware import release_freed_memory
+from kogner.student.checkpoint import StudentInfo
+from kogner.student.model import Student
+from kogner.train.thresholds import evaluating, fit_to, found_at, scored_dev
+
+if TYPE_CHECKING:
+    from kogner.train.loop import Run, Split
+
+
+def dev_scores(run: Run) -> dict[str, float]:
+    """Mean F1 in percent over the corpora that have dev documents, scored by the first process and known to all.
+
+    dev_f1: at thresholds and temperatures that were fitted to these documents, as they are to all of dev at the end;
+    by it the best step is chosen. dev_f1_unfitted: at one threshold for all types. To four digits, as they are logged,
+    compared and saved.
+    """
+    found = {"dev_f1": 0.0, "dev_f1_unfitted": 0.0}
+    if run.processes.first:
+        found = sampled_scores(run.trainee.student, run.dev, run.types)
+        release_freed_memory()
+    found = run.processes.total(found, device=run.trainee.student.device)
+    return {name: round(value, 4) for name, value in found.items()}
+
+
+def sampled_scores(student: Student, splits: Sequence[Split], types: Sequence[str]) -> dict[str, float]:
+    """`dev_f1` and `dev_f1_unfitted` from one pass of the student over the dev documents of all splits."""
+    dev = scored_dev(student, splits, types)
+    fitted = fit_to(dev, types)
+    infos = {
+        "dev_f1": StudentInfo(thresholds=fitted.thresholds, temperatures=fitted.temperatures),
+        "dev_f1_unfitted": StudentInfo(),
+    }
+    means = {}
+    for name, info in infos.items():
+        found = found_at(dev, splits, types, info)
+        scores = [score(split.dev, found[split.name], types=split.types) for split in splits if split.dev]
+        means[name] = float(np.mean([100 * one.f1 for one in scores]))
+    return means
+
+
+def evaluate(student: Student, splits: Sequence[Split], *, info: StudentInfo | None = None) -> dict[str, Any]:
+    """Exact span scores on the dev documents of each corpus that has any, for its own types."""
+    predictor = Predictor(student, info)
+    results = {}
+    with evaluating(student):
+        for split in splits:
+            if split.dev:
+                predicted = list(predictor.predict(split.dev, labels=split.types, settings=Settings(token_budget=8192)))
+                results[split.name] = score(split.dev, predicted, types=split.types).to_dict()
+    return results

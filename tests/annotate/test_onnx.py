@@ -1,0 +1,206 @@
+from __future__ import annotations
+
+import json
+import random
+import shutil
+
+import pytest
+import torch
+
+from kogner import artifacts
+from kogner.annotate import onnx, onnx_export
+from kogner.annotate.predictor import Predictor, Settings
+from kogner.commands import checkpoint as command
+from kogner.config import StudentConfig
+from kogner.errors import ArtifactError, ConfigError, KognerError, MissingExtraError
+from kogner.records import Document
+from kogner.student import checkpoint
+from kogner.student.checkpoint import StudentInfo
+
+LABELS = ["chemical", "disease", "a gene of il"]
+WORDS = (
+    "the",
+    "of",
+    "aspirin",
+    "fever",
+    "lowered",
+    "by",
+    "rats",
+    "headache",
+    "(",
+    "morphine",
+    "il",
+    "-",
+    "2",
+    "zyx",
+    "α",
+)
+INFO = StudentInfo(types=("chemical",), default_threshold=0.03, temperatures={"chemical": 1.5})
+PUBTATOR = (
+    "1|t|Aspirin and fever\n1|a|Morphine caused pain.\n"
+    "1\t0\t7\tAspirin\tChemical\tD001241\n1\t34\t38\tpain\tDisease\tD010146\n\n"
+)
+
+
+@pytest.fixture(scope="module")
+def runtime():
+    pytest.importorskip("onnx", reason="the extra onnx is not installed")
+    pytest.importorskip("onnxruntime", reason="the extra onnx is not installed")
+
+
+def student_of(tiny_encoder, **more):
+    torch.manual_seed(1)
+    return checkpoint.create(StudentConfig(encoder=str(tiny_encoder), max_width=4, **more)).eval()
+
+
+def written(student, out):
+    with artifacts.writing(out, kind=onnx.KIND, version=onnx.VERSION) as folder:
+        onnx_export.export_onnx(student, INFO, folder)
+    return out
+
+
+@pytest.fixture(scope="module")
+def exported(runtime, tiny_encoder, tmp_path_factory):
+    return written(student_of(tiny_encoder), tmp_path_factory.mktemp("onnx") / "export")
+
+
+def documents(count):
+    draw = random.Random(0)
+    return [Document(str(i), " ".join(draw.choices(WORDS, k=draw.randint(1, 90)))) for i in range(count)]
+
+
+@pytest.mark.parametrize("shape", [{}, {"hidden": 24}, {"own labels": True}])
+def test_the_same_entities_as_torch(runtime, tiny_encoder, tmp_path, shape):
+    shape = dict(shape)
+    if shape.pop("own labels", False):
+        shape["label_encoder"] = str(tiny_encoder)
+    student = student_of(tiny_encoder, **shape)
+    out = written(student, tmp_path / "export")
+    settings = Settings(token_budget=500)
+    ours = list(Predictor(student, INFO).predict(documents(50), labels=LABELS, settings=settings))
+    theirs = list(Predictor.load(out, engine="onnx").predict(documents(50), labels=LABELS, settings=settings))
+    assert sum(len(d.mentions) for d in ours) > 100
+    for one, other in zip(ours, theirs, strict=True):
+        assert [m.key for m in one.mentions] == [m.key for m in other.mentions]
+        assert [m.score for m in one.mentions] == pytest.approx([m.score for m in other.mentions], abs=2e-4)
+
+
+def test_an_export_annotates_and_no_more(exported):
+    predictor = Predictor.load(exported)
+    assert predictor.config.max_width == 4
+    assert predictor.info == INFO
+    with pytest.raises(ConfigError, match="is an ONNX export: it annotates only"):
+        _ = predictor.student
+    with pytest.raises(ConfigError, match="engine torch cannot run"):
+        Predictor.load(exported, engine="torch")
+    with pytest.raises(ConfigError, match="runs as it was written"):
+        predictor.predict_text("aspirin", labels=LABELS, settings=Settings(precision="bf16"))
+
+
+def test_its_label_vectors_are_kept_on_disk_too(exported, tmp_path):
+    file = tmp_path / "labels"
+    first = Predictor.load(exported, label_cache=file).predict_text("aspirin lowered fever", labels=LABELS)
+    assert Predictor.load(exported, label_cache=file).predict_text("aspirin lowered fever", labels=LABELS) == first
+    with pytest.raises(ArtifactError, match="belongs to another checkpoint"):
+        broken = Predictor.load(exported, label_cache=file)
+        broken._labels._weights = lambda: "f" * 64
+        broken.predict_text("aspirin", labels=LABELS)
+
+
+def test_a_graph_that_cannot_be_run_is_named(exported, tmp_path):
+    broken = tmp_path / "broken"
+    shutil.copytree(exported, broken)
+    size = (broken / onnx.LABELS).stat().st_size
+    (broken / onnx.LABELS).write_bytes(b"\0" * size)
+    with pytest.raises(ArtifactError, match="cannot be run by ONNX Runtime"):
+        Predictor.load(broken)
+
+
+def test_a_student_is_no_export(tmp_path):
+    with pytest.raises(ConfigError, match="make one: kogner export --to onnx"):
+        Predictor.load(tmp_path, engine="onnx")
+
+
+def test_a_uni_encoder_is_refused(tiny_encoder, tmp_path):
+    with pytest.raises(ConfigError, match="a uni-encoder is not written as ONNX"):
+        onnx_export.export_onnx(student_of(tiny_encoder, architecture="uni"), INFO, tmp_path)
+
+
+def test_a_graph_that_froze_a_shape_is_refused(runtime, tiny_student, tmp_path, monkeypatch):
+    forward = onnx_export._TextPart.forward
+
+    def frozen(part, ids, mask, window, token):
+        starts, ends = forward(part, ids, mask, window, token)
+        return starts + len(window), ends
+
+    monkeypatch.setattr(onnx_export._TextPart, "forward", frozen)
+    with pytest.raises(KognerError, match=r"text.onnx differs from it by .* of another shape"):
+        onnx_export.export_onnx(tiny_student, INFO, tmp_path)
+
+
+def test_without_the_extra_the_way_out_is_said(tiny_student, tmp_path, monkeypatch):
+    import sys
+
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    with pytest.raises(MissingExtraError, match=r"pip install 'kogner\[onnx\]'"):
+        onnx.session(tmp_path / "text.onnx")
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(MissingExtraError, match=r"pip install 'kogner\[onnx\]'"):
+        onnx_export.export_onnx(tiny_student, INFO, tmp_path)
+
+
+def test_the_gate_compares_every_corpus():
+    onnx_export.check_drop({"a": 80.0, "b": 70.0}, {"a": 79.7, "b": 75.0}, max_drop=0.3)
+    with pytest.raises(KognerError, match=r"more than 0.3 F1 on dev \(b 70.00 to 69.60\); nothing was written"):
+        onnx_export.check_drop({"a": 80.0, "b": 70.0}, {"a": 81.0, "b": 69.6}, max_drop=0.3)
+
+
+@pytest.fixture
+def saved(tiny_encoder, tmp_path):
+    out = tmp_path / "student"
+    with artifacts.writing(out, kind=checkpoint.KIND, version=checkpoint.VERSION) as folder:
+        checkpoint.save(student_of(tiny_encoder), INFO, folder)
+    (tmp_path / "made").mkdir()
+    (tmp_path / "made" / "dev.PubTator.txt").write_text(PUBTATOR)
+    return out
+
+
+def export(*arguments):
+    from click.testing import CliRunner
+
+    return CliRunner().invoke(command.export, [str(argument) for argument in arguments])
+
+
+def test_int8_stands_behind_its_gate(runtime, saved, tmp_path, monkeypatch):
+    check = f"made={tmp_path / 'made'}"
+    out = tmp_path / "int8"
+    done = export("--int8", "--check", check, "--max-drop", 100, saved, out)
+    assert done.exception is None
+    said = json.loads(done.stdout.splitlines()[-1])
+    assert said["dev_f1"].keys() == {"made"}
+    assert artifacts.read_manifest(out).metrics["dev_f1"] == said["dev_f1"]
+    assert said["dev_f1"]["made"].keys() == {"fp32", "int8"}
+    assert Predictor.load(out).predict_text("aspirin lowered fever", labels=LABELS) is not None
+
+    figures = iter([{"made": 80.0}, {"made": 79.0}])
+    monkeypatch.setattr(command, "_dev_f1", lambda *_: next(figures))
+    refused = export("--int8", "--check", check, saved, tmp_path / "refused")
+    assert isinstance(refused.exception, KognerError)
+    assert "made 80.00 to 79.00" in str(refused.exception)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["int8", "made", "student"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "say what to write"),
+        (["--int8"], "only with --check"),
+        (["--int8", "--to", "gliner"], "does not go with --to gliner"),
+        (["--to", "onnx", "--check", "a=b"], "--check belongs to --int8"),
+        (["--int8", "--check", "nowhere"], "--check 'nowhere' must look like NAME=DIR"),
+    ],
+)
+def test_options_that_do_not_go_together(saved, tmp_path, arguments, message):
+    done = export(*arguments, saved, tmp_path / "out")
+    assert isinstance(done.exception, ConfigError)
+    assert message in str(done.exception)

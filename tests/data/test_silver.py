@@ -1,0 +1,196 @@
+"""Silver sentences: which are kept, what their mentions carry, what is left out and counted."""
+
+import gzip
+import json
+from collections import Counter
+
+import pytest
+
+from kogner.artifacts import read_manifest
+from kogner.cli import main
+from kogner.data import corpora
+from kogner.data.formats import pubmed
+from kogner.data.overlap import BY_ID, BY_TEXT, Overlap
+from kogner.data.report import Report
+from kogner.data.silver import (
+    NO_NAME,
+    ONLY_SEVERAL,
+    SENTENCE_TWICE,
+    SEVERAL_TYPES,
+    TOO_SHORT,
+    SilverSettings,
+    make,
+    parse_types,
+)
+from kogner.errors import ConfigError, InputError
+from kogner.graph.scan import Scanner
+from kogner.graph.store import GraphStore, build
+from kogner.records import Document, Entity
+
+ENTITIES = (
+    Entity("C:1", "Chemical", "Aspirin", ("painol",)),
+    Entity("C:2", "Chemical", "Doubtin"),
+    Entity("D:1", "Disease", "Headache"),
+    Entity("D:2", "Disease", "doubtin"),
+    Entity("D:3", "Disease", "Painol"),
+)
+TYPES = {"chemical": ("Chemical",), "disease": ("Disease",)}
+LONG = "The quick study of forty volunteers in seven towns found that nothing at all had changed since"
+
+
+@pytest.fixture(scope="module")
+def graph(tmp_path_factory):
+    path = tmp_path_factory.mktemp("silver") / "graph"
+    build(ENTITIES, (), path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def scanner(graph):
+    return Scanner(GraphStore.open(graph))
+
+
+def test_sentences_and_mentions(scanner):
+    text = "We gave aspirin against headache here. Nothing was found in any of them. Short aspirin."
+    silver = make([Document("7", text)], scanner, TYPES, settings=SilverSettings(empty_share=0))
+    (sentence,) = silver.sentences
+    assert (sentence.id, sentence.text) == ("7:1", "We gave aspirin against headache here.")
+    assert sentence.types == {"chemical", "disease"}
+    assert [(sentence.text[m.start : m.end], m.text, m.type, m.entity) for m in sentence.mentions] == [
+        ("aspirin", "aspirin", "chemical", "C:1"), ("headache", "headache", "disease", "D:1")
+    ]  # fmt: skip
+    assert silver.left_out == Counter({NO_NAME: 1, TOO_SHORT: 1})
+
+
+def test_names_of_several_types(scanner):
+    text = "We gave doubtin against headache here. Then doubtin was given to them. Painol was given to them."
+    silver = make([Document("7", text)], scanner, TYPES, settings=SilverSettings(empty_share=0))
+    assert [[m.entity for m in one.mentions] for one in silver.sentences] == [["D:1"], ["D:3"]]  # own name wins
+    assert silver.left_out == Counter({SEVERAL_TYPES: 2, ONLY_SEVERAL: 1})
+
+
+def test_share_of_sentences_without_a_name(scanner):
+    texts = [f"Number {n} gave aspirin to them. Number {n} gave nothing to them." for n in range(100)]
+    documents = [Document(str(n), text) for n, text in enumerate(texts)]
+    silver = make(documents, scanner, TYPES, settings=SilverSettings(sentences=80, empty_share=0.25))
+    assert len(silver.sentences) == 80 and silver.without == 20
+    assert silver.scanned < 100 == silver.documents
+
+
+def test_order_depends_on_ids_and_seed_alone(scanner):
+    documents = [Document(str(n), f"Number {n} gave aspirin to them.") for n in range(50)]
+    one, other, third = (
+        [s.id for s in make(given, scanner, TYPES, settings=SilverSettings(sentences=20, seed=seed)).sentences]
+        for given, seed in ((documents, 0), (documents[::-1], 0), (documents, 1))
+    )
+    assert one == other != third
+
+
+def test_a_sentence_is_taken_once(scanner):
+    documents = [Document(str(n), "They gave aspirin, to them.") for n in range(3)]
+    silver = make(documents, scanner, TYPES)
+    assert len(silver.sentences) == 1 and silver.left_out[SENTENCE_TWICE] == 2
+
+
+@pytest.mark.parametrize("shift", range(0, 31, 5))
+def test_shared_text_is_found_wherever_it_stands(shift):
+    overlap = Overlap([Document("1", "x" * shift + LONG)])
+    assert overlap.found(Document("1", "other")) == BY_ID
+    assert overlap.found(Document("2", "Yes - " + LONG.upper().replace(" ", "\n") + "!")) == BY_TEXT
+    assert overlap.found(Document("2", "Other words " + LONG[:55])) is None
+
+
+def test_exactly_the_run_counts():
+    plain = "abcdefghijklmnopqrstuvwxyz0123456789" * 3
+    overlap = Overlap([Document("1", plain)], run=40)
+    assert overlap.found(Document("2", "!!ä" + plain[7:47])) == BY_TEXT
+    assert overlap.found(Document("2", "ä" + plain[7:46] + "ö")) is None
+
+
+XML = """<?xml version="1.0"?>
+<!DOCTYPE PubmedArticleSet PUBLIC "-//NLM//DTD PubMedArticle//EN" "https://example.org/none.dtd">
+<PubmedArticleSet>
+<PubmedArticle><MedlineCitation><PMID>11</PMID><Article><ArticleTitle>On <i>aspirin</i> &amp; α.</ArticleTitle>
+<Abstract><AbstractText Label="AIM">We gave aspirin to all of them.</AbstractText><AbstractText>It helped
+ headache.</AbstractText></Abstract></Article><CommentsCorrectionsList><CommentsCorrections><PMID>99</PMID>
+</CommentsCorrections></CommentsCorrectionsList></MedlineCitation></PubmedArticle>
+<PubmedArticle><MedlineCitation><PMID>12</PMID><Article><ArticleTitle/></Article></MedlineCitation></PubmedArticle>
+<PubmedArticle><MedlineCitation><PMID>13</PMID><Article><ArticleTitle>Only this.</ArticleTitle></Article>
+</MedlineCitation></PubmedArticle>
+</PubmedArticleSet>
+"""
+
+
+def test_pubmed(tmp_path):
+    (tmp_path / "a.xml.gz").write_bytes(gzip.compress(XML.encode()))
+    report = Report()
+    documents = list(pubmed.read(tmp_path / "a.xml.gz", report=report))
+    assert [(one.id, one.text) for one in documents] == [
+        ("11", "On aspirin & α. We gave aspirin to all of them. It helped headache."), ("13", "Only this.")
+    ]  # fmt: skip
+    assert report.skipped == {pubmed.NO_TEXT: 1} and report.noted == {pubmed.TITLE_ONLY: 1}
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (b'<!DOCTYPE x [<!ENTITY a "aaaa">]><x>&a;</x>', "declares XML entities"),
+        ('<!DOCTYPE x [<!ENTITY a "aaaa">]><x>&a;</x>'.encode("utf-16"), "declares XML entities"),
+        (b"<x><y></x>", "a.xml:1: is not well-formed"),
+        (b"no xml", "no XML element"),
+    ],
+)
+def test_bad_xml(tmp_path, data, message):
+    (tmp_path / "a.xml").write_bytes(data)
+    with pytest.raises(InputError, match=message):
+        list(pubmed.read(tmp_path / "a.xml", report=Report()))
+
+
+def test_truncated_gzip(tmp_path):
+    (tmp_path / "a.xml.gz").write_bytes(gzip.compress(XML.encode() * 50)[:-40])
+    with pytest.raises(InputError, match=r"cannot be read|not well-formed"):
+        list(pubmed.read(tmp_path / "a.xml.gz", report=Report()))
+
+
+@pytest.mark.parametrize("text", ["", "chemical", "a=B,a=C", "a=B+,b=C", "a=B,b=B"])
+def test_bad_types(text):
+    with pytest.raises(ConfigError, match=r"types|type B"):
+        parse_types(text)
+
+
+@pytest.mark.parametrize("settings", [{"empty_share": 1}, {"sentences": 0}, {"min_words": 9, "max_words": 3}])
+def test_bad_settings(settings):
+    with pytest.raises(ConfigError):
+        SilverSettings(**settings)
+
+
+def run(capsys, *arguments):
+    with pytest.raises(SystemExit) as stopped:
+        main([str(argument) for argument in arguments])
+    captured = capsys.readouterr()
+    return stopped.value.code, captured.out.splitlines(), captured.err
+
+
+def test_command(graph, tmp_path, capsys):
+    (tmp_path / "a.xml").write_text(XML, encoding="utf-8")
+    lines = [{"id": "21", "text": f"{LONG} aspirin was given."}, {"id": "11", "text": "twice"}]
+    (tmp_path / "b.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    (tmp_path / "gold").mkdir()
+    (tmp_path / "gold" / "test.jsonl").write_text(json.dumps({"id": "5", "text": LONG}) + "\n")
+    call = ["data", "silver", "--graph", graph, "--text", tmp_path / "a.xml", "--text", tmp_path / "b.jsonl",
+            "--types", "chemical=Chemical,disease=Disease", "--exclude", tmp_path / "gold"]  # fmt: skip
+    hashes = []
+    for name in ("one", "two"):
+        code, out, err = run(capsys, *call, "--out", tmp_path / name)
+        result = json.loads(out[-1])
+        assert code == 0 and result["hash"] == read_manifest(tmp_path / name).hash
+        hashes.append(result["hash"])
+    assert hashes[0] == hashes[1]
+    assert result["mentions"] == {"chemical": 2} and result["left_out"][BY_TEXT] == 1
+    assert result["read"][str(tmp_path / "a.xml")]["skipped"] == {pubmed.NO_TEXT: 1}
+    assert "left out: 1 x document id seen before" in err
+    corpus = corpora.load("silver", tmp_path / "one", "train")
+    assert corpus.types == ("chemical", "disease") and len(corpus) == result["sentences"]
+    code, _, err = run(capsys, *call[:5], tmp_path / "gold" / "test.jsonl", "--types", "disease=Disease",
+                       "--out", tmp_path / "none")  # fmt: skip
+    assert code == 2 and "nothing was written" in err and not (tmp_path / "none").exists()

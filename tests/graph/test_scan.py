@@ -1,0 +1,209 @@
+"""Names in text: which match, where, of whom; what is held back as flooding; abbreviations; the index."""
+
+import json
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from kogner.cli import main
+from kogner.errors import ArtifactError, InputError
+from kogner.graph.abbreviations import brackets
+from kogner.graph.forms import agrees, form, is_symbol, stem, variants
+from kogner.graph.scan import Scanner, open_index
+from kogner.graph.store import GraphStore, build
+from kogner.records import Entity, Triple
+from kogner.text import words
+
+ENTITIES = (
+    Entity("C:1", "Chemical", "Aspirin", ("acetylsalicylic acid", "ASA")),
+    Entity("C:2", "Chemical", "beta-Carotene"),
+    Entity("C:3", "Chemical", "insulin"),
+    Entity("C:4", "Chemical", "antioxidant"),
+    Entity("C:5", "Chemical", "ATP"),
+    Entity("D:1", "Disease", "Anemia, Aplastic", ("aplastic anaemia",)),
+    Entity("D:2", "Disease", "Lymphoma, Large B-Cell, Diffuse"),
+    Entity("D:3", "Disease", "Parkinson Disease", ("PD",)),
+    Entity("D:4", "Disease", "Wiskott-Aldrich Syndrome", ("WAS",)),
+    Entity("D:5", "Disease", "myotonic dystrophy", ("DM",)),
+    Entity("D:6", "Disease", "neoplasm metastasis", ("metastases",)),
+    Entity("D:7", "Disease", "End-Stage Renal Disease (ESRD)"),
+    Entity("D:8", "Disease", "common"),
+    Entity("G:1", "Gene", "insulin receptor", ("INSR",)),
+    Entity("G:2", "Gene", "IL-2", ("interleukin 2",)),
+    Entity("G:3", "Gene", "TNF-alpha"),
+    Entity("G:4", "Gene", "CAT", ("aspirin",)),
+    Entity("P:1", "Phenotype", "Sore thumb"),
+    Entity("P:2", "Phenotype", "red thumb", ("sore thumb",)),
+    Entity("P:3", "Phenotype", "blue thumb", ("sore thumb",)),
+)
+TRIPLES = (Triple("C:1", "has_role", "C:4"), Triple("P:3", "like", "C:1"), Triple("P:3", "like", "C:2"))
+
+
+@pytest.fixture(scope="module")
+def graph(tmp_path_factory):
+    path = tmp_path_factory.mktemp("scan") / "graph"
+    build(ENTITIES, TRIPLES, path)
+    return GraphStore.open(path)
+
+
+@pytest.fixture(scope="module")
+def scanner(graph):
+    return Scanner(graph)
+
+
+def found(scanner, text):
+    return [(text[one.start : one.end], *scanner.store.ids([one.readings[0].row])) for one in scanner.scan(text)]
+
+
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        ("aspirins and ASPIRIN", [("aspirins", "C:1"), ("ASPIRIN", "C:1")]),
+        ("β-carotene, betacarotene", [("β-carotene", "C:2"), ("betacarotene", "C:2")]),
+        ("Beta carotene", [("Beta carotene", "C:2")]),
+        ("Aplastic anemias", [("Aplastic anemias", "D:1")]),
+        ("diffuse large B-cell lymphoma", [("diffuse large B-cell lymphoma", "D:2")]),
+        ("Parkinson's disease", [("Parkinson's disease", "D:3")]),
+        ("Parkinson’s diseases", [("Parkinson’s diseases", "D:3")]),
+        ("IL2, IL 2 and IL-2-mediated il-2", [("IL2", "G:2"), ("IL 2", "G:2"), ("IL-2", "G:2")]),
+        ("TNF-α TNFα TNF-alpha", [("TNF-α", "G:3"), ("TNFα", "G:3"), ("TNF-alpha", "G:3")]),
+        ("a metastasis", [("metastasis", "D:6")]),
+        ("end-stage renal disease", [("end-stage renal disease", "D:7")]),
+        ("aspirinate inaspirin", []),
+        ("aplastic\n\nanemia", []),
+        ("", []),
+    ],
+)  # fmt: skip
+def test_variants_match_at_word_edges(scanner, text, names):
+    assert found(scanner, text) == names
+
+
+@pytest.mark.parametrize("text", ["it was a cat", "look at P", "5 mm at p < 0.05", "common", "an antioxidant", "as PD"])
+def test_what_floods_is_left_out(scanner, text):
+    assert scanner.scan(text) == []
+
+
+def test_symbols_are_found_as_they_are_written(scanner):
+    assert found(scanner, "WAS, CAT and ATPs") == [("WAS", "D:4"), ("CAT", "G:4"), ("ATPs", "C:5")]
+    assert found(scanner, "ASPIRIN WAS A DRUG") == [("ASPIRIN", "C:1")]
+
+
+def test_without_the_guard_case_does_not_count(graph):
+    scanner = Scanner(graph, guard=False, abbreviations=False)
+    assert found(scanner, "it was common") == [("was", "D:4"), ("common", "D:8")]
+
+
+def test_longest_name_wins_and_rivals_hold_their_place(graph):
+    text = "insulin receptor and insulin"
+    assert found(Scanner(graph, {"Chemical"}), text) == [("insulin", "C:3")]
+    assert len(found(Scanner(graph, {"Chemical"}, rivals=()), text)) == 2
+
+
+def test_order_of_readings(graph, scanner):
+    rows = [graph.ids([one.row])[0] for one in scanner.scan("sore thumb")[0].readings]
+    assert rows == ["P:1", "P:3", "P:2"]  # own name, then more triples
+    aspirin = scanner.scan("aspirin")[0].readings
+    assert [(one.type, one.preferred) for one in aspirin] == [("Chemical", True), ("Gene", False)]
+    assert [one.type for one in Scanner(graph, {"Chemical"}).scan("aspirin")[0].readings] == ["Chemical"]
+
+
+def test_abbreviations_mean_what_the_text_says(scanner):
+    text = "Aplastic anemia (AA) is rare; AA kills. Catalase (CAT): CAT and CATs. Myotonic dystrophy (DM)."
+    names = found(scanner, text)
+    anemia, dystrophy = [("Aplastic anemia", "D:1"), ("AA", "D:1"), ("AA", "D:1")], [("Myotonic dystrophy", "D:5")]
+    assert names == [*anemia, *dystrophy, ("DM", "D:5")]
+
+
+@pytest.mark.parametrize(
+    ("text", "long"),
+    [
+        ("acute renal failure (ARF)", "acute renal failure"),
+        ("the tumour necrosis factor alpha (TNF-a)", "tumour necrosis factor alpha"),
+        ("seen in men (MS)", None),
+        ("End. Mean size (EMS)", None),
+    ],
+)
+def test_long_forms(text, long):
+    (bracket,) = brackets(text)
+    assert (None if bracket.start is None else text[bracket.start : bracket.end]) == long
+
+
+@given(
+    st.lists(st.sampled_from(["Aspirin", "aplastic", "anemia", "IL", "-", "2", "(AA)", "was", "'s", "\n", "β", "."]))
+)
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_spans_are_words_in_order_without_overlap(scanner, pieces):
+    text = " ".join(pieces)
+    starts, ends = ({edge[side] for edge in words(text)} for side in (0, 1))
+    last = 0
+    for one in scanner.scan(text):
+        assert one.start >= last and one.start in starts and one.end in ends
+        last = one.end
+
+
+@given(st.text())
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_any_text_can_be_scanned(scanner, text):
+    made = form(text)
+    assert "".join(made.pieces) == made.key and len(made.pieces) == len(made.words) == len(made.begins)
+    scanner.scan(text)
+
+
+@given(st.sampled_from([name for entity in ENTITIES for name in (entity.name, *entity.synonyms)]))
+def test_a_name_agrees_with_itself(name):
+    assert agrees(name, name) and form(name.upper()).key == form(name).key
+
+
+def test_forms():
+    assert [stem(word) for word in ("viruses", "diabetes", "neuroses", "gas", "/")] == [
+        "virus", "diabete", "neurosis", "gas", ""
+    ]  # fmt: skip
+    assert not is_symbol("Pain") and is_symbol("HRas")
+    assert variants("iron (II)") == ["iron (II)"]
+    assert not agrees("in sulin", "insulin") and agrees("COX2", "COX 2")
+
+
+def test_index_belongs_to_its_graph(graph, tmp_path, capsys):
+    folder = tmp_path / "index"
+    first = open_index(graph, folder) / "artifact.json"
+    before = json.loads(first.read_text())
+    stamp = first.stat().st_mtime_ns
+    assert open_index(graph, folder) == folder and first.stat().st_mtime_ns == stamp
+    assert before["parents"] == {"graph": graph.artifact.hash} and before["metrics"]["postings"] > len(ENTITIES)
+    build(ENTITIES[:3], (), tmp_path / "other")
+    open_index(GraphStore.open(tmp_path / "other"), folder)
+    assert json.loads(first.read_text())["hash"] != before["hash"]
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "notes.txt").write_text("keep me")
+    with pytest.raises(ArtifactError, match="not empty"):
+        open_index(graph, tmp_path / "mine")
+
+
+def test_unknown_type(graph):
+    with pytest.raises(InputError, match="no type Drug; its types: Chemical"):
+        Scanner(graph, {"Drug"})
+
+
+def test_command(graph, tmp_path, capsys):
+    (tmp_path / "a.txt").write_text("Aspirin, ünlike insulin receptors.", encoding="utf-8")
+    with pytest.raises(SystemExit) as stopped:
+        main(
+            [
+                "graph",
+                "scan",
+                str(tmp_path / "a.txt"),
+                "--graph",
+                str(graph.path),
+                "--type",
+                "Chemical",
+                "--type",
+                "Gene",
+            ]
+        )
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert stopped.value.code == 0
+    assert [(one["document"], one["start"], one["end"], one["text"], one["type"]) for one in lines] == [
+        ("a.txt", 0, 7, "Aspirin", "Chemical"), ("a.txt", 16, 33, "insulin receptors", "Gene")
+    ]  # fmt: skip
+    assert [entity["id"] for entity in lines[0]["entities"]] == ["C:1", "G:4"]
