@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from kogner.annotate.head import InferenceHead
-from kogner.annotate.packing import PackedLinear, can_pack, prepared
+from kogner.annotate.packing import PackedLinear, can_pack, prepared, rounded
 from kogner.student.spans import SpanHead
 
 needs_onednn = pytest.mark.skipif(not can_pack(), reason="this build of torch has no oneDNN linear layers")
@@ -119,3 +119,28 @@ def test_sentences_may_have_types_of_their_own():
     begin = torch.tensor([0, 4, 6])
     expected = torch.cat([own[:, 0] + at for (own, _), at in zip(alone, begin, strict=True)])
     assert torch.equal(index[:, 0], expected)
+
+
+def test_rows_are_rounded_to_few_numbers():
+    numbers = range(1, 10_000)
+    assert all(rows <= rounded(rows) <= max(rows + 15, rows * 1.032) for rows in numbers)
+    assert len({rounded(rows) for rows in numbers}) < 250
+    assert rounded(0) == 0
+
+
+@pytest.mark.parametrize("count", [1, 15, 16, 17, 1030])
+def test_hits_of_any_number_of_words(count):
+    """Rows that were added to fill the matrices are seen nowhere."""
+    torch.manual_seed(4)
+    head = SpanHead(hidden=16, max_width=3, dropout=0.0).eval()
+    words, sentence, types = torch.randn(count, 16), torch.arange(count) // 40, torch.randn(2, 16)
+    with torch.inference_mode():
+        index, logits = InferenceHead(head, pack=can_pack()).hits(words, sentence, types, torch.full((2,), -1e9))
+        for number in range(0, count, 40):
+            own = head(
+                words[None, number : number + 40], torch.ones(1, min(40, count - number), dtype=torch.bool), types
+            )
+            inside = sentence[index[:, 0]] == number // 40
+            first, width, kind = index[inside].unbind(1)
+            torch.testing.assert_close(logits[inside], own.logits[0, first - number, width, kind], atol=1e-5, rtol=1e-5)
+            assert inside.sum() == 2 * own.valid.sum()

@@ -59,8 +59,9 @@ class PackedLinear(nn.Module):
 def rounded(rows: int) -> int:
     """Rows up to a multiple of 16, of 32 above 1,024, of 64 above 2,048 and so on: at most 3 % more.
 
-    oneDNN keeps what it made for each number of rows that it meets. Without this, 20,000 sentences of all lengths
-    raised the memory of a process by 540 MB; with it, by 30 MB.
+    oneDNN keeps what it made for each number of rows that it meets, and the words of nearly every batch have a number
+    of their own. From the 2,500th to the 20,000th sentence of a stream the memory of a process grew by 537 MB with the
+    span head at exact numbers, by 132 MB with it rounded, in the same time.
     """
     step = max(16, 1 << (max(rows, 1) - 1).bit_length() >> 6)
     return -(-rows // step) * step
