@@ -55,16 +55,16 @@ def mini() -> str:
 
 
 def paired() -> str:
-    data = result("paired-bc5cdr")
+    runs = [result(name) for name in ("paired-bc5cdr", "paired-bc5cdr-100")]
     rows = []
-    for cell in data["cells"]:
+    for cell in (cell for data in runs for cell in data["cells"]):
         difference = ""
         if "difference_mean" in cell:
             difference = f"{cell['difference_mean']:+.2f} ± {cell['difference_sd']:.2f}"
         f1 = f"{cell['f1_mean']:.2f} ± {cell['f1_sd']:.2f}"
         rows.append([f"{100 * cell['share']:g} %", ARMS[cell["arm"]], f1, difference, str(len(cell["f1"]))])
     header = ["share of BC5CDR train", "arm", "test F1", "paired difference", "seeds"]
-    return table(header, rows) + "\n" + where(data)
+    return table(header, rows) + "\n" + "".join(where(data) for data in runs)
 
 
 def teacher() -> str:
