@@ -5,6 +5,7 @@ import torch
 
 from kogner.annotate.head import InferenceHead
 from kogner.annotate.packing import PackedLinear, can_pack, prepared, rounded
+from kogner.errors import KognerError
 from kogner.student.spans import SpanHead
 
 needs_onednn = pytest.mark.skipif(not can_pack(), reason="this build of torch has no oneDNN linear layers")
@@ -144,3 +145,12 @@ def test_hits_of_any_number_of_words(count):
             first, width, kind = index[inside].unbind(1)
             torch.testing.assert_close(logits[inside], own.logits[0, first - number, width, kind], atol=1e-5, rtol=1e-5)
             assert inside.sum() == 2 * own.valid.sum()
+
+
+@pytest.mark.parametrize("broken", ["words", "types"])
+def test_vectors_that_are_not_finite_are_an_error_and_not_an_empty_result(broken):
+    head = InferenceHead(SpanHead(hidden=16, max_width=3, dropout=0.0).eval(), pack=can_pack())
+    given = {"words": torch.randn(5, 16), "types": torch.randn(2, 16)}
+    given[broken][1, 3] = torch.inf
+    with pytest.raises(KognerError, match="not finite"), torch.inference_mode():
+        head.hits(given["words"], torch.zeros(5, dtype=torch.long), given["types"], torch.zeros(2))

@@ -182,3 +182,8 @@ def test_changed_weights_are_seen(tiny_student, change, training):
     assert after == Predictor(tiny_student).predict_text(TEXTS[0], labels=LABELS, settings=settings)
     if change is not rounded:  # which moves scores by less than their four digits show
         assert after != before
+
+
+def test_labels_as_one_string_are_not_read_as_letters(predictor):
+    with pytest.raises(InputError, match="one string"):
+        predictor.predict_text("aspirin", labels="drug")

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from kogner.annotate.packing import PackedLinear, rounded
+from kogner.errors import KognerError
 from kogner.student.spans import SpanHead
 
 # Bytes of the inner vectors that are worked on at a time: about a second-level cache.
@@ -51,7 +52,13 @@ class InferenceHead:
         has type vectors of its own. at_least: (types,) logits.
         Returns an index (hits, 3) of first word, words beyond the first, and type, ordered by the first and then the
         second; and the logits (hits,) float32.
+        Raises KognerError for vectors that are not finite: no span of theirs would reach any bound.
         """
+        if not (torch.isfinite(words).all() and torch.isfinite(types).all()):
+            raise KognerError(
+                f"the student's vectors are not finite at {str(self.dtype).removeprefix('torch.')}; use precision bf16 "
+                "or fp32, or check the checkpoint"
+            )
         count = len(words)
         words = functional.pad(words.to(self.dtype), (0, 0, 0, rounded(count) - count))
         starts, ends = self.start(words)[:count], self.end(words)[:count]

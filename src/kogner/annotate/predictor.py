@@ -295,6 +295,8 @@ def check_labels(labels: Sequence[str]) -> list[str]:
 
     Raises InputError where there are none, too many, blank or doubled ones, or one that is not UTF-8.
     """
+    if isinstance(labels, str):
+        raise InputError(f"labels is one string, {labels!r}; give a list of labels, e.g. [{labels!r}]")
     cleaned = [label.strip() for label in labels]
     if not cleaned or not any(cleaned):
         raise InputError("no labels given; name the entity types to look for, e.g. --labels chemical,disease")
