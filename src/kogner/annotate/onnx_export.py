@@ -7,8 +7,6 @@ traced with, and refused where its vectors are not the student's.
 
 from __future__ import annotations
 
-import dataclasses
-import json
 import logging
 import warnings
 from collections.abc import Mapping
@@ -19,11 +17,9 @@ import torch
 from torch import Tensor, nn
 
 from kogner.annotate.onnx import LABELS, TEXT, session
-from kogner.config import to_mapping
 from kogner.errors import ConfigError, KognerError, MissingExtraError
-from kogner.student.checkpoint import StudentInfo
+from kogner.student.checkpoint import StudentInfo, describe
 from kogner.student.encoder import Encoder, collate_labels, max_tokens, tokenise
-from kogner.student.layout import STUDENT
 from kogner.student.model import Student
 from kogner.student.spans import SpanHead
 
@@ -70,15 +66,7 @@ def export_onnx(student: Student, info: StudentInfo, folder: Path) -> None:
     ):
         _trace(part, traced, file, outputs)
         _compare(part, probe, file)
-    config = to_mapping(student.config) | {"hidden": student.hidden, "initial": None}
-    raw = {"student": config, "info": dataclasses.asdict(info)}
-    (folder / STUDENT).write_text(json.dumps(raw, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    sides = [("text_encoder", student.text_encoder, student.tokenizer)]
-    if student.label_encoder is not None:
-        sides.append(("label_encoder", student.label_encoder, student.label_tokenizer))
-    for name, encoder, tokenizer in sides:
-        encoder.model.config.save_pretrained(folder / name)  # type: ignore[union-attr, operator]
-        tokenizer.save_pretrained(folder / name)
+    describe(student, info, folder)
 
 
 def quantise(folder: Path) -> None:

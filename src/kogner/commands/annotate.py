@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from kogner.commands.options import engine_options
 from kogner.errors import ArtifactError, InputError
 from kogner.student.decode import OVERLAPS
 
@@ -50,22 +51,7 @@ DEFAULT_MODEL = Path("models/kogner-mini")
     metavar="LABEL=X",
     help="Threshold of one label; can be repeated.",
 )
-@click.option("--device", default="cpu", show_default=True, help="cpu or cuda.")
-@click.option("--threads", type=click.IntRange(min=0), default=0, help="CPU threads; 0 = all.")
-@click.option(
-    "--precision",
-    type=click.Choice(["auto", "fp32", "bf16", "fp16"]),
-    default="fp32",
-    show_default=True,
-    help="auto: bf16 where the device is fast at it, else fp32. fp16 needs a GPU.",
-)
-@click.option(
-    "--batch-tokens",
-    type=click.IntRange(min=1),
-    default=4096,
-    show_default=True,
-    help="Sub-tokens read at a time, padding included; memory grows with it.",
-)
+@engine_options(batch_tokens=4096)
 @click.option("--compile", "compiled", is_flag=True, help="Compile the encoder first: pays on long input only.")
 @click.option(
     "--engine",

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from kogner.commands.options import engine_options
 from kogner.errors import ConfigError
 from kogner.student.decode import OVERLAPS
 
@@ -43,22 +44,7 @@ if TYPE_CHECKING:
     help="Which of overlapping spans wins.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the JSON line only.")
-@click.option("--device", default="cpu", show_default=True, help="cpu or cuda.")
-@click.option("--threads", type=click.IntRange(min=0), default=0, help="CPU threads; 0 = all.")
-@click.option(
-    "--precision",
-    type=click.Choice(["auto", "fp32", "bf16", "fp16"]),
-    default="fp32",
-    show_default=True,
-    help="auto: bf16 where the device is fast at it, else fp32. fp16 needs a GPU.",
-)
-@click.option(
-    "--batch-tokens",
-    type=click.IntRange(min=1),
-    default=8192,
-    show_default=True,
-    help="Sub-tokens read at a time, padding included; memory grows with it.",
-)
+@engine_options(batch_tokens=8192)
 def command(
     model: str,
     data: tuple[str, ...],

@@ -2,15 +2,46 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import click
 
 from kogner.errors import ConfigError
 from kogner.progress import note
 
 if TYPE_CHECKING:
     from kogner.data.corpora import Corpus
+
+
+def engine_options(*, batch_tokens: int) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Where and how a student runs: --device, --threads, --precision and --batch-tokens with this default."""
+    options = (
+        click.option("--device", default="cpu", show_default=True, help="cpu or cuda."),
+        click.option("--threads", type=click.IntRange(min=0), default=0, help="CPU threads; 0 = all."),
+        click.option(
+            "--precision",
+            type=click.Choice(["auto", "fp32", "bf16", "fp16"]),
+            default="fp32",
+            show_default=True,
+            help="auto: bf16 where the device is fast at it, else fp32. fp16 needs a GPU.",
+        ),
+        click.option(
+            "--batch-tokens",
+            type=click.IntRange(min=1),
+            default=batch_tokens,
+            show_default=True,
+            help="Sub-tokens read at a time, padding included; memory grows with it.",
+        ),
+    )
+
+    def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return decorate
 
 
 def named_paths(pairs: Sequence[str]) -> list[tuple[str, Path]]:

@@ -178,12 +178,17 @@ def origin(config: StudentConfig) -> tuple[str, dict[str, str]]:
 
 def save(student: Student, info: StudentInfo, folder: Path, *, half: bool = True) -> None:
     """Write a student into an existing folder (see `artifacts.writing`)."""
-    config = to_mapping(student.config) | {"hidden": student.hidden, "initial": None}
-    raw = {"student": config, "info": dataclasses.asdict(info)}
-    (folder / STUDENT).write_text(json.dumps(raw, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    describe(student, info, folder)
     dtype = torch.float16 if half else torch.float32
     weights = {name: tensor.detach().to("cpu", dtype).contiguous() for name, tensor in student.state_dict().items()}
     save_file(weights, folder / WEIGHTS)
+
+
+def describe(student: Student, info: StudentInfo, folder: Path) -> None:
+    """Write all of a student but its weights: architecture, what it knows, configuration and tokenizer of encoders."""
+    config = to_mapping(student.config) | {"hidden": student.hidden, "initial": None}
+    raw = {"student": config, "info": dataclasses.asdict(info)}
+    (folder / STUDENT).write_text(json.dumps(raw, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     sides = [("text_encoder", student.text_encoder, student.tokenizer)]
     if student.label_encoder is not None:
         sides.append(("label_encoder", student.label_encoder, student.label_tokenizer))
