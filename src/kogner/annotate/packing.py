@@ -15,6 +15,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from kogner.annotate import attention
+
 # Rows that the layout is chosen for; any number of rows can be multiplied.
 _ROWS = 1024
 
@@ -73,9 +75,25 @@ def prepared(
 
     pack: replace every `nn.Linear` by a `PackedLinear`. Where a block has the attributes `dense` and
     `intermediate_act_fn` (BERT and its relatives in transformers) and the activation is a GELU, it is fused into the
-    layer before it. skip: names of direct children that are left as they are.
+    layer before it; and where transformers would call torch's own attention, ours is called if that is faster
+    (`kogner.annotate.attention`). skip: names of direct children that are left as they are.
     """
+    blocks = pack and attention.pays(dtype) and attention.register()
+    return _prepared(model, dtype=dtype, pack=pack, skip=skip, configs={} if blocks else None)
+
+
+def _prepared(
+    model: nn.Module, *, dtype: torch.dtype, pack: bool, skip: Collection[str] = (), configs: dict[int, Any] | None
+) -> nn.Module:
+    """See `prepared`. configs: copies of configurations that name our attention, by the id of what they copy."""
     clone = _shallow(model)
+    if configs is not None:
+        config: Any = getattr(model, "config", None)
+        if getattr(config, "_attn_implementation", None) == "sdpa":
+            if id(config) not in configs:
+                configs[id(config)] = copy.copy(config)
+                configs[id(config)]._attn_implementation = attention.NAME
+            clone.config = configs[id(config)]
     fused = _fused_gelu(model) if pack else None
     for name, child in model._modules.items():
         if child is None or name in skip:
@@ -88,7 +106,7 @@ def prepared(
         elif fused and name == "intermediate_act_fn":
             clone._modules[name] = nn.Identity()
         else:
-            clone._modules[name] = prepared(child, dtype=dtype, pack=pack)
+            clone._modules[name] = _prepared(child, dtype=dtype, pack=pack, configs=configs)
     for name, parameter in model._parameters.items():
         if parameter is not None and parameter.is_floating_point() and parameter.dtype != dtype:
             clone._parameters[name] = nn.Parameter(parameter.detach().to(dtype), requires_grad=False)

@@ -1,0 +1,106 @@
+"""Attention on a processor in blocks of scores that its caches hold.
+
+`scaled_dot_product_attention` of torch's CPU builds tiles queries and keys so finely that the matmuls of its bfloat16
+path run at a fraction of what the processor does with larger ones. Here one batched matmul makes the scores of as many
+heads as fit into a block, softmax works on them, and a second matmul follows. The same sums in another order, of
+scores that are rounded to bfloat16 first. `benchmarks/attention.py` measures both; in float32 nothing is gained.
+
+transformers looks attention up by name (its `AttentionInterface`), so the models themselves stay as they are.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+NAME = "kogner_blocks"
+
+_BLOCK = 2 << 20  # bytes of scores made at a time
+
+
+def register() -> bool:
+    """Make the attention known to transformers under NAME; False where this version has no place for it."""
+    try:
+        from transformers import AttentionInterface, AttentionMaskInterface
+    except ImportError:
+        return False
+    AttentionInterface.register(NAME, attention)
+    AttentionMaskInterface.register(NAME, mask)
+    return True
+
+
+def pays(dtype: torch.dtype) -> bool:
+    """Whether blocks are faster here. Where a processor multiplies tiles (AMX), torch's own attention uses them."""
+    tiles = getattr(torch.cpu, "_is_amx_tile_supported", None)
+    return dtype == torch.bfloat16 and not (tiles and tiles())
+
+
+def mask(*, mask_function: Any, attention_mask: Tensor | None = None, **rest: Any) -> Tensor | None:
+    """The mask that `attention` gets, called by transformers once per batch.
+
+    attention_mask: (batch, tokens), False at padding. Returns None where there is none, a mask (batch, 1, 1, tokens)
+    where every token sees all of its text, else what transformers makes for torch's own attention.
+    """
+    from transformers.masking_utils import bidirectional_mask_function, sdpa_mask
+
+    if mask_function is not bidirectional_mask_function:
+        return sdpa_mask(mask_function=mask_function, attention_mask=attention_mask, **rest)
+    if attention_mask is None or bool(attention_mask.all()):
+        return None
+    return attention_mask[:, None, None, :].bool()
+
+
+def attention(
+    module: torch.nn.Module,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    attention_mask: Tensor | None,
+    *,
+    scaling: float | None = None,
+    **rest: Any,
+) -> tuple[Tensor, None]:
+    """softmax(scaling * query key^T) value, for inference.
+
+    query, key, value: (batch, heads, tokens, size). attention_mask: boolean and broadcast to (batch, heads, tokens,
+    tokens), False where a key is not seen; or None. Returns (batch, tokens, heads, size).
+    """
+    del rest
+    if key.shape != query.shape:  # queries share keys
+        found = torch.nn.functional.scaled_dot_product_attention(
+            query, key, value, attn_mask=attention_mask, scale=scaling, enable_gqa=True
+        )
+        return found.transpose(1, 2), None
+    batch, heads, tokens, size = query.shape
+    query = query * (size**-0.5 if scaling is None else scaling)
+    result = query.new_empty(batch, tokens, heads, size)
+    room = max(1, _BLOCK // (tokens * tokens * query.element_size()))  # (text, head) pairs in a block
+    texts, per_text = max(1, room // heads), min(heads, room)
+    for text in range(0, batch, texts):
+        here = slice(text, text + texts)
+        for head in range(0, heads, per_text):
+            part = (here, slice(head, head + per_text))
+            q, k, v = (x[part].flatten(0, 1) for x in (query, key, value))
+            scores = torch.bmm(q, k.transpose(1, 2))
+            if attention_mask is not None:
+                _hide(scores.unflatten(0, query[part].shape[:2]), attention_mask[here])
+            # Neither in place nor of bfloat16: torch's kernels for those take 2 to 6 times as long at most lengths.
+            scores = torch.softmax(scores, dim=-1, dtype=torch.float32).to(query.dtype)
+            result[here, :, part[1]] = torch.bmm(scores, v).unflatten(0, query[part].shape[:2]).transpose(1, 2)
+    return result, None
+
+
+def _hide(scores: Tensor, seen: Tensor) -> None:
+    """Give the lowest score to keys that are not seen. scores: (texts, heads, tokens, tokens), changed in place."""
+    lowest = torch.finfo(scores.dtype).min
+    if seen.shape[2] > 1:
+        scores.masked_fill_(~seen, lowest)
+        return
+    # Only the columns in which some text is padded: a few, since texts of a batch are of about the same length.
+    hidden = ~seen
+    columns = hidden.flatten(0, 2).any(0).nonzero()
+    if len(columns):
+        first = int(columns[0])
+        scores[..., first:].masked_fill_(hidden[..., first:], lowest)
