@@ -85,15 +85,25 @@ def attention(
             q, k, v = (x[part].flatten(0, 1) for x in (query, key, value))
             scores = torch.bmm(q, k.transpose(1, 2))
             if attention_mask is not None:
-                _hide(scores.unflatten(0, query[part].shape[:2]), attention_mask[here])
-            # Neither in place nor of bfloat16: torch's kernels for those take 2 to 6 times as long at most lengths.
-            scores = torch.softmax(scores, dim=-1, dtype=torch.float32).to(query.dtype)
-            result[here, :, part[1]] = torch.bmm(scores, v).unflatten(0, query[part].shape[:2]).transpose(1, 2)
+                hide(scores.unflatten(0, query[part].shape[:2]), attention_mask[here])
+            found = torch.bmm(softmax(scores), v)
+            result[here, :, part[1]] = found.unflatten(0, query[part].shape[:2]).transpose(1, 2)
     return result, None
 
 
-def _hide(scores: Tensor, seen: Tensor) -> None:
-    """Give the lowest score to keys that are not seen. scores: (texts, heads, tokens, tokens), changed in place."""
+def softmax(scores: Tensor) -> Tensor:
+    """Weights of the last dimension, computed in float32, of the scores' dtype.
+
+    Neither in place nor of bfloat16: torch's kernels for those take 2 to 6 times as long at most lengths.
+    """
+    return torch.softmax(scores, dim=-1, dtype=torch.float32).to(scores.dtype)
+
+
+def hide(scores: Tensor, seen: Tensor) -> None:
+    """Give the lowest score to keys that are not seen.
+
+    scores: (texts, heads, tokens, tokens), changed in place. seen: boolean, broadcast to it.
+    """
     lowest = torch.finfo(scores.dtype).min
     if seen.shape[2] > 1:
         scores.masked_fill_(~seen, lowest)

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from kogner.annotate import attention
+from kogner.annotate.disentangled import DisentangledAttention, fits
 
 # Rows that the layout is chosen for; any number of rows can be multiplied.
 _ROWS = 1024
@@ -75,8 +76,8 @@ def prepared(
 
     pack: replace every `nn.Linear` by a `PackedLinear`. Where a block has the attributes `dense` and
     `intermediate_act_fn` (BERT and its relatives in transformers) and the activation is a GELU, it is fused into the
-    layer before it; and where transformers would call torch's own attention, ours is called if that is faster
-    (`kogner.annotate.attention`). skip: names of direct children that are left as they are.
+    layer before it; and attention is ours where that is faster (`kogner.annotate.attention`, and for DeBERTa
+    `kogner.annotate.disentangled`). skip: names of direct children that are left as they are.
     """
     blocks = pack and attention.pays(dtype) and attention.register()
     return _prepared(model, dtype=dtype, pack=pack, skip=skip, configs={} if blocks else None)
@@ -106,7 +107,8 @@ def _prepared(
         elif fused and name == "intermediate_act_fn":
             clone._modules[name] = nn.Identity()
         else:
-            clone._modules[name] = _prepared(child, dtype=dtype, pack=pack, configs=configs)
+            ready = _prepared(child, dtype=dtype, pack=pack, configs=configs)
+            clone._modules[name] = DisentangledAttention(ready) if pack and fits(child) else ready
     for name, parameter in model._parameters.items():
         if parameter is not None and parameter.is_floating_point() and parameter.dtype != dtype:
             clone._parameters[name] = nn.Parameter(parameter.detach().to(dtype), requires_grad=False)
