@@ -5,13 +5,18 @@ import torch
 from torch.nn.functional import scaled_dot_product_attention
 
 from kogner.annotate import attention
+from kogner.annotate.packing import can_pack
+
+pytestmark = pytest.mark.skipif(not can_pack(), reason="this build of torch has no oneDNN linear layers")
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 @pytest.mark.parametrize("block", [64, 3000, 1 << 21])  # less than a head, some heads of a text, several texts
 @pytest.mark.parametrize("seen", ["all", "padded", "banded"])
-def test_blocks_give_what_torchs_attention_gives(dtype, block, seen, monkeypatch):
+@pytest.mark.parametrize("long", [1, 20])
+def test_blocks_give_what_torchs_attention_gives(dtype, block, seen, long, monkeypatch):
     monkeypatch.setattr(attention, "_BLOCK", block)
+    monkeypatch.setattr(attention, "_LONG", long)
     torch.manual_seed(0)
     query, key, value = (torch.randn(5, 19, 6, 8, dtype=dtype).transpose(1, 2) for _ in range(3))
     mask = None

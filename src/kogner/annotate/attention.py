@@ -1,9 +1,10 @@
 """Attention on a processor in blocks of scores that its caches hold.
 
-`scaled_dot_product_attention` of torch's CPU builds tiles queries and keys so finely that the matmuls of its bfloat16
-path run at a fraction of what the processor does with larger ones. Here one batched matmul makes the scores of as many
-heads as fit into a block, softmax works on them, and a second matmul follows. The same sums in another order, of
-scores that are rounded to bfloat16 first. `benchmarks/attention.py` measures both; in float32 nothing is gained.
+`scaled_dot_product_attention` of torch's CPU builds tiles queries and keys so finely that its matmuls run at a fraction
+of what the processor does with larger ones. Here one matmul makes the scores of as many heads as fit into a block,
+softmax works on them, and a second matmul follows: the same sums in another order. In bfloat16 scores are rounded
+before the softmax. In float32 only long texts gain, one head at a time through oneDNN. `benchmarks/attention.py`
+measures both.
 
 transformers looks attention up by name (its `AttentionInterface`), so the models themselves stay as they are.
 """
@@ -18,6 +19,7 @@ from torch import Tensor
 NAME = "kogner_blocks"
 
 _BLOCK = 2 << 20  # bytes of scores made at a time
+_LONG = 384  # tokens from which float32 gains
 
 
 def register() -> bool:
@@ -34,7 +36,7 @@ def register() -> bool:
 def pays(dtype: torch.dtype) -> bool:
     """Whether blocks are faster here. Where a processor multiplies tiles (AMX), torch's own attention uses them."""
     tiles = getattr(torch.cpu, "_is_amx_tile_supported", None)
-    return dtype == torch.bfloat16 and not (tiles and tiles())
+    return dtype in (torch.float32, torch.bfloat16) and not (tiles and tiles())
 
 
 def mask(*, mask_function: Any, attention_mask: Tensor | None = None, **rest: Any) -> Tensor | None:
@@ -68,13 +70,18 @@ def attention(
     tokens), False where a key is not seen; or None. Returns (batch, tokens, heads, size).
     """
     del rest
-    if key.shape != query.shape:  # queries share keys
+    batch, heads, tokens, size = query.shape
+    scaling = size**-0.5 if scaling is None else scaling
+    shares = key.shape != query.shape  # several queries have one key
+    plain = attention_mask is None or attention_mask.shape[2] == 1
+    if query.dtype == torch.float32 and tokens >= _LONG and plain and not shares:
+        return _by_head(query, key, value, attention_mask, scaling), None
+    if query.dtype == torch.float32 or shares:
         found = torch.nn.functional.scaled_dot_product_attention(
-            query, key, value, attn_mask=attention_mask, scale=scaling, enable_gqa=True
+            query, key, value, attn_mask=attention_mask, scale=scaling, enable_gqa=shares
         )
         return found.transpose(1, 2), None
-    batch, heads, tokens, size = query.shape
-    query = query * (size**-0.5 if scaling is None else scaling)
+    query = query * scaling
     result = query.new_empty(batch, tokens, heads, size)
     room = max(1, _BLOCK // (tokens * tokens * query.element_size()))  # (text, head) pairs in a block
     texts, per_text = max(1, room // heads), min(heads, room)
@@ -89,6 +96,21 @@ def attention(
             found = torch.bmm(softmax(scores), v)
             result[here, :, part[1]] = found.unflatten(0, query[part].shape[:2]).transpose(1, 2)
     return result, None
+
+
+def _by_head(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, scaling: float) -> Tensor:
+    """What `attention` returns, each head of each text by itself. mask: (batch, 1, 1, tokens)."""
+    batch, heads, tokens, _ = query.shape
+    linear = torch.ops.mkldnn._linear_pointwise
+    lengths = [tokens] * batch if mask is None else mask.sum(-1).flatten().tolist()
+    query, key = (query * scaling).contiguous(), key.contiguous()
+    found = []
+    for text, length in enumerate(lengths):
+        turned = value[text, :, :length].transpose(1, 2).contiguous()
+        for head in range(heads):
+            scores = linear(query[text, head], key[text, head, :length], None, "none", [], "")
+            found.append(linear(torch.softmax(scores, dim=-1), turned[head], None, "none", [], ""))
+    return torch.stack(found).unflatten(0, (batch, heads)).transpose(1, 2)
 
 
 def softmax(scores: Tensor) -> Tensor:

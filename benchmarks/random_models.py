@@ -1,0 +1,65 @@
+"""Checkpoints of published sizes with random weights, for timings: what a weight says costs no time.
+
+bert-base: a bi-encoder on BERT base. deberta-v3-small: a uni-encoder with a BiLSTM, the size of gliner_small-v2.1.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from kogner.annotate.predictor import Predictor, Settings
+
+NAMES = ("bert-base", "deberta-v3-small")
+
+
+def make(name: str, like: Path, folder: Path) -> Path:
+    """A GLiNER checkpoint folder below `folder`, with the tokenizer of the checkpoint `like`."""
+    import torch
+    import transformers
+
+    from kogner import artifacts
+    from kogner.config import MAX_WORDS, StudentConfig
+    from kogner.student import checkpoint, gliner
+    from kogner.student.checkpoint import StudentInfo
+
+    if name not in NAMES:
+        raise SystemExit(f"no model {name!r}; there are {', '.join(NAMES)}")
+    known = transformers.AutoTokenizer.from_pretrained(str(like))
+    special = {key: known.special_tokens_map[key] for key in ("unk_token", "pad_token", "cls_token", "sep_token")}
+    tokenizer = transformers.PreTrainedTokenizerFast(
+        tokenizer_object=known.backend_tokenizer, model_max_length=512, **special
+    )
+    rows = len(tokenizer)
+    torch.manual_seed(0)
+    model: Any
+    if name == "bert-base":
+        model = transformers.BertModel(transformers.BertConfig(vocab_size=rows))
+        shape: dict[str, Any] = {"architecture": "bi", "hidden": 768}
+    else:
+        model = transformers.DebertaV2Model(
+            transformers.DebertaV2Config(
+                vocab_size=rows, hidden_size=768, num_hidden_layers=6, num_attention_heads=12, intermediate_size=3072,
+                max_position_embeddings=512, relative_attention=True, position_buckets=256, type_vocab_size=0,
+                norm_rel_ebd="layer_norm", share_att_key=True, pos_att_type=["p2c", "c2p"], position_biased_input=False,
+            )
+        )  # fmt: skip
+        shape = {"architecture": "uni", "hidden": 512, "rnn_layers": 1}
+    model.save_pretrained(folder / "encoder")
+    tokenizer.save_pretrained(folder / "encoder")
+    config = StudentConfig(encoder=str(folder / "encoder"), words="kogner", context=MAX_WORDS, **shape)
+    student = checkpoint.create(config).eval()
+    with artifacts.writing(folder / name, kind=gliner.KIND, version=gliner.FORMAT) as building:
+        gliner.save(student, StudentInfo(), building)
+    return folder / name
+
+
+def threshold(predictor: Predictor, texts: list[str], labels: list[str]) -> float:
+    """A score that about three entities per text reach, in a wide gap between two: rounding moves none across it."""
+    settings = Settings(threshold=1e-9)
+    found = [predictor.predict_text(text, labels=labels, settings=settings) for text in texts]
+    scores = sorted((mention.score for mentions in found for mention in mentions), reverse=True)
+    last = min(len(scores) - 1, 3 * len(texts))
+    near = scores[last // 2 : last + 1]
+    at = max(range(len(near) - 1), key=lambda i: near[i] - near[i + 1])
+    return (near[at] + near[at + 1]) / 2
