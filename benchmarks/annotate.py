@@ -127,7 +127,7 @@ def races(contenders: dict[str, Any], corpus: Path, size: Size, labels: Sequence
     """The result of each race, by kind of text and number of labels; printed as they come."""
     ours: Ours = contenders["ours_fp32"]
     student = ours.predictor.student
-    tokenizer, room = student.tokenizer, student.text_limit - 2
+    tokenizer, room = student.tokenizer, student.room(label_names(max(labels))) - 2
 
     def pieces(all_words: list[str]) -> list[int]:
         return [len(ids) for ids in tokenizer(all_words, add_special_tokens=False, verbose=False)["input_ids"]]

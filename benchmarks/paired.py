@@ -102,8 +102,9 @@ def by_share(options: Sequence[str], shares: Sequence[float]) -> dict[float, lis
 
 def made_with(args: argparse.Namespace) -> dict[str, Any]:
     """What decides the figures of all cells: recipe, bank, corpus, code, device."""
-    from kogner.config import load_recipe, to_mapping
     from kogner.data import corpora
+    from kogner.mapping import to_mapping
+    from kogner.recipe import load_recipe
 
     environment = record.environment()
     return {

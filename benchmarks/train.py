@@ -72,17 +72,17 @@ class Material:
 
     def batches(self, size: int, count: int) -> Iterator[list[int]]:
         """Indices of the sentences of `count` batches, drawn as our training draws them."""
-        from kogner.data.batch import stream
+        from kogner.data.epochs import stream
 
         drawn = stream(self.examples, batch_size=size, seed=0, start=0)
-        full = (list(map(int, batch)) for batch in drawn if len(batch) == size)
+        full = ([passage.start for passage in batch] for batch in drawn if len(batch) == size)
         for _ in range(count):
             yield next(full)
 
 
 def recipe_of(*, encoder: str, batch: int, threads: int, dropout: float = DROPOUT, **train: Any) -> Any:
     """Our side: no graph, both encoders trained whole, one rate and clip for all."""
-    from kogner.config import load_recipe
+    from kogner.recipe import load_recipe
 
     values = {
         "student.encoder": encoder, "student.label_encoder": encoder, "student.max_width": WIDTH,

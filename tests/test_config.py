@@ -5,8 +5,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from kogner.config import Recipe, from_mapping, load_recipe, to_mapping
+from kogner.config import Recipe
 from kogner.errors import ConfigError
+from kogner.mapping import from_mapping, to_mapping
+from kogner.recipe import load_recipe
 
 RECIPES = sorted((Path(__file__).parents[1] / "recipes").glob("*.yaml"))
 

@@ -57,12 +57,14 @@ class KoGNER:
         *,
         graph: str | Path | None = None,
         device: str = "cpu",
+        engine: str | None = None,
         label_cache: str | Path | None = None,
     ) -> KoGNER:
-        """Open a student: the folder of a KoGNER student or a GLiNER checkpoint, or the id of one on the hub.
+        """Open a student: the folder of a KoGNER student, a GLiNER checkpoint or an ONNX export, or an id on the hub.
 
-        graph: a graph store whose lexicon gives found entities their ids. label_cache: a file that keeps the vectors of
-        labels between runs, or a folder in which each checkpoint has a file of its own.
+        engine: `torch`, or `onnx` or `openvino` for an ONNX export; None = as the folder says. graph: a graph store
+        whose lexicon gives found entities their ids. label_cache: a file that keeps the vectors of labels between runs,
+        or a folder in which each checkpoint has a file of its own.
         Raises ArtifactError where it is missing, damaged or of a variant that is not read, KognerError where the hub
         cannot be reached, ConfigError for a device that is not there.
         """
@@ -74,7 +76,7 @@ class KoGNER:
             from kogner.graph.store import GraphStore
 
             linker = Linker(GraphStore.open(str(graph)))
-        return cls(Predictor.load(name, device=device, label_cache=label_cache), linker=linker)
+        return cls(Predictor.load(name, device=device, engine=engine, label_cache=label_cache), linker=linker)
 
     @property
     def config(self) -> StudentConfig:

@@ -23,6 +23,7 @@ COMMANDS = {
     "train": "Train a student, with or without distillation.",
     "evaluate": "Score a student on corpora: exact span F1.",
     "annotate": "Find the entities in text.",
+    "calibrate": "Fit score thresholds and temperatures of a student on dev data.",
     "export": "Write a student as a GLiNER checkpoint or for ONNX Runtime.",
     "convert-checkpoint": "Turn an old GLiNER checkpoint into safetensors.",
 }

@@ -1,22 +1,13 @@
-"""Recipes: frozen dataclasses filled from YAML and flags. An unknown key is an error that names the nearest one."""
+"""What a recipe says, section by section: frozen dataclasses that check their values."""
 
 from __future__ import annotations
 
-import dataclasses
-import difflib
-import typing
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
-from types import UnionType
-from typing import Any, TypeVar
-
-import yaml
+from typing import Any
 
 from kogner.errors import ConfigError
 
-T = TypeVar("T")
-RECIPES = Path(__file__).parent / "recipes"
 MAX_WORDS = 384  # words of one window of text, as in GLiNER
 
 # Default of what a student's `initial` decides. Only a recipe that names an `initial` can hold it; in every other
@@ -236,6 +227,8 @@ class TrainConfig:
     patience: stop after so many dev scores without a new best one; 0 = never. tensorboard: write `<out>.tensorboard`.
     Encoders: a layer learns at encoder_lr * layer_decay ** (layers above it), the embeddings below them all.
     freeze_layers: the lowest layers, with the embeddings below them, stay as they were pretrained.
+    join_sentences: share of the documents that an epoch reads several sentences at a time, up to a random number of
+    words, so that the student can read whole abstracts at once (see `kogner.data.epochs`).
     What a step sees, drawn anew at each (see `kogner.train.sampling`): mask_words: share of words whose sub-tokens the
     mask token stands for. max_types: most types a step scores (0 = all); gold types of its sentences always are.
     drop_types, of a uni-encoder only, which sees its types shuffled: share of the types without a mention in the step
@@ -268,6 +261,7 @@ class TrainConfig:
     tensorboard: bool = False
     layer_decay: float = 1.0
     freeze_layers: int = 0
+    join_sentences: float = 0.0
     mask_words: float = 0.0
     max_types: int = 0
     drop_types: float = 0.3
@@ -281,7 +275,7 @@ class TrainConfig:
         _positive(self, "eval_every", "save_every", "log_every", "accumulate")
         _not_negative(self, "batch_tokens", "patience", "freeze_layers", "max_types", "seed", "data_seed")
         _up_to_one(self, "layer_decay")
-        _share(self, "warmup_ratio", "mask_words", "drop_types")
+        _share(self, "warmup_ratio", "join_sentences", "mask_words", "drop_types")
         _one_of(self, "schedule", ("cosine", "linear", "constant"))
         _one_of(self, "precision", ("auto", "fp32", "bf16"))
         if self.train_share > 1:
@@ -300,114 +294,6 @@ class Recipe:
     distil: DistilConfig = field(default_factory=DistilConfig)
     train: TrainConfig = field(default_factory=TrainConfig)
     teacher: TeacherConfig = field(default_factory=TeacherConfig)
-
-
-def load_recipe(source: str | Path | None, overrides: Sequence[str] = ()) -> Recipe:
-    """Read a recipe from a YAML file (or the name of a shipped one) and apply `section.key=value` overrides.
-
-    Raises ConfigError for a missing file, bad YAML, an unknown key (naming the nearest) or a value of the wrong type.
-    """
-    raw: dict[str, Any] = {}
-    where = "recipe"
-    if source is not None:
-        path = _find_recipe(Path(source))
-        where = str(path)
-        try:
-            loaded = yaml.safe_load(path.read_text(encoding="utf-8"))
-        except (yaml.YAMLError, UnicodeDecodeError) as error:
-            raise ConfigError(f"{path} is not valid YAML: {error}") from error
-        if not isinstance(loaded, dict):
-            raise ConfigError(f"{path} must be a mapping of sections such as 'student:' and 'train:'")
-        raw = loaded
-    for item in overrides:
-        key, separator, value = item.partition("=")
-        if not separator:
-            raise ConfigError(f"--set {item!r} must look like section.key=value, e.g. train.steps=200")
-        target = raw
-        *sections, last = key.strip().split(".")
-        for section in sections:
-            target = target.setdefault(section, {})
-            if not isinstance(target, dict):
-                raise ConfigError(f"--set {item!r}: {section} is a value, not a section")
-        try:
-            target[last] = yaml.safe_load(value)
-        except yaml.YAMLError as error:
-            raise ConfigError(f"--set {item!r}: {value!r} is not a YAML value: {error}") from error
-    return from_mapping(Recipe, raw, where=where)
-
-
-def _find_recipe(path: Path) -> Path:
-    if path.is_file():
-        return path
-    for folder in (RECIPES, Path(__file__).parents[2] / "recipes"):
-        shipped = folder / (path.name if path.suffix else f"{path.name}.yaml")
-        if path.parent in (Path(), Path("recipes")) and shipped.is_file():
-            return shipped
-    raise ConfigError(f"recipe {path} does not exist; give a YAML file or the name of a shipped one, such as 'small'")
-
-
-def from_mapping(cls: type[T], raw: Mapping[str, Any], *, where: str) -> T:
-    """Build a frozen dataclass from plain data, strictly. `where` names the source in errors."""
-    hints = typing.get_type_hints(cls)
-    fields = dataclasses.fields(cls)  # type: ignore[arg-type]
-    names = {f.name for f in fields}
-    may_be_empty = {f.name for f in fields if f.default is None}
-    values: dict[str, Any] = {}
-    for key, value in raw.items():
-        if key not in names:
-            near = difflib.get_close_matches(str(key), sorted(names), n=1, cutoff=0.4)
-            hint = f"; did you mean '{near[0]}'?" if near else f"; known keys: {', '.join(sorted(names))}"
-            raise ConfigError(f"{where}: unknown key '{key}'{hint}")
-        unsaid = value is None and key in may_be_empty
-        values[key] = None if unsaid else _convert(hints[key], value, where=f"{where}: {key}")
-    return cls(**values)
-
-
-def _convert(kind: Any, value: Any, *, where: str) -> Any:
-    options = typing.get_args(kind) if typing.get_origin(kind) in (UnionType, typing.Union) else (kind,)
-    if value is None:
-        if type(None) in options:
-            return None
-        raise ConfigError(f"{where} must not be empty")
-    (kind,) = [option for option in options if option is not type(None)]
-    if dataclasses.is_dataclass(kind):
-        if not isinstance(value, Mapping):
-            raise ConfigError(f"{where} must be a mapping, not {value!r}")
-        return from_mapping(kind, value, where=where)  # type: ignore[arg-type]
-    if typing.get_origin(kind) is Mapping:
-        if not isinstance(value, Mapping):
-            raise ConfigError(f"{where} must be a mapping, not {value!r}")
-        (key, item) = typing.get_args(kind)
-        return {
-            _convert(key, name, where=where): _convert(item, element, where=f"{where}.{name}")
-            for name, element in value.items()
-        }
-    if typing.get_origin(kind) is tuple:
-        (item, _) = typing.get_args(kind)
-        if not isinstance(value, (list, tuple)):
-            raise ConfigError(f"{where} must be a list, not {value!r}")
-        return tuple(_convert(item, element, where=where) for element in value)
-    if kind is float and isinstance(value, (int, float)) and not isinstance(value, bool):
-        return float(value)
-    if kind is float and isinstance(value, str):  # YAML 1.1 reads 5e-5 as text
-        try:
-            return float(value)
-        except ValueError:
-            pass
-    if isinstance(value, kind) and not (kind is int and isinstance(value, bool)):
-        return value
-    raise ConfigError(f"{where} must be of type {kind.__name__}, not {value!r}")
-
-
-def to_mapping(config: Any) -> dict[str, Any]:
-    """Plain data of a configuration, for manifests and YAML; the inverse of `from_mapping`."""
-
-    def plain(value: Any) -> Any:
-        if isinstance(value, Mapping):
-            return {key: plain(inner) for key, inner in value.items()}
-        return [plain(inner) for inner in value] if isinstance(value, (list, tuple)) else value
-
-    return {key: plain(value) for key, value in dataclasses.asdict(config).items()}
 
 
 def _positive(config: Any, *names: str) -> None:

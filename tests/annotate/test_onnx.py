@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import random
 import shutil
+import sys
 
 import pytest
 import torch
@@ -69,8 +70,11 @@ def documents(count):
     return [Document(str(i), " ".join(draw.choices(WORDS, k=draw.randint(1, 90)))) for i in range(count)]
 
 
+@pytest.mark.parametrize("engine", ["onnx", "openvino"])
 @pytest.mark.parametrize("shape", [{}, {"hidden": 24}, {"own labels": True}])
-def test_the_same_entities_as_torch(runtime, tiny_encoder, tmp_path, shape):
+def test_the_same_entities_as_torch(runtime, tiny_encoder, tmp_path, shape, engine):
+    if engine == "openvino":
+        pytest.importorskip("openvino", reason="the extra openvino is not installed")
     shape = dict(shape)
     if shape.pop("own labels", False):
         shape["label_encoder"] = str(tiny_encoder)
@@ -78,7 +82,7 @@ def test_the_same_entities_as_torch(runtime, tiny_encoder, tmp_path, shape):
     out = written(student, tmp_path / "export")
     settings = Settings(token_budget=500)
     ours = list(Predictor(student, INFO).predict(documents(50), labels=LABELS, settings=settings))
-    theirs = list(Predictor.load(out, engine="onnx").predict(documents(50), labels=LABELS, settings=settings))
+    theirs = list(Predictor.load(out, engine=engine).predict(documents(50), labels=LABELS, settings=settings))
     assert sum(len(d.mentions) for d in ours) > 100
     for one, other in zip(ours, theirs, strict=True):
         assert [m.key for m in one.mentions] == [m.key for m in other.mentions]
@@ -114,11 +118,21 @@ def test_a_graph_that_cannot_be_run_is_named(exported, tmp_path):
     (broken / onnx.LABELS).write_bytes(b"\0" * size)
     with pytest.raises(ArtifactError, match="cannot be run by ONNX Runtime"):
         Predictor.load(broken)
+    pytest.importorskip("openvino", reason="the extra openvino is not installed")
+    with pytest.raises(ArtifactError, match="cannot be run by OpenVINO"):
+        Predictor.load(broken, engine="openvino")
 
 
-def test_a_student_is_no_export(tmp_path):
-    with pytest.raises(ConfigError, match="make one: kogner export --to onnx"):
-        Predictor.load(tmp_path, engine="onnx")
+@pytest.mark.parametrize("engine", ["onnx", "openvino"])
+def test_a_student_is_no_export(tmp_path, engine):
+    with pytest.raises(ConfigError, match=f"which the engine {engine} runs; make one: kogner export --to onnx"):
+        Predictor.load(tmp_path, engine=engine)
+
+
+def test_openvino_that_is_not_there_says_how_to_get_it(exported, monkeypatch):
+    monkeypatch.setitem(sys.modules, "openvino", None)
+    with pytest.raises(MissingExtraError, match=r"kogner\[openvino\]"):
+        Predictor.load(exported, engine="openvino")
 
 
 def test_a_uni_encoder_is_refused(tiny_encoder, tmp_path):

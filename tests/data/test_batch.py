@@ -1,12 +1,9 @@
 from __future__ import annotations
 
-import itertools
-
-import numpy as np
 import pytest
 
 from kogner import encoders
-from kogner.data.batch import SPLIT, WIDER, build_examples, make_batch, order, stream
+from kogner.data.batch import SPLIT, WIDER, build_examples, make_batch
 from kogner.records import Document, Mention
 
 TYPES = ("chemical", "disease", "gene")
@@ -60,20 +57,3 @@ def test_long_sentences_become_windows_and_no_short_mention_is_lost(build):
     assert counts[SPLIT] == 0
     assert sum(len(example.spans) for example in examples) >= 1
     assert max(len(example.encoded.ids) for example in examples) <= 20
-
-
-def test_order_is_a_permutation_that_depends_on_seed_and_epoch_only(build):
-    examples, _ = build(*(document("rats " * (1 + number % 7)) for number in range(45)))
-    first = order(examples, batch_size=4, seed=1, epoch=0)
-    assert sorted(np.concatenate(first).tolist()) == list(range(45))
-    again = order(examples, batch_size=4, seed=1, epoch=0)
-    assert all(np.array_equal(a, b) for a, b in zip(first, again, strict=True))
-    other = order(examples, batch_size=4, seed=1, epoch=1)
-    assert not all(np.array_equal(a, b) for a, b in zip(first, other, strict=True))
-
-
-def test_a_resumed_stream_goes_on_with_the_same_batches(build):
-    examples, _ = build(*(document("rats " * (1 + number % 7)) for number in range(45)))
-    whole = list(itertools.islice(stream(examples, batch_size=4, seed=1, start=0), 40))
-    resumed = list(itertools.islice(stream(examples, batch_size=4, seed=1, start=17), 23))
-    assert all(np.array_equal(a, b) for a, b in zip(whole[17:], resumed, strict=True))

@@ -8,8 +8,10 @@ from safetensors.torch import load_file, save_file
 
 from kogner import artifacts
 from kogner.annotate.predictor import Predictor, Settings
-from kogner.config import StudentConfig, from_mapping, load_recipe, to_mapping
+from kogner.config import StudentConfig
 from kogner.errors import ArtifactError, ConfigError, KognerError
+from kogner.mapping import from_mapping, to_mapping
+from kogner.recipe import load_recipe
 from kogner.student import checkpoint
 from kogner.student.checkpoint import StudentInfo
 

@@ -13,9 +13,10 @@ from click.testing import CliRunner
 
 from kogner.artifacts import locked
 from kogner.cli import cli
-from kogner.config import TeacherConfig, load_recipe
+from kogner.config import TeacherConfig
 from kogner.errors import ArtifactError, ConfigError, InputError
 from kogner.graph.store import GraphStore
+from kogner.recipe import load_recipe
 from kogner.teacher import assembly
 from kogner.teacher.bank import Bank
 

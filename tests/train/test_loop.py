@@ -15,9 +15,9 @@ import pytest
 import torch
 
 from kogner.artifacts import read_manifest
-from kogner.config import load_recipe
 from kogner.data import corpora
 from kogner.errors import ArtifactError, ConfigError, KognerError
+from kogner.recipe import load_recipe
 from kogner.records import Document, Mention
 from kogner.teacher.bank import Bank
 from kogner.train import dev

@@ -6,8 +6,9 @@ import pytest
 import torch
 from torch import nn
 
-from kogner.config import TrainConfig, load_recipe
+from kogner.config import TrainConfig
 from kogner.errors import ConfigError
+from kogner.recipe import load_recipe
 from kogner.train.optim import dist_weight, freeze_layers, make_optimizer
 
 

@@ -4,9 +4,11 @@ import numpy as np
 import pytest
 import yaml
 
-from kogner.config import Recipe, TrainConfig, from_mapping, load_recipe, to_mapping
+from kogner.config import Recipe, TrainConfig
 from kogner.data.batch import Example
 from kogner.errors import ConfigError
+from kogner.mapping import from_mapping, to_mapping
+from kogner.recipe import load_recipe
 from kogner.student.encoder import Encoded
 from kogner.train.sampling import OWN_NAME, SIBLING, Sampler, within
 

@@ -8,10 +8,10 @@ import pytest
 import torch
 
 from kogner.artifacts import read_manifest
-from kogner.config import load_recipe
 from kogner.data import corpora
 from kogner.data.batch import build_examples, make_batch
 from kogner.errors import ConfigError
+from kogner.recipe import load_recipe
 from kogner.student import checkpoint
 from kogner.teacher.bank import Bank
 from kogner.train import loop

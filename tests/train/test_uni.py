@@ -7,9 +7,10 @@ import torch
 
 from kogner import artifacts
 from kogner.annotate.predictor import Predictor
-from kogner.config import StudentConfig, load_recipe
+from kogner.config import StudentConfig
 from kogner.data import corpora
 from kogner.evaluate.spans import score
+from kogner.recipe import load_recipe
 from kogner.student import checkpoint, gliner
 from kogner.student.checkpoint import StudentInfo
 from kogner.train.loop import to_split, train

@@ -82,7 +82,8 @@ def as_columns(index: Tensor, logits: Tensor, window: Tensor, word: Tensor) -> H
     """
     at = index[:, 0]
     columns = torch.stack([window[at], word[at], index[:, 1], index[:, 2]]).tolist()
-    return (*columns, torch.sigmoid(logits).tolist())
+    # In double precision: scores near 1 stay apart, for their order and for a temperature.
+    return (*columns, torch.sigmoid(logits.double()).tolist())
 
 
 def check_compiler(device: str) -> None:

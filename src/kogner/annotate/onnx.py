@@ -1,4 +1,4 @@
-"""Students as ONNX graphs, run by ONNX Runtime: no weights of torch, the same spans.
+"""Students as ONNX graphs, run by ONNX Runtime or OpenVINO: no weights of torch, the same spans.
 
 Layout of the folder (artefact kind `onnx-student`, format version 1):
   text.onnx      ids, mask (windows, tokens), window, token (words,) -> starts, ends (words, 4 * hidden) float32
@@ -25,13 +25,15 @@ from kogner.annotate.head import search
 from kogner.annotate.labels import tokenizer_state
 from kogner.annotate.packing import can_pack
 from kogner.artifacts import MANIFEST, file_sha256, open_artifact, read_manifest
-from kogner.config import StudentConfig, from_mapping
+from kogner.config import StudentConfig
 from kogner.errors import ArtifactError, ConfigError, MissingExtraError
+from kogner.mapping import from_mapping
 from kogner.student.checkpoint import StudentInfo
 from kogner.student.encoder import Encoded, collate, collate_labels, max_tokens
 from kogner.student.layout import STUDENT, read_json
 
 KIND, VERSION = "onnx-student", 1
+ENGINES = ("torch", "onnx", "openvino")  # what a user may ask for; the last two run exports
 TEXT, LABELS = "text.onnx", "labels.onnx"
 
 
@@ -43,17 +45,18 @@ def is_onnx(folder: Path) -> bool:
 class OnnxStudent:
     """What a predictor asks of a student, answered by an ONNX export. On the CPU, at the precision it was written in.
 
-    encode_labels returns (labels, 4 * hidden + 1): folded vectors, and behind them the offsets.
+    encode_labels returns (labels, 4 * hidden + 1): folded vectors, and behind them the offsets. engine: `onnx` or
+    `openvino`, what runs the graphs.
     """
 
     training = False
     device = torch.device("cpu")
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, engine: str = "onnx") -> None:
         from transformers import AutoConfig, AutoTokenizer
 
         raw = read_json(folder / STUDENT)
-        self.folder = folder
+        self.folder, self.engine = folder, engine
         self.config = from_mapping(StudentConfig, raw["student"], where=str(folder / STUDENT))
         self.info = StudentInfo(**{**raw["info"], "types": tuple(raw["info"]["types"])})
         sides = ["text_encoder", "text_encoder" if self.config.label_encoder == "shared" else "label_encoder"]
@@ -62,14 +65,14 @@ class OnnxStudent:
         ]
         (self.tokenizer, _), (self.label_tokenizer, _) = read
         self.text_limit, self._label_limit = (max_tokens(*side) for side in read)
-        self._labels = session(folder / LABELS)
+        self._labels = session(folder / LABELS, engine=engine)
         self.label_width = 4 * (self.config.hidden or 0) + 1
 
     @classmethod
-    def open(cls, path: str | Path) -> OnnxStudent:
+    def open(cls, path: str | Path, *, engine: str = "onnx") -> OnnxStudent:
         """An export that was written whole. Raises ArtifactError where it was not, or is damaged or of another kind."""
         open_artifact(path, kind=KIND, version=VERSION)
-        return cls(Path(path))
+        return cls(Path(path), engine=engine)
 
     def label_hash(self) -> str:
         """Hex sha256 of all that makes label vectors: the graph, which holds its weights, and the tokenizer."""
@@ -88,11 +91,11 @@ class OnnxStudent:
 
 
 class OnnxEngine:
-    """The text graph of an ONNX export. threads: of ONNX Runtime; 0 takes as many as torch has."""
+    """The text graph of an ONNX export. threads: of what runs it; 0 takes as many as torch has."""
 
     def __init__(self, student: OnnxStudent, *, threads: int = 0) -> None:
         self.student, self.pack = student, can_pack()
-        self.session = session(student.folder / TEXT, threads=threads)
+        self.session = session(student.folder / TEXT, engine=student.engine, threads=threads)
 
     def score(self, windows: Sequence[Encoded], types: Tensor, at_least: Tensor) -> Hits:
         """Spans whose logit reaches the bound of their type, as columns; see `Engine.score`."""
@@ -113,8 +116,12 @@ class OnnxEngine:
         return as_columns(index, logits, window, word)
 
 
-def session(file: Path, *, threads: int = 0) -> Any:
-    """A graph ready to run. Raises MissingExtraError without onnxruntime, ArtifactError for a file it cannot read."""
+def session(file: Path, *, engine: str = "onnx", threads: int = 0) -> Any:
+    """A graph ready to run. Raises MissingExtraError without the engine, ArtifactError for a file it cannot read."""
+    if engine == "openvino":
+        from kogner.annotate.openvino import OpenVinoSession
+
+        return OpenVinoSession(file, threads=threads)
     try:
         import onnxruntime
     except ImportError as error:
@@ -130,18 +137,18 @@ def session(file: Path, *, threads: int = 0) -> Any:
         raise ArtifactError(f"{file} cannot be run by ONNX Runtime: {reason}; export the student again") from error
 
 
-def check_engine(engine: str | None, path: str | Path, *, device: str) -> bool:
-    """Whether `path` is to be opened as an ONNX export; engine: `torch`, `onnx`, or None for what it holds.
+def engine_for(engine: str | None, path: str | Path, *, device: str) -> str:
+    """One of ENGINES, for what is at `path`; None takes `torch`, and `onnx` for an ONNX export.
 
     Raises ConfigError where the engine cannot run what is there, or not on that device.
     """
     found = is_onnx(Path(path))
-    if engine == "onnx" and not found:
+    if engine in ("onnx", "openvino") and not found:
         raise ConfigError(
-            f"{path} is no ONNX export, which the engine onnx runs; make one: kogner export --to onnx {path} OUT"
+            f"{path} is no ONNX export, which the engine {engine} runs; make one: kogner export --to onnx {path} OUT"
         )
     if engine == "torch" and found:
         raise ConfigError(f"{path} is an ONNX export, which the engine torch cannot run; take the student it came from")
     if found and not device.startswith("cpu"):
         raise ConfigError(f"{path} is an ONNX export, which runs on the CPU here; take --device cpu")
-    return found
+    return engine or ("onnx" if found else "torch")

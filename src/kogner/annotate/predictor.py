@@ -16,7 +16,7 @@ import torch
 
 from kogner.annotate.engine import CHOICES, Engine, resolved, threads
 from kogner.annotate.labels import LabelCache, label_hash
-from kogner.annotate.onnx import OnnxEngine, OnnxStudent, check_engine
+from kogner.annotate.onnx import OnnxEngine, OnnxStudent, engine_for
 from kogner.config import MAX_WORDS, StudentConfig
 from kogner.errors import ConfigError, InputError
 from kogner.hardware import check_device
@@ -113,13 +113,14 @@ class Predictor:
     ) -> Predictor:
         """Open a student: the folder of a KoGNER student, of a GLiNER checkpoint or of an ONNX export, or a hub id.
 
-        engine: `torch` or `onnx`, None = as the folder says. label_cache: see the class.
+        engine: `torch`, `onnx` or `openvino`, None = as the folder says. label_cache: see the class.
         Raises ArtifactError where it is missing, damaged or of a variant that is not read, ConfigError for a device
-        that is not there or an engine that cannot run it, MissingExtraError for an ONNX export without onnxruntime.
+        that is not there or an engine that cannot run it, MissingExtraError for an ONNX export without its engine.
         """
         check_device(device)
-        if check_engine(engine, path, device=device):
-            exported = OnnxStudent.open(path)
+        engine = engine_for(engine, path, device=device)
+        if engine != "torch":
+            exported = OnnxStudent.open(path, engine=engine)
             return cls(exported, exported.info, label_cache=label_cache)
         return cls(*open_student(path, device=device), label_cache=label_cache)
 

@@ -55,9 +55,9 @@ DEFAULT_MODEL = Path("models/kogner-mini")
 @click.option("--compile", "compiled", is_flag=True, help="Compile the encoder first: pays on long input only.")
 @click.option(
     "--engine",
-    type=click.Choice(["torch", "onnx"]),
+    type=click.Choice(["torch", "onnx", "openvino"]),
     default=None,
-    help="What runs the model; onnx needs one that was written by 'kogner export --to onnx'. Default: what it is.",
+    help="What runs the model; onnx and openvino need one that 'kogner export --to onnx' wrote. Default: what it is.",
 )
 @click.option(
     "--label-cache",

@@ -78,10 +78,7 @@ def _to_onnx(model: str, out: Path, *, check: tuple[str, ...], max_drop: float) 
     from kogner.data import corpora
 
     artifacts.check_replaceable(out, kind=onnx.KIND)
-    try:
-        loaded = [corpora.load(name, path, "dev") for name, path in named_paths(check)]
-    except ConfigError as error:
-        raise ConfigError(str(error).replace("--data", "--check", 1)) from error
+    loaded = [corpora.load(name, path, "dev") for name, path in named_paths(check, option="--check")]
     for corpus in loaded:
         say_report(corpus)
     predictor = Predictor.load(model, engine="torch")

@@ -10,12 +10,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from kogner.commands.options import engine_options
-from kogner.errors import ConfigError
 from kogner.student.decode import OVERLAPS
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from kogner.annotate.predictor import Predictor
     from kogner.data.corpora import Corpus
     from kogner.evaluate.spans import SpanScores
@@ -87,7 +84,7 @@ def command(
         token_budget=batch_tokens,
         threads=threads,
     )
-    trained_on = _named_train(train)
+    trained_on = named_paths(train, option="--train")
     loaded = [corpora.load(name, path, split) for name, path in named_paths(data)]
     for corpus in loaded:
         say_report(corpus)
@@ -112,15 +109,6 @@ def with_lost(scores: SpanScores, lost: Mapping[str, int]) -> SpanScores:
     """Scores with the mentions of scored types that a reader had to skip (`Corpus.lost`) as gold that was missed."""
     by_type = {kind: replace(of, gold=of.gold + lost.get(kind, 0)) for kind, of in scores.by_type.items()}
     return replace(scores, gold=sum(of.gold for of in by_type.values()), by_type=by_type)
-
-
-def _named_train(pairs: tuple[str, ...]) -> list[tuple[str, Path]]:
-    from kogner.commands.options import named_paths
-
-    try:
-        return named_paths(pairs)
-    except ConfigError as error:
-        raise ConfigError(str(error).replace("--data", "--train", 1)) from error
 
 
 def _result(

@@ -44,17 +44,20 @@ def engine_options(*, batch_tokens: int) -> Callable[[Callable[..., Any]], Calla
     return decorate
 
 
-def named_paths(pairs: Sequence[str]) -> list[tuple[str, Path]]:
-    """`NAME=DIR` options as (name, existing folder). Raises ConfigError for another form or a doubled name."""
+def named_paths(pairs: Sequence[str], *, option: str = "--data") -> list[tuple[str, Path]]:
+    """`NAME=DIR` values of an option as (name, existing folder).
+
+    Raises ConfigError that names the option for another form, a doubled name, or a folder that is not there.
+    """
     found: dict[str, Path] = {}
     for pair in pairs:
         name, separator, place = pair.partition("=")
         if not separator or not name or not place:
-            raise ConfigError(f"--data {pair!r} must look like NAME=DIR, e.g. bc5cdr=corpora/bc5cdr")
+            raise ConfigError(f"{option} {pair!r} must look like NAME=DIR, e.g. bc5cdr=corpora/bc5cdr")
         if name in found:
-            raise ConfigError(f"--data names {name!r} twice")
+            raise ConfigError(f"{option} names {name!r} twice")
         if not Path(place).exists():
-            raise ConfigError(f"--data {pair!r}: {place} does not exist")
+            raise ConfigError(f"{option} {pair!r}: {place} does not exist")
         found[name] = Path(place)
     return list(found.items())
 

@@ -40,9 +40,9 @@ def build(
     """
     import torch
 
-    from kogner.config import load_recipe
     from kogner.graph.store import GraphStore
     from kogner.hardware import keep_freed_memory
+    from kogner.recipe import load_recipe
     from kogner.teacher.assembly import build as build_bank
     from kogner.teacher.bank import summary
 

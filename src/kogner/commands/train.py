@@ -38,8 +38,8 @@ def command(
       kogner train --data bc5cdr=build/linked/bc5cdr --set loss.dist_weight=0 --out runs/no-graph
     """
     from kogner.commands.options import named_paths, say_report
-    from kogner.config import load_recipe
     from kogner.data import corpora
+    from kogner.recipe import load_recipe
     from kogner.teacher.bank import Bank
     from kogner.train.loop import to_split, train
     from kogner.train.processes import hush, launch

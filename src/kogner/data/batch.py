@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,7 +20,6 @@ from kogner.text import Splitter, to_sentences, words
 
 WIDER = "wider than the span limit"
 SPLIT = "cut by a window border"
-POOL = 50  # batches that are sorted by length together: less padding, still well mixed
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,12 +27,15 @@ class Example:
     """One window of a training sentence.
 
     spans: (mentions, 4) int64 of first word, last word (inclusive), type index, bank row (-1 without a link).
-    types: (types,) bool, which types its corpus annotates.
+    types: (types,) bool, which types its corpus annotates. sentences: how many it holds. document: number of its
+    document; -1 where it is a part of a sentence.
     """
 
     encoded: Encoded
     spans: np.ndarray
     types: np.ndarray
+    sentences: int = 1
+    document: int = -1
 
 
 @dataclass(frozen=True)
@@ -76,14 +78,17 @@ def build_examples(
     index = {name: i for i, name in enumerate(types)}
     counts: Counter[str] = Counter()
     sentences = []
-    for document in documents:
+    numbers: list[int] = []
+    for number, document in enumerate(documents):
         found, unreachable = to_sentences(document, keep_mentions=True, context=context, words=words)
         counts.update(unreachable)
         sentences.extend(found)
+        numbers.extend([number] * len(found))
     begin, end = special_tokens(tokenizer)
     specials = (len(begin), len(end))
     examples = []
-    for sentence, encoded in zip(sentences, tokenise(tokenizer, [s.texts for s in sentences]), strict=True):
+    all_encoded = tokenise(tokenizer, [sentence.texts for sentence in sentences])
+    for sentence, number, encoded in zip(sentences, numbers, all_encoded, strict=True):
         spans = np.array(
             [(a, b - 1, index[name], rows.get(entity or "", -1)) for a, b, name, entity in sentence.spans],
             dtype=np.int64,
@@ -94,15 +99,14 @@ def build_examples(
         spans = spans[~wide]
         mask = np.array([name in sentence.types for name in types])
         kept = 0
-        for window in windows(
-            encoded, specials=specials, max_tokens=max_tokens, max_words=max_words, max_width=max_width
-        ):
+        cut = windows(encoded, specials=specials, max_tokens=max_tokens, max_words=max_words, max_width=max_width)
+        for window in cut:
             last = window.first + len(window.encoded.first)
             inside = (spans[:, 0] >= window.first) & (spans[:, 1] < last)
             owned = (spans[:, 0] >= window.owned[0]) & (spans[:, 0] < window.owned[1])
             kept += int((inside & owned).sum())
             local = spans[inside] - np.array([window.first, window.first, 0, 0])
-            examples.append(Example(window.encoded, local, mask))
+            examples.append(Example(window.encoded, local, mask, document=number if len(cut) == 1 else -1))
         counts["linked"] += int((spans[:, 3] >= 0).sum())
         counts[SPLIT] += len(spans) - kept
     return examples, +counts
@@ -112,31 +116,9 @@ def fingerprint(examples: Sequence[Example]) -> str:
     """Hex sha256 of the training data as the model sees it; a resumed run checks that it is still the same."""
     digest = hashlib.sha256()
     for example in examples:
-        for array in (example.encoded.ids, example.encoded.first, example.spans, example.types):
+        for array in (example.encoded.ids, example.encoded.first, example.spans, example.types, example.document):
             digest.update(np.ascontiguousarray(array).tobytes())
     return digest.hexdigest()
-
-
-def order(examples: Sequence[Example], *, batch_size: int, seed: int, epoch: int) -> list[np.ndarray]:
-    """Batches of example indices of one epoch; depends on nothing but its arguments, so that a run can resume."""
-    random = np.random.default_rng([seed, epoch])
-    shuffled = random.permutation(len(examples))
-    lengths = np.array([len(example.encoded.ids) for example in examples])
-    batches: list[np.ndarray] = []
-    for start in range(0, len(shuffled), batch_size * POOL):
-        pool = shuffled[start : start + batch_size * POOL]
-        pool = pool[np.argsort(lengths[pool], kind="stable")]
-        batches.extend(pool[at : at + batch_size] for at in range(0, len(pool), batch_size))
-    return [batches[i] for i in random.permutation(len(batches))]
-
-
-def stream(examples: Sequence[Example], *, batch_size: int, seed: int, start: int) -> Iterator[np.ndarray]:
-    """Endless batches of example indices, from step `start` on, epoch after epoch."""
-    per_epoch = -(-len(examples) // batch_size)
-    epoch, skip = divmod(start, per_epoch)
-    while True:
-        yield from order(examples, batch_size=batch_size, seed=seed, epoch=epoch)[skip:]
-        epoch, skip = epoch + 1, 0
 
 
 def make_batch(examples: Sequence[Example], *, max_width: int, pad_id: int) -> Batch:

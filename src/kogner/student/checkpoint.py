@@ -25,8 +25,9 @@ from torch import Tensor
 
 from kogner import encoders, hub
 from kogner.artifacts import Artifact, file_sha256, open_artifact
-from kogner.config import StudentConfig, to_mapping
+from kogner.config import StudentConfig
 from kogner.errors import ArtifactError, ConfigError
+from kogner.mapping import to_mapping
 from kogner.progress import note
 from kogner.student.layout import KIND, STUDENT, VERSION, WEIGHTS, is_gliner, read_student
 from kogner.student.model import Student

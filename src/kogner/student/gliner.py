@@ -21,8 +21,9 @@ from torch import Tensor
 
 from kogner import encoders
 from kogner.artifacts import MANIFEST
-from kogner.config import StudentConfig, to_mapping
+from kogner.config import StudentConfig
 from kogner.errors import ArtifactError, KognerError
+from kogner.mapping import to_mapping
 from kogner.progress import note
 from kogner.student import gliner_config
 from kogner.student.checkpoint import StudentInfo, fill, read_weights

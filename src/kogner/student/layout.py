@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from kogner.artifacts import MANIFEST, open_artifact
-from kogner.config import StudentConfig, from_mapping
+from kogner.config import StudentConfig
 from kogner.errors import ArtifactError, ConfigError
+from kogner.mapping import from_mapping
 
 KIND, VERSION = "student", 1
 STUDENT = "student.json"

@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from kogner.artifacts import MANIFEST, check_replaceable, locked
-from kogner.config import TeacherConfig, to_mapping
+from kogner.config import TeacherConfig
 from kogner.errors import ArtifactError
 from kogner.graph.neighbours import Adjacency
 from kogner.hardware import check_device
+from kogner.mapping import to_mapping
 from kogner.progress import note
 from kogner.teacher import unimp
 from kogner.teacher.bank import KIND, Bank, write_bank

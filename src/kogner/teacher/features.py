@@ -20,9 +20,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from kogner import encoders
-from kogner.config import FeaturesConfig, to_mapping
+from kogner.config import FeaturesConfig
 from kogner.errors import KognerError
 from kogner.hardware import bf16_is_fast
+from kogner.mapping import to_mapping
 from kogner.progress import counting
 from kogner.teacher.work import Stopwatch, hash_of, open_array, save_array
 

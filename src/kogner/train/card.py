@@ -8,7 +8,8 @@ from typing import Any
 import yaml
 
 from kogner import __version__
-from kogner.config import Recipe, to_mapping
+from kogner.config import Recipe
+from kogner.mapping import to_mapping
 from kogner.student.checkpoint import StudentInfo
 
 CARD = "README.md"

@@ -25,12 +25,14 @@ from torch.optim import AdamW
 from torch.optim.lr_scheduler import LRScheduler
 
 from kogner import artifacts
-from kogner.config import Recipe, TrainConfig, to_mapping
-from kogner.data.batch import Example, build_examples, fingerprint, make_batch, stream
+from kogner.config import Recipe, TrainConfig
+from kogner.data.batch import Example, build_examples, fingerprint, make_batch
 from kogner.data.corpora import Corpus
+from kogner.data.epochs import Joining, stream, take
 from kogner.data.formats.jsonl import line_of
 from kogner.errors import ConfigError, KognerError
 from kogner.hardware import bf16_is_fast, check_device, keep_freed_memory
+from kogner.mapping import to_mapping
 from kogner.progress import Counter, counting, note
 from kogner.records import Document
 from kogner.student import checkpoint as student_files
@@ -71,6 +73,7 @@ class Run:
     processes: Processes
     trainee: Trainee
     examples: Sequence[Example]
+    joining: Joining
     types: Sequence[str]
     sampler: Sampler
     dev: Sequence[Split]
@@ -194,9 +197,10 @@ def _prepare(
         resume_step=progress.step,
         board=out.with_name(out.name + ".tensorboard") if config.tensorboard and processes.first else None,
     )
+    joining = Joining(config.join_sentences, student.room(longest), (len(begin), len(end)))
     run = Run(
-        recipe, processes, trainee, examples, types, sampler, dev, steps, optimizer, schedule, progress, work, log,
-        origin,
+        recipe, processes, trainee, examples, joining, types, sampler, dev, steps, optimizer, schedule, progress, work,
+        log, origin,
     )  # fmt: skip
     return run, {"training_data": dict(found), "corpora": documents}, bank
 
@@ -227,9 +231,10 @@ def _steps(run: Run, counter: Counter) -> None:
         batch_size=config.batch_size * run.parts,
         seed=config.data_seed + config.seed,
         start=progress.step,
+        joining=run.joining,
     )
     while not run.over:
-        progress.add(_learn(run, [run.examples[i] for i in next(batches)]))
+        progress.add(_learn(run, take(run.examples, next(batches), run.joining)))
         counter.advance(1, f"loss {progress.sums['loss_lang'] / progress.since:.2f}")
         last = progress.step == run.steps
         if progress.step % config.log_every == 0 or last:

@@ -50,7 +50,7 @@ class Step:
         rows = rows[rows >= 0]
         siblings = None if view.siblings is None else torch.from_numpy(view.siblings).to(device)
         return cls(
-            number, dist_weight, view.labels, siblings, len(view.examples), len(rows),
+            number, dist_weight, view.labels, siblings, sum(example.sentences for example in view.examples), len(rows),
             torch.from_numpy(rows).to(device),
         )  # fmt: skip
 

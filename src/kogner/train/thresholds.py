@@ -115,7 +115,8 @@ def found_at(
             continue
         for at, document in enumerate(split.dev):
             own = slice(*np.searchsorted(spans[:, 0], (number, number + 1)))
-            mentions = [Mention(c.start, c.end, types[c.type]) for c in decode(_candidates(spans[own], scores[own]))]
+            chosen = decode(_candidates(spans[own], scores[own]))
+            mentions = [Mention(c.start, c.end, types[c.type], score=round(c.score, 4)) for c in chosen]
             found[split.name][at] = replace(document, mentions=tuple(mentions))
             number += 1
     return found

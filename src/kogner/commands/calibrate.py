@@ -1,0 +1,122 @@
+"""`kogner calibrate`: thresholds and temperatures for a student that is already there."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from kogner.student.checkpoint import StudentInfo
+    from kogner.student.model import Student
+    from kogner.train.loop import Split
+    from kogner.train.thresholds import Scored
+
+
+@click.command("calibrate")
+@click.option("--data", multiple=True, required=True, metavar="NAME=DIR", help="Corpus to fit to; may be repeated.")
+@click.option("--split", default="dev", show_default=True, help="Split to fit to; never the one you report.")
+@click.option("--threads", type=click.IntRange(min=0), default=0, help="CPU threads; 0 = all.")
+@click.argument("model")
+@click.argument("out", type=click.Path(path_type=Path))
+def command(data: tuple[str, ...], split: str, threads: int, model: str, out: Path) -> None:
+    """Fit a score threshold and a temperature per type on dev documents, and write MODEL with them to OUT.
+
+    MODEL is a KoGNER student or a GLiNER checkpoint (a folder, or a hub id); its weights stay as they are. After it a
+    score says how often an entity of the type is right, and kogner annotate keeps what gave the best F1. Types that the
+    corpora do not annotate keep what they had.
+
+    \b
+    Example:
+      kogner calibrate --data mine=corpora/mine downloads/gliner_small build/gliner_small_mine
+    """
+    from dataclasses import replace
+
+    from kogner import artifacts, hub
+    from kogner.annotate.engine import threads as with_threads
+    from kogner.commands.options import named_paths, say_report
+    from kogner.data import corpora
+    from kogner.student import checkpoint, gliner, layout
+    from kogner.train.loop import Split
+    from kogner.train.thresholds import fit_to, scored_dev
+
+    place = hub.fetch(model)
+    theirs = layout.is_gliner(place)
+    kind, version = (gliner.KIND, gliner.FORMAT) if theirs else (checkpoint.KIND, checkpoint.VERSION)
+    artifacts.check_replaceable(out, kind=kind)
+    loaded = [corpora.load(name, path, split) for name, path in named_paths(data)]
+    for corpus in loaded:
+        say_report(corpus)
+    splits = [Split(corpus.name, (), corpus.documents, tuple(sorted(corpus.types))) for corpus in loaded]
+    types = tuple(dict.fromkeys(name for one in splits for name in one.types))
+    student, info = checkpoint.open_student(place)
+    with with_threads(threads):
+        dev = scored_dev(student, splits, types)
+    fitted = fit_to(dev, types)
+    after = replace(
+        info,
+        thresholds={**_without(info.thresholds, types), **fitted.thresholds},
+        temperatures={**_without(info.temperatures, types), **fitted.temperatures},
+    )
+    result: dict[str, Any] = {
+        "thresholds": dict(fitted.thresholds),
+        "temperatures": dict(fitted.temperatures),
+        "before": _scores(dev, splits, types, info),
+        "after": _scores(dev, splits, types, after),
+    }
+    artifact = None if theirs else artifacts.open_artifact(place, kind=kind, version=version)
+    with artifacts.writing(
+        out,
+        kind=kind,
+        version=version,
+        recipe=artifact.recipe if artifact else None,
+        parents={**artifact.parents, "calibrated": artifact.hash} if artifact else None,
+        metrics={"calibration": result},
+    ) as folder:
+        if theirs:
+            gliner.save(student, after, folder)
+        else:
+            _rewrite(student, after, place, folder, split)
+    click.echo(json.dumps({"out": str(out), **result}))
+
+
+def _without(values: Any, types: Sequence[str]) -> dict[str, float]:
+    """What a checkpoint says of other types than these, whatever their case."""
+    fitted = {name.lower() for name in types}
+    return {name: value for name, value in values.items() if name.lower() not in fitted}
+
+
+def _scores(dev: Scored, splits: Sequence[Split], types: Sequence[str], info: StudentInfo) -> dict[str, Any]:
+    """F1 and calibration error by corpus, in percent."""
+    from kogner.evaluate.calibration import calibration_errors
+    from kogner.evaluate.spans import score
+    from kogner.train.thresholds import found_at
+
+    found = found_at(dev, splits, types, info)
+    scores: dict[str, Any] = {}
+    for split in splits:
+        error = calibration_errors(split.dev, found[split.name], types=split.types)[None]
+        f1 = score(split.dev, found[split.name], types=split.types).f1
+        scores[split.name] = {"f1": round(100 * f1, 2), "ece": None if error is None else round(100 * error, 2)}
+    return scores
+
+
+def _rewrite(student: Student, info: StudentInfo, source: Path, folder: Path, split: str) -> None:
+    """The files of a student with other thresholds and temperatures; the weights are copied bit for bit."""
+    from kogner.student import checkpoint, layout
+
+    checkpoint.describe(student, info, folder)
+    shutil.copyfile(source / layout.WEIGHTS, folder / layout.WEIGHTS)
+    for name in ("training_log.jsonl", "README.md"):
+        if (source / name).is_file():
+            shutil.copyfile(source / name, folder / name)
+    with (folder / "README.md").open("a", encoding="utf-8") as card:
+        card.write(
+            f"\n## Calibration\n\nThresholds and temperatures were fitted again, on {split} documents, by "
+            "`kogner calibrate`; the scores above are from before. Both stand in `student.json`.\n"
+        )

@@ -1,0 +1,90 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+import torch
+from click.testing import CliRunner
+
+from kogner import artifacts
+from kogner.cli import cli
+from kogner.errors import ConfigError
+from kogner.student import checkpoint, gliner
+from kogner.student.checkpoint import StudentInfo
+
+DEV = "".join(
+    f"{number}|t|Aspirin and fever\n{number}|a|Morphine caused pain in rats.\n"
+    f"{number}\t0\t7\tAspirin\tChemical\tD001241\n{number}\t34\t38\tpain\tDisease\tD010146\n\n"
+    for number in range(1, 41)
+)
+KNOWN = StudentInfo(
+    types=("chemical", "gene"),
+    thresholds={"Chemical": 0.75, "gene": 0.4},
+    temperatures={"Chemical": 2.5, "gene": 1.5},
+    base="random",
+)
+
+
+@pytest.fixture(params=["kogner", "gliner"])
+def model(request, tiny_student, tmp_path):
+    kind, version, save = (
+        (checkpoint.KIND, checkpoint.VERSION, checkpoint.save)
+        if request.param == "kogner"
+        else (gliner.KIND, gliner.FORMAT, gliner.save)
+    )
+    with artifacts.writing(tmp_path / "student", kind=kind, version=version) as place:
+        save(tiny_student, KNOWN, place)
+    return tmp_path / "student"
+
+
+@pytest.fixture
+def corpus(tmp_path):
+    (tmp_path / "made").mkdir()
+    (tmp_path / "made" / "dev.PubTator.txt").write_text(DEV)
+    return tmp_path / "made"
+
+
+def run(*arguments):
+    return CliRunner().invoke(cli, ["calibrate", *map(str, arguments)], catch_exceptions=False)
+
+
+def test_what_dev_says_is_written_and_the_rest_stays(model, corpus, tmp_path):
+    done = run("--data", f"made={corpus}", model, tmp_path / "out")
+    assert done.exit_code == 0
+    said = json.loads(done.stdout.splitlines()[-1])
+    assert said["after"]["made"]["f1"] >= said["before"]["made"]["f1"]
+    before, _ = checkpoint.open_student(model)
+    after, info = checkpoint.open_student(tmp_path / "out")
+    assert all(
+        torch.equal(a, b) for a, b in zip(before.state_dict().values(), after.state_dict().values(), strict=True)
+    )
+    assert info.thresholds == {"gene": 0.4, **said["thresholds"]}
+    assert said["thresholds"].keys() == {"chemical", "disease"}
+    assert info.temperatures == {"gene": 1.5, **said["temperatures"]}
+    assert info.base == "random"
+
+
+def test_a_student_keeps_its_files_and_names_what_it_came_from(tiny_student, corpus, tmp_path):
+    with artifacts.writing(tmp_path / "student", kind=checkpoint.KIND, version=checkpoint.VERSION) as place:
+        checkpoint.save(tiny_student, KNOWN, place)
+        (place / "README.md").write_text("# card\n")
+        (place / "training_log.jsonl").write_text("{}\n")
+    run("--data", f"made={corpus}", tmp_path / "student", tmp_path / "out")
+    source = artifacts.open_artifact(tmp_path / "student", kind=checkpoint.KIND, version=checkpoint.VERSION)
+    written = artifacts.open_artifact(tmp_path / "out", kind=checkpoint.KIND, version=checkpoint.VERSION)
+    assert written.parents["calibrated"] == source.hash
+    assert (tmp_path / "out" / "training_log.jsonl").read_text() == "{}\n"
+    assert (tmp_path / "out" / "README.md").read_text().startswith("# card\n\n## Calibration")
+
+
+def test_a_missing_split_and_a_foreign_folder_are_errors_and_nothing_is_written(model, corpus, tmp_path):
+    with pytest.raises(Exception, match="test"):
+        run("--data", f"made={corpus}", "--split", "test", model, tmp_path / "out")
+    with pytest.raises(ConfigError, match="must look like NAME=DIR"):
+        run("--data", str(corpus), model, tmp_path / "out")
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.txt").write_text("x")
+    with pytest.raises(Exception, match="mine"):
+        run("--data", f"made={corpus}", model, tmp_path / "mine")
+    assert not (tmp_path / "out").exists()
+    assert (tmp_path / "mine" / "thesis.txt").read_text() == "x"
