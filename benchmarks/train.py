@@ -293,7 +293,8 @@ def whole_run(side: str, folder: Path, corpus: Path, out: Path, *, steps: int, b
     precision = "bf16" if bf16 else "fp32"
     threads = torch.get_num_threads()
     if side == "ours":
-        from kogner.train.loop import to_split, train
+        from kogner.train.loop import train
+        from kogner.train.splits import to_split
 
         recipe = recipe_of(encoder="minilm", batch=batch, threads=threads, steps=steps, precision=precision)
         student = dataclasses.replace(recipe.student, initial=str(folder))

@@ -16,7 +16,7 @@ from kogner.data import corpora
 from kogner.records import Document, Mention
 from kogner.student.checkpoint import StudentInfo
 from kogner.train.dev import evaluate, sampled_scores
-from kogner.train.loop import Split
+from kogner.train.splits import Split
 from kogner.train.thresholds import fit, scored_dev
 
 TYPES = ("chemical", "disease")

@@ -22,7 +22,8 @@ from kogner.records import Document, Mention
 from kogner.teacher.bank import Bank
 from kogner.train import dev
 from kogner.train.log import TrainingLog
-from kogner.train.loop import make_distil_head, subset, to_split, train
+from kogner.train.loop import make_distil_head, train
+from kogner.train.splits import subset, to_split
 
 FAST = [
     "train.threads=1",

@@ -10,7 +10,8 @@ from kogner.data import corpora
 from kogner.errors import KognerError
 from kogner.recipe import load_recipe
 from kogner.text import sentences
-from kogner.train.loop import Split, train
+from kogner.train.loop import train
+from kogner.train.splits import Split
 
 pytestmark = pytest.mark.slow
 

@@ -16,8 +16,9 @@ from kogner.student import checkpoint
 from kogner.teacher.bank import Bank
 from kogner.train import loop
 from kogner.train.log import TrainingLog
-from kogner.train.loop import linked_entities, make_distil_head, to_split, train
+from kogner.train.loop import linked_entities, make_distil_head, train
 from kogner.train.sampling import Sampler
+from kogner.train.splits import to_split
 from kogner.train.step import Step, Trainee, seed_of
 
 FAST = [

@@ -15,7 +15,7 @@ from kogner.records import Document, Mention
 from kogner.student import checkpoint
 from kogner.student.checkpoint import StudentInfo
 from kogner.student.decode import warmed
-from kogner.train.loop import Split
+from kogner.train.splits import Split
 from kogner.train.thresholds import (
     COOLEST,
     FLOOR,

@@ -13,7 +13,8 @@ from kogner.evaluate.spans import score
 from kogner.recipe import load_recipe
 from kogner.student import checkpoint, gliner
 from kogner.student.checkpoint import StudentInfo
-from kogner.train.loop import to_split, train
+from kogner.train.loop import train
+from kogner.train.splits import to_split
 
 LABELS = ["chemical", "disease"]
 

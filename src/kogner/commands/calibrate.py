@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from kogner.student.checkpoint import StudentInfo
     from kogner.student.model import Student
-    from kogner.train.loop import Split
+    from kogner.train.splits import Split
     from kogner.train.thresholds import Scored
 
 
@@ -42,7 +42,7 @@ def command(data: tuple[str, ...], split: str, threads: int, model: str, out: Pa
     from kogner.commands.options import named_paths, say_report
     from kogner.data import corpora
     from kogner.student import checkpoint, gliner, layout
-    from kogner.train.loop import Split
+    from kogner.train.splits import Split
     from kogner.train.thresholds import fit_to, scored_dev
 
     place = hub.fetch(model)

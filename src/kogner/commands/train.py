@@ -41,8 +41,9 @@ def command(
     from kogner.data import corpora
     from kogner.recipe import load_recipe
     from kogner.teacher.bank import Bank
-    from kogner.train.loop import to_split, train
+    from kogner.train.loop import train
     from kogner.train.processes import hush, launch
+    from kogner.train.splits import to_split
 
     plan = load_recipe(recipe, overrides)
     if processes > 1:

@@ -28,14 +28,15 @@ class Example:
 
     spans: (mentions, 4) int64 of first word, last word (inclusive), type index, bank row (-1 without a link).
     types: (types,) bool, which types its corpus annotates. sentences: how many it holds. document: number of its
-    document; -1 where it is a part of a sentence.
+    document among those of the run. whole: False where it is a part of a sentence that was cut.
     """
 
     encoded: Encoded
     spans: np.ndarray
     types: np.ndarray
     sentences: int = 1
-    document: int = -1
+    document: int = 0
+    whole: bool = True
 
 
 @dataclass(frozen=True)
@@ -106,7 +107,7 @@ def build_examples(
             owned = (spans[:, 0] >= window.owned[0]) & (spans[:, 0] < window.owned[1])
             kept += int((inside & owned).sum())
             local = spans[inside] - np.array([window.first, window.first, 0, 0])
-            examples.append(Example(window.encoded, local, mask, document=number if len(cut) == 1 else -1))
+            examples.append(Example(window.encoded, local, mask, document=number, whole=len(cut) == 1))
         counts["linked"] += int((spans[:, 3] >= 0).sum())
         counts[SPLIT] += len(spans) - kept
     return examples, +counts

@@ -1,8 +1,9 @@
-"""The order of training sentences: epochs of batches, and some documents read several sentences at a time.
+"""The order of training sentences: epochs of batches, and documents that an epoch reads in another way.
 
-A student that has only seen single sentences finds far less in a whole abstract read at once. So in every epoch a share
-of the documents (`train.join_sentences`) is cut into passages of a random length instead; each sentence still comes
-once per epoch, and a batch still holds as many sentences.
+A student that has only seen single sentences finds far less in a whole abstract read at once, and one that has only
+seen our words finds less in GLiNER's. So in every epoch a share of the documents is cut into passages of a random
+length (`train.join_sentences`), and a share into GLiNER's words (`train.gliner_words`). Each sentence still comes once
+per epoch, and a batch still holds as many of them.
 """
 
 from __future__ import annotations
@@ -24,30 +25,34 @@ Batch = list[range]  # of passages: numbers of examples that follow one another;
 
 
 @dataclass(frozen=True)
-class Joining:
-    """share: of an epoch's documents that are read in passages. max_tokens: of a passage, special tokens included.
+class Readings:
+    """How the documents of an epoch are read.
 
-    specials: how many special tokens stand before and after.
+    joined: share of them that is read in passages of at most max_tokens, special tokens included. specials: how many of
+    those stand before and after a window. other: share that is read as the examples from number `first_other` on say,
+    which are the same documents once more.
     """
 
-    share: float
-    max_tokens: int
-    specials: tuple[int, int]
+    joined: float = 0.0
+    max_tokens: int = 0
+    specials: tuple[int, int] = (0, 0)
+    other: float = 0.0
+    first_other: int | None = None
 
 
 def stream(
-    examples: Sequence[Example], *, batch_size: int, seed: int, start: int, joining: Joining | None = None
+    examples: Sequence[Example], *, batch_size: int, seed: int, start: int, readings: Readings = Readings()
 ) -> Iterator[Batch]:
     """Endless batches, from step `start` on, epoch after epoch."""
     epoch = 0
     while True:
-        batches = order(examples, batch_size=batch_size, seed=seed, epoch=epoch, joining=joining)
+        batches = order(examples, batch_size=batch_size, seed=seed, epoch=epoch, readings=readings)
         yield from batches[start:]
         start, epoch = max(start - len(batches), 0), epoch + 1
 
 
 def order(
-    examples: Sequence[Example], *, batch_size: int, seed: int, epoch: int, joining: Joining | None = None
+    examples: Sequence[Example], *, batch_size: int, seed: int, epoch: int, readings: Readings = Readings()
 ) -> list[Batch]:
     """Batches of at most `batch_size` sentences of one epoch.
 
@@ -55,10 +60,7 @@ def order(
     resume.
     """
     random = np.random.default_rng([seed, epoch])
-    joins = joining is not None and joining.share > 0
-    passages = (
-        _passages(examples, joining, random) if joining and joins else [range(i, i + 1) for i in range(len(examples))]
-    )
+    passages = _passages(examples, readings, random)
     lengths = np.array([sum(len(examples[i].encoded.ids) for i in passage) for passage in passages])
     shuffled = random.permutation(len(passages))
     batches: list[Batch] = []
@@ -77,33 +79,40 @@ def order(
     return [batches[i] for i in random.permutation(len(batches))]
 
 
-def take(examples: Sequence[Example], batch: Batch, joining: Joining | None = None) -> list[Example]:
+def take(examples: Sequence[Example], batch: Batch, readings: Readings = Readings()) -> list[Example]:
     """The examples of a batch, those of a passage as one."""
-    specials = joining.specials if joining else (0, 0)
     return [
-        examples[passage.start] if len(passage) == 1 else _joined([examples[i] for i in passage], specials)
+        examples[passage.start] if len(passage) == 1 else _joined([examples[i] for i in passage], readings.specials)
         for passage in batch
     ]
 
 
-def _passages(examples: Sequence[Example], joining: Joining, random: np.random.Generator) -> list[range]:
-    """All examples once, in their order; those of the documents that are drawn, several together."""
+def _passages(examples: Sequence[Example], readings: Readings, random: np.random.Generator) -> list[range]:
+    """Every document once, in one of the two ways and in order; those that are drawn for it several sentences at once.
+
+    What is not asked for draws nothing, so that an epoch without it stays as it was.
+    """
+    first_other = len(examples) if readings.first_other is None else readings.first_other
     documents = max(example.document for example in examples) + 1
-    drawn = random.random(documents + 1) < joining.share
-    drawn[-1] = False  # the last place is that of document -1
+    nothing = np.zeros(documents, dtype=bool)
+    other = random.random(documents) < readings.other if readings.other else nothing
+    joined = random.random(documents) < readings.joined if readings.joined else nothing
     passages: list[range] = []
-    document, tokens, words, limit = -1, 0, 0, 0
+    last, tokens, words, limit = -1, 0, 0, 0
     for number, example in enumerate(examples):
-        more_tokens = len(example.encoded.ids) - sum(joining.specials)
+        if other[example.document] != (number >= first_other):
+            continue
+        more_tokens = len(example.encoded.ids) - sum(readings.specials)
         more_words = len(example.encoded.first)
-        fits = tokens + more_tokens <= joining.max_tokens and words + more_words <= limit
-        if drawn[example.document] and example.document == document and fits:
+        joins = joined[example.document] and example.whole
+        fits = tokens + more_tokens <= readings.max_tokens and words + more_words <= limit
+        if joins and example.document == last and fits:
             passages[-1] = range(passages[-1].start, number + 1)
             tokens, words = tokens + more_tokens, words + more_words
             continue
         passages.append(range(number, number + 1))
-        document, tokens, words = example.document, len(example.encoded.ids), more_words
-        limit = int(random.integers(SHORTEST, MAX_WORDS + 1)) if drawn[document] else 0
+        last, tokens, words = example.document if joins else -1, len(example.encoded.ids), more_words
+        limit = int(random.integers(SHORTEST, MAX_WORDS + 1)) if joins else 0
     return passages
 
 

@@ -15,7 +15,8 @@ from kogner.student.model import Student
 from kogner.train.thresholds import evaluating, fit_to, found_at, scored_dev
 
 if TYPE_CHECKING:
-    from kogner.train.loop import Run, Split
+    from kogner.train.loop import Run
+    from kogner.train.splits import Split
 
 
 def dev_scores(run: Run) -> dict[str, float]:

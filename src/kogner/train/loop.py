@@ -10,14 +10,13 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-from collections import Counter as Counts
 from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from safetensors.torch import load_file
 from torch import nn
@@ -25,16 +24,13 @@ from torch.optim import AdamW
 from torch.optim.lr_scheduler import LRScheduler
 
 from kogner import artifacts
-from kogner.config import Recipe, TrainConfig
+from kogner.config import Recipe, StudentConfig, TrainConfig
 from kogner.data.batch import Example, build_examples, fingerprint, make_batch
-from kogner.data.corpora import Corpus
-from kogner.data.epochs import Joining, stream, take
-from kogner.data.formats.jsonl import line_of
+from kogner.data.epochs import Readings, stream, take
 from kogner.errors import ConfigError, KognerError
 from kogner.hardware import bf16_is_fast, check_device, keep_freed_memory
 from kogner.mapping import to_mapping
 from kogner.progress import Counter, counting, note
-from kogner.records import Document
 from kogner.student import checkpoint as student_files
 from kogner.student.checkpoint import StudentInfo
 from kogner.student.distil import DistilHead
@@ -49,20 +45,11 @@ from kogner.train.log import TrainingLog, check_tensorboard
 from kogner.train.optim import dist_weight, freeze_layers, make_optimizer, make_schedule
 from kogner.train.processes import Processes
 from kogner.train.sampling import Sampler, View, within
+from kogner.train.splits import Split, dev_hash, first, note_dev_types, subset
 from kogner.train.step import Step, Trainee, seed_of
 from kogner.train.thresholds import fit
 
 LOG = "log.jsonl"
-
-
-@dataclass(frozen=True)
-class Split:
-    """What one corpus gives: documents to train on and documents to choose by. Never a test split."""
-
-    name: str
-    train: Sequence[Document]
-    dev: Sequence[Document]
-    types: tuple[str, ...]
 
 
 @dataclass
@@ -73,7 +60,7 @@ class Run:
     processes: Processes
     trainee: Trainee
     examples: Sequence[Example]
-    joining: Joining
+    readings: Readings
     types: Sequence[str]
     sampler: Sampler
     dev: Sequence[Split]
@@ -139,7 +126,7 @@ def _prepare(
     weights = weights_hash(student)
     used = [dataclasses.replace(s, train=subset(s.train, config.train_share, config.data_seed)) for s in splits]
     types = tuple(dict.fromkeys(name for split in used for name in split.types))
-    _note_dev_types(used)
+    note_dev_types(used)
     bank = bank if recipe.loss.dist_weight > 0 else None
     if recipe.loss.dist_weight > 0 and bank is None:
         raise ConfigError("loss.dist_weight is above 0, so a teacher is needed: give --bank, or set loss.dist_weight=0")
@@ -151,7 +138,8 @@ def _prepare(
     )  # fmt: skip
     longest = sampler.longest(lambda label: len(tokenise_whole(student.tokenizer, [label])[0]))
     entities = linked_entities(used, bank) if bank is not None else []
-    examples, found = build_examples(
+    make = partial(
+        build_examples,
         [document for split in used for document in split.train],
         types=types,
         rows={entity: row for row, entity in enumerate(entities)},
@@ -159,24 +147,31 @@ def _prepare(
         max_width=student.config.max_width,
         max_tokens=student.room(longest),
         context=student.config.context,
-        words=splitter(student.config.words),
     )
+    examples, found = make(words=splitter(student.config.words))
     if not examples:
         raise ConfigError("the training data holds no sentence; check --data")
+    count = len(examples)
+    readings = Readings(
+        config.join_sentences, student.room(longest), (len(begin), len(end)), config.gliner_words, first_other=count
+    )
+    if config.gliner_words:
+        _check_own_words(student.config)
+        examples += make(words=splitter("gliner"))[0]
     documents = {split.name: {"train": len(split.train), "dev": len(split.dev)} for split in used}
-    note(f"{documents}; {len(examples):,} sentences, types {', '.join(types)}; {dict(found)}")
+    note(f"{documents}; {count:,} sentences, types {', '.join(types)}; {dict(found)}")
     head = make_distil_head(recipe, student, bank, entities) if bank is not None else None
     parts = config.accumulate * processes.count
-    steps = config.steps or max(1, round(config.epochs * -(-len(examples) // (config.batch_size * parts))))
+    steps = config.steps or max(1, round(config.epochs * -(-count // (config.batch_size * parts))))
     trainee = Trainee(student, head).to(device)
     optimizer = make_optimizer(trainee, config)
     schedule = make_schedule(optimizer, config, steps=steps)
-    dev = [dataclasses.replace(s, dev=_first(s.dev, config.eval_documents, config.data_seed)) for s in used if s.dev]
+    dev = [dataclasses.replace(s, dev=first(s.dev, config.eval_documents, config.data_seed)) for s in used if s.dev]
     identity = {
         "recipe": json.loads(json.dumps(to_mapping(recipe))),
         "number of parts": parts,
         "training data": fingerprint(examples),
-        "dev data": _dev_hash(dev),
+        "dev data": dev_hash(dev),
         "initial weights": weights,
         "bank": bank.artifact.hash if bank is not None else None,
     }
@@ -197,12 +192,18 @@ def _prepare(
         resume_step=progress.step,
         board=out.with_name(out.name + ".tensorboard") if config.tensorboard and processes.first else None,
     )
-    joining = Joining(config.join_sentences, student.room(longest), (len(begin), len(end)))
     run = Run(
-        recipe, processes, trainee, examples, joining, types, sampler, dev, steps, optimizer, schedule, progress, work,
+        recipe, processes, trainee, examples, readings, types, sampler, dev, steps, optimizer, schedule, progress, work,
         log, origin,
     )  # fmt: skip
     return run, {"training_data": dict(found), "corpora": documents}, bank
+
+
+def _check_own_words(config: StudentConfig) -> None:
+    if config.words == "gliner":
+        raise ConfigError(
+            "train.gliner_words is for students of other words: this one reads GLiNER's always; set it to 0"
+        )
 
 
 def _set_up_encoders(student: Student, config: TrainConfig) -> None:
@@ -231,10 +232,10 @@ def _steps(run: Run, counter: Counter) -> None:
         batch_size=config.batch_size * run.parts,
         seed=config.data_seed + config.seed,
         start=progress.step,
-        joining=run.joining,
+        readings=run.readings,
     )
     while not run.over:
-        progress.add(_learn(run, take(run.examples, next(batches), run.joining)))
+        progress.add(_learn(run, take(run.examples, next(batches), run.readings)))
         counter.advance(1, f"loss {progress.sums['loss_lang'] / progress.since:.2f}")
         last = progress.step == run.steps
         if progress.step % config.log_every == 0 or last:
@@ -362,18 +363,6 @@ def make_distil_head(recipe: Recipe, student: Student, bank: Bank, entities: Seq
         return DistilHead(recipe.distil, hidden=student.hidden, bank=bank.take(entities, parts), columns=columns)
 
 
-def subset(documents: Sequence[Document], share: float, seed: int) -> list[Document]:
-    """The first `share` of a seeded shuffle, in the order of the corpus."""
-    if share >= 1:
-        return list(documents)
-    chosen = np.random.default_rng(seed).permutation(len(documents))[: max(1, round(share * len(documents)))]
-    return [documents[i] for i in sorted(chosen)]
-
-
-def _first(documents: Sequence[Document], count: int, seed: int) -> list[Document]:
-    return subset(documents, count / len(documents) if 0 < count < len(documents) else 1.0, seed)
-
-
 def weights_hash(student: Student) -> str:
     """Hex sha256 of all weights, as a run starts from them."""
     digest = hashlib.sha256()
@@ -381,20 +370,3 @@ def weights_hash(student: Student) -> str:
         digest.update(name.encode())
         digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
     return digest.hexdigest()
-
-
-def _dev_hash(splits: Sequence[Split]) -> str:
-    lines = (line_of(document) for split in splits for document in split.dev)
-    return hashlib.sha256("\n".join(lines).encode("utf-8", "surrogatepass")).hexdigest()
-
-
-def _note_dev_types(splits: Sequence[Split]) -> None:
-    for split in splits:
-        found = Counts(m.type for document in split.dev for m in document.mentions if m.type not in split.types)
-        if found:
-            note(f"{split.name}: dev mentions of types that its train split lacks are not scored: {dict(found)}")
-
-
-def to_split(name: str, train: Corpus, dev: Corpus | None) -> Split:
-    """The two halves of a corpus as the loop takes them."""
-    return Split(name, train.documents, dev.documents if dev else (), tuple(sorted(train.types)))

@@ -18,7 +18,7 @@ from kogner.student.decode import Candidate, decode
 from kogner.student.model import Student
 
 if TYPE_CHECKING:
-    from kogner.train.loop import Split
+    from kogner.train.splits import Split
 
 GRID = np.round(np.arange(0.20, 0.81, 0.05), 2)
 FLOOR = 0.01  # score from which spans are looked at; below lie nearly all spans of a text, nearly none of them right

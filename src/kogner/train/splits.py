@@ -1,0 +1,57 @@
+"""What one corpus gives a run: train and dev documents, and shares of them."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter as Counts
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from kogner.data.corpora import Corpus
+from kogner.data.formats.jsonl import line_of
+from kogner.progress import note
+from kogner.records import Document
+
+
+@dataclass(frozen=True)
+class Split:
+    """What one corpus gives: documents to train on and documents to choose by. Never a test split."""
+
+    name: str
+    train: Sequence[Document]
+    dev: Sequence[Document]
+    types: tuple[str, ...]
+
+
+def to_split(name: str, train: Corpus, dev: Corpus | None) -> Split:
+    """The two halves of a corpus as the loop takes them."""
+    return Split(name, train.documents, dev.documents if dev else (), tuple(sorted(train.types)))
+
+
+def subset(documents: Sequence[Document], share: float, seed: int) -> list[Document]:
+    """The first `share` of a seeded shuffle, in the order of the corpus."""
+    if share >= 1:
+        return list(documents)
+    chosen = np.random.default_rng(seed).permutation(len(documents))[: max(1, round(share * len(documents)))]
+    return [documents[i] for i in sorted(chosen)]
+
+
+def first(documents: Sequence[Document], count: int, seed: int) -> list[Document]:
+    """A sample of so many documents; all of them for 0."""
+    return subset(documents, count / len(documents) if 0 < count < len(documents) else 1.0, seed)
+
+
+def dev_hash(splits: Sequence[Split]) -> str:
+    """Hex sha256 of the dev documents of all splits."""
+    lines = (line_of(document) for split in splits for document in split.dev)
+    return hashlib.sha256("\n".join(lines).encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def note_dev_types(splits: Sequence[Split]) -> None:
+    """Say which dev mentions are not scored, since the train split of their corpus lacks their type."""
+    for split in splits:
+        found = Counts(m.type for document in split.dev for m in document.mentions if m.type not in split.types)
+        if found:
+            note(f"{split.name}: dev mentions of types that its train split lacks are not scored: {dict(found)}")
