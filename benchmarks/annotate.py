@@ -144,9 +144,9 @@ def races(contenders: dict[str, Any], corpus: Path, size: Size, labels: Sequence
                 if isinstance(contender, Encoder):
                     contender.load(probe, words)
                 if not name.startswith("gliner"):
-                    sizes[name] = best_size(contender, probe, (1024, 2048, 4096))
+                    sizes[name] = best_size(contender, probe, (512, 1024, 2048, 4096))
                 else:
-                    sizes[name] = best_size(contender, probe, (4, 8, 16, 32) if kind == "sentences" else (1, 2, 4))
+                    sizes[name] = best_size(contender, probe, (1, 2, 4, 8, 16) if kind == "sentences" else (1, 2, 4))
                 if isinstance(contender, Encoder):
                     contender.load(texts, words)
             key = f"{kind}_{count}"

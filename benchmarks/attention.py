@@ -33,7 +33,7 @@ def main() -> None:
     ratios: dict[str, dict[str, float]] = {}
     with torch.inference_mode():
         for precision, dtype in (("fp32", torch.float32), ("bf16", torch.bfloat16)):
-            shapes = [(tokens, size) for size in (32, 64) for tokens in (16, 33, 64, 128, 256, 510)]
+            shapes = [(tokens, size) for size in (32, 64) for tokens in (16, 33, 64, 128, 256, 384, 510)]
             ratios[precision] = {f"{t}x{size}": ratio(t, size, dtype, args) for t, size in shapes}
     result = {"ratios": ratios, "threads": args.threads, "rounds": args.rounds, "heads": args.heads}
     if args.out:

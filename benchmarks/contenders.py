@@ -125,8 +125,7 @@ class Encoder:
 
         self.student = ours.predictor.student
         model = self.student.text_encoder.model
-        self.model = prepared(model, dtype=PRECISIONS[precision], pack=can_pack()) if packed else model
-        self.autocast = precision == "bf16" and not packed
+        self.model = prepared(model, dtype=PRECISIONS[precision], pack=packed and can_pack())
         self.rows: list[Any] = []
 
     def prepare(self, labels: list[str]) -> None:
@@ -147,7 +146,7 @@ class Encoder:
         from kogner.student.encoder import collate
 
         start = 0
-        with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16, enabled=self.autocast):
+        with torch.inference_mode():
             while start < len(self.rows):
                 count = max(1, size // len(self.rows[start].ids))
                 batch = collate(self.rows[start : start + count], pad_id=self.student.tokenizer.pad_token_id or 0)

@@ -59,6 +59,8 @@ def threshold(predictor: Predictor, texts: list[str], labels: list[str]) -> floa
     settings = Settings(threshold=1e-9)
     found = [predictor.predict_text(text, labels=labels, settings=settings) for text in texts]
     scores = sorted((mention.score for mentions in found for mention in mentions), reverse=True)
+    if len(scores) < 4:
+        raise SystemExit("the model finds next to nothing in these texts, at any threshold")
     last = min(len(scores) - 1, 3 * len(texts))
     near = scores[last // 2 : last + 1]
     at = max(range(len(near) - 1), key=lambda i: near[i] - near[i + 1])

@@ -98,7 +98,7 @@ def annotate() -> str:
                 ratio = race.get(f"{precision}_over_{base}")
                 row.append("" if ratio is None else f"{speed[f'ours_{precision}']:.1f} (**{ratio:.1f}x**)")
             rows.append([*row, f"{100 * race['identical']:g} %"])
-    header = ["checkpoint, texts", "labels", "gliner, texts/s", "KoGNER fp32", "KoGNER bf16", "same spans (fp32)"]
+    header = ["checkpoint, texts", "labels", "gliner fp32, texts/s", "KoGNER fp32", "KoGNER bf16", "same spans (fp32)"]
     f1 = ", ".join(f"{precision} {value:.2f}" for precision, value in data["f1"].items())
     below = (
         f"\nBC5CDR test F1 of kogner-mini: {f1}. Beside the bare text encoder of transformers at its best batch size: "
@@ -116,8 +116,10 @@ def training() -> str:
         figures = [f"{seconds[side]:.3f}" for side in ("gliner", "ours")]
         rows.append([precision, batch, *figures, f"**{race['ratio']:.2f}x**"])
     header = ["precision", "sentences per step", "gliner, s/step", "KoGNER, s/step", "ratio"]
+    runs = ", ".join(f"{name} {run['ratio']:.2f}x" for name, run in data["runs"].items())
     below = (
-        f"\nOn {data['losses_compared']} identical batches the losses differ by {data['loss_difference']:.1e} at most "
+        f"\nWhole trainings of {next(iter(data['runs'].values()))['steps']} steps, start and writing included: {runs}. "
+        f"On {data['losses_compared']} identical batches the losses differ by {data['loss_difference']:.1e} at most "
         "(relative, dropout 0).\n"
     )
     return table(header, rows) + below + "\n" + where(data)

@@ -66,7 +66,8 @@ class KoGNER:
         whose lexicon gives found entities their ids. label_cache: a file that keeps the vectors of labels between runs,
         or a folder in which each checkpoint has a file of its own.
         Raises ArtifactError where it is missing, damaged or of a variant that is not read, KognerError where the hub
-        cannot be reached, ConfigError for a device that is not there.
+        cannot be reached, ConfigError for a device that is not there or an engine that cannot run it, MissingExtraError
+        where the engine is not installed.
         """
         from kogner.annotate.predictor import Predictor
 

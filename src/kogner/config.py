@@ -228,9 +228,7 @@ class TrainConfig:
     Encoders: a layer learns at encoder_lr * layer_decay ** (layers above it), the embeddings below them all.
     freeze_layers: the lowest layers, with the embeddings below them, stay as they were pretrained.
     join_sentences: share of the documents that an epoch reads several sentences at a time, up to a random number of
-    words, so that the student can read whole abstracts at once (see `kogner.data.epochs`). gliner_words: share of them
-    that it reads in GLiNER's words, so that the student finds as much in every GLiNER runtime; thresholds and dev
-    scores are of the student's own words.
+    words, so that the student can read whole abstracts at once (see `kogner.data.epochs`).
     What a step sees, drawn anew at each (see `kogner.train.sampling`): mask_words: share of words whose sub-tokens the
     mask token stands for. max_types: most types a step scores (0 = all); gold types of its sentences always are.
     drop_types, of a uni-encoder only, which sees its types shuffled: share of the types without a mention in the step
@@ -264,7 +262,6 @@ class TrainConfig:
     layer_decay: float = 1.0
     freeze_layers: int = 0
     join_sentences: float = 0.0
-    gliner_words: float = 0.0
     mask_words: float = 0.0
     max_types: int = 0
     drop_types: float = 0.3
@@ -278,7 +275,7 @@ class TrainConfig:
         _positive(self, "eval_every", "save_every", "log_every", "accumulate")
         _not_negative(self, "batch_tokens", "patience", "freeze_layers", "max_types", "seed", "data_seed")
         _up_to_one(self, "layer_decay")
-        _share(self, "warmup_ratio", "join_sentences", "gliner_words", "mask_words", "drop_types")
+        _share(self, "warmup_ratio", "join_sentences", "mask_words", "drop_types")
         _one_of(self, "schedule", ("cosine", "linear", "constant"))
         _one_of(self, "precision", ("auto", "fp32", "bf16"))
         if self.train_share > 1:

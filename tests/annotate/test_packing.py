@@ -48,6 +48,48 @@ def test_a_packed_encoder_gives_the_same_vectors(kind, dtype):
     assert not any(isinstance(module, PackedLinear) for module in model.modules())
 
 
+SMALL = {
+    "vocab_size": 60, "hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 48,
+    "max_position_embeddings": 512, "pad_token_id": 0,
+}  # fmt: skip
+DECODER = {**SMALL, "num_key_value_heads": 2, "bos_token_id": 1, "eos_token_id": 2}
+ENCODERS = {
+    **dict.fromkeys(("bert", "roberta", "xlm-roberta", "camembert", "mpnet", "albert"), SMALL),
+    "electra": {**SMALL, "embedding_size": 32},
+    "distilbert": {"vocab_size": 60, "dim": 32, "n_layers": 2, "n_heads": 4, "hidden_dim": 48},
+    "modernbert": {**SMALL, "local_attention": 8, "cls_token_id": 1, "sep_token_id": 2, "bos_token_id": 1},
+    "deberta": {**SMALL, "relative_attention": True, "pos_att_type": ["c2p", "p2c"]},
+    "deberta-v2": {
+        **SMALL, "relative_attention": True, "pos_att_type": ["c2p", "p2c"], "position_buckets": 16,
+        "conv_kernel_size": 3, "conv_act": "gelu",
+    },
+    "qwen2": DECODER,  # which reads from left to right
+}  # fmt: skip
+
+
+@needs_onednn
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("kind", ENCODERS)
+def test_kinds_of_encoders_give_the_vectors_of_transformers(kind, dtype, monkeypatch):
+    from transformers import AutoConfig, AutoModel
+
+    from kogner.annotate import attention
+
+    monkeypatch.setattr(attention, "_LONG", 20)
+    torch.manual_seed(0)
+    model = AutoModel.from_config(AutoConfig.for_model(kind, **ENCODERS[kind])).eval()
+    ids = torch.randint(4, 60, (3, 24))
+    mask = (torch.arange(24) < torch.tensor([24, 21, 9])[:, None]).long()
+    clone = prepared(model, dtype=dtype)
+    for texts in (1, 3):  # without padding, and with it
+        with torch.inference_mode():
+            expected = model(input_ids=ids[:texts], attention_mask=mask[:texts]).last_hidden_state
+            found = clone(input_ids=ids[:texts], attention_mask=mask[:texts]).last_hidden_state
+        real = mask[:texts].bool()
+        tolerance = 2e-5 if dtype == torch.float32 else 0.1
+        torch.testing.assert_close(found.float()[real], expected[real], atol=tolerance, rtol=tolerance)
+
+
 @needs_onednn
 def test_every_linear_layer_is_packed_and_the_rest_is_shared():
     model = tiny("bert")

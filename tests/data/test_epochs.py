@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from kogner.data.batch import Example
-from kogner.data.epochs import Readings, order, stream, take
+from kogner.data.epochs import Readings, order, steps_of, stream, take
 from kogner.student.encoder import Encoded
 
 BEGIN, END = 101, 102
@@ -87,19 +87,14 @@ def test_a_share_of_nothing_is_the_order_without_passages(corpus):
     assert {len(passage) for batch in plain for passage in batch} == {1}
 
 
-def test_every_document_is_read_in_one_of_two_ways(corpus):
-    """The other way has half as many sentences in each document."""
-    both = [*corpus, *(sentence(6, document=d, mention=1) for d in range(20) for _ in range(4))]
-    readings = Readings(0.5, 100, (1, 1), other=0.4, first_other=len(corpus))
-    seen = set()
-    for epoch in range(3):
-        numbers = [i for b in order(both, batch_size=4, seed=1, epoch=epoch, readings=readings) for p in b for i in p]
-        own = {both[i].document for i in numbers if i < len(corpus)}
-        other = {both[i].document for i in numbers if i >= len(corpus)}
-        assert own | other == set(range(20))
-        assert not own & other
-        assert 3 <= len(other) <= 13
-        wanted = [i for i, example in enumerate(both) if (example.document in other) == (i >= len(corpus))]
-        assert sorted(numbers) == wanted
-        seen |= other
-    assert len(seen) > 10
+def test_steps_are_the_batches_of_their_epochs(corpus):
+    def batches(epoch):
+        return len(order(corpus, batch_size=4, seed=1, epoch=epoch, readings=JOINED))
+
+    def steps(epochs):
+        return steps_of(corpus, epochs=epochs, batch_size=4, seed=1, readings=JOINED)
+
+    assert steps(3) == batches(0) + batches(1) + batches(2)
+    assert steps(1.5) == batches(0) + round(batches(1) / 2)
+    assert steps(0.001) == 1
+    assert steps_of(corpus, epochs=2, batch_size=4, seed=1) == 2 * -(-len(corpus) // 4)

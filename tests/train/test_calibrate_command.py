@@ -1,15 +1,20 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 import torch
 from click.testing import CliRunner
 
 from kogner import artifacts
+from kogner.annotate.predictor import Predictor, Settings
+from kogner.artifacts import file_sha256
 from kogner.cli import cli
+from kogner.data.formats.jsonl import line_of
 from kogner.errors import ConfigError
-from kogner.student import checkpoint, gliner
+from kogner.records import Document
+from kogner.student import checkpoint, gliner, layout
 from kogner.student.checkpoint import StudentInfo
 
 DEV = "".join(
@@ -17,6 +22,7 @@ DEV = "".join(
     f"{number}\t0\t7\tAspirin\tChemical\tD001241\n{number}\t34\t38\tpain\tDisease\tD010146\n\n"
     for number in range(1, 41)
 )
+WORDS = ("aspirin", "fever", "morphine", "pain", "headache", "ibuprofen", "il", "the")
 KNOWN = StudentInfo(
     types=("chemical", "gene"),
     thresholds={"Chemical": 0.75, "gene": 0.4},
@@ -48,11 +54,32 @@ def run(*arguments):
     return CliRunner().invoke(cli, ["calibrate", *map(str, arguments)], catch_exceptions=False)
 
 
+@pytest.fixture
+def own(model, tmp_path):
+    """A dev split whose gold is what the student finds from a score of 0.35 on."""
+    predictor = Predictor.load(model)
+    predictor.info = StudentInfo()
+    texts = [f"{a} lowered {b} in rats" for a in WORDS for b in WORDS]
+    given = [Document(str(number), text) for number, text in enumerate(texts)]
+    labels, settings = ["chemical", "disease"], Settings(threshold=0.35)
+    found = predictor.predict(given, labels=labels, settings=settings)
+    documents = [replace(document, types=frozenset(labels)) for document in found]
+    (tmp_path / "own").mkdir()
+    (tmp_path / "own" / "dev.jsonl").write_text("".join(line_of(document) + "\n" for document in documents))
+    assert sum(len(document.mentions) for document in documents) > 30
+    return tmp_path / "own"
+
+
+def test_thresholds_are_those_with_the_best_f1(model, own, tmp_path):
+    said = json.loads(run("--data", f"own={own}", model, tmp_path / "out").stdout.splitlines()[-1])
+    assert said["after"]["own"]["f1"] > 95 > said["before"]["own"]["f1"]
+
+
 def test_what_dev_says_is_written_and_the_rest_stays(model, corpus, tmp_path):
     done = run("--data", f"made={corpus}", model, tmp_path / "out")
     assert done.exit_code == 0
     said = json.loads(done.stdout.splitlines()[-1])
-    assert said["after"]["made"]["f1"] >= said["before"]["made"]["f1"]
+    assert file_sha256(model / layout.WEIGHTS) == file_sha256(tmp_path / "out" / layout.WEIGHTS)
     before, _ = checkpoint.open_student(model)
     after, info = checkpoint.open_student(tmp_path / "out")
     assert all(
@@ -74,7 +101,11 @@ def test_a_student_keeps_its_files_and_names_what_it_came_from(tiny_student, cor
     written = artifacts.open_artifact(tmp_path / "out", kind=checkpoint.KIND, version=checkpoint.VERSION)
     assert written.parents["calibrated"] == source.hash
     assert (tmp_path / "out" / "training_log.jsonl").read_text() == "{}\n"
-    assert (tmp_path / "out" / "README.md").read_text().startswith("# card\n\n## Calibration")
+    card = (tmp_path / "out" / "README.md").read_text()
+    assert card.startswith("# card\n\n## Calibration")
+    assert "calibration" in written.metrics
+    run("--data", f"made={corpus}", tmp_path / "out", tmp_path / "out")
+    assert (tmp_path / "out" / "README.md").read_text() == card
 
 
 def test_a_missing_split_and_a_foreign_folder_are_errors_and_nothing_is_written(model, corpus, tmp_path):

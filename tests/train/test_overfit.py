@@ -45,8 +45,8 @@ def test_a_hundred_sentences_are_learnt_by_heart(shared, tmp_path, architecture)
         None,
         [
             "student.encoder=minilm", f"student.architecture={architecture}", "student.dropout=0", "loss.dist_weight=0",
-            "train.epochs=40", "train.batch_size=16", "train.encoder_lr=0.0003", "train.head_lr=0.001",
-            "train.eval_every=70", "train.drop_types=0",
+            "train.epochs=60", "train.batch_size=16", "train.encoder_lr=0.0001", "train.head_lr=0.0005",
+            "train.eval_every=105", "train.drop_types=0",
         ],
     )  # fmt: skip
     metrics = train(recipe, [Split("hundred", documents, documents, tuple(sorted(corpus.types)))], tmp_path / "out")

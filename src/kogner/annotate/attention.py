@@ -6,7 +6,9 @@ softmax works on them, and a second matmul follows: the same sums in another ord
 before the softmax. In float32 only long texts gain, one head at a time through oneDNN. `benchmarks/attention.py`
 measures both.
 
-transformers looks attention up by name (its `AttentionInterface`), so the models themselves stay as they are.
+transformers looks attention up by name (its `AttentionInterface`), so the models themselves stay as they are. It is
+used for kinds of encoders that tests compare with transformers, and where texts are padded behind their end, as
+`kogner.student.encoder.collate` does.
 """
 
 from __future__ import annotations
@@ -22,15 +24,25 @@ _BLOCK = 2 << 20  # bytes of scores made at a time
 _LONG = 384  # tokens from which float32 gains
 
 
+KINDS = ("bert", "camembert", "electra", "modernbert", "roberta", "xlm-roberta")  # model types it is used for
+_SINCE = (5, 5)  # transformers; before, some of them looked attention up elsewhere
+
+
 def register() -> bool:
     """Make the attention known to transformers under NAME; False where this version has no place for it."""
-    try:
-        from transformers import AttentionInterface, AttentionMaskInterface
-    except ImportError:
+    import transformers
+
+    if tuple(int(part) for part in transformers.__version__.split(".")[:2]) < _SINCE:
         return False
-    AttentionInterface.register(NAME, attention)
-    AttentionMaskInterface.register(NAME, mask)
+    transformers.AttentionInterface.register(NAME, attention)
+    transformers.AttentionMaskInterface.register(NAME, mask)
     return True
+
+
+def fits(config: Any) -> bool:
+    """Whether a model of this configuration can have it: an encoder of one of KINDS that calls torch's attention."""
+    own = getattr(config, "_attn_implementation", None) == "sdpa" and not getattr(config, "is_decoder", False)
+    return own and getattr(config, "model_type", None) in KINDS
 
 
 def pays(dtype: torch.dtype) -> bool:
@@ -42,8 +54,8 @@ def pays(dtype: torch.dtype) -> bool:
 def mask(*, mask_function: Any, attention_mask: Tensor | None = None, **rest: Any) -> Tensor | None:
     """The mask that `attention` gets, called by transformers once per batch.
 
-    attention_mask: (batch, tokens), False at padding. Returns None where there is none, a mask (batch, 1, 1, tokens)
-    where every token sees all of its text, else what transformers makes for torch's own attention.
+    attention_mask: (batch, tokens), True and then False at padding. Returns None where there is none, a mask
+    (batch, 1, 1, tokens) where every token sees all of its text, else what transformers makes for torch's attention.
     """
     from transformers.masking_utils import bidirectional_mask_function, sdpa_mask
 
@@ -75,10 +87,11 @@ def attention(
     shares = key.shape != query.shape  # several queries have one key
     plain = attention_mask is None or attention_mask.shape[2] == 1
     if query.dtype == torch.float32 and tokens >= _LONG and plain and not shares:
-        return _by_head(query, key, value, attention_mask, scaling), None
+        return _one_by_one(query, key, value, attention_mask, scaling), None
     if query.dtype == torch.float32 or shares:
+        more = {"enable_gqa": True} if shares else {}  # torch 2.4 does not know it
         found = torch.nn.functional.scaled_dot_product_attention(
-            query, key, value, attn_mask=attention_mask, scale=scaling, enable_gqa=shares
+            query, key, value, attn_mask=attention_mask, scale=scaling, **more
         )
         return found.transpose(1, 2), None
     query = query * scaling
@@ -98,8 +111,8 @@ def attention(
     return result, None
 
 
-def _by_head(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, scaling: float) -> Tensor:
-    """What `attention` returns, each head of each text by itself. mask: (batch, 1, 1, tokens)."""
+def _one_by_one(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, scaling: float) -> Tensor:
+    """What `attention` returns, each head of each text by itself. mask: (batch, 1, 1, tokens), True and then False."""
     batch, heads, tokens, _ = query.shape
     linear = torch.ops.mkldnn._linear_pointwise
     lengths = [tokens] * batch if mask is None else mask.sum(-1).flatten().tolist()

@@ -19,8 +19,9 @@ _BLOCK = 4 << 20  # bytes of scores and of products with distances that are made
 
 
 def fits(module: nn.Module) -> bool:
-    """Whether a module is the attention that this file replaces."""
-    return type(module).__name__ == "DisentangledSelfAttention" and bool(getattr(module, "relative_attention", False))
+    """Whether a module is the attention that this file replaces: DeBERTa-v2's and -v3's, with relative positions."""
+    named = type(module).__name__ == "DisentangledSelfAttention" and hasattr(module, "query_proj")
+    return named and hasattr(module, "pos_ebd_size")
 
 
 class DisentangledAttention(nn.Module):

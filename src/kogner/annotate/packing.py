@@ -90,7 +90,7 @@ def _prepared(
     clone = _shallow(model)
     if configs is not None:
         config: Any = getattr(model, "config", None)
-        if getattr(config, "_attn_implementation", None) == "sdpa":
+        if attention.fits(config):
             if id(config) not in configs:
                 configs[id(config)] = copy.copy(config)
                 configs[id(config)]._attn_implementation = attention.NAME

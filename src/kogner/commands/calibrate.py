@@ -13,9 +13,11 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from kogner.student.checkpoint import StudentInfo
-    from kogner.student.model import Student
     from kogner.train.splits import Split
     from kogner.train.thresholds import Scored
+
+
+CALIBRATION = "\n## Calibration\n"
 
 
 @click.command("calibrate")
@@ -29,7 +31,8 @@ def command(data: tuple[str, ...], split: str, threads: int, model: str, out: Pa
 
     MODEL is a KoGNER student or a GLiNER checkpoint (a folder, or a hub id); its weights stay as they are. After it a
     score says how often an entity of the type is right, and kogner annotate keeps what gave the best F1. Types that the
-    corpora do not annotate keep what they had.
+    corpora do not annotate keep what they had. The figures before and after are of the documents that were fitted to,
+    the optimistic side; score another split with kogner evaluate.
 
     \b
     Example:
@@ -69,19 +72,22 @@ def command(data: tuple[str, ...], split: str, threads: int, model: str, out: Pa
         "before": _scores(dev, splits, types, info),
         "after": _scores(dev, splits, types, after),
     }
-    artifact = None if theirs else artifacts.open_artifact(place, kind=kind, version=version)
+    known = (place / artifacts.MANIFEST).is_file()  # a GLiNER checkpoint of another hand has none
+    artifact = artifacts.open_artifact(place, kind=kind, version=version) if known else None
     with artifacts.writing(
         out,
         kind=kind,
         version=version,
         recipe=artifact.recipe if artifact else None,
         parents={**artifact.parents, "calibrated": artifact.hash} if artifact else None,
-        metrics={"calibration": result},
+        metrics={**(artifact.metrics if artifact else {}), "calibration": result},
     ) as folder:
+        _copy(place, folder)
         if theirs:
-            gliner.save(student, after, folder)
+            gliner.write_side(student, after, folder)
         else:
-            _rewrite(student, after, place, folder, split)
+            checkpoint.describe(student, after, folder)
+        _add_to_card(folder / "README.md", split, layout.SIDE if theirs else layout.STUDENT)
     click.echo(json.dumps({"out": str(out), **result}))
 
 
@@ -106,17 +112,19 @@ def _scores(dev: Scored, splits: Sequence[Split], types: Sequence[str], info: St
     return scores
 
 
-def _rewrite(student: Student, info: StudentInfo, source: Path, folder: Path, split: str) -> None:
-    """The files of a student with other thresholds and temperatures; the weights are copied bit for bit."""
-    from kogner.student import checkpoint, layout
+def _copy(source: Path, folder: Path) -> None:
+    """The files of a checkpoint, bit for bit, without its manifest and without pickles."""
+    from kogner.artifacts import MANIFEST
+    from kogner.student.layout import PICKLED
 
-    checkpoint.describe(student, info, folder)
-    shutil.copyfile(source / layout.WEIGHTS, folder / layout.WEIGHTS)
-    for name in ("training_log.jsonl", "README.md"):
-        if (source / name).is_file():
-            shutil.copyfile(source / name, folder / name)
-    with (folder / "README.md").open("a", encoding="utf-8") as card:
-        card.write(
-            f"\n## Calibration\n\nThresholds and temperatures were fitted again, on {split} documents, by "
-            "`kogner calibrate`; the scores above are from before. Both stand in `student.json`.\n"
-        )
+    shutil.copytree(source, folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns(MANIFEST, PICKLED, ".*"))
+
+
+def _add_to_card(card: Path, split: str, file: str) -> None:
+    """Say in the model card where its thresholds are from; in the place of what an earlier calibration said."""
+    before = card.read_text(encoding="utf-8").partition(CALIBRATION)[0].rstrip() if card.is_file() else ""
+    said = (
+        f"Thresholds and temperatures were fitted again, on {split} documents, by `kogner calibrate`; scores above are "
+        f"from before. Both stand in `{file}`."
+    )
+    card.write_text(f"{before}\n{CALIBRATION}\n{said}\n".lstrip("\n"), encoding="utf-8")

@@ -1,9 +1,8 @@
-"""The order of training sentences: epochs of batches, and documents that an epoch reads in another way.
+"""The order of training sentences: epochs of batches, and documents that an epoch reads several sentences at once.
 
-A student that has only seen single sentences finds far less in a whole abstract read at once, and one that has only
-seen our words finds less in GLiNER's. So in every epoch a share of the documents is cut into passages of a random
-length (`train.join_sentences`), and a share into GLiNER's words (`train.gliner_words`). Each sentence still comes once
-per epoch, and a batch still holds as many of them.
+A student that has only seen single sentences finds far less in a whole abstract read at once. So in every epoch a share
+of the documents (`train.join_sentences`) is cut into passages of a random length instead. Each sentence still comes
+once per epoch. A batch holds no more of them than without, sometimes fewer.
 """
 
 from __future__ import annotations
@@ -26,18 +25,14 @@ Batch = list[range]  # of passages: numbers of examples that follow one another;
 
 @dataclass(frozen=True)
 class Readings:
-    """How the documents of an epoch are read.
+    """joined: share of an epoch's documents that is read in passages of at most max_tokens, special tokens included.
 
-    joined: share of them that is read in passages of at most max_tokens, special tokens included. specials: how many of
-    those stand before and after a window. other: share that is read as the examples from number `first_other` on say,
-    which are the same documents once more.
+    specials: how many of those stand before and after a window.
     """
 
     joined: float = 0.0
     max_tokens: int = 0
     specials: tuple[int, int] = (0, 0)
-    other: float = 0.0
-    first_other: int | None = None
 
 
 def stream(
@@ -79,6 +74,18 @@ def order(
     return [batches[i] for i in random.permutation(len(batches))]
 
 
+def steps_of(
+    examples: Sequence[Example], *, epochs: float, batch_size: int, seed: int, readings: Readings = Readings()
+) -> int:
+    """Batches in so many epochs, the last of which may be a part of one; at least one."""
+    whole = int(epochs)
+    sizes = [
+        len(order(examples, batch_size=batch_size, seed=seed, epoch=epoch, readings=readings))
+        for epoch in range(whole + (epochs > whole))
+    ]
+    return max(1, sum(sizes[:whole]) + (round((epochs - whole) * sizes[-1]) if epochs > whole else 0))
+
+
 def take(examples: Sequence[Example], batch: Batch, readings: Readings = Readings()) -> list[Example]:
     """The examples of a batch, those of a passage as one."""
     return [
@@ -88,20 +95,13 @@ def take(examples: Sequence[Example], batch: Batch, readings: Readings = Reading
 
 
 def _passages(examples: Sequence[Example], readings: Readings, random: np.random.Generator) -> list[range]:
-    """Every document once, in one of the two ways and in order; those that are drawn for it several sentences at once.
-
-    What is not asked for draws nothing, so that an epoch without it stays as it was.
-    """
-    first_other = len(examples) if readings.first_other is None else readings.first_other
-    documents = max(example.document for example in examples) + 1
-    nothing = np.zeros(documents, dtype=bool)
-    other = random.random(documents) < readings.other if readings.other else nothing
-    joined = random.random(documents) < readings.joined if readings.joined else nothing
+    """All examples once, in their order; those of the documents that are drawn, several sentences at once."""
+    if not readings.joined:
+        return [range(number, number + 1) for number in range(len(examples))]
+    joined = random.random(max(example.document for example in examples) + 1) < readings.joined
     passages: list[range] = []
     last, tokens, words, limit = -1, 0, 0, 0
     for number, example in enumerate(examples):
-        if other[example.document] != (number >= first_other):
-            continue
         more_tokens = len(example.encoded.ids) - sum(readings.specials)
         more_words = len(example.encoded.first)
         joins = joined[example.document] and example.whole

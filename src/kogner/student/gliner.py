@@ -130,13 +130,18 @@ def save(student: Student, info: StudentInfo, folder: Path) -> None:
         vocabulary=None if is_bi else rows,
     )
     _write(folder / GLINER, raw)
-    ours = to_mapping(config) | {"hidden": student.hidden, "initial": None}
-    _write(folder / SIDE, {"version": VERSION, "student": ours, "info": dataclasses.asdict(info)})
+    write_side(student, info, folder)
     save_file(weights, folder / WEIGHTS, metadata={"format": "pt"})
     student.tokenizer.save_pretrained(folder)
     if is_bi:
         student.label_tokenizer.save_pretrained(folder / LABELS_TOKENIZER)
     (folder / CARD).write_text(_card(config, info), encoding="utf-8")
+
+
+def write_side(student: Student, info: StudentInfo, folder: Path) -> None:
+    """Write what GLiNER cannot hold into the folder of a checkpoint: our configuration, thresholds, temperatures."""
+    ours = to_mapping(student.config) | {"hidden": student.hidden, "initial": None}
+    _write(folder / SIDE, {"version": VERSION, "student": ours, "info": dataclasses.asdict(info)})
 
 
 def convert_pickle(source: Path, folder: Path) -> int:

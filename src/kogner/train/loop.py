@@ -13,10 +13,10 @@ import json
 from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from safetensors.torch import load_file
 from torch import nn
@@ -24,9 +24,9 @@ from torch.optim import AdamW
 from torch.optim.lr_scheduler import LRScheduler
 
 from kogner import artifacts
-from kogner.config import Recipe, StudentConfig, TrainConfig
+from kogner.config import Recipe, TrainConfig
 from kogner.data.batch import Example, build_examples, fingerprint, make_batch
-from kogner.data.epochs import Readings, stream, take
+from kogner.data.epochs import Readings, steps_of, stream, take
 from kogner.errors import ConfigError, KognerError
 from kogner.hardware import bf16_is_fast, check_device, keep_freed_memory
 from kogner.mapping import to_mapping
@@ -138,8 +138,7 @@ def _prepare(
     )  # fmt: skip
     longest = sampler.longest(lambda label: len(tokenise_whole(student.tokenizer, [label])[0]))
     entities = linked_entities(used, bank) if bank is not None else []
-    make = partial(
-        build_examples,
+    examples, found = build_examples(
         [document for split in used for document in split.train],
         types=types,
         rows={entity: row for row, entity in enumerate(entities)},
@@ -147,22 +146,22 @@ def _prepare(
         max_width=student.config.max_width,
         max_tokens=student.room(longest),
         context=student.config.context,
+        words=splitter(student.config.words),
     )
-    examples, found = make(words=splitter(student.config.words))
     if not examples:
         raise ConfigError("the training data holds no sentence; check --data")
-    count = len(examples)
-    readings = Readings(
-        config.join_sentences, student.room(longest), (len(begin), len(end)), config.gliner_words, first_other=count
-    )
-    if config.gliner_words:
-        _check_own_words(student.config)
-        examples += make(words=splitter("gliner"))[0]
+    readings = Readings(config.join_sentences, student.room(longest), (len(begin), len(end)))
     documents = {split.name: {"train": len(split.train), "dev": len(split.dev)} for split in used}
-    note(f"{documents}; {count:,} sentences, types {', '.join(types)}; {dict(found)}")
+    note(f"{documents}; {len(examples):,} sentences, types {', '.join(types)}; {dict(found)}")
     head = make_distil_head(recipe, student, bank, entities) if bank is not None else None
     parts = config.accumulate * processes.count
-    steps = config.steps or max(1, round(config.epochs * -(-count // (config.batch_size * parts))))
+    steps = config.steps or steps_of(
+        examples,
+        epochs=config.epochs,
+        batch_size=config.batch_size * parts,
+        seed=config.data_seed + config.seed,
+        readings=readings,
+    )
     trainee = Trainee(student, head).to(device)
     optimizer = make_optimizer(trainee, config)
     schedule = make_schedule(optimizer, config, steps=steps)
@@ -197,13 +196,6 @@ def _prepare(
         log, origin,
     )  # fmt: skip
     return run, {"training_data": dict(found), "corpora": documents}, bank
-
-
-def _check_own_words(config: StudentConfig) -> None:
-    if config.words == "gliner":
-        raise ConfigError(
-            "train.gliner_words is for students of other words: this one reads GLiNER's always; set it to 0"
-        )
 
 
 def _set_up_encoders(student: Student, config: TrainConfig) -> None:
@@ -287,8 +279,11 @@ def _learn(run: Run, examples: Sequence[Example]) -> dict[str, float]:
 
 def _parts(run: Run, view: View) -> Iterator[tuple[int, list[Example]]]:
     """This process's parts of a step, each with its number, by which it draws."""
-    count, budget, student = len(view.examples), run.recipe.train.batch_tokens, run.trainee.student
-    ends = [-(-count * part // run.parts) for part in range(run.parts + 1)]
+    budget, student = run.recipe.train.batch_tokens, run.trainee.student
+    # Equal shares: of the sentences, which are of one length here, or of the sub-tokens where some come as passages.
+    passages = any(example.sentences > 1 for example in view.examples)
+    done = np.cumsum([len(example.encoded.ids) if passages else 1 for example in view.examples])
+    ends = [0, *(int(np.searchsorted(done, done[-1] * part / run.parts)) + 1 for part in range(1, run.parts + 1))]
     prompt = student.text_limit - student.room(view.labels) if budget else 0
     for part in range(run.processes.rank, run.parts, run.processes.count):
         members = view.examples[ends[part] : ends[part + 1]]  # none where the last batch of an epoch is small
