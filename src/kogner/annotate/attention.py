@@ -13,6 +13,9 @@ used for kinds of encoders that tests compare with transformers, and where texts
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Sequence
+from math import prod
 from typing import Any
 
 import torch
@@ -22,6 +25,8 @@ NAME = "kogner_blocks"
 
 _BLOCK = 2 << 20  # bytes of scores made at a time
 _LONG = 384  # tokens from which float32 gains
+_KEPT = 4 << 20  # most bytes of a block that is kept; the weights of _BLOCK have twice its bytes
+_SPACE = threading.local()
 
 
 KINDS = ("bert", "camembert", "electra", "modernbert", "roberta", "xlm-roberta")  # model types it is used for
@@ -103,7 +108,8 @@ def attention(
         for head in range(0, heads, per_text):
             part = (here, slice(head, head + per_text))
             q, k, v = (x[part].flatten(0, 1) for x in (query, key, value))
-            scores = torch.bmm(q, k.transpose(1, 2))
+            space = _kept("scores", (len(q), tokens, tokens), query.dtype)
+            scores = torch.bmm(q, k.transpose(1, 2), out=space)
             if attention_mask is not None:
                 hide(scores.unflatten(0, query[part].shape[:2]), attention_mask[here])
             found = torch.bmm(softmax(scores), v)
@@ -127,11 +133,29 @@ def _one_by_one(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, 
 
 
 def softmax(scores: Tensor) -> Tensor:
-    """Weights of the last dimension, computed in float32, of the scores' dtype.
+    """Weights of the last dimension, computed in float32, of the scores' dtype; they may lie where the scores lay, and
+    last until the next call.
 
     Neither in place nor of bfloat16: torch's kernels for those take 2 to 6 times as long at most lengths.
     """
-    return torch.softmax(scores, dim=-1, dtype=torch.float32).to(scores.dtype)
+    weights = torch.softmax(scores, dim=-1, dtype=torch.float32, out=_kept("weights", scores.shape, torch.float32))
+    return weights if scores.dtype == torch.float32 else scores.copy_(weights)
+
+
+def _kept(name: str, shape: Sequence[int], dtype: torch.dtype) -> Tensor | None:
+    """Memory of this thread that is used again and again; None where a block is too large, or gradients are asked for.
+
+    Where the C library hands freed memory back to the kernel, making a block anew can take longer than filling it.
+    """
+    size = prod(shape)
+    if not torch.is_inference_mode_enabled() or size * dtype.itemsize > _KEPT:
+        return None
+    held: dict[str, Tensor] | None = getattr(_SPACE, "held", None)
+    if held is None:
+        held = _SPACE.held = {}
+    if name not in held or held[name].dtype != dtype:
+        held[name] = torch.empty(_KEPT // dtype.itemsize, dtype=dtype)
+    return held[name][:size].view(*shape)
 
 
 def hide(scores: Tensor, seen: Tensor) -> None:
