@@ -82,8 +82,8 @@ def as_columns(index: Tensor, logits: Tensor, window: Tensor, word: Tensor) -> H
     """
     at = index[:, 0]
     columns = torch.stack([window[at], word[at], index[:, 1], index[:, 2]]).tolist()
-    # In double precision: scores near 1 stay apart, for their order and for a temperature.
-    return (*columns, torch.sigmoid(logits.double()).tolist())
+    # In single precision, as GLiNER: types that both reach 1 tie there too, and the first of them is taken.
+    return (*columns, torch.sigmoid(logits).tolist())
 
 
 def check_compiler(device: str) -> None:
