@@ -117,7 +117,8 @@ bench-train: $(GLINER_VENV)/.train  ## Training speed beside gliner's own traine
 $(GLINER_VENV)/.installed: pyproject.toml
 	test -x $(GLINER_VENV)/bin/python || $(PYTHON) -m venv $(GLINER_VENV)
 	$(GLINER_VENV)/bin/python -m pip install -q --retries 1 --no-deps $(TORCH_INDEX_$(TORCH)) torch==$(TORCH_VERSION)
-	$(GLINER_VENV)/bin/python -m pip install -q gliner==0.2.29 pytest -e .
+	$(GLINER_VENV)/bin/python -m pip install -q gliner==0.2.29 onnx pytest -e .
+	$(GLINER_VENV)/bin/python -m pip install -q --no-deps fast-gliner==0.3.2  # it asks for an older huggingface-hub than gliner
 	touch $@
 
 # What gliner's trainer needs beside gliner, and the weights to start from.

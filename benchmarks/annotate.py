@@ -7,6 +7,7 @@ of the texts first; then all of them take turns, round after round, and a ratio 
 - gliner: as a user calls it, labels encoded anew with every call, texts in their order
 - gliner, cached labels: `encode_labels` once, outside the clock; the headline is against this one
 - gliner, cached and sorted: the texts also sorted by length for it
+- fast-gliner: on the uni-encoder, whose export it can read
 - ours: fp32, and bf16 where the processor is fast at it; labels cached like theirs
 - encoder: nothing but the text encoder's forward pass over the same sub-tokens, sorted by length; as transformers runs
   it, and packed as we run it
@@ -87,16 +88,17 @@ def race(contenders: dict[str, Any], sizes: dict[str, int], texts: Sequence[str]
     for name in names:
         if name.startswith("ours"):
             precision = name.removeprefix("ours_")
-            for other in (n for n in names if n.startswith("gliner")):
+            for other in (n for n in names if "gliner" in n):
                 ratios = [a / b for a, b in zip(seconds[other], seconds[name], strict=True)]
                 result[f"{precision}_over_{other}"] = round(statistics.median(ratios), 2)
             for kind in ("encoder", "packed_encoder"):
                 over = [a / b for a, b in zip(seconds[name], seconds[f"{kind}_{precision}"], strict=True)]
                 result[f"{precision}_over_{kind}"] = round(statistics.median(over), 3)
-    theirs = spans[base]
-    same = [a == b for a, b in zip(theirs, spans["ours_fp32"], strict=True)]
-    result |= {"identical": round(sum(same) / len(same), 5), "entities": sum(map(len, theirs))}
-    return result
+    for name, key in ((base, "identical"), ("fast_gliner", "identical_to_fast_gliner")):
+        if name in spans:
+            same = [a == b for a, b in zip(spans[name], spans["ours_fp32"], strict=True)]
+            result[key] = round(sum(same) / len(same), 5)
+    return result | {"entities": sum(map(len, spans[base]))}
 
 
 def peak_mb() -> float:
@@ -143,7 +145,7 @@ def races(contenders: dict[str, Any], corpus: Path, size: Size, labels: Sequence
                 contender.prepare(names)
                 if isinstance(contender, Encoder):
                     contender.load(probe, words)
-                if not name.startswith("gliner"):
+                if "gliner" not in name:
                     sizes[name] = best_size(contender, probe, (512, 1024, 2048, 4096))
                 else:
                     sizes[name] = best_size(contender, probe, (1, 2, 4, 8, 16) if kind == "sentences" else (1, 2, 4))
@@ -204,7 +206,7 @@ def main() -> None:
 
     import torch
 
-    from kogner.text import words
+    from kogner.text import gliner_words, words
 
     warnings.filterwarnings("ignore")
     torch.set_num_threads(args.threads)
@@ -222,15 +224,13 @@ def main() -> None:
         import random_models
 
         with tempfile.TemporaryDirectory() as place:
-            folder = random_models.make(name, args.model, Path(place))
-            contenders = contenders_of(folder, words, sorted_too=False)
             some, _ = texts_of(args.corpus, 24, 0, words, lambda _: [], 0)
-            threshold = random_models.threshold(contenders["ours_fp32"].predictor, some, label_names(2))
-            for contender in contenders.values():
-                contender.threshold = threshold
+            folder = random_models.make(name, args.model, Path(place), some, label_names(2))
+            splitter = gliner_words if random_models.WORDS[name] == "gliner" else words
+            contenders = contenders_of(folder, splitter, sorted_too=False, fast=splitter is gliner_words)
             few = dataclasses.replace(size, sentences=max(1, size.sentences // 4), long=max(1, size.long // 4))
             base = "gliner_cached" if "gliner_cached" in contenders else "gliner"
-            found = races(contenders, args.corpus, few, [n for n in labels if n <= 20], words)
+            found = races(contenders, args.corpus, few, [n for n in labels if n <= 20], splitter)
             result.setdefault("others", {})[name] = summary(found, base) | {"against": base}
     stream = args.stream if args.stream is not None else size.stream
     if stream:

@@ -54,8 +54,6 @@ def texts_of(corpus: Path, sentences: int, long: int, words_of: Words, pieces_of
 class Theirs:
     """A GLiNER model: `find(texts)` gives the spans of every text."""
 
-    threshold = THRESHOLD
-
     def __init__(self, folder: Path, words_of: Words, *, cached: bool, order: bool):
         from gliner import GLiNER
 
@@ -76,10 +74,10 @@ class Theirs:
         given = [texts[i] for i in order]
         if self.cached:
             found = self.model.batch_predict_with_embeds(
-                given, self.vectors, self.labels, threshold=self.threshold, batch_size=size
+                given, self.vectors, self.labels, threshold=THRESHOLD, batch_size=size
             )
         else:
-            found = self.model.inference(given, self.labels, threshold=self.threshold, batch_size=size)
+            found = self.model.inference(given, self.labels, threshold=THRESHOLD, batch_size=size)
         result: Spans = [set() for _ in texts]
         for i, entities in zip(order, found, strict=True):
             result[i] = {(e["start"], e["end"], e["label"]) for e in entities}
@@ -88,8 +86,6 @@ class Theirs:
 
 class Ours:
     """A KoGNER predictor on the same checkpoint, reading every text as a whole."""
-
-    threshold = THRESHOLD
 
     def __init__(self, folder: Path, *, precision: str):
         from kogner.annotate.predictor import Predictor
@@ -110,14 +106,38 @@ class Ours:
         from kogner.annotate.predictor import Settings
         from kogner.records import Document
 
-        settings = Settings(threshold=self.threshold, token_budget=size, precision=self.precision)
+        settings = Settings(threshold=THRESHOLD, token_budget=size, precision=self.precision)
         documents = [Document(str(i), text) for i, text in enumerate(texts)]
         found = self.predictor.predict(documents, labels=self.labels, settings=settings)
         return [{(m.start, m.end, m.type) for m in document.mentions} for document in found]
 
 
+class Fast:
+    """fast-gliner (Rust and ONNX Runtime) on what gliner exports of a uni-encoder; its words are GLiNER's.
+
+    It offers no choice of the threshold, which is THRESHOLD, nor of threads: ONNX Runtime takes all cores.
+    """
+
+    def __init__(self, folder: Path, theirs: Theirs):
+        from fast_gliner import FastGLiNER
+
+        theirs.model.export_to_onnx(folder / "onnx")
+        self.model = FastGLiNER.from_pretrained(str(folder / "onnx"), onnx_path="model.onnx")
+        self.labels: list[str] = []
+
+    def prepare(self, labels: list[str]) -> None:
+        """Take the labels of the next race."""
+        self.labels = labels
+
+    def find(self, texts: Sequence[str], size: int) -> Spans:
+        """Spans of every text; size: texts per batch."""
+        batches = [list(texts[i : i + size]) for i in range(0, len(texts), size)]
+        found = [entities for batch in batches for entities in self.model.predict_entities(batch, self.labels)]
+        return [{(e["start"], e["end"], e["label"]) for e in entities} for entities in found]
+
+
 class Encoder:
-    """The text encoder alone. packed: with the linear layers that ours has."""
+    """The text encoder alone, over the texts and, in a uni-encoder, their prompt. packed: with the layers ours has."""
 
     def __init__(self, ours: Ours, precision: str, *, packed: bool):
         from kogner.annotate.engine import PRECISIONS
@@ -129,8 +149,8 @@ class Encoder:
         self.rows: list[Any] = []
 
     def prepare(self, labels: list[str]) -> None:
-        """Nothing: it has no labels."""
-        del labels
+        """Take the labels of the next race, which a uni-encoder reads before each text."""
+        self.prompt = self.student.encode_labels(labels).ids if self.student.config.architecture == "uni" else None
 
     def load(self, texts: Sequence[str], words_of: Words) -> None:
         """Make the sub-tokens, outside the clock."""
@@ -142,21 +162,26 @@ class Encoder:
     def find(self, texts: Sequence[str], size: int) -> Spans:
         """Read what was loaded; gives no spans. size: padded sub-tokens per batch."""
         import torch
+        from torch.nn.functional import pad
 
         from kogner.student.encoder import collate
 
-        start = 0
+        start, prompt = 0, self.prompt
         with torch.inference_mode():
             while start < len(self.rows):
                 count = max(1, size // len(self.rows[start].ids))
                 batch = collate(self.rows[start : start + count], pad_id=self.student.tokenizer.pad_token_id or 0)
-                self.model(input_ids=batch.ids, attention_mask=batch.mask)
+                ids, mask = batch.ids, batch.mask
+                if prompt is not None:
+                    ids = torch.cat([ids[:, :1], prompt.expand(len(ids), -1), ids[:, 1:]], dim=1)
+                    mask = pad(mask, (len(prompt), 0), value=1)
+                self.model(input_ids=ids, attention_mask=mask)
                 start += count
         return []
 
 
-def contenders_of(model: Path, words: Words, *, sorted_too: bool) -> dict[str, Any]:
-    """Everyone who races on a checkpoint, by name. sorted_too: gliner with sorted texts as well."""
+def contenders_of(model: Path, words: Words, *, sorted_too: bool, fast: bool = False) -> dict[str, Any]:
+    """Everyone who races on a checkpoint, by name. sorted_too: gliner with sorted texts as well; fast: fast-gliner."""
     from kogner.hardware import bf16_is_fast
 
     ours = Ours(model, precision="fp32")
@@ -166,6 +191,8 @@ def contenders_of(model: Path, words: Words, *, sorted_too: bool) -> dict[str, A
         contenders["gliner_cached"] = Theirs(model, words, cached=True, order=False)
     if bi and sorted_too:
         contenders["gliner_cached_sorted"] = Theirs(model, words, cached=True, order=True)
+    if fast:
+        contenders["fast_gliner"] = Fast(model, contenders["gliner"])
     contenders["ours_fp32"] = ours
     precisions = ["fp32"]
     if bf16_is_fast("cpu"):

@@ -71,7 +71,17 @@ def documents(count):
 
 
 @pytest.mark.parametrize("engine", ["onnx", "openvino"])
-@pytest.mark.parametrize("shape", [{}, {"hidden": 24}, {"own labels": True}])
+@pytest.mark.parametrize(
+    "shape",
+    [
+        {},
+        {"hidden": 24},
+        {"own labels": True},
+        {"architecture": "uni"},
+        {"architecture": "uni", "hidden": 24, "rnn_layers": 1},
+        {"architecture": "uni", "rnn_layers": 2},
+    ],
+)
 def test_the_same_entities_as_torch(runtime, tiny_encoder, tmp_path, shape, engine):
     if engine == "openvino":
         pytest.importorskip("openvino", reason="the extra openvino is not installed")
@@ -133,11 +143,6 @@ def test_openvino_that_is_not_there_says_how_to_get_it(exported, monkeypatch):
     monkeypatch.setitem(sys.modules, "openvino", None)
     with pytest.raises(MissingExtraError, match=r"kogner\[openvino\]"):
         Predictor.load(exported, engine="openvino")
-
-
-def test_a_uni_encoder_is_refused(tiny_encoder, tmp_path):
-    with pytest.raises(ConfigError, match="a uni-encoder is not written as ONNX"):
-        onnx_export.export_onnx(student_of(tiny_encoder, architecture="uni"), INFO, tmp_path)
 
 
 def test_a_graph_that_froze_a_shape_is_refused(runtime, tiny_student, tmp_path, monkeypatch):

@@ -8,7 +8,7 @@ fit a processor's cache, and no tensor of all spans times all types is ever made
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import cast
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -63,22 +63,6 @@ class InferenceHead:
         words = functional.pad(words.to(self.dtype), (0, 0, 0, rounded(count) - count))
         starts, ends = self.start(words)[:count], self.end(words)[:count]
         folded, offset = self.head.fold(types.float())
-        if types.dim() == 2:
-            return self._search(starts, ends, sentence, folded, offset, at_least)
-        begins = torch.searchsorted(sentence, torch.arange(len(types) + 1, device=sentence.device)).tolist()
-        found = []
-        for number, (begin, end) in enumerate(pairwise(begins)):
-            part = slice(begin, end)
-            index, logits = self._search(
-                starts[part], ends[part], sentence[part], folded[number], offset[number], at_least
-            )
-            index[:, 0] += begin
-            found.append((index, logits))
-        return torch.cat([index for index, _ in found]), torch.cat([logits for _, logits in found])
-
-    def _search(
-        self, starts: Tensor, ends: Tensor, sentence: Tensor, folded: Tensor, offset: Tensor, at_least: Tensor
-    ) -> tuple[Tensor, Tensor]:
         return search(
             starts, ends, sentence, folded, offset, at_least, max_width=self.max_width, dtype=self.dtype, pack=self.pack
         )
@@ -99,8 +83,13 @@ def search(
     """Spans whose logit `folded . relu(start + end) + offset` reaches the bound of their type.
 
     starts, ends: (words, 4 * hidden), the halves of the wide layer. folded: (types, 4 * hidden), offset: (types,), see
-    `SpanHead.fold`. sentence, at_least, and what is returned: as in `InferenceHead.hits`.
+    `SpanHead.fold`; or (sentences, types, ...) where each sentence has type vectors of its own. sentence, at_least, and
+    what is returned: as in `InferenceHead.hits`.
     """
+    if folded.dim() == 3:
+        return _search_each(
+            starts, ends, sentence, folded, offset, at_least, max_width=max_width, dtype=dtype, pack=pack
+        )
     scored = ready_linear(folded, offset, dtype=dtype, pack=pack)
     count, inner = starts.shape
     bytes_of_piece = _PIECE if starts.device.type == "cpu" else _PIECE_OF_GPU
@@ -126,6 +115,21 @@ def search(
     all_index, all_values = torch.cat(index), torch.cat(values)
     order = torch.argsort(all_index[:, 0] * max_width + all_index[:, 1], stable=True)
     return all_index[order], all_values[order]
+
+
+def _search_each(
+    starts: Tensor, ends: Tensor, sentence: Tensor, folded: Tensor, offset: Tensor, at_least: Tensor, **how: Any
+) -> tuple[Tensor, Tensor]:
+    begins = torch.searchsorted(sentence, torch.arange(len(folded) + 1, device=sentence.device)).tolist()
+    found = []
+    for number, (begin, end) in enumerate(pairwise(begins)):
+        part = slice(begin, end)
+        index, logits = search(
+            starts[part], ends[part], sentence[part], folded[number], offset[number], at_least, **how
+        )
+        index[:, 0] += begin
+        found.append((index, logits))
+    return torch.cat([index for index, _ in found]), torch.cat([logits for _, logits in found])
 
 
 def ready_linear(

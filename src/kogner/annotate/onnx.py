@@ -5,6 +5,9 @@ Layout of the folder (artefact kind `onnx-student`, format version 1):
   labels.onnx    ids, mask (labels, tokens) -> folded (labels, 4 * hidden), offset (labels,) float32
   student.json   architecture, types, thresholds, temperatures, as in a student
   text_encoder/  config.json and tokenizer; label_encoder/ likewise where it is separate
+A uni-encoder, which reads the labels with each text, has no labels.onnx, and this as its text graph:
+  text.onnx      ids, mask (windows, tokens), window, word (words,), marks (types,), first (windows, grid) and, where
+                 there is a BiLSTM, lengths (windows,) -> starts, ends, folded (windows, types, 4 * hidden), offset
 `window` and `token` name the first sub-token of each word. The logit of the span of words i .. j of one window and a
 label t is `folded_t . relu(starts_i + ends_j) + offset_t` (docs/decisions.md, "factorised span head").
 """
@@ -12,7 +15,7 @@ label t is `folded_t . relu(starts_i + ends_j) + offset_t` (docs/decisions.md, "
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,8 +32,9 @@ from kogner.config import StudentConfig
 from kogner.errors import ArtifactError, ConfigError, MissingExtraError
 from kogner.mapping import from_mapping
 from kogner.student.checkpoint import StudentInfo
-from kogner.student.encoder import Encoded, collate, collate_labels, max_tokens
+from kogner.student.encoder import Encoded, Prompt, collate, collate_labels, max_tokens
 from kogner.student.layout import STUDENT, read_json
+from kogner.student.prompt import Prompter
 
 KIND, VERSION = "onnx-student", 1
 ENGINES = ("torch", "onnx", "openvino")  # what a user may ask for; the last two run exports
@@ -45,8 +49,8 @@ def is_onnx(folder: Path) -> bool:
 class OnnxStudent:
     """What a predictor asks of a student, answered by an ONNX export. On the CPU, at the precision it was written in.
 
-    encode_labels returns (labels, 4 * hidden + 1): folded vectors, and behind them the offsets. engine: `onnx` or
-    `openvino`, what runs the graphs.
+    encode_labels returns (labels, 4 * hidden + 1): folded vectors, and behind them the offsets; of a uni-encoder the
+    prompt. engine: `onnx` or `openvino`, what runs the graphs.
     """
 
     training = False
@@ -65,8 +69,12 @@ class OnnxStudent:
         ]
         (self.tokenizer, _), (self.label_tokenizer, _) = read
         self.text_limit, self._label_limit = (max_tokens(*side) for side in read)
-        self._labels = session(folder / LABELS, engine=engine)
         self.label_width = 4 * (self.config.hidden or 0) + 1
+        self.prompter: Prompter | None = None
+        if self.config.architecture == "uni":
+            self.prompter = Prompter(self.config, self.tokenizer, limit=self.text_limit)
+        else:
+            self._labels = session(folder / LABELS, engine=engine)
 
     @classmethod
     def open(cls, path: str | Path, *, engine: str = "onnx") -> OnnxStudent:
@@ -80,11 +88,13 @@ class OnnxStudent:
         return hashlib.sha256(f"{file_sha256(self.folder / LABELS)}\n{state}".encode()).hexdigest()
 
     def room(self, labels: Sequence[str]) -> int:
-        """Sub-tokens that one window may have, special tokens included."""
-        return self.text_limit
+        """Sub-tokens that one window may have where these labels are asked for, special tokens included."""
+        return self.text_limit if self.prompter is None else self.prompter.room(labels)
 
-    def encode_labels(self, labels: Sequence[str]) -> Tensor:
+    def encode_labels(self, labels: Sequence[str]) -> Tensor | Prompt:
         """Labels as `OnnxEngine.score` takes them. Raises InputError for one that the encoder cannot read whole."""
+        if self.prompter is not None:
+            return self.prompter.encode(labels)
         ids, mask = collate_labels(self.label_tokenizer, labels, limit=self._label_limit)
         folded, offset = self._labels.run(None, {"ids": ids.numpy(), "mask": mask.numpy()})
         return torch.from_numpy(np.concatenate([folded, offset[:, None]], axis=1))
@@ -97,23 +107,28 @@ class OnnxEngine:
         self.student, self.pack = student, can_pack()
         self.session = session(student.folder / TEXT, engine=student.engine, threads=threads)
 
-    def score(self, windows: Sequence[Encoded], types: Tensor, at_least: Tensor) -> Hits:
+    def score(self, windows: Sequence[Encoded], types: Tensor | Prompt, at_least: Tensor) -> Hits:
         """Spans whose logit reaches the bound of their type, as columns; see `Engine.score`."""
         batch = collate(windows, pad_id=self.student.tokenizer.pad_token_id or 0)
         window, word = batch.words.nonzero().unbind(1)
-        inputs = {"ids": batch.ids, "mask": batch.mask, "window": window, "token": batch.first[window, word]}
-        starts, ends = self.session.run(None, {name: tensor.numpy() for name, tensor in inputs.items()})
-        index, logits = search(
-            torch.from_numpy(starts),
-            torch.from_numpy(ends),
-            window,
-            types[:, :-1],
-            types[:, -1].contiguous(),
-            at_least,
-            max_width=self.student.config.max_width,
-            pack=self.pack,
-        )
+        if isinstance(types, Prompt):
+            assert self.student.prompter is not None
+            ids, mask, marks, first = self.student.prompter.join(batch, types)
+            inputs = {"ids": ids, "mask": mask, "window": window, "word": word, "marks": marks, "first": first}
+            if self.student.config.rnn_layers:
+                inputs["lengths"] = batch.words.sum(1)
+            starts, ends, folded, offset = self._run(inputs)
+        else:
+            inputs = {"ids": batch.ids, "mask": batch.mask, "window": window, "token": batch.first[window, word]}
+            starts, ends = self._run(inputs)
+            folded, offset = types[:, :-1], types[:, -1].contiguous()
+        width = self.student.config.max_width
+        index, logits = search(starts, ends, window, folded, offset, at_least, max_width=width, pack=self.pack)
         return as_columns(index, logits, window, word)
+
+    def _run(self, inputs: Mapping[str, Tensor]) -> list[Tensor]:
+        found = self.session.run(None, {name: tensor.numpy() for name, tensor in inputs.items()})
+        return [torch.from_numpy(array) for array in found]
 
 
 def session(file: Path, *, engine: str = "onnx", threads: int = 0) -> Any:

@@ -17,13 +17,20 @@ import torch
 from torch import Tensor, nn
 
 from kogner.annotate.onnx import LABELS, TEXT, session
-from kogner.errors import ConfigError, KognerError, MissingExtraError
+from kogner.errors import KognerError, MissingExtraError
 from kogner.student.checkpoint import StudentInfo, describe
 from kogner.student.encoder import Encoder, collate_labels, max_tokens, tokenise
 from kogner.student.model import Student
 from kogner.student.spans import SpanHead
+from kogner.student.uni import UniStudent
 
 OPSET = 17
+_TOKENS, _WORDS, _TYPES = {0: "rows", 1: "tokens"}, {0: "words"}, {0: "rows", 1: "types"}
+_AXES = {
+    "ids": _TOKENS, "mask": _TOKENS, "marks": {0: "types"}, "first": {0: "rows", 1: "grid"}, "lengths": {0: "rows"},
+    "window": _WORDS, "word": _WORDS, "token": _WORDS, "starts": _WORDS, "ends": _WORDS,
+    "folded": _TYPES, "offset": _TYPES,
+}  # fmt: skip
 TOLERANCE = 1e-3  # of a vector's numbers, whose size is a few units; rounding differs by 1e-6 to 1e-5
 
 
@@ -35,6 +42,60 @@ class _TextPart(nn.Module):
     def forward(self, ids: Tensor, mask: Tensor, window: Tensor, token: Tensor) -> tuple[Tensor, Tensor]:
         words = self.encoder.tokens(ids, mask)[window, token]
         return self.head.halves(words if self.encoder.projection is None else self.encoder.projection(words))
+
+
+class _TwoWays(nn.Module):
+    """A BiLSTM without ONNX's lengths of sequences, which OpenVINO reads wrongly for all rows but the longest.
+
+    Padding stands behind the words: the forward direction does not see it, and the other reads each row from its end.
+    """
+
+    def __init__(self, rnn: nn.LSTM) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList()
+        for layer in range(rnn.num_layers):
+            for suffix in ("", "_reverse"):
+                one = nn.LSTM(rnn.input_size if layer == 0 else 2 * rnn.hidden_size, rnn.hidden_size, batch_first=True)
+                names = [name.removesuffix("_l0") for name, _ in one.named_parameters()]
+                one.load_state_dict({f"{name}_l0": getattr(rnn, f"{name}_l{layer}{suffix}") for name in names})
+                self.layers.append(one)
+
+    def forward(self, words: Tensor, lengths: Tensor) -> Tensor:
+        places = torch.arange(words.shape[1]).unsqueeze(0)
+        back = (lengths.unsqueeze(1) - 1 - places).clamp(min=0).unsqueeze(-1)
+        for number in range(0, len(self.layers), 2):
+            ahead, behind = self.layers[number], self.layers[number + 1]
+            turned = behind(words.gather(1, back.expand(-1, -1, words.shape[-1])))[0]
+            words = torch.cat([ahead(words)[0], turned.gather(1, back.expand(-1, -1, turned.shape[-1]))], dim=-1)
+        return words
+
+
+class _UniPart(nn.Module):
+    """The text graph of a uni-encoder; types come out of it too."""
+
+    def __init__(self, student: UniStudent) -> None:
+        super().__init__()
+        self.encoder, self.head = student.text_encoder, student.span_head
+        self.type_head = student.type_head
+        self.rnn = None if student.rnn is None else _TwoWays(student.rnn)
+
+    def forward(
+        self,
+        ids: Tensor,
+        mask: Tensor,
+        window: Tensor,
+        word: Tensor,
+        marks: Tensor,
+        first: Tensor,
+        lengths: Tensor | None = None,
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        tokens = self.encoder.tokens(ids, mask)
+        if self.encoder.projection is not None:
+            tokens = self.encoder.projection(tokens)
+        words = tokens.gather(1, first.unsqueeze(-1).expand(-1, -1, tokens.shape[-1]))
+        if self.rnn is not None and lengths is not None:
+            words = self.rnn(words, lengths)
+        return (*self.head.halves(words[window, word]), *self.head.fold(self.type_head(tokens[:, marks])))
 
 
 class _LabelPart(nn.Module):
@@ -49,21 +110,22 @@ class _LabelPart(nn.Module):
 def export_onnx(student: Student, info: StudentInfo, folder: Path) -> None:
     """Write a student into an existing folder, laid out as `kogner.annotate.onnx` says.
 
-    Raises ConfigError for a uni-encoder, MissingExtraError without onnx and onnxruntime, KognerError where the encoder
-    cannot be exported or its graph gives other vectors.
+    Raises MissingExtraError without onnx and onnxruntime, KognerError where the encoder cannot be exported or its graph
+    gives other vectors.
     """
-    if student.config.architecture == "uni":
-        raise ConfigError("a uni-encoder is not written as ONNX: its labels are read with each text; use the student")
     _require("onnx", "onnxruntime")
     student = student.eval()
-    labels_from = student.text_encoder if student.label_encoder is None else student.label_encoder
-    text = _TextPart(student.text_encoder, student.span_head)
-    labels = _LabelPart(labels_from, student.type_head, student.span_head)
     many, few = (["a b c", "d", "e f"], ["g", "h i"])
-    for file, part, traced, probe, outputs in (
-        (folder / TEXT, text, _text_inputs(student, few), _text_inputs(student, many), ("starts", "ends")),
-        (folder / LABELS, labels, _label_inputs(student, few), _label_inputs(student, many), ("folded", "offset")),
-    ):
+    graphs: list[tuple[str, nn.Module, Any, tuple[str, ...]]]
+    if isinstance(student, UniStudent):
+        graphs = [(TEXT, _UniPart(student), _uni_inputs, ("starts", "ends", "folded", "offset"))]
+    else:
+        encoder = student.text_encoder if student.label_encoder is None else student.label_encoder
+        text = _TextPart(student.text_encoder, student.span_head)
+        labels = _LabelPart(encoder, student.type_head, student.span_head)
+        graphs = [(TEXT, text, _text_inputs, ("starts", "ends")), (LABELS, labels, _label_inputs, ("folded", "offset"))]
+    for name, part, inputs, outputs in graphs:
+        file, traced, probe = folder / name, inputs(student, few), inputs(student, many)
         _trace(part, traced, file, outputs)
         _compare(part, probe, file)
     describe(student, info, folder)
@@ -104,6 +166,14 @@ def _text_inputs(student: Student, texts: list[str]) -> dict[str, Tensor]:
     return {"ids": batch.ids, "mask": batch.mask, "window": window, "token": batch.first[window, word]}
 
 
+def _uni_inputs(student: UniStudent, texts: list[str]) -> dict[str, Tensor]:
+    batch = student.collate(tokenise(student.tokenizer, [text.split() for text in texts]))
+    window, word = batch.words.nonzero().unbind(1)
+    ids, mask, marks, first = student.prompter.join(batch, student.prompter.encode(texts))
+    inputs = {"ids": ids, "mask": mask, "window": window, "word": word, "marks": marks, "first": first}
+    return inputs | ({"lengths": batch.words.sum(1)} if student.rnn is not None else {})
+
+
 def _label_inputs(student: Student, labels: list[str]) -> dict[str, Tensor]:
     encoder = student.text_encoder if student.label_encoder is None else student.label_encoder
     limit = max_tokens(student.label_tokenizer, encoder.model.config)
@@ -112,11 +182,9 @@ def _label_inputs(student: Student, labels: list[str]) -> dict[str, Tensor]:
 
 
 def _trace(part: nn.Module, inputs: Mapping[str, Tensor], file: Path, outputs: tuple[str, ...]) -> None:
-    axes: dict[str, dict[int, str]] = {
-        name: {0: "words" if tensor.dim() == 1 else "rows"} | ({1: "tokens"} if tensor.dim() == 2 else {})
-        for name, tensor in inputs.items()
-    }
-    axes |= {name: {0: "words" if "window" in inputs else "rows"} for name in outputs}
+    axes = {name: _AXES[name] for name in (*inputs, *outputs)}
+    if "window" not in inputs:
+        axes |= {name: {0: "rows"} for name in outputs}
     try:
         with torch.no_grad(), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of branches on shapes, which `_compare` is there for
