@@ -93,6 +93,16 @@ def test_spans_of_long_texts_and_wide_spans_have_vectors(model):
         model.embed_spans(text, [(1, 4)])
 
 
+def test_spans_read_together_have_the_vectors_they_have_alone(model, monkeypatch):
+    text = " ".join(f"Fever {'of old rats ' * (number % 5)}was seen." for number in range(30))
+    spans = [(at, at + 5) for at in range(len(text)) if text.startswith("Fever", at)]
+    monkeypatch.setattr("kogner.annotate.embed._TOKENS", 100)
+    together = model.embed_spans(text, spans[::-1])
+    alone = [model.embed_spans(text, [span])[0] for span in spans[::-1]]
+    np.testing.assert_allclose(together, np.stack(alone), atol=1e-5)
+    assert not np.allclose(together[0], together[1], atol=1e-4)
+
+
 def test_span_vectors_of_a_uni_encoder_need_labels(uni):
     with pytest.raises(InputError, match="give labels"):
         uni.embed_spans(TEXT, [(0, 7)])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
@@ -10,10 +10,13 @@ import torch
 from kogner.config import MAX_WORDS
 from kogner.errors import InputError
 from kogner.records import Document, Mention
-from kogner.student.encoder import special_tokens, tokenise
+from kogner.student.encoder import Encoded, special_tokens, tokenise
 from kogner.student.model import Student
 from kogner.student.windows import windows
-from kogner.text import splitter, to_sentences
+from kogner.text import Sentence, splitter, to_sentences
+
+_TOKENS = 2048  # padded sub-tokens that are read at a time
+_Span = tuple[int, int, int]
 
 
 def embed_spans(
@@ -38,30 +41,15 @@ def embed_spans(
     student.eval()
     with torch.inference_mode():
         types = student.encode_labels(list(labels) or ["entity"])
-        for sentence in sentences:
-            if not sentence.spans:
-                continue
-            (whole,) = tokenise(student.tokenizer, [sentence.texts])
-            begin, end = special_tokens(student.tokenizer)
-            for window in windows(
-                whole,
-                specials=(len(begin), len(end)),
-                max_tokens=student.room(labels),
-                max_words=MAX_WORDS,
-                max_width=max(last - first for first, last, _, _ in sentence.spans),
-            ):
-                beyond = window.first + len(window.encoded.first)
-                inside = [
-                    (int(number), first - window.first, last - 1 - window.first)
-                    for first, last, number, _ in sentence.spans
-                    if window.owned[0] <= first < window.owned[1] and last <= beyond
-                ]
-                if inside:
-                    _, words = student(student.collate([window.encoded]).to(student.device), types)
-                    index = torch.tensor([(0, first, last) for _, first, last in inside], device=student.device)
-                    found = student.span_head.vectors(words, index).float().cpu().numpy()
-                    for (number, _, _), vector in zip(inside, found, strict=True):
-                        vectors[number] = vector
+        read = sorted(_windows(student, sentences, labels), key=lambda pair: len(pair[0].ids))
+        while read:
+            count = max(1, _TOKENS // len(read[-1][0].ids))
+            batch, read = read[-count:], read[:-count]
+            words, _ = student.read(student.collate([window for window, _ in batch]).to(student.device), types)
+            index = [(row, first, last) for row, (_, inside) in enumerate(batch) for _, first, last in inside]
+            found = student.span_head.vectors(words, torch.tensor(index, device=student.device)).float().cpu().numpy()
+            for number, vector in zip((span[0] for _, inside in batch for span in inside), found, strict=True):
+                vectors[number] = vector
     student.train(was_training)
     for span, made in zip(spans, vectors, strict=True):
         if made is None:
@@ -70,3 +58,28 @@ def embed_spans(
                 "wider than a window; spans are half-open code points from the start of a word to the end of one"
             )
     return np.stack([made for made in vectors if made is not None]) if spans else np.zeros((0, student.hidden), "f4")
+
+
+def _windows(
+    student: Student, sentences: Sequence[Sentence], labels: Sequence[str]
+) -> Iterator[tuple[Encoded, list[_Span]]]:
+    """Windows that hold spans, and these spans: number, first and last word of the window."""
+    begin, end = special_tokens(student.tokenizer)
+    for sentence, whole in zip(sentences, tokenise(student.tokenizer, [s.texts for s in sentences]), strict=True):
+        if not sentence.spans:
+            continue
+        for window in windows(
+            whole,
+            specials=(len(begin), len(end)),
+            max_tokens=student.room(labels),
+            max_words=MAX_WORDS,
+            max_width=max(last - first for first, last, _, _ in sentence.spans),
+        ):
+            beyond = window.first + len(window.encoded.first)
+            inside = [
+                (int(number), first - window.first, last - 1 - window.first)
+                for first, last, number, _ in sentence.spans
+                if window.owned[0] <= first < window.owned[1] and last <= beyond
+            ]
+            if inside:
+                yield window.encoded, inside
