@@ -22,6 +22,7 @@ import argparse
 import dataclasses
 import json
 import os
+import random
 import resource
 import statistics
 import subprocess
@@ -34,7 +35,7 @@ from pathlib import Path
 from typing import Any
 
 import record
-from contenders import Encoder, Ours, Spans, Words, contenders_of, label_names, texts_of
+from contenders import Encoder, Ours, Spans, Words, all_sentences, contenders_of, label_names, texts_of
 
 
 @dataclasses.dataclass(frozen=True)
@@ -110,19 +111,25 @@ def peak_mb() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
-def memory(model: Path, texts: Sequence[str], count: int) -> None:
-    """In a process of its own: stream `count` texts and print the peak memory after a tenth and after all of them."""
+def memory(model: Path, corpora_folder: Path, count: int) -> None:
+    """In a process of its own: stream `count` texts, no two alike, and print the peak memory on the way.
+
+    A text is one to three sentences drawn at random from all corpora, so that their lengths keep on being new.
+    """
     ours = Ours(model, precision="fp32")
     ours.prepare(["chemical", "disease"])
     from kogner.annotate.predictor import Settings
     from kogner.records import Document
 
-    stream = (Document(str(i), texts[i % len(texts)]) for i in range(count))
+    sentences = all_sentences(corpora_folder)
+    draw = random.Random(0)
+    stream = (Document(str(i), " ".join(draw.choices(sentences, k=draw.randint(1, 3)))) for i in range(count))
     peaks = []
     for number, _ in enumerate(ours.predictor.predict(stream, labels=ours.labels, settings=Settings()), start=1):
-        if number in (count // 10, count):
-            peaks.append(peak_mb())
-    print(json.dumps({"texts": count, "peak_mb_at_a_tenth": round(peaks[0]), "peak_mb": round(peaks[1])}))
+        if number % (count // 10) == 0:
+            peaks.append(round(peak_mb()))
+    figures = {"texts": count, "peak_mb_at_a_tenth": peaks[0], "peak_mb": peaks[-1], "by_tenth": peaks}
+    print(json.dumps(figures | {"distinct_sentences": len(sentences)}))
 
 
 def races(contenders: dict[str, Any], corpus: Path, size: Size, labels: Sequence[int], words: Words) -> dict[str, Any]:
@@ -212,8 +219,7 @@ def main() -> None:
     torch.set_num_threads(args.threads)
     size = SIZES[args.size]
     if args.only_memory:
-        short, _ = texts_of(args.corpus, size.sentences, 0, words, lambda _: [], 0)
-        memory(args.model, short, args.only_memory)
+        memory(args.model, args.corpus.parent, args.only_memory)
         return
     labels = tuple(map(int, args.labels.split(","))) if args.labels else size.labels
     contenders = contenders_of(args.model, words, sorted_too=args.size != "small")

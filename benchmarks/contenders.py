@@ -51,6 +51,23 @@ def texts_of(corpus: Path, sentences: int, long: int, words_of: Words, pieces_of
     return short[:sentences], windows
 
 
+def all_sentences(folder: Path) -> list[str]:
+    """The distinct sentences of every corpus below a folder that can be read, in order."""
+    from kogner.data import corpora
+    from kogner.errors import KognerError
+    from kogner.text import sentences as split
+
+    found: dict[str, None] = {}
+    for place in sorted(path for path in folder.iterdir() if path.is_dir()):
+        for part in ("train", "dev", "test"):
+            try:
+                documents = corpora.load(place.name, str(place), part).documents
+            except KognerError:  # not every corpus has every part
+                continue
+            found |= dict.fromkeys(doc.text[a:b] for doc in documents for a, b in split(doc.text))
+    return list(found)
+
+
 class Theirs:
     """A GLiNER model: `find(texts)` gives the spans of every text."""
 
@@ -169,7 +186,7 @@ class Encoder:
         start, prompt = 0, self.prompt
         with torch.inference_mode():
             while start < len(self.rows):
-                count = max(1, size // len(self.rows[start].ids))
+                count = max(1, size // (len(self.rows[start].ids) + (0 if prompt is None else len(prompt))))
                 batch = collate(self.rows[start : start + count], pad_id=self.student.tokenizer.pad_token_id or 0)
                 ids, mask = batch.ids, batch.mask
                 if prompt is not None:

@@ -106,13 +106,12 @@ def annotate() -> str:
     )
     fast = [race for _, _, by_labels in races for race in by_labels.values() if "fp32_over_fast_gliner" in race]
     if fast:
-        ratios = [[race[f"{p}_over_fast_gliner"] for race in fast] for p in ("fp32", "bf16") if f"ours_{p}" in speed]
+        ratios = {name: [race.get(f"{name}_over_fast_gliner") for race in fast] for name in ("fp32", "bf16")}
+        same = int(100 * min(race["identical_to_fast_gliner"] for race in fast))
         below += " Beside fast-gliner, on the uni-encoder it can read: " + ", ".join(
-            f"{name} {min(some):.1f}x to {max(some):.1f}x" for name, some in zip(("fp32", "bf16"), ratios, strict=False)
+            f"{name} {min(some):.1f}x to {max(some):.1f}x" for name, some in ratios.items() if None not in some
         )
-        below += (
-            f" (same spans in {100 * min(race['identical_to_fast_gliner'] for race in fast):.0f} % of texts or more)."
-        )
+        below += f" (the same spans in {same} % of the texts of a race or more)."
     if "memory" in data:
         memory = data["memory"]
         below += (

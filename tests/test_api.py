@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+from fnmatch import fnmatch
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -142,7 +145,10 @@ def test_push_writes_the_saved_folder_to_the_hub(model, monkeypatch):
         def create_repo(self, repo, **options):
             return f"https://hub/{repo}"
 
-        def upload_folder(self, *, repo_id, folder_path, **options):
+        def upload_folder(self, *, repo_id, folder_path, delete_patterns, **options):
+            written = [str(file.relative_to(folder_path)) for file in Path(folder_path).rglob("*") if file.is_file()]
+            left = [name for name in written if not any(fnmatch(name, pattern) for pattern in delete_patterns)]
+            assert left == ["README.md"]  # of the other format nothing stays that could be read in its place
             calls[repo_id] = checkpoint.open_student(folder_path)[0].hidden
 
     monkeypatch.setattr(huggingface_hub, "HfApi", Api)

@@ -147,10 +147,13 @@ class KoGNER:
     def push_to_hub(self, repo: str, *, private: bool = False, half: bool = False, format: str = "kogner") -> str:
         """Write the student to a repository of the model hub (made where there is none); returns its address.
 
+        A student that was pushed there before, in whatever format, is replaced; other files stay.
         format, half: as in `save_pretrained`. Uses the login of `huggingface_hub`.
         Raises ArtifactError for a name that is no owner/name, ConfigError as `save_pretrained` does.
         """
         from huggingface_hub import HfApi
+
+        from kogner.hub import REPLACED
 
         if repo.count("/") != 1:
             raise ArtifactError(f"repository {repo!r} must look like owner/name")
@@ -160,7 +163,12 @@ class KoGNER:
         with tempfile.TemporaryDirectory() as place:
             folder = Path(place) / "student"
             self.save_pretrained(folder, half=half, format=format)
-            api.upload_folder(repo_id=repo, folder_path=str(folder), commit_message="KoGNER student")
+            api.upload_folder(
+                repo_id=repo,
+                folder_path=str(folder),
+                commit_message="KoGNER student",
+                delete_patterns=list(REPLACED),
+            )
         return str(address)
 
 

@@ -9,6 +9,7 @@ from typing import Any
 from kogner.errors import ConfigError
 
 MAX_WORDS = 384  # words of one window of text, as in GLiNER
+MAX_CONTEXT = 8192  # words that a student can be told to read at once; its encoder may read fewer sub-tokens
 
 # Default of what a student's `initial` decides. Only a recipe that names an `initial` can hold it; in every other
 # configuration its value stands, so that the fields need no None in their types.
@@ -149,9 +150,14 @@ class StudentConfig:
             raise ConfigError("student.label_encoder must be shared where student.architecture=uni: it reads both")
         if not self.ent_token.strip() or not self.sep_token.strip() or self.ent_token == self.sep_token:
             raise ConfigError("student.ent_token and student.sep_token must be two different marks, neither blank")
-        if self.context is not None and not 0 <= self.context <= MAX_WORDS:
-            raise ConfigError(f"student.context={self.context} must lie between 0 and {MAX_WORDS} words")
+        if self.context is not None and not 0 <= self.context <= MAX_CONTEXT:
+            raise ConfigError(f"student.context={self.context} must lie between 0 and {MAX_CONTEXT} words")
         _share(self, "dropout")
+
+    @property
+    def window(self) -> int:
+        """Words of one window at most, where its sub-tokens do not end it earlier."""
+        return max(MAX_WORDS, self.context or 0)
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,12 @@ from pathlib import Path
 from kogner.errors import ArtifactError, KognerError
 
 FILES = ("*.json", "*.jsonl", "*.txt", "*.model", "*.md", "*.safetensors")
+# What a pushed student replaces: files of either format, so that none of an earlier push is read in its place.
+REPLACED = (
+    "artifact.json", "student.json", "kogner.json", "gliner_config.json", "model*.safetensors", "pytorch_model*.bin",
+    "tokenizer*", "special_tokens_map.json", "added_tokens.json", "vocab.*", "merges.txt", "spm.model", "*_encoder/*",
+    "labels_tokenizer/*", "training_log.jsonl",
+)  # fmt: skip
 _NOT = ("onnx/*", "*.fp16.safetensors", "*.bf16.safetensors")
 _ID = re.compile(r"[A-Za-z0-9_][\w.-]*/[\w.-]+")
 

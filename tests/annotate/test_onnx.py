@@ -139,6 +139,41 @@ def test_a_student_is_no_export(tmp_path, engine):
         Predictor.load(tmp_path, engine=engine)
 
 
+def test_an_engine_that_is_not_known(exported):
+    with pytest.raises(ConfigError, match="engine 'tensorrt' is not known; use one of torch, onnx, openvino"):
+        Predictor.load(exported, engine="tensorrt")
+
+
+@pytest.mark.parametrize(
+    ("file", "change", "message"),
+    [
+        ("student.json", lambda raw: raw.pop("info"), "must hold an object 'info'"),
+        (
+            "student.json",
+            lambda raw: raw["info"].update(newer=1),
+            "says 'newer' of the student",
+        ),
+        ("text_encoder/config.json", lambda raw: raw.clear(), "export the student again"),
+    ],
+)
+def test_a_damaged_export_is_a_clear_error(exported, tmp_path, file, change, message):
+    with artifacts.writing(tmp_path / "damaged", kind=onnx.KIND, version=onnx.VERSION) as folder:
+        shutil.copytree(exported, folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns(artifacts.MANIFEST))
+        raw = json.loads((folder / file).read_text())
+        change(raw)
+        (folder / file).write_text(json.dumps(raw))
+    with pytest.raises(ArtifactError, match=message):
+        Predictor.load(tmp_path / "damaged")
+
+
+def test_vectors_that_are_not_finite_are_an_error(exported, monkeypatch):
+    predictor = Predictor.load(exported)
+    run = onnx.OnnxEngine._run
+    monkeypatch.setattr(onnx.OnnxEngine, "_run", lambda engine, inputs: [x * float("nan") for x in run(engine, inputs)])
+    with pytest.raises(KognerError, match="not finite"):
+        predictor.predict_text("aspirin", labels=LABELS)
+
+
 def test_openvino_that_is_not_there_says_how_to_get_it(exported, monkeypatch):
     monkeypatch.setitem(sys.modules, "openvino", None)
     with pytest.raises(MissingExtraError, match=r"kogner\[openvino\]"):
@@ -199,7 +234,10 @@ def test_int8_stands_behind_its_gate(runtime, saved, tmp_path, monkeypatch):
     assert said["dev_f1"].keys() == {"made"}
     assert artifacts.read_manifest(out).metrics["dev_f1"] == said["dev_f1"]
     assert said["dev_f1"]["made"].keys() == {"fp32", "int8"}
-    assert Predictor.load(out).predict_text("aspirin lowered fever", labels=LABELS) is not None
+    text = "aspirin lowered fever"
+    entities = Predictor.load(out).predict_text(text, labels=LABELS, settings=Settings(threshold=0.01))
+    assert entities
+    assert all(entity.text == text[entity.start : entity.end] for entity in entities)
 
     figures = iter([{"made": 80.0}, {"made": 79.0}])
     monkeypatch.setattr(command, "_dev_f1", lambda *_: next(figures))

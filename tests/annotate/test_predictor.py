@@ -2,9 +2,11 @@ from __future__ import annotations
 
 import dataclasses
 
+import numpy as np
 import pytest
 import torch
 
+from kogner.annotate import head
 from kogner.annotate.predictor import Predictor, Settings
 from kogner.errors import InputError
 from kogner.records import Document
@@ -64,10 +66,10 @@ def test_a_text_longer_than_the_window_is_read_to_its_end(predictor):
     assert last > len(text) - 100
 
 
-def test_one_megabyte_on_one_line(predictor):
-    text = "a" * 1_000_000
-    (found,) = predictor.predict([Document("line", text)], labels=LABELS)
-    assert found.text == text
+def test_a_word_of_one_megabyte(predictor):
+    text = "a" * 1_000_000 + " rats"
+    (found,) = predictor.predict([Document("line", text)], labels=LABELS, settings=Settings(threshold=0.001))
+    assert found.mentions[-1].text.endswith("rats")
 
 
 def test_two_hundred_kilobytes_of_dense_entities_on_one_line(predictor):
@@ -108,6 +110,9 @@ def test_five_hundred_labels(predictor):
         ([], "no labels given"),
         (["", " "], "no labels given"),
         (["gene", ""], "one of the labels is empty"),
+        (["gene", "\u200b"], "one of the labels is empty"),
+        (None, "must be a list of strings"),
+        (["gene", 3], "labels must be strings, not 3"),
         (["gene", "gene "], "given more than once"),
         ([f"t{i}" for i in range(2001)], "the limit is 2000"),
         (["dis\udcffease"], r"label 'dis\\udcffease' is not UTF-8"),
@@ -119,9 +124,49 @@ def test_bad_labels_are_clear_errors(predictor, labels, message):
         predictor.predict_text("aspirin", labels=labels)
 
 
+def test_a_threshold_is_found_whatever_blanks_its_label_has(predictor):
+    assert not predictor.predict_text("aspirin", labels=[" drug "], settings=Settings(thresholds={" drug": 0.999}))
+
+
+def test_scores_that_saturate_are_told_apart_by_a_temperature(tiny_student, monkeypatch):
+    search = head.search
+
+    def raised(*given, **how):
+        index, logits = search(*given, **how)
+        return index, torch.full_like(logits, 20.0) + torch.arange(len(logits))
+
+    monkeypatch.setattr(head, "search", raised)
+    settings = Settings(threshold=0.001, overlap="all", digits=9)
+    scores = []
+    for temperature in (1.0, 4.0):
+        predictor = Predictor(tiny_student, StudentInfo(temperatures={"drug": temperature}))
+        found = predictor.predict_text("aspirin lowered fever", labels=["drug"], settings=settings)
+        scores.append(sorted(mention.score for mention in found))
+    assert scores[0] == [1.0] * 6
+    assert scores[1] == pytest.approx([1 / (1 + np.exp(-(20 + number) / 4)) for number in range(6)], abs=1e-8)
+
+
+def test_the_first_results_do_not_wait_for_a_whole_block(predictor):
+    read = []
+
+    def documents():
+        for number in range(1000):
+            read.append(number)
+            yield Document(str(number), "aspirin lowered fever " * 20)
+
+    next(predictor.predict(documents(), labels=LABELS))
+    assert len(read) < 100
+
+
 def test_bad_thresholds_are_clear_errors(predictor):
     with pytest.raises(InputError, match="must lie between 0 and 1"):
         Settings(threshold=1.5)
+    with pytest.raises(InputError, match="must lie between 0 and 1"):
+        Settings(threshold="0.5")
+    with pytest.raises(InputError, match="must be a mapping of labels to numbers"):
+        Settings(thresholds=[0.5])
+    with pytest.raises(InputError, match="block='a' must be a whole number"):
+        Settings(block="a")
     with pytest.raises(InputError, match="'gene', which is not among the labels"):
         predictor.predict_text("aspirin", labels=LABELS, settings=Settings(thresholds={"gene": 0.5}))
 

@@ -1,6 +1,9 @@
 from __future__ import annotations
 
 import gzip
+import io
+import sys
+from types import SimpleNamespace
 
 import pytest
 
@@ -46,6 +49,37 @@ def test_a_compressed_json_file_neither(tmp_path):
     file.write_bytes(gzip.compress(b'{\n"text": "a"}'))
     with pytest.raises(InputError, match=OBJECT_PER_LINE):
         list(read_texts(str(file)))
+
+
+@pytest.mark.parametrize("name", ["notes.json.txt", "v1.jsonl.notes.txt"])
+def test_only_the_last_ending_says_what_is_in_a_file(tmp_path, name):
+    assert read(tmp_path, name, "Aspirin lowers fever.")[0].text == "Aspirin lowers fever."
+
+
+class Stream(io.BytesIO):
+    """Standard input that says how far it was read."""
+
+    lines = 0
+
+    def __next__(self):
+        self.lines += 1
+        return super().__next__()
+
+
+def test_standard_input_is_read_as_it_comes(monkeypatch):
+    stream = Stream(b"".join(b'{"id": "%d", "text": "aspirin"}\n' % number for number in range(1000)))
+    monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=stream))
+    documents = read_texts("-")
+    assert [next(documents).id for _ in range(3)] == ["0", "1", "2"]
+    assert stream.lines < 10
+    assert len(list(documents)) == 997
+
+
+@pytest.mark.parametrize("text", ["Aspirin\r\nlowers\nfever.", "\n\n {prose\n", "{\n"])
+def test_prose_of_standard_input_is_one_document(monkeypatch, text):
+    monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BytesIO(b"\xef\xbb\xbf" + text.encode())))
+    (document,) = read_texts("-")
+    assert (document.id, document.text) == ("stdin", text)
 
 
 def test_deep_brackets_are_text(tmp_path):

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kogner.errors import InputError
-from kogner.student.decode import OVERLAPS, Candidate, calibrated, decode, warmed
+from kogner.student.decode import OVERLAPS, Candidate, decode, warmed
 
 
 def spans(found: list[Candidate]) -> list[tuple[int, int, int]]:
@@ -172,8 +172,3 @@ def test_calibration_divides_logits():
     assert warmed(0.5, 7.0) == 0.5
     assert [warmed(score, 2.0) for score in (0.0, 1.0)] == [0.0, 1.0]
     assert 0 <= warmed(1e-300, 0.01) < warmed(1 - 1e-16, 0.01) <= 1
-
-
-def test_a_temperature_of_one_changes_nothing():
-    found = [Candidate(0, 1, 0, 0.1 + 0.2), Candidate(1, 2, 1, 0.9)]
-    assert calibrated(found, [1.0, 2.0]) == [found[0], Candidate(1, 2, 1, warmed(0.9, 2.0))]

@@ -238,7 +238,10 @@ def test_what_gliner_reads_together_is_read_together(make, tmp_path):
     change_config(folder, max_len=100)
     assert layout.read_config(folder).context == 100
     change_config(folder, max_len=2048)
-    assert layout.read_config(folder).context == 384
+    config = layout.read_config(folder)
+    assert (config.context, config.window) == (2048, 2048)
+    shape = {"hidden": 8, "encoder_config": {}, "labels_encoder_config": {}, "class_token": None, "vocabulary": None}
+    assert to_gliner(config, **shape)["max_len"] == 2048
 
 
 def test_others_are_told_a_name_that_they_know():

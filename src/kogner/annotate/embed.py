@@ -7,7 +7,6 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import torch
 
-from kogner.config import MAX_WORDS
 from kogner.errors import InputError
 from kogner.records import Document, Mention
 from kogner.student.encoder import Encoded, special_tokens, tokenise
@@ -72,7 +71,7 @@ def _windows(
             whole,
             specials=(len(begin), len(end)),
             max_tokens=student.room(labels),
-            max_words=MAX_WORDS,
+            max_words=student.config.window,
             max_width=max(last - first for first, last, _, _ in sentence.spans),
         ):
             beyond = window.first + len(window.encoded.first)

@@ -62,28 +62,32 @@ class Engine:
             )
         self.head = InferenceHead(student.span_head, dtype=dtype, pack=pack)
 
-    def score(self, windows: Sequence[Encoded], types: Tensor | Prompt, at_least: Tensor) -> Hits:
+    def score(self, windows: Sequence[Encoded], types: Tensor | Prompt, at_least: Tensor, temperatures: Tensor) -> Hits:
         """Spans whose logit reaches the bound of their type, as columns.
 
-        windows: at least one. types: what `Student.encode_labels` returned. at_least: (types,) logits.
+        windows: at least one. types: what `Student.encode_labels` returned. at_least: (types,) logits. temperatures:
+        (types,), what a logit is divided by before it becomes a score (Guo et al. 2017, section 4.2).
         Columns: window, first word, words beyond the first, type, score in [0, 1]; ordered by the first three.
         """
         batch = self.student.collate(windows).to(self.student.device)
         words, vectors = self.reader.read(batch, types)
         window, word = batch.words.nonzero().unbind(1)
         index, logits = self.head.hits(words[batch.words], window, vectors, at_least)
-        return as_columns(index, logits, window, word)
+        return as_columns(index, logits, window, word, temperatures)
 
 
-def as_columns(index: Tensor, logits: Tensor, window: Tensor, word: Tensor) -> Hits:
+def as_columns(index: Tensor, logits: Tensor, window: Tensor, word: Tensor, temperatures: Tensor) -> Hits:
     """What `Engine.score` returns, of the index (hits, 3) and logits (hits,) that `InferenceHead.hits` returns.
 
     window, word: (words,), the window that each word stands in and its number there.
     """
     at = index[:, 0]
     columns = torch.stack([window[at], word[at], index[:, 1], index[:, 2]]).tolist()
-    # In single precision, as GLiNER: types that both reach 1 tie there too, and the first of them is taken.
-    return (*columns, torch.sigmoid(logits).tolist())
+    # In single precision without a temperature, as GLiNER: types that both reach 1 tie there too, and the first of them
+    # is taken. With one, in double precision: what is 1 in single precision is told apart again.
+    heats = temperatures[index[:, 2]]
+    scores = torch.sigmoid(logits).double()
+    return (*columns, torch.where(heats == 1, scores, torch.sigmoid(logits.double() / heats)).tolist())
 
 
 def check_compiler(device: str) -> None:

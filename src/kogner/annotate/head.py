@@ -8,7 +8,7 @@ fit a processor's cache, and no tensor of all spans times all types is ever made
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import Any, cast
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -52,13 +52,9 @@ class InferenceHead:
         has type vectors of its own. at_least: (types,) logits.
         Returns an index (hits, 3) of first word, words beyond the first, and type, ordered by the first and then the
         second; and the logits (hits,) float32.
-        Raises KognerError for vectors that are not finite: no span of theirs would reach any bound.
+        Raises KognerError for vectors that are not finite.
         """
-        if not (torch.isfinite(words).all() and torch.isfinite(types).all()):
-            raise KognerError(
-                f"the student's vectors are not finite at {str(self.dtype).removeprefix('torch.')}; use precision bf16 "
-                "or fp32, or check the checkpoint"
-            )
+        check_finite(words, types, dtype=self.dtype)
         count = len(words)
         words = functional.pad(words.to(self.dtype), (0, 0, 0, rounded(count) - count))
         starts, ends = self.start(words)[:count], self.end(words)[:count]
@@ -117,27 +113,73 @@ def search(
     return all_index[order], all_values[order]
 
 
-def _search_each(
-    starts: Tensor, ends: Tensor, sentence: Tensor, folded: Tensor, offset: Tensor, at_least: Tensor, **how: Any
-) -> tuple[Tensor, Tensor]:
-    begins = torch.searchsorted(sentence, torch.arange(len(folded) + 1, device=sentence.device)).tolist()
-    found = []
-    for number, (begin, end) in enumerate(pairwise(begins)):
-        part = slice(begin, end)
-        index, logits = search(
-            starts[part], ends[part], sentence[part], folded[number], offset[number], at_least, **how
+def check_finite(*vectors: Tensor, dtype: torch.dtype) -> None:
+    """Raise KognerError for vectors that are not finite: no span of theirs would reach any bound."""
+    if not all(bool(torch.isfinite(some).all()) for some in vectors):
+        raise KognerError(
+            f"the student's vectors are not finite at {str(dtype).removeprefix('torch.')}; use precision bf16 or fp32, "
+            "or check the checkpoint"
         )
-        index[:, 0] += begin
-        found.append((index, logits))
-    return torch.cat([index for index, _ in found]), torch.cat([logits for _, logits in found])
+
+
+def _search_each(
+    starts: Tensor,
+    ends: Tensor,
+    sentence: Tensor,
+    folded: Tensor,
+    offset: Tensor,
+    at_least: Tensor,
+    *,
+    max_width: int,
+    dtype: torch.dtype,
+    pack: bool,
+) -> tuple[Tensor, Tensor]:
+    """`search` where each sentence has types of its own: all widths of a sentence at once, as there are few words for
+    each set of types; and without packing types that are used once.
+    """
+    device, inner = starts.device, starts.shape[1]
+    bytes_of_piece = 2 * _PIECE if device.type == "cpu" else _PIECE_OF_GPU
+    places = torch.arange(max_width, device=device)
+    index: list[Tensor] = []
+    values: list[Tensor] = []
+    buffer = starts.new_empty(0, inner)
+    begins = torch.searchsorted(sentence, torch.arange(len(folded) + 1, device=device)).tolist()
+    for number, (begin, end) in enumerate(pairwise(begins)):
+        widths = min(max_width, end - begin)
+        if not widths:
+            continue
+        scored = ready_linear(folded[number], offset[number], dtype=dtype, pack=pack, once=True)
+        after = functional.pad(ends[begin:end], (0, 0, 0, widths - 1))
+        step = min(end - begin, max(1, bytes_of_piece // (widths * inner * starts.element_size())))
+        if len(buffer) < step * widths:
+            buffer = starts.new_empty(step * widths, inner)
+        for first in range(begin, end, step):
+            size = min(step, end - first)
+            ahead = after[first - begin :].as_strided((size, widths, inner), (inner, inner, 1))
+            pairs = buffer[: size * widths].view(size, widths, inner)
+            torch.add(starts[first : first + size].unsqueeze(1), ahead, out=pairs)
+            logits = scored(pairs.relu_().view(-1, inner)).float().view(size, widths, -1)
+            room = torch.arange(end - first, end - first - size, -1, device=device)
+            found = (logits >= at_least) & (places[:widths] < room.unsqueeze(1)).unsqueeze(2)
+            where = found.nonzero()
+            if len(where):
+                values.append(logits[found])
+                where[:, 0] += first
+                index.append(where)
+    if not index:
+        return torch.zeros(0, 3, dtype=torch.long, device=device), at_least.new_zeros(0)
+    return torch.cat(index), torch.cat(values)
 
 
 def ready_linear(
-    weight: Tensor, bias: Tensor | None, *, dtype: torch.dtype, pack: bool, relu: bool = False
+    weight: Tensor, bias: Tensor | None, *, dtype: torch.dtype, pack: bool, relu: bool = False, once: bool = False
 ) -> nn.Module:
-    """A linear layer for inference, with a relu behind it if asked: packed for oneDNN, or plain."""
+    """A linear layer for inference, with a relu behind it if asked: packed for oneDNN, or plain.
+
+    once: it will be used a few times only, so that laying its weight out would not pay.
+    """
     if pack:
-        return PackedLinear(weight, bias, dtype=dtype, activation="relu" if relu else "none")
+        return PackedLinear(weight, bias, dtype=dtype, activation="relu" if relu else "none", reorder=not once)
     return _PlainLinear(weight.to(dtype), None if bias is None else bias.to(dtype), relu=relu)
 
 

@@ -1,6 +1,6 @@
 """Students as ONNX graphs, run by ONNX Runtime or OpenVINO: no weights of torch, the same spans.
 
-Layout of the folder (artefact kind `onnx-student`, format version 1):
+Layout of the folder (artefact kind `onnx-student`, format version 2):
   text.onnx      ids, mask (windows, tokens), window, token (words,) -> starts, ends (words, 4 * hidden) float32
   labels.onnx    ids, mask (labels, tokens) -> folded (labels, 4 * hidden), offset (labels,) float32
   student.json   architecture, types, thresholds, temperatures, as in a student
@@ -23,20 +23,19 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from kogner import encoders
 from kogner.annotate.engine import Hits, as_columns
-from kogner.annotate.head import search
+from kogner.annotate.head import check_finite, search
 from kogner.annotate.labels import tokenizer_state
 from kogner.annotate.packing import can_pack
 from kogner.artifacts import MANIFEST, file_sha256, open_artifact, read_manifest
-from kogner.config import StudentConfig
 from kogner.errors import ArtifactError, ConfigError, MissingExtraError
-from kogner.mapping import from_mapping
 from kogner.student.checkpoint import StudentInfo
 from kogner.student.encoder import Encoded, Prompt, collate, collate_labels, max_tokens
-from kogner.student.layout import STUDENT, read_json
+from kogner.student.layout import STUDENT, read_student
 from kogner.student.prompt import Prompter
 
-KIND, VERSION = "onnx-student", 1
+KIND, VERSION = "onnx-student", 2
 ENGINES = ("torch", "onnx", "openvino")  # what a user may ask for; the last two run exports
 TEXT, LABELS = "text.onnx", "labels.onnx"
 
@@ -57,16 +56,11 @@ class OnnxStudent:
     device = torch.device("cpu")
 
     def __init__(self, folder: Path, *, engine: str = "onnx") -> None:
-        from transformers import AutoConfig, AutoTokenizer
-
-        raw = read_json(folder / STUDENT)
         self.folder, self.engine = folder, engine
-        self.config = from_mapping(StudentConfig, raw["student"], where=str(folder / STUDENT))
-        self.info = StudentInfo(**{**raw["info"], "types": tuple(raw["info"]["types"])})
+        self.config, raw = read_student(folder / STUDENT)
+        self.info = StudentInfo.read(raw, file=folder / STUDENT)
         sides = ["text_encoder", "text_encoder" if self.config.label_encoder == "shared" else "label_encoder"]
-        read = [
-            (AutoTokenizer.from_pretrained(folder / name), AutoConfig.from_pretrained(folder / name)) for name in sides
-        ]
+        read = [_encoder_files(folder / name) for name in sides]
         (self.tokenizer, _), (self.label_tokenizer, _) = read
         self.text_limit, self._label_limit = (max_tokens(*side) for side in read)
         self.label_width = 4 * (self.config.hidden or 0) + 1
@@ -100,6 +94,17 @@ class OnnxStudent:
         return torch.from_numpy(np.concatenate([folded, offset[:, None]], axis=1))
 
 
+def _encoder_files(folder: Path) -> tuple[Any, Any]:
+    """Tokenizer and configuration of an encoder. Raises ArtifactError where they cannot be read."""
+    try:
+        return encoders.tokenizer_at(folder), encoders.config_at(folder)
+    except (OSError, ValueError, TypeError, ImportError) as error:
+        raise ArtifactError(
+            f"{folder} holds no tokenizer and configuration that this transformers can read: "
+            f"{encoders.first_line(error)}; export the student again, or upgrade transformers"
+        ) from error
+
+
 class OnnxEngine:
     """The text graph of an ONNX export. threads: of what runs it; 0 takes as many as torch has."""
 
@@ -107,7 +112,7 @@ class OnnxEngine:
         self.student, self.pack = student, can_pack()
         self.session = session(student.folder / TEXT, engine=student.engine, threads=threads)
 
-    def score(self, windows: Sequence[Encoded], types: Tensor | Prompt, at_least: Tensor) -> Hits:
+    def score(self, windows: Sequence[Encoded], types: Tensor | Prompt, at_least: Tensor, temperatures: Tensor) -> Hits:
         """Spans whose logit reaches the bound of their type, as columns; see `Engine.score`."""
         batch = collate(windows, pad_id=self.student.tokenizer.pad_token_id or 0)
         window, word = batch.words.nonzero().unbind(1)
@@ -122,9 +127,10 @@ class OnnxEngine:
             inputs = {"ids": batch.ids, "mask": batch.mask, "window": window, "token": batch.first[window, word]}
             starts, ends = self._run(inputs)
             folded, offset = types[:, :-1], types[:, -1].contiguous()
+        check_finite(starts, ends, folded, offset, dtype=torch.float32)
         width = self.student.config.max_width
         index, logits = search(starts, ends, window, folded, offset, at_least, max_width=width, pack=self.pack)
-        return as_columns(index, logits, window, word)
+        return as_columns(index, logits, window, word, temperatures)
 
     def _run(self, inputs: Mapping[str, Tensor]) -> list[Tensor]:
         found = self.session.run(None, {name: tensor.numpy() for name, tensor in inputs.items()})
@@ -155,8 +161,10 @@ def session(file: Path, *, engine: str = "onnx", threads: int = 0) -> Any:
 def engine_for(engine: str | None, path: str | Path, *, device: str) -> str:
     """One of ENGINES, for what is at `path`; None takes `torch`, and `onnx` for an ONNX export.
 
-    Raises ConfigError where the engine cannot run what is there, or not on that device.
+    Raises ConfigError for an engine that is not known, or cannot run what is there, or not on that device.
     """
+    if engine is not None and engine not in ENGINES:
+        raise ConfigError(f"engine {engine!r} is not known; use one of {', '.join(ENGINES)}")
     found = is_onnx(Path(path))
     if engine in ("onnx", "openvino") and not found:
         raise ConfigError(

@@ -32,7 +32,7 @@ class PackedLinear(nn.Module):
     """`activation(x W^T + b)` with W in oneDNN's own layout. For inference only.
 
     x: (..., inputs), of the layer's dtype. Returns (..., outputs). activation: `none` or `gelu` with `algorithm` `none`
-    (the error function) or `tanh`.
+    (the error function) or `tanh`. reorder: False leaves W as it is, for oneDNN to lay out anew at every call.
     """
 
     def __init__(
@@ -43,10 +43,13 @@ class PackedLinear(nn.Module):
         dtype: torch.dtype = torch.float32,
         activation: str = "none",
         algorithm: str = "none",
+        reorder: bool = True,
     ) -> None:
         super().__init__()
         self.out_features, self.in_features = weight.shape
-        self.packed = torch.ops.mkldnn._reorder_linear_weight(weight.detach().to(dtype).contiguous(), _ROWS)
+        self.packed = weight.detach().to(dtype).contiguous()
+        if reorder:
+            self.packed = torch.ops.mkldnn._reorder_linear_weight(self.packed, _ROWS)
         self.bias = None if bias is None else bias.detach().to(dtype)
         self.activation, self.algorithm = activation, algorithm
 

@@ -6,6 +6,7 @@ scored in batches of bounded token count, so that memory depends on the settings
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,19 +18,20 @@ import torch
 from kogner.annotate.engine import CHOICES, Engine, resolved, threads
 from kogner.annotate.labels import LabelCache, label_hash
 from kogner.annotate.onnx import OnnxEngine, OnnxStudent, engine_for
-from kogner.config import MAX_WORDS, StudentConfig
+from kogner.config import StudentConfig
 from kogner.errors import ConfigError, InputError
 from kogner.hardware import check_device
 from kogner.progress import note
 from kogner.records import Document, Mention, Sentence
 from kogner.student.checkpoint import StudentInfo, open_student
-from kogner.student.decode import Candidate, calibrated, check_overlap, decode, warmed
+from kogner.student.decode import Candidate, check_overlap, decode, warmed
 from kogner.student.encoder import Prompt, special_tokens, tokenise
 from kogner.student.model import Student
 from kogner.student.windows import Window, windows
 from kogner.text import splitter, to_sentences
 
 MAX_LABELS = 2000
+FIRST_BLOCK = 20_000  # characters after which the first results come; later blocks are larger, up to Settings.block
 
 
 @dataclass(frozen=True)
@@ -42,7 +44,7 @@ class Settings:
     token_budget: padded sub-tokens per batch; memory grows with it. block: characters per block.
     precision: fp32, bf16, fp16 (GPU only), or auto: bf16 where the device is fast at it, else fp32.
     threads: of the CPU, 0 = as many as torch has. compile: have torch's compiler write the text encoder, which takes
-    about half a minute at the first text.
+    about half a minute at the first text. digits: decimal places of scores.
     """
 
     threshold: float | None = None
@@ -55,15 +57,23 @@ class Settings:
     precision: str = "fp32"
     threads: int = 0
     compile: bool = False
+    digits: int = 4
 
     def __post_init__(self) -> None:
-        for name, value in [("threshold", self.threshold), *(self.thresholds or {}).items()]:
-            if value is not None and not 0 < value < 1:
-                raise InputError(f"threshold {name}={value} must lie between 0 and 1")
+        if self.thresholds is not None and not isinstance(self.thresholds, Mapping):
+            raise InputError(f"thresholds must be a mapping of labels to numbers, not {type(self.thresholds).__name__}")
+        for name, number in [("threshold", self.threshold), *(self.thresholds or {}).items()]:
+            if number is None and name == "threshold":
+                continue
+            if not isinstance(number, (int, float)) or not 0 < number < 1:
+                raise InputError(f"threshold {name}={number!r} must lie between 0 and 1, as a number")
         check_overlap(self.overlap, nested=self.nested)
         if self.precision not in CHOICES:
             raise InputError(f"precision {self.precision!r} is not known; use one of {', '.join(CHOICES)}")
-        for name, value, least in (("token_budget", self.token_budget, 1), ("threads", self.threads, 0)):
+        for name, least in (("token_budget", 1), ("block", 1), ("threads", 0), ("digits", 0)):
+            value = getattr(self, name)
+            if not isinstance(value, int):
+                raise InputError(f"{name}={value!r} must be a whole number")
             if value < least:
                 raise InputError(f"{name}={value} must be {least} or more")
 
@@ -153,13 +163,13 @@ class Predictor:
         labels = check_labels(labels)
         thresholds = self._thresholds(labels, settings)
         block: list[Document] = []
-        size = 0
+        size, limit = 0, min(settings.block, FIRST_BLOCK)
         for document in documents:
             block.append(document)
             size += max(1, len(document.text))  # or a stream of empty texts would be one endless block
-            if size >= settings.block:
+            if size >= limit:
                 yield from self._predict_block(block, labels, thresholds, settings)
-                block, size = [], 0
+                block, size, limit = [], 0, min(settings.block, 4 * limit)
         yield from self._predict_block(block, labels, thresholds, settings)
 
     def _predict_block(
@@ -168,26 +178,20 @@ class Predictor:
         sentences: list[Sentence] = []
         owner: list[int] = []
         config = self.config
-        words = splitter(config.words)
+        words, digits = splitter(config.words), settings.digits
         for number, document in enumerate(documents):
             found, _ = to_sentences(replace(document, mentions=()), context=config.context, words=words)
             sentences.extend(found)
             owner.extend([number] * len(found))
         candidates = self._score(sentences, labels, thresholds, settings)
-        temperatures = [self.info.temperature(label) for label in labels]
         mentions: list[list[Mention]] = [[] for _ in documents]
         for sentence, number, spans in zip(sentences, owner, candidates, strict=True):
             text = documents[number].text
-            chosen = decode(
-                calibrated(spans, temperatures),
-                nested=settings.nested,
-                multi_label=settings.multi_label,
-                overlap=settings.overlap,
-            )
+            chosen = decode(spans, nested=settings.nested, multi_label=settings.multi_label, overlap=settings.overlap)
             for span in chosen:
                 start, end = sentence.words[span.start][0], sentence.words[span.end - 1][1]
                 mentions[number].append(
-                    Mention(start, end, labels[span.type], text=text[start:end], score=round(span.score, 4))
+                    Mention(start, end, labels[span.type], text=text[start:end], score=round(span.score, digits))
                 )
         for document, found_mentions in zip(documents, mentions, strict=True):
             yield replace(document, mentions=tuple(found_mentions), types=frozenset(labels))
@@ -206,7 +210,7 @@ class Predictor:
                 whole,
                 specials=self._specials,
                 max_tokens=room,
-                max_words=MAX_WORDS,
+                max_words=student.config.window,
                 max_width=student.config.max_width,
             )
         ]
@@ -220,8 +224,10 @@ class Predictor:
             types = self._encode_labels(labels, on_disk=not was_training)
             engine: Any = self._engine(settings)
             at_least = torch.from_numpy(np.log(thresholds / (1 - thresholds))).float().to(student.device)
+            temperatures = torch.tensor([self.info.temperature(label) for label in labels], dtype=torch.float64)
+            temperatures = temperatures.to(student.device)
             for batch in _batches(pieces, token_budget=settings.token_budget, prompt=student.text_limit - room):
-                hits = engine.score([window.encoded for _, window in batch], types, at_least)
+                hits = engine.score([window.encoded for _, window in batch], types, at_least, temperatures)
                 for row, first, width, kind, score in zip(*hits, strict=True):
                     number, window = batch[row]
                     start = window.first + first
@@ -278,7 +284,7 @@ class Predictor:
 
     def _thresholds(self, labels: Sequence[str], settings: Settings) -> np.ndarray:
         """By label, the score before calibration that is the threshold after it: (labels,)."""
-        own = settings.thresholds or {}
+        own = {name.strip(): value for name, value in (settings.thresholds or {}).items()}
         unknown = sorted(set(own) - set(labels))
         if unknown:
             raise InputError(f"threshold given for {unknown[0]!r}, which is not among the labels: {', '.join(labels)}")
@@ -294,14 +300,21 @@ class Predictor:
 def check_labels(labels: Sequence[str]) -> list[str]:
     """Labels without surrounding blanks.
 
-    Raises InputError where there are none, too many, blank or doubled ones, or one that is not UTF-8.
+    Raises InputError where there are none, too many, doubled ones, one without a visible character, or one that is no
+    text or not UTF-8.
     """
     if isinstance(labels, str):
         raise InputError(f"labels is one string, {labels!r}; give a list of labels, e.g. [{labels!r}]")
+    if not isinstance(labels, Iterable):
+        raise InputError(f"labels must be a list of strings, not {labels!r}")
+    labels = list(labels)
+    wrong = next((label for label in labels if not isinstance(label, str)), None)
+    if wrong is not None:
+        raise InputError(f"labels must be strings, not {wrong!r}")
     cleaned = [label.strip() for label in labels]
     if not cleaned or not any(cleaned):
         raise InputError("no labels given; name the entity types to look for, e.g. --labels chemical,disease")
-    if not all(cleaned):
+    if not all(any(unicodedata.category(c)[0] not in "CZ" for c in label) for label in cleaned):
         raise InputError("one of the labels is empty; separate labels by single commas")
     for label in cleaned:
         try:

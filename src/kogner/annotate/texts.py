@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
+from typing import IO
 
 from kogner.data.formats import files, jsonl
 from kogner.data.report import Report
@@ -23,22 +25,31 @@ def read_texts(source: str) -> Iterator[Document]:
     JSON (an array, an object over several lines, a file that ends in .json), which would be annotated as prose.
     """
     if source == STDIN:
-        text = _decode(sys.stdin.buffer.read(), Path("<stdin>"))
-        if _looks_like_json(text):
-            numbered = ((n, line.removesuffix("\r")) for n, line in enumerate(text.split("\n"), start=1))
-            yield from _parse(numbered, Path("<stdin>"))
-        else:
-            _refuse_json(text, Path("<stdin>"))
-            yield Document("stdin", text)
+        yield from _read_stream(sys.stdin.buffer, Path("<stdin>"))
         return
     path = Path(source)
     first = next((line for _, line in files.lines(path) if line.strip()), "")
-    if ".jsonl" in path.suffixes or _looks_like_json(first):
+    if _ending(path) == ".jsonl" or _looks_like_json(first):
         yield from _parse(files.lines(path), path)
     else:
         text = _decode(files.read_bytes(path), path)
         _refuse_json(text, path)
         yield Document(path.name, text)
+
+
+def _read_stream(stream: IO[bytes], path: Path) -> Iterator[Document]:
+    """JSON lines as they come; a plain text when it has ended."""
+    begun: list[bytes] = []
+    for raw in stream:
+        begun.append(raw)
+        if raw.strip(b"\xef\xbb\xbf \t\r\n"):
+            break
+    if _looks_like_json(b"".join(begun).decode("utf-8-sig", errors="replace")):
+        yield from _parse(files.lines_of(chain(begun, stream), path), path)
+        return
+    text = _decode(b"".join(begun) + stream.read(), path)
+    _refuse_json(text, path)
+    yield Document("stdin", text)
 
 
 def _parse(numbered: Iterator[tuple[int, str]], path: Path) -> Iterator[Document]:
@@ -78,9 +89,14 @@ def _looks_like_json(text: str) -> bool:
         return False
 
 
+def _ending(path: Path) -> str:
+    """The ending that says what is in a file, without that of its packing."""
+    return (path.with_suffix("") if path.suffix.lower() in (".gz", ".xz", ".zst", ".bz2") else path).suffix.lower()
+
+
 def _refuse_json(text: str, path: Path) -> None:
     """Raise InputError for JSON that is not one object per line."""
-    if ".json" not in path.suffixes[-2:]:  # the last but one in notes.json.gz
+    if _ending(path) != ".json":
         if not text.lstrip().startswith(("{", "[")):
             return
         try:

@@ -4,8 +4,8 @@ Layout of the folder (artefact kind `student`, format version 1):
   student.json       architecture, entity types it was trained on, thresholds
   model.safetensors  weights (float16 or float32)
   text_encoder/      config.json and tokenizer of the text encoder; label_encoder/ likewise where it is separate
-  README.md          the model card, which names the encoder it started from
-  training_log.jsonl losses, rates and dev scores by step
+  README.md          the model card, which names the encoder it started from; training writes a longer one
+  training_log.jsonl losses, rates and dev scores by step, of a student that `kogner train` wrote
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from kogner.config import StudentConfig
 from kogner.errors import ArtifactError, ConfigError
 from kogner.mapping import to_mapping
 from kogner.progress import note
-from kogner.student.layout import KIND, STUDENT, VERSION, WEIGHTS, is_gliner, read_student
+from kogner.student.layout import CARD, KIND, STUDENT, VERSION, WEIGHTS, is_gliner, read_student
 from kogner.student.model import Student
 from kogner.student.uni import UniStudent
 
@@ -183,6 +183,28 @@ def save(student: Student, info: StudentInfo, folder: Path, *, half: bool = True
     dtype = torch.float16 if half else torch.float32
     weights = {name: tensor.detach().to("cpu", dtype).contiguous() for name, tensor in student.state_dict().items()}
     save_file(weights, folder / WEIGHTS)
+    (folder / CARD).write_text(_card(student.config, info), encoding="utf-8")
+
+
+def _card(config: StudentConfig, info: StudentInfo) -> str:
+    types = ", ".join(f"`{name}`" for name in info.types) or "not known"
+    base = f"`{info.base}`" if info.base else "an encoder"
+    calibrated = "calibrated per type" if info.temperatures else "not calibrated"
+    return f"""---
+library_name: kogner
+pipeline_tag: token-classification
+tags: [biomedical, named-entity-recognition]
+---
+# KoGNER student
+
+A span model for named entity recognition ({config.architecture}-encoder), fine-tuned from {base}.
+Entity types it was trained on: {types}. Scores are {calibrated}; the threshold of a label without one of its own is
+{info.default_threshold:g}.
+
+```sh
+kogner annotate TEXT --model DIR --labels {",".join(info.types) or "LABELS"}
+```
+"""
 
 
 def describe(student: Student, info: StudentInfo, folder: Path) -> None:

@@ -1,4 +1,4 @@
-"""From span scores to entities: calibration, and one reading of overlapping candidates.
+"""From span scores to entities: one reading of overlapping candidates.
 
 Types are settled first: without `multi_label` a span keeps its best type. Then spans are chosen among those that
 overlap. Greedy choice takes them in an order and keeps each one that fits what was kept before it; `best` looks at all
@@ -8,7 +8,7 @@ of them together. Widths are bounded by the student's `max_width`, so that all o
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from math import exp, log
 from typing import NamedTuple
 
@@ -90,24 +90,11 @@ def _apart(found: Iterable[Candidate]) -> bool:
     return True
 
 
-def calibrated(candidates: Sequence[Candidate], temperatures: Sequence[float]) -> list[Candidate]:
-    """The candidates with the score p = sigmoid(z) of each as sigmoid(z / T), T by type (Guo et al. 2017, section 4.2).
-
-    temperatures: one per type, above 0; 1 leaves a score exactly as it is.
-    """
-    found = []
-    for candidate in candidates:
-        temperature = temperatures[candidate.type]
-        if temperature != 1:
-            candidate = candidate._replace(score=warmed(candidate.score, temperature))
-        found.append(candidate)
-    return found
-
-
 def warmed(score: float, temperature: float) -> float:
-    """sigmoid(logit(score) / temperature), which is score^b / (score^b + (1 - score)^b) with b = 1 / temperature.
+    """sigmoid(logit(score) / temperature) (Guo et al. 2017, section 4.2).
 
-    The inverse takes 1 / temperature. Scores of 0 and 1 stay.
+    That is score^b / (score^b + (1 - score)^b) with b = 1 / temperature; the inverse takes 1 / temperature. Scores of 0
+    and 1 stay.
     """
     if not 0 < score < 1:
         return score

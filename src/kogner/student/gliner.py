@@ -28,6 +28,7 @@ from kogner.progress import note
 from kogner.student import gliner_config
 from kogner.student.checkpoint import StudentInfo, fill, read_weights
 from kogner.student.layout import (
+    CARD,
     GLINER,
     LABELS_TOKENIZER,
     PICKLED,
@@ -41,7 +42,6 @@ from kogner.student.model import Student
 from kogner.student.uni import UniStudent
 
 KIND, FORMAT = "GLiNER checkpoint", 1
-CARD = "README.md"
 
 # Ours and theirs, by prefix.
 _NAMES = {

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from kogner import encoders
-from kogner.config import MAX_WORDS, StudentConfig
+from kogner.config import MAX_CONTEXT, MAX_WORDS, StudentConfig
 from kogner.errors import ArtifactError, ConfigError
 from kogner.student.layout import GLINER, SIDE, read_json, side_file
 
@@ -162,7 +162,7 @@ def read(folder: Path) -> GlinerConfig:
         ent_token=value("ent_token", str, "<<ENT>>"),
         sep_token=value("sep_token", str, "<<SEP>>"),
         class_token=class_token if explicit else None,
-        context=min(max(value("max_len", int, MAX_WORDS), 1), MAX_WORDS),
+        context=min(max(value("max_len", int, MAX_WORDS), 1), MAX_CONTEXT),
         off=off,
     )
 
@@ -224,7 +224,7 @@ def to_gliner(
         "class_token_index": -1 if class_token is None else class_token,
         "vocab_size": -1 if vocabulary is None else vocabulary,
         "words_splitter_type": "whitespace",
-        "max_len": MAX_WORDS,
+        "max_len": config.window,
         "fine_tune": True,
     }
 

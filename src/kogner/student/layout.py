@@ -17,6 +17,7 @@ from kogner.mapping import from_mapping
 
 KIND, VERSION = "student", 1
 STUDENT = "student.json"
+CARD = "README.md"
 WEIGHTS = "model.safetensors"
 PICKLED = "pytorch_model.bin"
 GLINER = "gliner_config.json"
@@ -25,8 +26,14 @@ LABELS_TOKENIZER = "labels_tokenizer"
 
 
 def is_gliner(folder: Path) -> bool:
-    """Whether a folder holds a GLiNER checkpoint."""
-    return (folder / GLINER).is_file()
+    """Whether a folder holds a GLiNER checkpoint. Raises ArtifactError where it holds a KoGNER student as well."""
+    found = (folder / GLINER).is_file()
+    if found and (folder / STUDENT).is_file():
+        raise ArtifactError(
+            f"{folder} holds both a KoGNER student ({STUDENT}) and a GLiNER checkpoint ({GLINER}); remove the files of "
+            "one of them"
+        )
+    return found
 
 
 def read_config(path: str | Path) -> StudentConfig:

@@ -11,8 +11,7 @@ from kogner import __version__
 from kogner.config import Recipe
 from kogner.mapping import to_mapping
 from kogner.student.checkpoint import StudentInfo
-
-CARD = "README.md"
+from kogner.student.layout import CARD
 
 
 def write_card(folder: Path, *, recipe: Recipe, info: StudentInfo, metrics: dict[str, Any], distilled: bool) -> None:

@@ -24,7 +24,7 @@ GRID = np.round(np.arange(0.20, 0.81, 0.05), 2)
 FLOOR = 0.01  # score from which spans are looked at; below lie nearly all spans of a text, nearly none of them right
 COOLEST, HOTTEST = 1 / 3, 3.0  # a score of FLOOR is still below GRID[0] at the hottest
 LEAST = 30  # right and wrong spans that a temperature is fitted to
-EDGE = 5e-5  # scores come rounded to four digits: 1 stands for anything above 1 - EDGE
+EDGE = 2**-25  # scores are made in single precision: 1 stands for anything above 1 - EDGE
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ def scored_dev(student: Student, splits: Sequence[Split], types: Sequence[str]) 
     predictor = Predictor(student)
     index = {name: number for number, name in enumerate(types)}
     # Small blocks: of a student that has learned nothing, every span scores FLOOR.
-    everything = Settings(threshold=FLOOR, multi_label=True, overlap="all", token_budget=8192, block=100_000)
+    everything = Settings(threshold=FLOOR, multi_label=True, overlap="all", token_budget=8192, block=100_000, digits=17)
     gold: Counter[str] = Counter()
     spans, scores, right = array("q"), array("d"), array("b")
     number = 0

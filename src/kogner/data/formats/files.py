@@ -5,7 +5,7 @@ from __future__ import annotations
 import gzip
 import lzma
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import IO
 
@@ -22,30 +22,37 @@ def lines(path: Path) -> Iterator[tuple[int, str]]:
     Raises InputError, with the line and byte offset where there is one, for a file that is missing, empty, binary,
     damaged or not UTF-8.
     """
-    number = offset = 0
+    number = 0
     try:
         with _open(path) as stream:
-            for number, raw in enumerate(stream, start=1):
-                line = raw.removesuffix(b"\n").removesuffix(b"\r")
-                if number == 1:
-                    line = line.removeprefix(_BOM)
-                    _check_text(raw, path)
-                try:
-                    yield number, line.decode("utf-8")
-                except UnicodeDecodeError as error:
-                    at = offset + error.start + (len(_BOM) if number == 1 and raw.startswith(_BOM) else 0)
-                    raise InputError(
-                        f"not UTF-8: byte 0x{line[error.start]:02x} at byte offset {at}; convert the file to UTF-8, "
-                        "e.g. with: iconv -f latin1 -t utf-8",
-                        path=path, line=number,
-                    ) from error  # fmt: skip
-                offset += len(raw)
+            for number, line in lines_of(stream, path):
+                yield number, line
     except _DAMAGED as error:
         raise InputError(f"the compressed file is damaged after line {number} ({error})", path=path) from error
     except OSError as error:
         raise InputError(f"cannot be read: {error.strerror or error}", path=path) from error
     if number == 0:
         raise InputError("the file is empty", path=path)
+
+
+def lines_of(stream: Iterable[bytes], path: Path) -> Iterator[tuple[int, str]]:
+    """`lines`, of the raw lines of something that is open. path: what errors call it."""
+    offset = 0
+    for number, raw in enumerate(stream, start=1):
+        line = raw.removesuffix(b"\n").removesuffix(b"\r")
+        if number == 1:
+            line = line.removeprefix(_BOM)
+            _check_text(raw, path)
+        try:
+            yield number, line.decode("utf-8")
+        except UnicodeDecodeError as error:
+            at = offset + error.start + (len(_BOM) if number == 1 and raw.startswith(_BOM) else 0)
+            raise InputError(
+                f"not UTF-8: byte 0x{line[error.start]:02x} at byte offset {at}; convert the file to UTF-8, "
+                "e.g. with: iconv -f latin1 -t utf-8",
+                path=path, line=number,
+            ) from error  # fmt: skip
+        offset += len(raw)
 
 
 def read_bytes(path: Path) -> bytes:
