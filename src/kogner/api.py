@@ -60,7 +60,9 @@ class KoGNER:
         engine: str | None = None,
         label_cache: str | Path | None = None,
     ) -> KoGNER:
-        """Open a student: the folder of a KoGNER student, a GLiNER checkpoint or an ONNX export, or an id on the hub.
+        """Open a student: the folder of a KoGNER student, a GLiNER checkpoint or an ONNX export, or a hub id.
+
+        On the hub it finds students and GLiNER checkpoints, no ONNX exports.
 
         engine: `torch`, or `onnx` or `openvino` for an ONNX export; None = as the folder says. graph: a graph store
         whose lexicon gives found entities their ids. label_cache: a file that keeps the vectors of labels between runs,

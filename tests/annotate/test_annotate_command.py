@@ -94,6 +94,14 @@ def test_json_lines_keep_ids_and_order(model):
     assert [json.loads(line)["id"] for line in done.stdout.decode().splitlines()] == ["3", "1", "2", "s"]
 
 
+def test_a_label_may_have_a_comma(model):
+    line = b'{"id": "1", "text": "aspirin lowered fever"}\n'
+    done = annotate(model, "-", "--format", "jsonl", stdin=line, labels='"2,4-D", chemical')
+    found = {entity["type"] for entity in json.loads(done.stdout)["entities"]}
+    assert "2,4-D" in found
+    assert found <= {"2,4-D", "chemical"}
+
+
 def test_html_escapes_and_nests(model):
     done = annotate(
         model, "-", "--format", "html", "--nested", "--threshold", "0.02", stdin=b"<b>aspirin</b> & fever of rats"

@@ -99,6 +99,44 @@ def test_the_same_entities_as_torch(runtime, tiny_encoder, tmp_path, shape, engi
         assert [m.score for m in one.mentions] == pytest.approx([m.score for m in other.mentions], abs=2e-4)
 
 
+def encoder_of(kind, folder, tiny_encoder):
+    """A tiny encoder whose positions are not BERT's, as a folder."""
+    from transformers import AutoTokenizer, DebertaV2Config, DebertaV2Model, ModernBertConfig, ModernBertModel
+
+    tokenizer = AutoTokenizer.from_pretrained(tiny_encoder, model_max_length=200)
+    torch.manual_seed(2)
+    shape = {"vocab_size": len(tokenizer), "hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2}
+    if kind == "deberta":
+        config = DebertaV2Config(
+            **shape, intermediate_size=64, relative_attention=True, position_buckets=8, share_att_key=True,
+            pos_att_type=["p2c", "c2p"], norm_rel_ebd="layer_norm", position_biased_input=False, type_vocab_size=0,
+        )  # fmt: skip
+        model = DebertaV2Model(config)
+    else:
+        special = {"pad_token_id": 0, "cls_token_id": 2, "sep_token_id": 3, "bos_token_id": 2, "eos_token_id": 3}
+        config = ModernBertConfig(**shape, **special, intermediate_size=64, local_attention=16)
+        model = ModernBertModel(config)
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+@pytest.mark.parametrize("architecture", ["bi", "uni"])
+@pytest.mark.parametrize("kind", ["deberta", "modernbert"])
+def test_positions_are_not_frozen(runtime, tiny_encoder, tmp_path, kind, architecture):
+    encoder = encoder_of(kind, tmp_path / "encoder", tiny_encoder)
+    student = student_of(encoder, architecture=architecture, context=150)
+    out = written(student, tmp_path / "export")
+    settings = Settings(threshold=1e-6, overlap="all", multi_label=True, digits=9)
+    ours = list(Predictor(student, INFO).predict(documents(10), labels=LABELS, settings=settings))
+    theirs = list(Predictor.load(out).predict(documents(10), labels=LABELS, settings=settings))
+    for one, other in zip(ours, theirs, strict=True):
+        scores = {m.key: m.score for m in one.mentions}
+        assert scores == pytest.approx({m.key: m.score for m in other.mentions}, abs=1e-4)
+    scores = [m.score for document in ours for m in document.mentions]
+    assert max(scores) - min(scores) > 0.01  # so that a frozen position would be seen
+
+
 def test_an_export_annotates_and_no_more(exported):
     predictor = Predictor.load(exported)
     assert predictor.config.max_width == 4

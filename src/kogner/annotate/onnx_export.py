@@ -2,7 +2,7 @@
 
 Graphs come from torch's tracing exporter: for a MiniLM it took 4 s where the newer one (`dynamo=True`) took 39 s, and
 it needs no package beside torch. A trace can freeze what should vary, so each graph is run on other shapes than it was
-traced with, and refused where its vectors are not the student's.
+traced with, a long text among them, and refused where its vectors are not the student's.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ _AXES = {
     "window": _WORDS, "word": _WORDS, "token": _WORDS, "starts": _WORDS, "ends": _WORDS,
     "folded": _TYPES, "offset": _TYPES,
 }  # fmt: skip
+_LONG, _BESIDE = 300, 32  # words of the longest probe, and sub-tokens that it leaves to markers and types
 TOLERANCE = 1e-3  # of a vector's numbers, whose size is a few units; rounding differs by 1e-6 to 1e-5
 
 
@@ -115,7 +116,8 @@ def export_onnx(student: Student, info: StudentInfo, folder: Path) -> None:
     """
     _require("onnx", "onnxruntime")
     student = student.eval()
-    many, few = (["a b c", "d", "e f"], ["g", "h i"])
+    few = ["g", "h i"]
+    many = [" ".join(["a"] * min(_LONG, student.text_limit - _BESIDE)), "d", "e f"]
     graphs: list[tuple[str, nn.Module, Any, tuple[str, ...]]]
     if isinstance(student, UniStudent):
         graphs = [(TEXT, _UniPart(student), _uni_inputs, ("starts", "ends", "folded", "offset"))]
@@ -169,7 +171,7 @@ def _text_inputs(student: Student, texts: list[str]) -> dict[str, Tensor]:
 def _uni_inputs(student: UniStudent, texts: list[str]) -> dict[str, Tensor]:
     batch = student.collate(tokenise(student.tokenizer, [text.split() for text in texts]))
     window, word = batch.words.nonzero().unbind(1)
-    ids, mask, marks, first = student.prompter.join(batch, student.prompter.encode(texts))
+    ids, mask, marks, first = student.prompter.join(batch, student.prompter.encode([text[:3] for text in texts]))
     inputs = {"ids": ids, "mask": mask, "window": window, "word": word, "marks": marks, "first": first}
     return inputs | ({"lengths": batch.words.sum(1)} if student.rnn is not None else {})
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,8 +22,15 @@ DEFAULT_MODEL = Path("models/kogner-mini")
 
 @click.command("annotate")
 @click.argument("source", metavar="FILE|-")
-@click.option("--labels", required=True, help="Entity types to look for, separated by commas.")
-@click.option("--model", default=str(DEFAULT_MODEL), show_default=True, help="Folder of a student.")
+@click.option(
+    "--labels", required=True, help="Entity types to look for, separated by commas; one with a comma in double quotes."
+)
+@click.option(
+    "--model",
+    default=str(DEFAULT_MODEL),
+    show_default=True,
+    help="A student, a GLiNER checkpoint or an ONNX export: folder, or id on the hub.",
+)
 @click.option("--graph", default=None, help="Graph store: adds the id of each entity that its lexicon knows.")
 @click.option(
     "--format",
@@ -97,7 +105,7 @@ def command(
     from kogner.annotate.texts import read_texts
     from kogner.progress import note
 
-    names = check_labels(labels.split(","))
+    names = check_labels(next(csv.reader([labels], skipinitialspace=True)))
     if form == "html" and overlap == "all":
         raise InputError("--format html cannot show entities that cross (--overlap all); take jsonl or table")
     if Path(model) == DEFAULT_MODEL and not DEFAULT_MODEL.exists():

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 @click.command("evaluate")
-@click.option("--model", required=True, help="Folder of a student.")
+@click.option("--model", required=True, help="Folder, or hub id, of a student.")
 @click.option("--data", "data", multiple=True, required=True, metavar="NAME=DIR", help="A corpus; can be repeated.")
 @click.option("--split", default="test", show_default=True, type=click.Choice(["train", "dev", "test"]))
 @click.option(
