@@ -12,6 +12,8 @@ GRAPH  := build/graph
 MODEL  := models/kogner-mini
 LABELS := chemical,disease,gene
 SIZE   ?= small
+# A quick look does not replace the figures that the documents quote.
+RESULTS := $(if $(filter small,$(SIZE)),build/results,benchmarks/results)
 
 # Where torch comes from: the CPU build, the CUDA build, or whatever the default index holds.
 TORCH_INDEX_cpu     := --extra-index-url https://download.pytorch.org/whl/cpu
@@ -24,7 +26,7 @@ TORCH_STAMP := $(VENV)/.torch-$(TORCH)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run test test-slow lint format wheel check-wheel graph teacher linked mini evaluate paired parity bench-annotate bench-train inside-gliner reading clean
+.PHONY: help run test test-slow lint format wheel check-wheel graph teacher linked mini evaluate paired parity bench-annotate bench-memory bench-train inside-gliner reading clean
 
 help:  ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | awk -F'\t' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -98,7 +100,12 @@ parity: $(GLINER_VENV)/.installed  ## Compare checkpoints and entities with glin
 bench-annotate: $(GLINER_VENV)/.installed  ## Speed beside gliner on the same checkpoint (SIZE=small: minutes; medium; full: hours)
 	@$(GLINER_VENV)/bin/kogner --quiet export --to gliner $(MODEL) build/mini-gliner > /dev/null
 	@$(GLINER_VENV)/bin/python benchmarks/annotate.py --model build/mini-gliner --corpus $(KOGNER_SHARED)/corpora/bc5cdr \
-	  --size $(SIZE) --out benchmarks/results/annotate.json
+	  --size $(SIZE) --out $(RESULTS)/annotate.json
+
+bench-memory: $(GLINER_VENV)/.installed  ## Memory over a stream of 100,000 texts (half an hour)
+	@$(GLINER_VENV)/bin/kogner --quiet export --to gliner $(MODEL) build/mini-gliner > /dev/null
+	@$(GLINER_VENV)/bin/python benchmarks/annotate.py --model build/mini-gliner --corpus $(KOGNER_SHARED)/corpora/bc5cdr \
+	  --only-memory 100000 --out benchmarks/results/memory.json
 
 inside-gliner: $(GLINER_VENV)/.installed  ## Score the shipped checkpoint inside gliner on BC5CDR test, beside ours
 	@$(GLINER_VENV)/bin/kogner --quiet export --to gliner $(MODEL) build/mini-gliner > /dev/null
@@ -111,7 +118,7 @@ reading: $(VENV)/.installed  ## F1 of the shipped checkpoint by how much it read
 
 bench-train: $(GLINER_VENV)/.train  ## Training speed beside gliner's own trainer (SIZE=small: minutes)
 	@$(GLINER_VENV)/bin/python benchmarks/train.py --corpus $(KOGNER_SHARED)/corpora/bc5cdr --size $(SIZE) \
-	  --out benchmarks/results/train.json
+	  --out $(RESULTS)/train.json
 
 # gliner refuses the transformers of constraints.txt, so it has an environment of its own, without those pins.
 $(GLINER_VENV)/.installed: pyproject.toml

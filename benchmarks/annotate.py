@@ -111,8 +111,8 @@ def peak_mb() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
-def memory(model: Path, corpora_folder: Path, count: int) -> None:
-    """In a process of its own: stream `count` texts, no two alike, and print the peak memory on the way.
+def memory(model: Path, corpora_folder: Path, count: int) -> dict[str, Any]:
+    """In a process of its own: the peak memory after each tenth of a stream of `count` texts, no two alike.
 
     A text is one to three sentences drawn at random from all corpora, so that their lengths keep on being new.
     """
@@ -129,7 +129,7 @@ def memory(model: Path, corpora_folder: Path, count: int) -> None:
         if number % (count // 10) == 0:
             peaks.append(round(peak_mb()))
     figures = {"texts": count, "peak_mb_at_a_tenth": peaks[0], "peak_mb": peaks[-1], "by_tenth": peaks}
-    print(json.dumps(figures | {"distinct_sentences": len(sentences)}))
+    return figures | {"distinct_sentences": len(sentences)}
 
 
 def races(contenders: dict[str, Any], corpus: Path, size: Size, labels: Sequence[int], words: Words) -> dict[str, Any]:
@@ -207,7 +207,7 @@ def main() -> None:
     parser.add_argument("--others", help="models with random weights, e.g. bert-base; default: those of the size")
     parser.add_argument("--threads", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--stream", type=int, default=None, help="texts of the memory measurement; 0 = none")
-    parser.add_argument("--only-memory", type=int, help=argparse.SUPPRESS)
+    parser.add_argument("--only-memory", type=int, metavar="TEXTS", help="nothing but the memory of so many texts")
     parser.add_argument("--out", type=Path)
     args = parser.parse_args()
 
@@ -219,7 +219,10 @@ def main() -> None:
     torch.set_num_threads(args.threads)
     size = SIZES[args.size]
     if args.only_memory:
-        memory(args.model, args.corpus.parent, args.only_memory)
+        found = memory(args.model, args.corpus.parent, args.only_memory)
+        if args.out:
+            record.write(args.out, found | {"threads": args.threads})
+        print(json.dumps(found))
         return
     labels = tuple(map(int, args.labels.split(","))) if args.labels else size.labels
     contenders = contenders_of(args.model, words, sorted_too=args.size != "small")
