@@ -71,25 +71,49 @@ class UnimpConfig:
 
 @dataclass(frozen=True)
 class TransrConfig:
-    """Z'': TransR (Lin et al. 2015): ||M_r h + r - M_r t||, margin loss, entities and relations of their own size."""
+    """Z'': TransR (Lin et al. 2015): ||M_r h + r - M_r t||, entities and relations of their own size.
+
+    objective: `margin` (the paper's), `adversarial` or `softmax`, see `kogner.teacher.objectives`; scale: what
+    distances are multiplied with in the last two. shared: the triples of a relation in a batch have their negatives in
+    common. negatives: of each triple, or of each relation and side where they are shared. corruption, typed_share: see
+    `kogner.teacher.negatives`. valid_triples, eval_every (epochs), patience: stop after so many evaluations without a
+    better filtered MRR and keep the best state; patience 0 trains all epochs and evaluates at the end alone.
+    candidates: entities that evaluation ranks the right one among, drawn at random; 0 = all.
+    """
 
     entity_dim: int = 128
     relation_dim: int = 64
     norm: int = 2
+    objective: str = "softmax"
+    scale: float = 10.0
     margin: float = 1.0
-    negatives: int = 8
+    shared: bool = True
+    negatives: int = 512
+    corruption: str = "bernoulli"
+    typed_share: float = 0.5
     batch_size: int = 8192
     epochs: int = 30
-    learning_rate: float = 0.05
+    learning_rate: float = 0.1
+    valid_triples: int = 1000
+    eval_every: int = 2
+    patience: int = 0
     test_triples: int = 2000
+    candidates: int = 0
     seed: int = 0
 
     def __post_init__(self) -> None:
         _positive(
-            self, "entity_dim", "relation_dim", "margin", "negatives", "batch_size", "epochs", "learning_rate",
-            "test_triples",
+            self, "entity_dim", "relation_dim", "margin", "scale", "negatives", "batch_size", "epochs", "learning_rate",
+            "valid_triples", "eval_every", "test_triples",
         )  # fmt: skip
         _one_of(self, "norm", (1, 2))
+        _one_of(self, "objective", ("margin", "adversarial", "softmax"))
+        _one_of(self, "corruption", ("bernoulli", "uniform"))
+        if not 0 <= self.typed_share <= 1:
+            raise ConfigError(f"teacher.transr.typed_share={self.typed_share} must lie between 0 and 1")
+        for name in ("patience", "candidates"):
+            if getattr(self, name) < 0:
+                raise ConfigError(f"teacher.transr.{name}={getattr(self, name)} must be 0 or more")
 
 
 @dataclass(frozen=True)

@@ -1,10 +1,13 @@
 """Held-out triples that training does not give away, and ranks against a plain reference."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
 from kogner.config import TransrConfig
+from kogner.errors import KognerError
 from kogner.teacher.ranking import hold_out, ranking_metrics, ranks
 from kogner.teacher.transr import TransR
 
@@ -59,6 +62,29 @@ def test_ranks_equal_a_loop_over_all_entities(norm):
     assert ranks(model, test, triples, config, chunk=3).tolist() == expected
 
 
+@pytest.mark.parametrize("norm", [1, 2])
+def test_sampled_ranks_count_the_better_ones_of_the_sample(norm):
+    triples = random_triples(4)
+    config = TransrConfig(entity_dim=5, relation_dim=4, norm=norm)
+    model = TransR.start(30, 4, config)
+    test = triples[::11]
+    whole = ranks(model, test, triples, config)
+    sampled = ranks(model, test, triples, replace(config, candidates=12))
+    assert (sampled <= whole).all()
+    assert (sampled < whole).any()
+    assert ranks(model, test, triples, replace(config, candidates=30)).tolist() == whole.tolist()
+    # A third of the entities: the expected rank is 1 + (12 / 30) * (rank - 1).
+    assert np.mean(sampled - 1) == pytest.approx(0.4 * np.mean(whole - 1), rel=0.35)
+
+
+def test_distances_that_are_no_numbers_are_no_rank():
+    config = TransrConfig(entity_dim=3, relation_dim=3)
+    model = TransR.start(11, 1, config)
+    model.entities[:] = torch.nan
+    with pytest.raises(KognerError, match="lower teacher"):
+        ranks(model, np.array([[0, 0, 1]]), np.array([[0, 0, 1]]), config)
+
+
 def test_equal_distances_share_the_mean_rank():
     config = TransrConfig(entity_dim=3, relation_dim=3)
     model = TransR.start(11, 1, config)
@@ -71,4 +97,5 @@ def test_metrics_of_known_ranks():
     figures = ranking_metrics(np.array([1.0, 2.0, 4.0, 20.0]), 100)
     assert figures["mrr"] == pytest.approx((1 + 0.5 + 0.25 + 0.05) / 4)
     assert (figures["hits@1"], figures["hits@3"], figures["hits@10"]) == (0.25, 0.5, 0.75)
+    assert figures["mrr_by_side"] == {"tail": 0.75, "head": 0.15}
     assert ranking_metrics(np.array([]), 100)["mrr"] is None

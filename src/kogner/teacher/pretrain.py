@@ -22,14 +22,16 @@ from kogner.artifacts import write_atomic
 from kogner.config import TransrConfig, UnimpConfig
 from kogner.graph.neighbours import Adjacency, NeighbourSampler
 from kogner.progress import counting, note
+from kogner.teacher.negatives import Corruptor
 from kogner.teacher.ranking import hold_out, ranking_metrics, ranks
-from kogner.teacher.transr import Corruptor, TransR
+from kogner.teacher.transr import TransR
 from kogner.teacher.unimp import GraphTransformer, class_weights
 from kogner.teacher.work import Checkpoints, Stopwatch, open_array, save_array
 
 Array = np.ndarray[Any, Any]
 VECTORS, METRICS, CHECKPOINT = "vectors.npy", "metrics.json", "checkpoint.safetensors"
 WARMUP_SHARE = 0.05
+_BEST = "best."
 
 
 @dataclass(frozen=True)
@@ -159,20 +161,27 @@ def pretrain_transr(
     """Train TransR on all triples but the held-out ones and rank those: Z''.
 
     triples: (n, 3) rows of head, relation, tail. Entities in no training triple get the zero vector, and are counted.
+    With `patience` further triples are held out, which decide when to stop.
     """
     if (folder / VECTORS).is_file():
         return _finished(folder)
     stopwatch = Stopwatch(folder)
     held_out = hold_out(triples, entities, config.test_triples, seed=config.seed)
-    model = _train_transr(held_out.train, entities, relations, config, folder=folder, device=device)
+    train, valid = held_out.train, held_out.test[:0]
+    if config.patience:
+        further = hold_out(train, entities, config.valid_triples, seed=config.seed + 1)
+        train, valid = further.train, further.test
+    model, course = _train_transr(train, valid, triples, entities, relations, config, folder=folder, device=device)
     found = ranks(model, held_out.test, np.asarray(triples), config)
     untrained = np.ones(entities, dtype=bool)
-    untrained[held_out.train[:, 0]] = untrained[held_out.train[:, 2]] = False
+    untrained[train[:, 0]] = untrained[train[:, 2]] = False
     model.entities[torch.from_numpy(untrained).to(device)] = 0
     metrics = {
-        **ranking_metrics(found, entities),
+        **ranking_metrics(found, min(entities, config.candidates or entities)),
+        **course,
         "test_triples": len(held_out.test),
-        "train_triples": len(held_out.train),
+        "valid_triples": len(valid),
+        "train_triples": len(train),
         "excluded_from_test": held_out.excluded,
         "entities_without_triples": int(untrained.sum()),
     }
@@ -180,29 +189,74 @@ def pretrain_transr(
 
 
 def _train_transr(
-    triples: Array, entities: int, relations: int, config: TransrConfig, *, folder: Path, device: str
-) -> TransR:
+    train: Array,
+    valid: Array,
+    known: Array,
+    entities: int,
+    relations: int,
+    config: TransrConfig,
+    *,
+    folder: Path,
+    device: str,
+) -> tuple[TransR, dict[str, Any]]:
+    """The trained model, the best one by `valid` where there is patience; and how far it was trained.
+
+    train, valid, known: triples (n, 3); known are all that are true, for filtered ranks.
+    """
     checkpoints = Checkpoints(folder / CHECKPOINT)
     stored = checkpoints.load()
+    best: dict[str, Tensor] = {}
+    state: dict[str, Any] = {"step": 0, "best_mrr": None, "best_epoch": 0, "waited": 0}
     if stored is None:
-        model, first = TransR.start(entities, relations, config, device), 0
+        model = TransR.start(entities, relations, config, device)
     else:
         tensors, state = stored
-        model, first = TransR(**{name: tensor.to(device) for name, tensor in tensors.items()}), int(state["step"])
-        note(f"Z'': going on from step {first}")
-    corruptor = Corruptor(triples, entities, relations)
-    total = config.epochs * max(1, math.ceil(len(triples) / config.batch_size)) if len(triples) else 0
-    batches = _epochs(len(triples), config.batch_size, config.seed, first=first)
-    with counting("Z'': training steps", total, start=first) as counter:
-        for step in range(first, total):
-            batch = triples[next(batches)].astype(np.int64)
-            corrupted, at_head = corruptor.draw(batch, config.negatives, _generator(config.seed, "corrupt", step))
-            inputs = [torch.from_numpy(array).to(device) for array in (batch, corrupted, at_head)]
-            loss = model.step(inputs[0], inputs[1], inputs[2], config)
+        best = {name.removeprefix(_BEST): tensors.pop(name) for name in list(tensors) if name.startswith(_BEST)}
+        model = TransR(**{name: tensor.to(device) for name, tensor in tensors.items()})
+        note(f"Z'': going on from step {state['step']}")
+    corruptor = Corruptor(train, entities, relations, config)
+    per_epoch = max(1, math.ceil(len(train) / config.batch_size))
+    total = config.epochs * per_epoch if len(train) else 0
+    batches = _epochs(len(train), config.batch_size, config.seed, first=state["step"])
+    with counting("Z'': training steps", total, start=state["step"]) as counter:
+        for step in range(state["step"], total):
+            batch = train[next(batches)].astype(np.int64)
+            negatives = corruptor.draw(batch, _generator(config.seed, "corrupt", step)).to(device)
+            loss = model.step(torch.from_numpy(batch).to(device), negatives, config)
+            state["step"] = step + 1
             counter.advance(1, f"loss {loss:.3f}")
+            if config.patience and len(valid) and state["step"] % (config.eval_every * per_epoch) == 0:
+                _look(model, valid, known, config, state, best, epoch=state["step"] // per_epoch)
+                if state["waited"] >= config.patience:
+                    break
             if checkpoints.due():
-                checkpoints.save(model.tensors(), {"step": step + 1})
-    return model
+                kept = {f"{_BEST}{name}": tensor for name, tensor in best.items()}
+                checkpoints.save(model.tensors() | kept, state)
+    course = {"epochs": round(state["step"] / per_epoch, 1)}
+    if not best:
+        return model, course
+    model = TransR(**{name: tensor.to(device) for name, tensor in best.items()})
+    return model, course | {"best_epoch": state["best_epoch"], "valid_mrr": state["best_mrr"]}
+
+
+def _look(
+    model: TransR,
+    valid: Array,
+    known: Array,
+    config: TransrConfig,
+    state: dict[str, Any],
+    best: dict[str, Tensor],
+    *,
+    epoch: int,
+) -> None:
+    """Evaluate, and bring `state` and `best` up to date."""
+    mrr = float((1 / ranks(model, valid, np.asarray(known), config)).mean())
+    note(f"Z'': epoch {epoch}, MRR {mrr:.4f} on {len(valid)} held-out triples")
+    if state["best_mrr"] is None or mrr > state["best_mrr"]:
+        state |= {"best_mrr": round(mrr, 6), "best_epoch": epoch, "waited": 0}
+        best |= {name: tensor.cpu().clone() for name, tensor in model.tensors().items()}
+    else:
+        state["waited"] += 1
 
 
 def _epochs(count: int, size: int, seed: int, *, first: int) -> Iterator[Array]:

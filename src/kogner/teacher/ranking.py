@@ -11,8 +11,10 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from kogner.config import TransrConfig
+from kogner.errors import KognerError
 from kogner.progress import counting
 from kogner.teacher.transr import TransR
 
@@ -68,10 +70,16 @@ def hold_out(triples: Array, entities: int, count: int, *, seed: int) -> HeldOut
 def ranks(model: TransR, test: Array, known: Array, config: TransrConfig, *, chunk: int = 64) -> Array:
     """Filtered ranks, (2 * test,) float64: all tail predictions, then all head predictions, in the order of `test`.
 
-    Against every entity. test: (m, 3). known: (n, 3), every true triple, test included. The best rank is 1.
+    Against every entity, or `config.candidates` of them, the same ones for all queries. test: (m, 3). known: (n, 3),
+    every true triple, test included. The best rank is 1.
     """
     device = model.entities.device
     entities = len(model.entities)
+    columns = np.arange(entities)
+    if 0 < config.candidates < entities:
+        drawn = np.random.default_rng((config.seed, 2)).choice(entities, config.candidates, replace=False)
+        columns = np.sort(drawn)
+    chosen = torch.from_numpy(columns).to(device)
     result = np.zeros((2, len(test)))
     answers = _Answers(known, entities)
     with counting("TransR: test queries ranked", 2 * len(test)) as counter:
@@ -79,7 +87,8 @@ def ranks(model: TransR, test: Array, known: Array, config: TransrConfig, *, chu
             queries = np.flatnonzero(test[:, 1] == relation)
             projected = model.entities @ model.matrices[relation]  # (entities, relation_dim)
             translation = model.relations[relation]
-            squares = projected.square().sum(1)
+            among = projected if len(columns) == entities else projected[chosen]
+            squares = among.square().sum(1)
             for side in (0, 1):
                 for start in range(0, len(queries), chunk):
                     part = queries[start : start + chunk]
@@ -87,19 +96,32 @@ def ranks(model: TransR, test: Array, known: Array, config: TransrConfig, *, chu
                     right = torch.from_numpy(test[part, 2 if side == 0 else 0].astype(np.int64)).to(device)
                     wanted = projected[given] + (translation if side == 0 else -translation)
                     if config.norm == 1:
-                        distances = torch.cdist(wanted, projected, p=1)
+                        distances = torch.cdist(wanted, among, p=1)
                     else:  # squared distances less the query's own square: the same order, one matmul
-                        distances = torch.addmm(squares, wanted, projected.T, alpha=-2)
-                    own = distances.gather(1, right.unsqueeze(1))
+                        distances = torch.addmm(squares, wanted, among.T, alpha=-2)
+                    if len(columns) == entities:
+                        own = distances.gather(1, right.unsqueeze(1))
+                    else:
+                        own = _own(wanted, projected[right], config.norm).unsqueeze(1)
+                    if not torch.isfinite(own).all():
+                        raise KognerError("TransR's distances are not finite; lower teacher.transr.learning_rate")
                     for row, index in enumerate(part):
                         others = answers.of(int(test[index, 0 if side == 0 else 2]), int(relation), side)
+                        if len(columns) < entities:
+                            others = np.flatnonzero(np.isin(columns, others))
                         distances[row, torch.from_numpy(others).to(device)] = torch.inf
-                    distances.scatter_(1, right.unsqueeze(1), own)
                     better = (distances < own).sum(1)
-                    equal = (distances == own).sum(1)
-                    result[side, part] = (better + (equal + 1) / 2).double().cpu().numpy()
+                    equal = (distances == own).sum(1)  # without the right one, which is among the known
+                    result[side, part] = (better + equal / 2 + 1).double().cpu().numpy()
                     counter.advance(len(part))
     return result.reshape(-1)
+
+
+def _own(wanted: Tensor, right: Tensor, norm: int) -> Tensor:
+    """Distances of pairs of rows, as `ranks` compares them."""
+    if norm == 1:
+        return (wanted - right).abs().sum(1)
+    return right.square().sum(1) - 2 * (wanted * right).sum(1)
 
 
 class _Answers:
@@ -123,13 +145,20 @@ class _Answers:
 
 
 def ranking_metrics(found: Array, entities: int) -> dict[str, Any]:
-    """MRR and Hits@k of ranks, with what a random order would reach, and among how many entities."""
+    """MRR and Hits@k of ranks, with what a random order would reach, and among how many entities.
+
+    found: as `ranks` returns it, tail predictions first.
+    """
     if not len(found):
         return {"mrr": None, **{f"hits@{k}": None for k in HITS}, "queries": 0, "candidates": entities}
     chance = float((1 / np.arange(1, entities + 1)).mean())
     return {
         "mrr": round(float((1 / found).mean()), 5),
         **{f"hits@{k}": round(float((found <= k).mean()), 5) for k in HITS},
+        "mrr_by_side": {
+            name: round(float((1 / part).mean()), 5)
+            for name, part in zip(("tail", "head"), np.split(found, 2), strict=True)
+        },
         "chance_mrr": round(chance, 8),
         "queries": len(found),
         "candidates": entities,
