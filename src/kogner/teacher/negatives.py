@@ -88,7 +88,7 @@ class Corruptor:
 
     def _draw(self, relation: Array, side: Array, rng: np.random.Generator) -> Array:
         """Entities for sides (0 = head, 1 = tail) of relations; both arrays and the result are of one shape."""
-        entities: Array = rng.integers(0, self.entities, size=relation.shape)
+        entities: Array = np.asarray(rng.integers(0, self.entities, size=relation.shape))
         if self.config.typed_share:
             sizes = self._sizes[relation, side]
             typed = (rng.random(relation.shape) < self.config.typed_share) & (sizes > 0)
