@@ -225,7 +225,7 @@ def main() -> None:
         print(json.dumps(found))
         return
     labels = tuple(map(int, args.labels.split(","))) if args.labels else size.labels
-    contenders = contenders_of(args.model, words, sorted_too=args.size != "small")
+    contenders = contenders_of(args.model, words, sorted_too=args.size == "full")
     result = summary(races(contenders, args.corpus, size, labels, words), "gliner_cached")
     result["f1"] = f1(args.model, args.corpus)
     others = args.others.split(",") if args.others else size.others

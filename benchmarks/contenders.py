@@ -106,10 +106,12 @@ class Ours:
 
     def __init__(self, folder: Path, *, precision: str):
         from kogner.annotate.predictor import Predictor
+        from kogner.student.checkpoint import StudentInfo
 
         self.predictor = Predictor.load(folder)
         config = dataclasses.replace(self.predictor.student.config, context=WINDOW)
         self.predictor.student.config = config
+        self.predictor.info = StudentInfo()  # no temperatures: GLiNER has none, and they order types
         self.precision = precision
         self.labels: list[str] = []
 

@@ -97,7 +97,7 @@ class KoGNER:
         labels: entity types to look for. settings: fields of `kogner.annotate.predictor.Settings`, such as threshold
         or nested. Raises InputError for labels that are missing, blank or doubled, and for texts that are one string.
         """
-        return list(self.stream(texts, labels=labels, **settings))
+        return list(self.stream(texts if isinstance(texts, str) else list(texts), labels=labels, **settings))
 
     def stream(self, texts: Iterable[str], *, labels: Sequence[str], **settings: Any) -> Iterator[list[FoundEntity]]:
         """`predict` for any number of texts: read as they are needed, in memory that does not grow with them."""
@@ -109,7 +109,8 @@ class KoGNER:
             chosen = Settings(**settings)
         except TypeError as error:
             raise InputError(f"{error}; see kogner.annotate.predictor.Settings for what can be set") from None
-        documents = self.predictor.predict(map(_document, texts), labels=labels, settings=chosen)
+        given = [_document(text) for text in texts] if isinstance(texts, Sequence) else map(_document, texts)
+        documents = self.predictor.predict(given, labels=labels, settings=chosen)
         if self._linker is not None:
             documents = map(self._linker.link_document, documents)
         for document in documents:

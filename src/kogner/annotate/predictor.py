@@ -31,7 +31,7 @@ from kogner.student.windows import Window, windows
 from kogner.text import splitter, to_sentences
 
 MAX_LABELS = 2000
-FIRST_BLOCK = 20_000  # characters after which the first results come; later blocks are larger, up to Settings.block
+FIRST_BLOCK = 20_000  # characters after which the first results of a stream come; later blocks are larger
 
 
 @dataclass(frozen=True)
@@ -163,13 +163,15 @@ class Predictor:
         labels = check_labels(labels)
         thresholds = self._thresholds(labels, settings)
         block: list[Document] = []
-        size, limit = 0, min(settings.block, FIRST_BLOCK)
+        # Of a stream, the first results come early. Texts that are all there already go in blocks of full size.
+        size, limit = 0, settings.block if isinstance(documents, Sequence) else min(settings.block, FIRST_BLOCK)
         for document in documents:
             block.append(document)
             size += max(1, len(document.text))  # or a stream of empty texts would be one endless block
             if size >= limit:
                 yield from self._predict_block(block, labels, thresholds, settings)
-                release_freed_memory()  # of 1.4 GB that a stream of sentences held, 0.6 GB had been freed
+                if limit == settings.block:
+                    release_freed_memory()  # of 1.4 GB that a stream of sentences held, 0.6 GB had been freed
                 block, size, limit = [], 0, min(settings.block, 4 * limit)
         yield from self._predict_block(block, labels, thresholds, settings)
 
