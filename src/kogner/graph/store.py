@@ -20,6 +20,7 @@ from kogner.graph.arrays import load_array, save_array
 from kogner.graph.identifiers import Identifiers, is_text, write_identifiers
 from kogner.graph.lexicon import Lexicon, write_lexicon
 from kogner.graph.rejections import Rejections
+from kogner.graph.triples import TripleTable, triple_rows
 from kogner.progress import counting
 from kogner.records import Entity, Triple
 
@@ -128,7 +129,7 @@ class GraphStore:
 
 def build(
     entities: Iterable[Entity],
-    triples: Iterable[Triple],
+    triples: Iterable[Triple | TripleTable],
     out: str | Path,
     *,
     rejected: Rejections | None = None,
@@ -149,7 +150,9 @@ def build(
     metrics: dict[str, Any] = {}
     with writing(out, kind=KIND, version=VERSION, recipe=source, metrics=metrics) as folder:
         columns = _Columns.collect(entities, rejected)
-        rows, relations, self_loops = _triple_rows(triples, columns, rejected)
+        rows, relations = triple_rows(triples, columns.rows, columns.xref_rows(), rejected)
+        _check_count("relations", len(relations), np.iinfo(np.int16).max // 2)
+        self_loops = int((rows[:, 0] == rows[:, 2]).sum())
         degrees = np.bincount(rows[:, 0], minlength=len(columns)) + np.bincount(rows[:, 2], minlength=len(columns))
         types = _write_entities(folder, columns)
         _write_edges(folder, rows, degrees, n_relations=len(relations))
@@ -211,43 +214,6 @@ class _Columns:
 
 def _reasons(rejected: Rejections) -> str:
     return f" (left out: {'; '.join(rejected.lines())})" if len(rejected) else ""
-
-
-def _triple_rows(
-    triples: Iterable[Triple], columns: _Columns, rejected: Rejections
-) -> tuple[np.ndarray, list[str], int]:
-    """Return sorted unique (triples, 3) int32 rows, the sorted relations, and the number of self-loops."""
-    xrefs = columns.xref_rows()
-    own = columns.rows
-    relation_codes: dict[str, int] = {}
-    seen: dict[tuple[int, int, int], None] = {}
-    for triple in triples:
-        ends: list[int] = []
-        for end in (triple.head, triple.tail):
-            row = own.get(end)
-            if row is None:
-                found = xrefs.get(end, ())
-                if len(found) != 1:
-                    reason = "an ambiguous end (an xref of several entities)" if found else "an unknown end"
-                    rejected.add(f"triple with {reason}", end)
-                    break
-                row = found[0]
-            ends.append(row)
-        else:
-            code = relation_codes.setdefault(triple.relation, len(relation_codes))
-            key = (ends[0], code, ends[1])
-            if key in seen:
-                rejected.add("repeated triple", f"{triple.head} {triple.relation} {triple.tail}")
-            else:
-                seen[key] = None
-    relations = sorted(relation_codes)
-    _check_count("relations", len(relations), np.iinfo(np.int16).max // 2)
-    rows = np.fromiter((value for key in seen for value in key), np.int32, 3 * len(seen)).reshape(-1, 3)
-    if len(rows):
-        sorted_code = {name: code for code, name in enumerate(relations)}
-        rows[:, 1] = np.array([sorted_code[name] for name in relation_codes], np.int32)[rows[:, 1]]
-        rows = rows[np.lexsort((rows[:, 2], rows[:, 1], rows[:, 0]))]
-    return rows, relations, int((rows[:, 0] == rows[:, 2]).sum())
 
 
 def _write_entities(folder: Path, columns: _Columns) -> list[str]:

@@ -171,7 +171,7 @@ def pretrain_transr(
     if config.patience:
         further = hold_out(train, entities, config.valid_triples, seed=config.seed + 1)
         train, valid = further.train, further.test
-    model, course = _train_transr(train, valid, triples, entities, relations, config, folder=folder, device=device)
+    model, course = train_transr(train, valid, triples, entities, relations, config, folder=folder, device=device)
     found = ranks(model, held_out.test, np.asarray(triples), config)
     untrained = np.ones(entities, dtype=bool)
     untrained[train[:, 0]] = untrained[train[:, 2]] = False
@@ -188,7 +188,7 @@ def pretrain_transr(
     return _finish(folder, model.entities, metrics, stopwatch)
 
 
-def _train_transr(
+def train_transr(
     train: Array,
     valid: Array,
     known: Array,

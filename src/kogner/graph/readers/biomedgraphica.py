@@ -1,0 +1,320 @@
+"""BioMedGraphica as its authors release it: a CSV file per entity type and per relation type, or two merged ones.
+
+    Entity/<Type>/BioMedGraphica_<Type>.csv                names and identifiers
+    Entity/<Type>/BioMedGraphica_<Type>_Description_Combined.csv   descriptions, where there are any
+    Relation/<A>-<B>/BioMedGraphica_<A>_<B>.csv            From_ID, To_ID, Type, in any order of columns
+    Entity/BioMedGraphica_Entity.csv                       merged; both are read for what has no file of its own
+    Relation/BioMedGraphica_Relation.csv
+
+Columns, separators and oddities are those of the notebooks that write the files (commit 8a617a4 of
+github.com/FuhaiLiAiLab/BioMedGraphica). An entity keeps its BMG id; its type is the folder's name, and so is a
+relation's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from kogner.errors import InputError
+from kogner.graph.readers.tables import batches, header_of
+from kogner.graph.rejections import Rejections
+from kogner.graph.triples import TripleTable
+from kogner.progress import counting, note
+from kogner.records import Entity
+
+ID = "BioMedGraphica_ID"
+BAR, SEMICOLON, PIPE = " | ", ";", "|"
+
+
+@dataclass(frozen=True)
+class EntityKind:
+    """How the file of an entity type is read.
+
+    code: the two letters in its ids (`BMG_DS000001`). names: columns of names, the first that is filled in gives the
+    name. separator: between several names of a cell. ids: columns of identifiers in other vocabularies, with their
+    prefix; "" where an identifier carries its own. ending: put behind every name, as the authors' companion files do.
+    """
+
+    code: str
+    names: tuple[str, ...]
+    separator: str
+    ids: dict[str, str]
+    ending: str = ""
+
+
+_GENE_IDS = {
+    "NCBI_Gene_ID": "NCBIGene", "Ensembl_Gene_ID": "ENSEMBL", "HGNC_ID": "", "RefSeq_ID": "RefSeq", "OMIM_ID": "OMIM",
+}  # fmt: skip
+
+# Names in the order of the authors' Display_Name. Cells of identifiers are joined by semicolons everywhere.
+KINDS = {
+    "Promoter": EntityKind("PM", ("HGNC_Symbol", "Gene_Name"), SEMICOLON, {}, " Promoter"),
+    "Gene": EntityKind("GN", ("HGNC_Symbol", "Gene_Name"), SEMICOLON, _GENE_IDS),
+    "Transcript": EntityKind(
+        "TS",
+        ("Transcript_Name",),  # its HGNC_Symbol names the gene
+        SEMICOLON,
+        {"Ensembl_Transcript_ID": "ENSEMBL", "RefSeq_ID": "RefSeq", "RNACentral_ID": "RNAcentral"},
+    ),
+    "Protein": EntityKind(
+        "PT",
+        ("HGNC_Symbol", "UniProt_Name"),
+        SEMICOLON,
+        {"Uniprot_ID": "UniProtKB", "Ensembl_Protein_ID": "ENSEMBL", "RefSeq_ID": "RefSeq"},
+    ),
+    "Pathway": EntityKind(
+        "PW",
+        ("PO_Name", "Reactome_Name", "WikiPathways_Name", "KEGG_Name"),
+        SEMICOLON,
+        {"PO_ID": "", "Reactome_ID": "Reactome", "WikiPathways_ID": "WikiPathways", "KEGG_ID": "KEGG"},
+    ),
+    "Metabolite": EntityKind(
+        "MT",
+        ("HMDB_Name", "IUPAC_Name", "ChEBI_Name"),
+        SEMICOLON,
+        {"HMDB_ID": "HMDB", "PubChem_CID": "PubChem", "CAS_RN": "CAS", "ChEBI_ID": "CHEBI", "KEGG_ID": "KEGG"},
+    ),
+    "Microbiota": EntityKind(
+        "MC",
+        ("NCBI_Taxonomy_Name",),
+        SEMICOLON,
+        {"NCBI_Taxonomy_ID": "NCBITaxon", "GTDB_ID": "GTDB"},
+    ),
+    "Exposure": EntityKind("EP", ("Exposure_Name",), "", {"MeSH_ID": "MESH", "CAS_RN": "CAS"}),
+    "Phenotype": EntityKind("PH", ("HPO_Name",), SEMICOLON, {"HPO_ID": "", "UMLS_ID": "UMLS"}),
+    "Disease": EntityKind(
+        "DS",
+        ("UMLS_Name", "SNOMEDCT_Name", "MONDO_Name", "DO_Name", "MeSH_Name", "ICD11_Title"),
+        BAR,
+        {
+            "UMLS_ID": "UMLS", "MeSH_ID": "MESH", "MONDO_ID": "", "DO_ID": "", "OMIM_ID": "OMIM",
+            "SNOMEDCT_ID": "SCTID", "ICD11_ID": "ICD11", "ICD10_ID": "ICD10",
+        },
+    ),
+    "Drug": EntityKind(
+        "DG",
+        ("IUPAC_Name", "PubChem_Name", "UNII_Name", "DrugBank_Name", "PubChem_Synonym"),
+        BAR,
+        {"PubChem_CID": "PubChem", "DrugBank_ID": "DrugBank", "CAS_RN": "CAS", "UNII": "UNII", "InChIKEY": "INCHIKEY"},
+    ),
+}  # fmt: skip
+_BY_BAR = "PubChem_Synonym"  # the one column whose names are joined by a bare bar
+
+# The relation types of the release.
+_RELATIONS = (
+    "Promoter-Gene", "Gene-Transcript", "Transcript-Protein", "Protein-Protein", "Protein-Pathway", "Protein-Phenotype",
+    "Protein-Disease", "Pathway-Protein", "Pathway-Drug", "Pathway-Exposure", "Metabolite-Protein",
+    "Metabolite-Pathway", "Metabolite-Metabolite", "Metabolite-Disease", "Microbiota-Disease", "Microbiota-Drug",
+    "Exposure-Gene", "Exposure-Pathway", "Exposure-Disease", "Phenotype-Phenotype", "Phenotype-Disease",
+    "Disease-Phenotype", "Disease-Disease", "Drug-Protein", "Drug-Pathway", "Drug-Metabolite", "Drug-Microbiota",
+    "Drug-Phenotype", "Drug-Disease", "Drug-Drug",
+)  # fmt: skip
+
+
+def is_biomedgraphica(folder: Path) -> bool:
+    """Whether a folder looks like BioMedGraphica's: it has Entity and Relation in it."""
+    return (folder / "Entity").is_dir() and (folder / "Relation").is_dir()
+
+
+def read_entities(folder: str | Path, *, rejected: Rejections) -> Iterator[Entity]:
+    """Entities of all types that have a file, then those that stand in the merged file alone.
+
+    An entity without a name gets its first identifier for one, or its own id, and is counted in a note. Left out and
+    counted: rows with an empty id, blanks in it, or the id of another type, and rows of another width. Raises
+    InputError (file) where there is no entity file, or one lacks its columns or is damaged.
+    """
+    place = _checked(folder)
+    done: list[str] = []
+    unnamed = 0
+    for kind in KINDS:
+        file = place / "Entity" / kind / f"BioMedGraphica_{kind}.csv"
+        if not _exists(file):
+            continue
+        done.append(kind)
+        for entity in _of_kind(_found(file), kind, rejected):
+            unnamed += entity.name in (entity.id, *entity.xrefs[:1])
+            yield entity
+    merged = place / "Entity" / "BioMedGraphica_Entity.csv"
+    if _exists(merged):
+        for identifier, kind in _merged(_found(merged), set(done), rejected):
+            unnamed += 1
+            yield Entity(identifier, kind, identifier)
+    elif not done:
+        files = ", ".join(f"{kind}/BioMedGraphica_{kind}.csv" for kind in KINDS)
+        raise InputError(
+            f"holds no entity file; BioMedGraphica has {files}, or BioMedGraphica_Entity.csv", path=place / "Entity"
+        )
+    if unnamed:
+        note(f"{unnamed:,} entities have no name; their first identifier stands for it")
+
+
+def read_triples(folder: str | Path, *, rejected: Rejections) -> Iterator[TripleTable]:
+    """Triples of all relation types that have a file, then those that stand in the merged file alone.
+
+    An edge that lies the other way round than its type's name (all of Pathway-Exposure) is turned, and counted in a
+    note. A folder of Relation without its file is counted as left out. Errors as in `read_entities`.
+    """
+    place = _checked(folder) / "Relation"
+    done: list[str] = []
+    for sub in sorted(path for path in place.iterdir() if path.is_dir()):
+        file = sub / f"BioMedGraphica_{sub.name.replace('-', '_')}.csv"
+        if not _exists(file):
+            rejected.add("relation folder without its file", f"{sub.name}/{file.name}")
+            continue
+        if sub.name not in _RELATIONS:
+            note(f"{sub.name} is no relation type of BioMedGraphica's release; it is read like the others")
+        done.append(sub.name)
+        yield from _edges(_found(file), sub.name, set(), rejected)
+    merged = place / "BioMedGraphica_Relation.csv"
+    if _exists(merged):
+        yield from _edges(_found(merged), None, set(done), rejected)
+    elif not done:
+        raise InputError(
+            "holds no relation file; BioMedGraphica has <A>-<B>/BioMedGraphica_<A>_<B>.csv, or "
+            "BioMedGraphica_Relation.csv",
+            path=place,
+        )
+
+
+def _checked(folder: str | Path) -> Path:
+    place = Path(folder)
+    if not is_biomedgraphica(place):
+        raise InputError("is not BioMedGraphica's folder: it needs Entity and Relation in it", path=place)
+    return place
+
+
+def _exists(file: Path) -> bool:
+    return file.is_file() or file.with_name(f"{file.name}.gz").is_file()
+
+
+def _found(file: Path) -> Path:
+    return file if file.is_file() else file.with_name(f"{file.name}.gz")
+
+
+def _of_kind(file: Path, name: str, rejected: Rejections) -> Iterator[Entity]:
+    kind = KINDS[name]
+    header = header_of(file)
+    columns = [column for column in (*kind.names, *kind.ids) if column in header]
+    missing = [column for column in (ID, *kind.names[:1]) if column not in header]
+    if missing:
+        raise InputError(f"no column {', '.join(missing)}; the first line has: {', '.join(header)}", path=file, line=1)
+    absent = [column for column in (*kind.names, *kind.ids) if column not in header]
+    if absent:
+        note(f"{file.name}: has no column {', '.join(absent)}; entities are built without")
+    descriptions = _descriptions(file, rejected)
+    start = f"BMG_{kind.code}"
+    with counting(f"reading {file.name}") as counter:
+        for table in batches(file, [ID, *columns], rejected):
+            cells = {column: table[column].to_pylist() for column in columns}
+            for row, identifier in enumerate(table[ID].to_pylist()):
+                if not _good(identifier, start, file, rejected):
+                    continue
+                names = _names(kind, cells, row)
+                xrefs = _xrefs(kind, cells, row)
+                first, *more = names or xrefs[:1] or [identifier]
+                yield Entity(identifier, name, first, tuple(more), tuple(xrefs), descriptions.get(identifier, ""))
+            counter.advance(len(table))
+
+
+def _good(identifier: str, start: str, file: Path, rejected: Rejections) -> bool:
+    if not identifier:
+        rejected.add("empty id", file.name)
+    elif len(identifier.split()) != 1 or identifier != identifier.strip():
+        rejected.add("id with blanks", f"{file.name}: {identifier!r}")
+    elif not identifier.startswith(start):
+        rejected.add("id of another entity type", f"{file.name}: {identifier}")
+    else:
+        return True
+    return False
+
+
+def _names(kind: EntityKind, cells: dict[str, list[str]], row: int) -> list[str]:
+    found: dict[str, None] = {}
+    for column in kind.names:
+        cell = cells[column][row] if column in cells else ""
+        separator = PIPE if column == _BY_BAR else kind.separator
+        for part in cell.split(separator) if separator else [cell]:
+            name = part.strip()
+            if name:
+                found[name + kind.ending] = None
+    return list(found)
+
+
+def _xrefs(kind: EntityKind, cells: dict[str, list[str]], row: int) -> list[str]:
+    found: dict[str, None] = {}
+    for column, prefix in kind.ids.items():
+        cell = cells[column][row] if column in cells else ""
+        for part in cell.split(SEMICOLON) if cell else ():
+            identifier = part.strip().removesuffix(".0")  # numbers that once were floating-point
+            if identifier:
+                found[f"{prefix}:{identifier}" if prefix else identifier] = None
+    return list(found)
+
+
+def _descriptions(file: Path, rejected: Rejections) -> dict[str, str]:
+    """By id, what the companion file says; {} where there is none."""
+    companion = file.parent / f"{file.name.partition('.csv')[0]}_Description_Combined.csv"
+    if not _exists(companion):
+        return {}
+    found: dict[str, str] = {}
+    for table in batches(_found(companion), [ID, "Description"], rejected):
+        pairs = zip(table[ID].to_pylist(), table["Description"].to_pylist(), strict=True)
+        found.update((identifier, text.strip()) for identifier, text in pairs if text.strip())
+    return found
+
+
+def _merged(file: Path, done: set[str], rejected: Rejections) -> Iterator[tuple[str, str]]:
+    """Id and type of the rows of the merged file whose type has no file of its own."""
+    for table in batches(file, [ID, "Type"], rejected):
+        for identifier, kind in zip(table[ID].to_pylist(), table["Type"].to_pylist(), strict=True):
+            if kind in done:
+                continue
+            code = KINDS[kind].code if kind in KINDS else ""
+            if not kind:
+                rejected.add("empty type", f"{file.name}: {identifier}")
+            elif _good(identifier, f"BMG_{code}", file, rejected):
+                yield identifier, kind
+
+
+def _edges(file: Path, name: str | None, done: set[str], rejected: Rejections) -> Iterator[TripleTable]:
+    """name: the relation's, None for the merged file, of which the types in `done` are left out."""
+    import pyarrow
+    import pyarrow.compute as pc
+
+    turned = other = 0
+    with counting(f"reading {file.name}") as counter:
+        for table in batches(file, ["From_ID", "To_ID", "Type"], rejected):
+            counter.advance(len(table))
+            heads, tails, kinds = (table[column] for column in ("From_ID", "To_ID", "Type"))
+            if name is not None:
+                other += pc.sum(pc.not_equal(kinds, name)).as_py() or 0
+                kinds = pyarrow.repeat(pyarrow.scalar(name), len(table))
+            elif done:
+                mine = pc.invert(pc.is_in(kinds, value_set=pyarrow.array(sorted(done))))
+                heads, tails, kinds = (column.filter(mine) for column in (heads, tails, kinds))
+            wrong = _lies_backwards(heads, tails, kinds)
+            turned += pc.sum(wrong).as_py() or 0
+            heads, tails = pc.if_else(wrong, tails, heads), pc.if_else(wrong, heads, tails)
+            yield TripleTable(heads, kinds, tails)
+    if turned:
+        note(f"{file.name}: {turned:,} edges lie the other way round than their type says, and were turned")
+    if other:
+        note(f"{file.name}: {other:,} rows name another type; the folder's was taken")
+
+
+def _lies_backwards(heads: Any, tails: Any, kinds: Any) -> Any:
+    """Whether an edge leads from the second entity type of its relation's name to the first."""
+    import pyarrow
+    import pyarrow.compute as pc
+
+    codes = [pc.utf8_slice_codeunits(column, 4, 6) for column in (heads, tails)]  # DS of BMG_DS000001
+    wrong = pyarrow.array([False] * len(heads), type=pyarrow.bool_())
+    for kind in pc.unique(kinds).to_pylist():
+        first, _, second = (kind or "").partition("-")
+        if first in KINDS and second in KINDS and first != second:
+            backwards = pc.and_(pc.equal(codes[0], KINDS[second].code), pc.equal(codes[1], KINDS[first].code))
+            wrong = pc.or_(wrong, pc.and_(pc.equal(kinds, kind), backwards))
+    return wrong
