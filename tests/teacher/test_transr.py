@@ -169,7 +169,7 @@ def test_typed_negatives_are_entities_of_that_side_of_the_relation(shared, share
 def test_shared_negatives_learn_a_grid_too(objective, tmp_path):
     config = TransrConfig(
         entity_dim=16, relation_dim=16, batch_size=32, epochs=60, learning_rate=0.3, negatives=32, objective=objective,
-        scale=4.0,
+        scale=4.0, shared=True,
     )  # fmt: skip
     trained = pretrain_transr(grid(), SIDE**2, 3, config, folder=tmp_path)
     assert trained.metrics["mrr"] > 0.2  # chance is 0.09
