@@ -164,7 +164,7 @@ class Encoder:
 
         self.student = ours.predictor.student
         model = self.student.text_encoder.model
-        self.model = prepared(model, dtype=PRECISIONS[precision], pack=packed and can_pack())
+        self.model = prepared(model, dtype=PRECISIONS[precision], pack=packed and can_pack(PRECISIONS[precision]))
         self.rows: list[Any] = []
 
     def prepare(self, labels: list[str]) -> None:

@@ -9,6 +9,13 @@ from kogner.errors import KognerError
 from kogner.student.spans import SpanHead
 
 needs_onednn = pytest.mark.skipif(not can_pack(), reason="this build of torch has no oneDNN linear layers")
+DTYPES = [
+    torch.float32,
+    pytest.param(
+        torch.bfloat16,
+        marks=pytest.mark.skipif(not can_pack(torch.bfloat16), reason="oneDNN has no bfloat16 on this processor"),
+    ),
+]
 
 
 def tiny(kind: str) -> torch.nn.Module:
@@ -30,7 +37,7 @@ def tiny(kind: str) -> torch.nn.Module:
 
 @needs_onednn
 @pytest.mark.parametrize("kind", ["bert", "bert-tanh", "bert-relu", "deberta", "modernbert"])
-@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("dtype", DTYPES)
 def test_a_packed_encoder_gives_the_same_vectors(kind, dtype):
     model = tiny(kind)
     ids = torch.randint(1, 99, (3, 17))
@@ -68,7 +75,7 @@ ENCODERS = {
 
 
 @needs_onednn
-@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("kind", ENCODERS)
 def test_kinds_of_encoders_give_the_vectors_of_transformers(kind, dtype, monkeypatch):
     from transformers import AutoConfig, AutoModel
@@ -88,6 +95,19 @@ def test_kinds_of_encoders_give_the_vectors_of_transformers(kind, dtype, monkeyp
         real = mask[:texts].bool()
         tolerance = 2e-5 if dtype == torch.float32 else 0.1
         torch.testing.assert_close(found.float()[real], expected[real], atol=tolerance, rtol=tolerance)
+
+
+def test_bfloat16_is_packed_only_where_onednn_takes_it(monkeypatch):
+    monkeypatch.setattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", lambda: False, raising=False)
+    assert not can_pack(torch.bfloat16)
+    model = tiny("bert")
+    ids = torch.randint(1, 99, (2, 9))
+    with torch.inference_mode():
+        expected = model(input_ids=ids).last_hidden_state
+        clone = prepared(model, dtype=torch.bfloat16, pack=can_pack(torch.bfloat16))
+        found = clone(input_ids=ids).last_hidden_state
+    assert not any(isinstance(module, PackedLinear) for module in clone.modules())
+    torch.testing.assert_close(found.float(), expected, atol=0.1, rtol=0.1)
 
 
 @needs_onednn

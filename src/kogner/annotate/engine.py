@@ -50,7 +50,7 @@ class Engine:
         on_cpu = student.device.type == "cpu"
         if compile:
             check_compiler(student.device.type)
-        pack = on_cpu and dtype != torch.float16 and can_pack()
+        pack = on_cpu and can_pack(dtype)
         self.student = student
         self.reader = cast(
             Student, prepared(student, dtype=dtype, pack=pack and not compile, skip=("span_head", "label_encoder"))

@@ -22,10 +22,18 @@ from kogner.annotate.disentangled import DisentangledAttention, fits
 _ROWS = 1024
 
 
-def can_pack() -> bool:
-    """Whether this build of torch brings oneDNN with packed linear layers."""
+def can_pack(dtype: torch.dtype = torch.float32) -> bool:
+    """Whether torch here brings oneDNN with packed linear layers of this dtype.
+
+    oneDNN refuses bfloat16 where the processor has neither avx512bw nor avx_ne_convert; torch's own layers take it.
+    """
     names = ("_linear_pointwise", "_reorder_linear_weight")
-    return torch.backends.mkldnn.is_available() and all(hasattr(torch.ops.mkldnn, name) for name in names)
+    if not (torch.backends.mkldnn.is_available() and all(hasattr(torch.ops.mkldnn, name) for name in names)):
+        return False
+    if dtype == torch.bfloat16:
+        supported = getattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", None)
+        return bool(supported and supported())
+    return dtype == torch.float32
 
 
 class PackedLinear(nn.Module):
