@@ -17,6 +17,7 @@ pytestmark = pytest.mark.skipif(not can_pack(), reason="this build of torch has 
 def test_blocks_give_what_torchs_attention_gives(dtype, block, seen, long, monkeypatch):
     monkeypatch.setattr(attention, "_BLOCK", block)
     monkeypatch.setattr(attention, "_LONG", long)
+    monkeypatch.setattr(attention, "onednn_outruns_mkl", lambda: True)
     torch.manual_seed(0)
     query, key, value = (torch.randn(5, 19, 6, 8, dtype=dtype).transpose(1, 2) for _ in range(3))
     mask = None

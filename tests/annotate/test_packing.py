@@ -83,6 +83,7 @@ def test_kinds_of_encoders_give_the_vectors_of_transformers(kind, dtype, monkeyp
     from kogner.annotate import attention
 
     monkeypatch.setattr(attention, "_LONG", 20)
+    monkeypatch.setattr(attention, "onednn_outruns_mkl", lambda: True)
     torch.manual_seed(0)
     model = AutoModel.from_config(AutoConfig.for_model(kind, **ENCODERS[kind])).eval()
     ids = torch.randint(4, 60, (3, 24))

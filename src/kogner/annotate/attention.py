@@ -3,8 +3,8 @@
 `scaled_dot_product_attention` of torch's CPU builds tiles queries and keys so finely that its matmuls run at a fraction
 of what the processor does with larger ones. Here one matmul makes the scores of as many heads as fit into a block,
 softmax works on them, and a second matmul follows: the same sums in another order. In bfloat16 scores are rounded
-before the softmax. In float32 only long texts gain, one head at a time through oneDNN. `benchmarks/attention.py`
-measures both.
+before the softmax. In float32 only long texts gain, one head at a time through oneDNN, and only where oneDNN is much
+faster than the default library. `benchmarks/attention.py` measures both.
 
 transformers looks attention up by name (its `AttentionInterface`), so the models themselves stay as they are. It is
 used for kinds of encoders that tests compare with transformers, and where texts are padded behind their end, as
@@ -20,6 +20,8 @@ from typing import Any
 
 import torch
 from torch import Tensor
+
+from kogner.hardware import onednn_outruns_mkl
 
 NAME = "kogner_blocks"
 
@@ -91,7 +93,7 @@ def attention(
     scaling = size**-0.5 if scaling is None else scaling
     shares = key.shape != query.shape  # several queries have one key
     plain = attention_mask is None or attention_mask.shape[2] == 1
-    if query.dtype == torch.float32 and tokens >= _LONG and plain and not shares:
+    if query.dtype == torch.float32 and tokens >= _LONG and plain and not shares and onednn_outruns_mkl():
         return _one_by_one(query, key, value, attention_mask, scaling), None
     if query.dtype == torch.float32 or shares:
         more = {"enable_gqa": True} if shares else {}  # torch 2.4 does not know it

@@ -12,8 +12,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from functools import cache
-from pathlib import Path
 from typing import Any, cast
 
 import torch
@@ -22,6 +20,8 @@ from torch.autograd.function import once_differentiable
 from torch.nn import functional
 from torch.overrides import TorchFunctionMode
 
+from kogner.hardware import onednn_outruns_mkl
+
 
 def fast_linear() -> AbstractContextManager[Any]:
     """A context in which float32 linear layers on the processor go through oneDNN, if that is faster here.
@@ -29,7 +29,7 @@ def fast_linear() -> AbstractContextManager[Any]:
     It covers forward passes; the backward pass of what ran in it may come later. Leave it out where a forward pass is
     run again in the backward pass (gradient checkpointing): the second pass would lie outside of it.
     """
-    return OneDnnLinear() if _pays() else nullcontext()
+    return OneDnnLinear() if onednn_outruns_mkl() else nullcontext()
 
 
 class OneDnnLinear(TorchFunctionMode):
@@ -95,15 +95,3 @@ def _fits(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> bool:
         and x.numel() > 0
         and not torch.is_autocast_enabled("cpu")
     )
-
-
-@cache
-def _pays() -> bool:
-    """Whether this is a processor on which it was measured to be faster, and this torch can do it."""
-    if not (torch.backends.mkldnn.is_available() and hasattr(torch.ops.mkldnn, "_linear_pointwise")):
-        return False
-    try:
-        found = Path("/proc/cpuinfo").read_text(encoding="ascii", errors="replace")
-    except OSError:
-        return False
-    return "AuthenticAMD" in found and "avx512f" in found
