@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from kogner import FoundEntity, KoGNER
+from kogner import FoundEntity, KoGNER, artifacts
 from kogner.annotate.predictor import Predictor
 from kogner.config import StudentConfig
 from kogner.errors import ArtifactError, ConfigError, InputError, KognerError
@@ -121,6 +121,50 @@ def test_saved_and_opened_again_it_finds_the_same(model, tmp_path):
     assert again.config.max_width == 4
     a, b = (m.predict([TEXT], labels=LABELS, threshold=0.02) for m in (model, again))
     assert a == b
+
+
+def test_a_student_that_is_saved_again_keeps_its_past(tiny_student, tmp_path):
+    with artifacts.writing(
+        tmp_path / "old",
+        kind=checkpoint.KIND,
+        version=checkpoint.VERSION,
+        recipe={"steps": 3},
+        metrics={"f1": 80},
+        parents={"bank": "b" * 64},
+    ) as building:
+        checkpoint.save(tiny_student, StudentInfo(), building)
+        (building / checkpoint.CARD).write_text("# My card")
+    model = KoGNER.from_pretrained(tmp_path / "old")
+    model.save_pretrained(tmp_path / "same")
+    same = artifacts.read_manifest(tmp_path / "same")
+    assert (same.recipe, same.metrics, same.parents) == ({"steps": 3}, {"f1": 80}, {"bank": "b" * 64})
+    assert (tmp_path / "same" / checkpoint.CARD).read_text() == "# My card"
+    with torch.no_grad():
+        model.predictor.student.span_head.out[3].bias += 1
+    model.save_pretrained(tmp_path / "changed")
+    changed = artifacts.read_manifest(tmp_path / "changed")
+    old = artifacts.read_manifest(tmp_path / "old")
+    assert (changed.recipe, changed.metrics) == ({"steps": 3}, {})
+    assert changed.parents == {"bank": "b" * 64, "student": old.hash}
+    assert "My card" not in (tmp_path / "changed" / checkpoint.CARD).read_text()
+
+
+@pytest.mark.parametrize("spans", [[(0,)], [("a", "b")], [(0.0, 7.0)], 5])
+def test_spans_are_pairs_of_numbers(model, spans):
+    with pytest.raises(InputError, match="pairs"):
+        model.embed_spans(TEXT, spans)
+    assert len(model.embed_spans(TEXT, np.array([[0, 7]]))) == 1
+
+
+def test_labels_of_spans_and_texts_are_checked(uni, model):
+    for labels in ("disease", [""]):
+        with pytest.raises(InputError, match="label"):
+            uni.embed_spans(TEXT, [(0, 7)], labels=labels)
+    with pytest.raises(InputError, match="must be a string"):
+        model.embed_spans(None, [(0, 7)])
+    for texts in (None, 5):
+        with pytest.raises(InputError, match="texts must be a list"):
+            model.predict(texts, labels=LABELS)
 
 
 def test_saved_for_gliner_it_finds_the_same(model, tmp_path):

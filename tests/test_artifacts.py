@@ -118,3 +118,28 @@ def test_a_lock_is_held_by_one_at_a_time(tmp_path):
         list(pool.map(take, range(4)))
     assert max(most) == 1 and len(taken) > 4
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "message"),
+    [
+        ("files", [1], "files must be an object"),
+        ("files", None, "files must be an object"),
+        ("files", {"a.txt": 1}, "no bytes and sha256 of a.txt"),
+        ("files", {"a.txt": {"sha256": "0"}}, "no bytes and sha256 of a.txt"),
+        ("version", "1", "version must be a whole number"),
+    ],
+)
+def test_a_manifest_that_makes_no_sense_is_refused(tmp_path, field, value, message):
+    make(tmp_path / "x")
+    file = tmp_path / "x" / artifacts.MANIFEST
+    file.write_text(json.dumps(json.loads(file.read_text()) | {field: value}))
+    with pytest.raises(ArtifactError, match=message):
+        artifacts.open_artifact(tmp_path / "x", kind="thing", version=1)
+
+
+def test_a_manifest_of_brackets_is_refused(tmp_path):
+    make(tmp_path / "x")
+    (tmp_path / "x" / artifacts.MANIFEST).write_text("[" * 100_000)
+    with pytest.raises(ArtifactError, match="cannot be read"):
+        artifacts.open_artifact(tmp_path / "x", kind="thing", version=1)

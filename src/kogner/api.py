@@ -97,7 +97,8 @@ class KoGNER:
         labels: entity types to look for. settings: fields of `kogner.annotate.predictor.Settings`, such as threshold
         or nested. Raises InputError for labels that are missing, blank or doubled, and for texts that are one string.
         """
-        return list(self.stream(texts if isinstance(texts, str) else list(texts), labels=labels, **settings))
+        given = list(texts) if isinstance(texts, Iterable) and not isinstance(texts, (str, Sequence)) else texts
+        return list(self.stream(given, labels=labels, **settings))
 
     def stream(self, texts: Iterable[str], *, labels: Sequence[str], **settings: Any) -> Iterator[list[FoundEntity]]:
         """`predict` for any number of texts: read as they are needed, in memory that does not grow with them."""
@@ -105,6 +106,8 @@ class KoGNER:
 
         if isinstance(texts, str):
             raise InputError("texts is one string; give a list of texts, e.g. [text]")
+        if not isinstance(texts, Iterable):
+            raise InputError(f"texts must be a list of strings, not {type(texts).__name__}")
         try:
             chosen = Settings(**settings)
         except TypeError as error:
@@ -130,7 +133,8 @@ class KoGNER:
     def save_pretrained(self, folder: str | Path, *, half: bool = False, format: str = "kogner") -> None:
         """Write the student as a KoGNER student, or as a GLiNER checkpoint, which both KoGNER and `gliner` read.
 
-        format: `kogner` or `gliner`. half: weights in float16, which rounds them; of a KoGNER student only.
+        format: `kogner` or `gliner`. half: weights in float16, which rounds them; of a KoGNER student only. Recipe,
+        parents, and, where the weights are those that were read, metrics and model card stay.
         Raises ArtifactError where the folder holds something else, ConfigError for another format or one without half.
         """
         from kogner import artifacts
@@ -144,8 +148,18 @@ class KoGNER:
             return
         from kogner.student import checkpoint
 
-        with artifacts.writing(Path(folder), kind=checkpoint.KIND, version=checkpoint.VERSION) as building:
+        past = checkpoint.Past.of(self.predictor.student, self.predictor.folder)
+        with artifacts.writing(
+            Path(folder),
+            kind=checkpoint.KIND,
+            version=checkpoint.VERSION,
+            recipe=past.recipe,
+            metrics=dict(past.metrics),
+            parents=past.parents,
+        ) as building:
             checkpoint.save(self.predictor.student, self.predictor.info, building, half=half)
+            if past.card is not None:
+                (building / checkpoint.CARD).write_text(past.card, encoding="utf-8")
 
     def push_to_hub(self, repo: str, *, private: bool = False, half: bool = False, format: str = "kogner") -> str:
         """Write the student to a repository of the model hub (made where there is none); returns its address.

@@ -24,6 +24,11 @@ from kogner.errors import ArtifactError
 from kogner.progress import note
 
 MANIFEST = "artifact.json"
+_FIELDS = {
+    "kind": str, "version": int, "hash": str, "files": dict, "recipe": dict, "metrics": dict, "parents": dict,
+    "created": str,
+}  # fmt: skip
+_KINDS = {str: "text", int: "a whole number", dict: "an object"}
 
 
 @dataclass(frozen=True)
@@ -221,10 +226,16 @@ def read_manifest(path: Path) -> Artifact:
         raise ArtifactError(f"{path} is not a KoGNER artefact: it has no {MANIFEST}")
     try:
         raw = json.loads(file.read_text(encoding="utf-8"))
-        names = ("kind", "version", "hash", "files", "recipe", "metrics", "parents", "created")
-        return Artifact(path=Path(path), **{name: raw[name] for name in names})
-    except (ValueError, KeyError, TypeError) as error:
+        found = {name: raw[name] for name in _FIELDS}
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise ArtifactError(f"{file} cannot be read ({error}); make the artefact again") from error
+    for name, kind in _FIELDS.items():
+        if not isinstance(found[name], kind):
+            raise ArtifactError(f"{file} is damaged: {name} must be {_KINDS[kind]}; make the artefact again")
+    for name, entry in found["files"].items():
+        if not isinstance(entry, dict) or not isinstance(entry.get("bytes"), int) or not entry.get("sha256"):
+            raise ArtifactError(f"{file} is damaged: it has no bytes and sha256 of {name}; make the artefact again")
+    return Artifact(path=Path(path), **found)
 
 
 def open_artifact(path: Path | str, *, kind: str, version: int, verify: bool = False) -> Artifact:

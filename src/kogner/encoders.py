@@ -178,9 +178,11 @@ def harmless(config: Any) -> Any:
 
 
 def first_line(error: BaseException) -> str:
-    """What an error says in its first line, or its kind where it says nothing."""
+    """What an error says in its first line, at most 200 characters of it, or its kind where it says nothing."""
     said = str(error).strip().splitlines()
-    return said[0] if said else type(error).__name__
+    if not said:
+        return type(error).__name__
+    return said[0] if len(said[0]) <= 200 else f"{said[0][:200]} ..."
 
 
 def skeleton(config: PretrainedConfig) -> PreTrainedModel:

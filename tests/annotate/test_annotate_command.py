@@ -175,6 +175,7 @@ def test_bad_files_end_with_one_message_and_exit_code_2(model, tmp_path, content
     [
         (("missing.txt", "--labels", "gene"), "missing.txt"),
         (("-", "--labels", ","), "no labels given"),
+        (("-", "--labels", "chem\nical"), "--labels cannot be read"),
         (("-", "--labels", "gene", "--model", "nowhere"), "nowhere does not exist; a student folder is needed here"),
         (("-", "--labels", "gene", "--label-threshold", "gene"), "must look like LABEL=0.6"),
         (("-",), "Missing option '--labels'"),
@@ -208,3 +209,17 @@ def test_a_damaged_checkpoint_is_named(model, tmp_path):
     done = annotate(broken, "-", stdin=b"text")
     assert done.returncode == 2
     assert "model.safetensors has" in done.stderr.decode()
+
+
+def test_standard_input_is_answered_as_it_comes(model):
+    """A line is answered before the next one is there."""
+    command = [sys.executable, "-m", "kogner.cli", "--quiet", "annotate", "-", "--model", str(model)]
+    command += ["--labels", "chemical", "--format", "jsonl"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdin is not None and process.stdout is not None
+        for name in ("a", "b"):
+            process.stdin.write(json.dumps({"id": name, "text": "aspirin"}).encode() + b"\n")
+            process.stdin.flush()
+            assert json.loads(process.stdout.readline())["id"] == name
+        process.stdin.close()
+        assert process.wait(60) == 0

@@ -88,3 +88,21 @@ def test_a_compiled_encoder_gives_the_same_spans(tiny_student):
     exact, compiled = scores(predictor), scores(predictor, compile=True)
     assert compiled == pytest.approx(exact, abs=2e-4)
     assert scores(predictor, compile=True, token_budget=30) == pytest.approx(exact, abs=2e-4)
+
+
+def test_threads_of_calls_that_overlap_are_put_back():
+    before = torch.get_num_threads()
+    first, second = threads(before + 1), threads(before + 2)
+    first.__enter__()
+    second.__enter__()
+    first.__exit__(None, None, None)
+    assert torch.get_num_threads() == before + 2
+    second.__exit__(None, None, None)
+    assert torch.get_num_threads() == before
+
+
+def test_bf16_on_a_processor_without_it_is_said(tiny_student, monkeypatch, capsys):
+    for fast in (True, False):
+        monkeypatch.setattr("kogner.annotate.predictor.bf16_is_fast", lambda device, fast=fast: fast)
+        scores(Predictor(tiny_student), precision="bf16")
+        assert ("slow here" in capsys.readouterr().err) is not fast

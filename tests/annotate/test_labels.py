@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import multiprocessing
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import torch
@@ -182,3 +183,15 @@ def test_a_uni_encoder_says_that_it_has_no_use_for_it(tiny_encoder, tmp_path, ca
     assert "the label cache is not used" in capsys.readouterr().err
     predictor.predict_text(TEXT, labels=LABELS)
     assert not list(tmp_path.iterdir())
+
+
+def test_threads_may_share_it():
+    kept, _ = cache(limit=40)
+
+    def ask(first):
+        return [kept.take([str(first + n) for n in range(30)])[:, 0].tolist() for _ in range(40)]
+
+    firsts = [0, 100, 200]
+    with ThreadPoolExecutor(3) as pool:
+        for first, answers in zip(firsts, pool.map(ask, firsts), strict=True):
+            assert all(answer == [first + n for n in range(30)] for answer in answers)

@@ -8,7 +8,7 @@ import torch
 
 from kogner.annotate import head
 from kogner.annotate.predictor import Predictor, Settings
-from kogner.errors import InputError
+from kogner.errors import InputError, KognerError
 from kogner.records import Document
 from kogner.student.checkpoint import StudentInfo
 
@@ -232,3 +232,52 @@ def test_changed_weights_are_seen(tiny_student, change, training):
 def test_labels_as_one_string_are_not_read_as_letters(predictor):
     with pytest.raises(InputError, match="one string"):
         predictor.predict_text("aspirin", labels="drug")
+
+
+def test_a_source_that_fails_loses_nothing_that_it_gave(predictor):
+    def source():
+        for number in range(5):
+            yield Document(str(number), TEXTS[0])
+        raise ConnectionError("gone")
+
+    found = []
+    with pytest.raises(ConnectionError, match="gone"):
+        for document in predictor.predict(source(), labels=LABELS, settings=LOW):
+            found.append(document)
+    assert [document.id for document in found] == ["0", "1", "2", "3", "4"]
+
+
+def test_results_do_not_wait_where_nothing_else_is_there_yet(predictor):
+    given = []
+
+    def source():
+        for number in (0, 1, None, 2):
+            given.append(number)
+            yield None if number is None else Document(str(number), TEXTS[0])
+
+    stream = predictor.predict(source(), labels=LABELS, settings=LOW)
+    assert [next(stream).id, next(stream).id] == ["0", "1"]
+    assert given == [0, 1, None]
+    assert [document.id for document in stream] == ["2"]
+
+
+@pytest.mark.parametrize("part", ["start.0", "end.3", "out.0", "out.3"])
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_weights_of_the_head_that_are_not_finite_are_an_error(tiny_student, part, value):
+    with torch.no_grad():
+        tiny_student.span_head.get_submodule(part).weight[0, 0] = value
+    with pytest.raises(KognerError, match="not finite"):
+        Predictor(tiny_student).predict_text(TEXTS[0], labels=LABELS)
+
+
+def test_more_threads_than_any_machine_has_are_refused():
+    with pytest.raises(InputError, match="threads=1000000000, the limit is 1024"):
+        Settings(threads=10**9)
+
+
+def test_numbers_of_numpy_are_thresholds(predictor):
+    plain, theirs = (
+        predictor.predict_text(TEXTS[0], labels=LABELS, settings=Settings(threshold=value))
+        for value in (0.25, np.float32(0.25))
+    )
+    assert plain == theirs

@@ -3,12 +3,14 @@ from __future__ import annotations
 import gzip
 import io
 import sys
+import threading
 from types import SimpleNamespace
 
 import pytest
 
-from kogner.annotate.texts import read_texts
+from kogner.annotate.texts import read_texts, unhurried
 from kogner.errors import InputError
+from kogner.records import Document
 
 OBJECT_PER_LINE = r'is JSON, but not in lines; give one object \{"id", "text"\} per line \(.jsonl\)'
 
@@ -85,3 +87,27 @@ def test_prose_of_standard_input_is_one_document(monkeypatch, text):
 def test_deep_brackets_are_text(tmp_path):
     text = "[" * 100_000
     assert read(tmp_path, "a.txt", text)[0].text == text
+
+
+def test_unhurried_says_where_the_next_is_not_there_yet():
+    given = threading.Event()
+
+    def source():
+        yield Document("a", "one")
+        assert given.wait(10)
+        yield Document("b", "two")
+        raise InputError("broken")
+
+    stream = unhurried(source())
+    first = [next(stream), next(stream)]
+    assert [None if d is None else d.id for d in first] == ["a", None]
+    given.set()
+    later = []
+    with pytest.raises(InputError, match="broken"):
+        later.extend(iter(lambda: next(stream), "never"))
+    seen = []
+    given.set()
+    with pytest.raises(InputError, match="broken"):
+        for document in unhurried(source()):
+            seen.append(document)
+    assert [d.id for d in seen if d is not None] == ["a", "b"]

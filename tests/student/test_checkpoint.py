@@ -12,7 +12,7 @@ from kogner.config import StudentConfig
 from kogner.errors import ArtifactError, ConfigError, KognerError
 from kogner.mapping import from_mapping, to_mapping
 from kogner.recipe import load_recipe
-from kogner.student import checkpoint
+from kogner.student import checkpoint, layout
 from kogner.student.checkpoint import StudentInfo
 
 TEXT = "aspirin lowered the fever of rats with il-2 gene"
@@ -138,6 +138,10 @@ def change(file, **fields):
         ("student.json", {"student": []}, "must hold an object 'student'"),
         ("student.json", {"info": {"types": ["a"], "thresholds": {"a": 2}}}, r"student.json: thresholds\['a'\]=2"),
         ("text_encoder/config.json", {"model_type": "no_such_model"}, "text_encoder is not an encoder"),
+        ("text_encoder/config.json", {"num_attention_heads": 0}, "s: its configuration makes no model|not an encoder"),
+        ("text_encoder/config.json", {"hidden_act": "nope"}, "s: its configuration makes no model|not an encoder"),
+        ("text_encoder/config.json", {"hidden_size": "x"}, "s: its configuration makes no model|not an encoder"),
+        ("text_encoder/tokenizer.json", {"model": None}, "text_encoder is not an encoder"),
     ],
 )
 def test_files_of_a_student_that_make_no_sense_are_refused(tiny_student, tmp_path, name, fields, message):
@@ -161,3 +165,26 @@ def test_a_newer_format_asks_for_an_upgrade(tiny_student, tmp_path):
     manifest.write_text(json.dumps(json.loads(manifest.read_text()) | {"version": 99}))
     with pytest.raises(ArtifactError, match="upgrade KoGNER"):
         checkpoint.load(folder)
+
+
+def test_sizes_that_the_weights_do_not_have_are_never_allocated(tiny_student, tmp_path):
+    folder = write(tiny_student, tmp_path / "s")
+    raw = json.loads((folder / "student.json").read_text())
+    change(folder / "student.json", student=raw["student"] | {"hidden": 50_000_000})  # a matrix of 10 petabytes
+    with pytest.raises(ArtifactError, match="does not fit its configuration"):
+        checkpoint.load(folder)
+
+
+def test_weights_that_are_not_finite_are_refused(tiny_student, tmp_path):
+    with torch.no_grad():
+        tiny_student.span_head.out[3].weight[0, 0] = float("nan")
+    folder = write(tiny_student, tmp_path / "s")
+    with pytest.raises(ArtifactError, match=r"damaged: span_head.out.3.weight has numbers that are not finite"):
+        checkpoint.load(folder)
+
+
+def test_brackets_without_end_are_no_json(tiny_student, tmp_path):
+    folder = write(tiny_student, tmp_path / "s")
+    (folder / "student.json").write_text("[" * 100_000)
+    with pytest.raises(ArtifactError, match="is not JSON"):
+        layout.read_student(folder / "student.json")

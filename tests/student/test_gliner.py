@@ -341,7 +341,7 @@ def test_encoders_that_gliner_builds_in_its_own_way_are_refused(make, tmp_path):
 def test_an_encoder_that_cannot_be_made_is_named(make, tmp_path):
     folder = export(make("uni"), tmp_path / "out")
     change_config(folder, encoder_config={"model_type": "no_such_model"})
-    with pytest.raises(KognerError, match="could not be made"):
+    with pytest.raises(KognerError, match="is not an encoder that this transformers can make"):
         checkpoint.open_student(folder)
 
 
@@ -413,3 +413,19 @@ def test_export_command_and_configuration_without_torch(make, tmp_path):
     assert done.stdout.strip() == "set()"
     with pytest.raises(ArtifactError, match="holds a student"):
         run("export", "--to", "gliner", tmp_path / "g", tmp_path / "s")
+
+
+def test_weights_in_several_files_are_named(make, tmp_path):
+    folder = export(make("uni"), tmp_path / "out")
+    (folder / "model.safetensors").rename(folder / "model-00001-of-00002.safetensors")
+    with pytest.raises(ArtifactError, match=r"in 1 files \(model-00001-of-00002.safetensors"):
+        gliner.load(folder)
+
+
+@pytest.mark.parametrize("fields", [{"hidden_size": 50_000_000}, {"vocab_size": 2, "hidden_size": "x"}])
+def test_sizes_that_the_weights_do_not_have_are_never_allocated(make, tmp_path, fields):
+    folder = export(make("bi, own label encoder"), tmp_path / "out")
+    raw = json.loads((folder / layout.GLINER).read_text())
+    change_config(folder, encoder_config=raw["encoder_config"] | fields)
+    with pytest.raises(ArtifactError, match=r"does not fit its configuration|makes no model|is not an encoder"):
+        gliner.load(folder)

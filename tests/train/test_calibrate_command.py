@@ -96,11 +96,14 @@ def test_a_student_keeps_its_files_and_names_what_it_came_from(tiny_student, cor
         checkpoint.save(tiny_student, KNOWN, place)
         (place / "README.md").write_text("# card\n")
         (place / "training_log.jsonl").write_text("{}\n")
+        for name in ("optimizer.pt", "training_args.bin", "pytorch_model-00001-of-00002.bin", "x.pkl"):
+            (place / name).write_text("a pickle")
     run("--data", f"made={corpus}", tmp_path / "student", tmp_path / "out")
     source = artifacts.open_artifact(tmp_path / "student", kind=checkpoint.KIND, version=checkpoint.VERSION)
     written = artifacts.open_artifact(tmp_path / "out", kind=checkpoint.KIND, version=checkpoint.VERSION)
     assert written.parents["calibrated"] == source.hash
     assert (tmp_path / "out" / "training_log.jsonl").read_text() == "{}\n"
+    assert not [name for name in written.files if name.endswith((".pt", ".bin", ".pkl"))]
     card = (tmp_path / "out" / "README.md").read_text()
     assert card.startswith("# card\n\n## Calibration")
     assert "calibration" in written.metrics

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from operator import index
 
 import numpy as np
 import torch
 
+from kogner.annotate.predictor import check_labels
 from kogner.errors import InputError
 from kogner.records import Document, Mention
 from kogner.student.encoder import Encoded, special_tokens, tokenise
@@ -27,9 +29,13 @@ def embed_spans(
     Raises InputError for a span outside the text, off word edges, across sentences or wider than a window, and for a
     uni-encoder without labels.
     """
+    if not isinstance(text, str):
+        raise InputError(f"a text must be a string, not {type(text).__name__}")
+    spans = _pairs(spans)
     uni = student.config.architecture == "uni"
-    if uni and not labels:
+    if uni and not len(labels):
         raise InputError("a uni-encoder reads text and labels together; give labels to embed spans")
+    labels = check_labels(labels) if len(labels) else []
     sentences, _ = to_sentences(
         Document("text", text, tuple(Mention(*span, type=str(number)) for number, span in enumerate(spans))),
         context=student.config.context,
@@ -45,8 +51,8 @@ def embed_spans(
             count = max(1, _TOKENS // len(read[-1][0].ids))
             batch, read = read[-count:], read[:-count]
             words, _ = student.read(student.collate([window for window, _ in batch]).to(student.device), types)
-            index = [(row, first, last) for row, (_, inside) in enumerate(batch) for _, first, last in inside]
-            found = student.span_head.vectors(words, torch.tensor(index, device=student.device)).float().cpu().numpy()
+            places = [(row, first, last) for row, (_, inside) in enumerate(batch) for _, first, last in inside]
+            found = student.span_head.vectors(words, torch.tensor(places, device=student.device)).float().cpu().numpy()
             for number, vector in zip((span[0] for _, inside in batch for span in inside), found, strict=True):
                 vectors[number] = vector
     student.train(was_training)
@@ -57,6 +63,13 @@ def embed_spans(
                 "wider than a window; spans are half-open code points from the start of a word to the end of one"
             )
     return np.stack([made for made in vectors if made is not None]) if spans else np.zeros((0, student.hidden), "f4")
+
+
+def _pairs(spans: Iterable[Sequence[int]]) -> list[tuple[int, int]]:
+    try:
+        return [(index(start), index(end)) for start, end in spans]
+    except (TypeError, ValueError):
+        raise InputError("spans must be pairs (start, end) of whole numbers: half-open code points") from None
 
 
 def _windows(

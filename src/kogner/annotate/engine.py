@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import cast
@@ -20,6 +21,10 @@ from kogner.student.model import Student
 
 PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 CHOICES = ("auto", *PRECISIONS)  # what a user may ask for
+
+_ASKING = threading.Lock()
+_ASKED: list[int] = []  # numbers of threads that calls under way asked for
+_BEFORE: list[int] = []  # the number from before the first of them
 
 Hits = tuple[list[int], list[int], list[int], list[int], list[float]]
 
@@ -106,12 +111,27 @@ def check_compiler(device: str) -> None:
 
 @contextmanager
 def threads(count: int) -> Iterator[None]:
-    """Run torch with so many CPU threads, and with those it had before afterwards; 0 changes nothing."""
-    before = torch.get_num_threads()
-    if count and count != before:
-        torch.set_num_threads(count)
+    """Run torch with so many CPU threads, and with those it had before afterwards; 0 changes nothing.
+
+    The number is torch's, for the whole process. Where Python's threads ask for several at a time the last one counts,
+    and the number from before the first comes back behind the last.
+    """
+    if not count:
+        yield
+        return
+    with _ASKING:
+        if not _ASKED:
+            _BEFORE[:] = [torch.get_num_threads()]
+        _ASKED.append(count)
+        _set_threads(count)
     try:
         yield
     finally:
-        if torch.get_num_threads() != before:
-            torch.set_num_threads(before)
+        with _ASKING:
+            _ASKED.remove(count)
+            _set_threads(_ASKED[-1] if _ASKED else _BEFORE[0])
+
+
+def _set_threads(count: int) -> None:
+    if count != torch.get_num_threads():
+        torch.set_num_threads(count)

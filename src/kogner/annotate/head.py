@@ -30,6 +30,8 @@ class InferenceHead:
 
     def __init__(self, head: SpanHead, *, dtype: torch.dtype = torch.float32, pack: bool) -> None:
         self.head, self.dtype, self.max_width, self.pack = head, dtype, head.max_width, pack
+        # Here and not only in what they make of words: oneDNN's relu turns what is no number into 0.
+        check_finite(*(parameter.detach().to(dtype) for parameter in head.parameters()), dtype=dtype)
         wide = cast(nn.Linear, head.out[0])
         weight = wide.weight.detach()
 
@@ -54,11 +56,12 @@ class InferenceHead:
         second; and the logits (hits,) float32.
         Raises KognerError for vectors that are not finite.
         """
-        check_finite(words, types, dtype=self.dtype)
         count = len(words)
         words = functional.pad(words.to(self.dtype), (0, 0, 0, rounded(count) - count))
         starts, ends = self.start(words)[:count], self.end(words)[:count]
         folded, offset = self.head.fold(types.float())
+        # What came in, and what the head's own weights made of it.
+        check_finite(words, types, starts, ends, folded, offset, dtype=self.dtype)
         return search(
             starts, ends, sentence, folded, offset, at_least, max_width=self.max_width, dtype=self.dtype, pack=self.pack
         )

@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import threading
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -54,6 +55,7 @@ class LabelCache:
         self._encode, self._width, self._weights, self._limit = encode, width, weights, limit
         self._writable = True
         self._opened: tuple[Path, str] | None = None  # the file, and the hash of the weights it belongs to
+        self._lock = threading.Lock()  # threads may share a model
 
     def take(self, labels: Sequence[str], *, on_disk: bool = True) -> Tensor:
         """Vectors of the labels, (labels, width) float32 on the CPU, from memory, the file, or the encoder.
@@ -61,6 +63,10 @@ class LabelCache:
         on_disk: False while the weights are being trained, when no file can belong to them.
         Raises ArtifactError where the file is damaged, something else, or belongs to another checkpoint.
         """
+        with self._lock:
+            return self._take(labels, on_disk=on_disk)
+
+    def _take(self, labels: Sequence[str], *, on_disk: bool) -> Tensor:
         if on_disk and self.path is not None and self._opened is None:
             self._open()
         new = [label for label in labels if label not in self.vectors]
@@ -81,8 +87,9 @@ class LabelCache:
 
     def forget(self) -> None:
         """Drop what was made of weights that have changed; the file is opened anew when it is next needed."""
-        self.vectors.clear()
-        self._opened = None
+        with self._lock:
+            self.vectors.clear()
+            self._opened = None
 
     def _open(self) -> None:
         assert self.path is not None

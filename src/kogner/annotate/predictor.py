@@ -6,6 +6,7 @@ scored in batches of bounded token count, so that memory depends on the settings
 
 from __future__ import annotations
 
+import numbers
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -20,7 +21,8 @@ from kogner.annotate.labels import LabelCache, label_hash
 from kogner.annotate.onnx import OnnxEngine, OnnxStudent, engine_for
 from kogner.config import StudentConfig
 from kogner.errors import ConfigError, InputError
-from kogner.hardware import check_device, release_freed_memory
+from kogner.hardware import bf16_is_fast, check_device, release_freed_memory
+from kogner.hub import fetch
 from kogner.progress import note
 from kogner.records import Document, Mention, Sentence
 from kogner.student.checkpoint import StudentInfo, open_student
@@ -31,6 +33,7 @@ from kogner.student.windows import Window, windows
 from kogner.text import splitter, to_sentences
 
 MAX_LABELS = 2000
+MAX_THREADS = 1024  # a number that no machine has ends the process
 FIRST_BLOCK = 20_000  # characters after which the first results of a stream come; later blocks are larger
 
 
@@ -65,7 +68,7 @@ class Settings:
         for name, number in [("threshold", self.threshold), *(self.thresholds or {}).items()]:
             if number is None and name == "threshold":
                 continue
-            if not isinstance(number, (int, float)) or not 0 < number < 1:
+            if not isinstance(number, numbers.Real) or not 0 < number < 1:
                 raise InputError(f"threshold {name}={number!r} must lie between 0 and 1, as a number")
         check_overlap(self.overlap, nested=self.nested)
         if self.precision not in CHOICES:
@@ -76,6 +79,8 @@ class Settings:
                 raise InputError(f"{name}={value!r} must be a whole number")
             if value < least:
                 raise InputError(f"{name}={value} must be {least} or more")
+        if self.threads > MAX_THREADS:
+            raise InputError(f"threads={self.threads}, the limit is {MAX_THREADS}; 0 takes all cores")
 
 
 class Predictor:
@@ -91,13 +96,14 @@ class Predictor:
         info: StudentInfo | None = None,
         *,
         label_cache: str | Path | None = None,
+        folder: Path | None = None,
     ) -> None:
-        """A student and what its checkpoint knows.
+        """A student and what its checkpoint knows. folder: where it was read from.
 
         label_cache: a file that keeps label vectors between runs, or a folder with a file for each checkpoint; a
         uni-encoder, which has no vectors of labels alone, does not use it.
         """
-        self._model = student
+        self._model, self.folder = student, folder
         self.info = info or StudentInfo()
         begin, end = special_tokens(student.tokenizer)
         self._specials = (len(begin), len(end))
@@ -132,7 +138,8 @@ class Predictor:
         if engine != "torch":
             exported = OnnxStudent.open(path, engine=engine)
             return cls(exported, exported.info, label_cache=label_cache)
-        return cls(*open_student(path, device=device), label_cache=label_cache)
+        folder = fetch(path)
+        return cls(*open_student(folder, device=device), label_cache=label_cache, folder=folder)
 
     @property
     def student(self) -> Student:
@@ -152,28 +159,22 @@ class Predictor:
         return list(document.mentions)
 
     def predict(
-        self, documents: Iterable[Document], *, labels: Sequence[str], settings: Settings | None = None
+        self, documents: Iterable[Document | None], *, labels: Sequence[str], settings: Settings | None = None
     ) -> Iterator[Document]:
         """Yield each document with the entities found in it, in the order they came.
 
+        documents: None among them says that no other is there yet, and that results are not to wait for more.
         labels: entity types to look for, as the user names them.
-        Raises InputError where labels are missing, blank, doubled or more than 2,000.
+        Raises InputError where labels are missing, blank, doubled or more than 2,000; and what `documents` raises, once
+        the documents before it are done.
         """
         settings = settings or Settings()
         labels = check_labels(labels)
         thresholds = self._thresholds(labels, settings)
-        block: list[Document] = []
-        # Of a stream, the first results come early. Texts that are all there already go in blocks of full size.
-        size, limit = 0, settings.block if isinstance(documents, Sequence) else min(settings.block, FIRST_BLOCK)
-        for document in documents:
-            block.append(document)
-            size += max(1, len(document.text))  # or a stream of empty texts would be one endless block
-            if size >= limit:
-                yield from self._predict_block(block, labels, thresholds, settings)
-                if limit == settings.block:
-                    release_freed_memory()  # of 1.4 GB that a stream of sentences held, 0.6 GB had been freed
-                block, size, limit = [], 0, min(settings.block, 4 * limit)
-        yield from self._predict_block(block, labels, thresholds, settings)
+        for block in _blocks(documents, settings.block):
+            yield from self._predict_block(block, labels, thresholds, settings)
+            if sum(len(document.text) for document in block) >= settings.block:
+                release_freed_memory()  # of 1.4 GB that a stream of sentences held, 0.6 GB had been freed
 
     def _predict_block(
         self, documents: Sequence[Document], labels: Sequence[str], thresholds: np.ndarray, settings: Settings
@@ -226,7 +227,8 @@ class Predictor:
         with torch.inference_mode(), threads(settings.threads):
             types = self._encode_labels(labels, on_disk=not was_training)
             engine: Any = self._engine(settings)
-            at_least = torch.from_numpy(np.log(thresholds / (1 - thresholds))).float().to(student.device)
+            with np.errstate(divide="ignore"):  # a threshold that rounds to 1 is out of reach
+                at_least = torch.from_numpy(np.log(thresholds / (1 - thresholds))).float().to(student.device)
             temperatures = torch.tensor([self.info.temperature(label) for label in labels], dtype=torch.float64)
             temperatures = temperatures.to(student.device)
             for batch in _batches(pieces, token_budget=settings.token_budget, prompt=student.text_limit - room):
@@ -268,6 +270,8 @@ class Predictor:
         precision = resolved(settings.precision, model.device.type)
         key = (precision, settings.compile, 0)
         if key not in self._engines:
+            if precision == "bf16" and not bf16_is_fast(model.device.type):
+                note("this processor has no arithmetic for bf16, which is slow here: take precision fp32 or auto")
             self._engines[key] = Engine(model, precision=precision, compile=settings.compile)
         return self._engines[key]
 
@@ -298,6 +302,31 @@ class Predictor:
             temperature = self.info.temperature(label)
             values.append(value if temperature == 1 else warmed(value, 1 / temperature))
         return np.array(values, dtype=np.float64)
+
+
+def _blocks(documents: Iterable[Document | None], size: int) -> Iterator[list[Document]]:
+    """Documents in blocks of about so many characters; of a stream, the first blocks are smaller.
+
+    None ends a block. Where the source fails, what was read before it comes first.
+    """
+    block: list[Document] = []
+    # Texts that are all there already go in blocks of full size.
+    held, limit = 0, size if isinstance(documents, Sequence) else min(size, FIRST_BLOCK)
+    try:
+        for document in documents:
+            if document is not None:
+                block.append(document)
+                held += max(1, len(document.text))  # or a stream of empty texts would be one endless block
+            if held >= limit or (document is None and block):
+                whole, block, held = block, [], 0
+                yield whole
+                limit = min(size, 4 * limit) if document is not None else limit
+    except Exception:
+        if block:
+            yield block
+        raise
+    if block:
+        yield block
 
 
 def check_labels(labels: Sequence[str]) -> list[str]:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import queue
 import sys
+import threading
 from collections.abc import Iterator
 from itertools import chain
 from pathlib import Path
@@ -15,6 +17,8 @@ from kogner.errors import InputError
 from kogner.records import Document
 
 STDIN = "-"
+WAITING = 256  # documents that are read ahead of the one that is worked on
+PATIENCE = 0.05  # seconds without another document after which results are not held back any more
 
 
 def read_texts(source: str) -> Iterator[Document]:
@@ -35,6 +39,35 @@ def read_texts(source: str) -> Iterator[Document]:
         text = _decode(files.read_bytes(path), path)
         _refuse_json(text, path)
         yield Document(path.name, text)
+
+
+def unhurried(documents: Iterator[Document]) -> Iterator[Document | None]:
+    """The same documents, and None wherever the next one is not there yet, as `Predictor.predict` takes them.
+
+    They are read in a thread of their own. What reading raises is raised here, in its place.
+    """
+    read: queue.Queue[Document | BaseException | None] = queue.Queue(WAITING)
+
+    def work() -> None:
+        try:
+            for document in documents:
+                read.put(document)
+            read.put(StopIteration())
+        except BaseException as error:  # handed on to the reader
+            read.put(error)
+
+    threading.Thread(target=work, daemon=True).start()
+    while True:
+        try:
+            found = read.get(timeout=PATIENCE)
+        except queue.Empty:
+            yield None
+            found = read.get()
+        if isinstance(found, StopIteration):
+            return
+        if isinstance(found, BaseException):
+            raise found
+        yield found
 
 
 def _read_stream(stream: IO[bytes], path: Path) -> Iterator[Document]:

@@ -102,10 +102,13 @@ def command(
     """
     from kogner.annotate import output
     from kogner.annotate.predictor import Predictor, Settings, check_labels
-    from kogner.annotate.texts import read_texts
+    from kogner.annotate.texts import STDIN, read_texts, unhurried
     from kogner.progress import note
 
-    names = check_labels(next(csv.reader([labels], skipinitialspace=True)))
+    try:
+        names = check_labels(next(csv.reader([labels], skipinitialspace=True), []))
+    except csv.Error as error:
+        raise InputError(f"--labels cannot be read ({error}); separate labels by commas, in one line") from None
     if form == "html" and overlap == "all":
         raise InputError("--format html cannot show entities that cross (--overlap all); take jsonl or table")
     if Path(model) == DEFAULT_MODEL and not DEFAULT_MODEL.exists():
@@ -133,7 +136,9 @@ def command(
     if untrained:
         known = ", ".join(predictor.info.types) or "unknown"
         note(f"not among the types this model was trained on ({known}): {', '.join(untrained)}; expect less of them")
-    annotated = predictor.predict(documents, labels=names, settings=settings)
+    annotated = predictor.predict(
+        unhurried(documents) if source == STDIN else documents, labels=names, settings=settings
+    )
     if linker is not None:
         annotated = (linker.link_document(document) for document in annotated)
     annotated = _counted(annotated)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -113,11 +114,20 @@ def _scores(dev: Scored, splits: Sequence[Split], types: Sequence[str], info: St
 
 
 def _copy(source: Path, folder: Path) -> None:
-    """The files of a checkpoint, bit for bit, without its manifest and without pickles."""
+    """The files that a checkpoint may have, bit for bit, without its manifest: nothing that only a pickle can be."""
     from kogner.artifacts import MANIFEST
-    from kogner.student.layout import PICKLED
+    from kogner.hub import FILES
 
-    shutil.copytree(source, folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns(MANIFEST, PICKLED, ".*"))
+    def ignored(place: str, names: list[str]) -> list[str]:
+        return [
+            name
+            for name in names
+            if name.startswith(".")
+            or name == MANIFEST
+            or not (Path(place, name).is_dir() or any(fnmatch(name, pattern) for pattern in FILES))
+        ]
+
+    shutil.copytree(source, folder, dirs_exist_ok=True, ignore=ignored)
 
 
 def _add_to_card(card: Path, split: str, file: str) -> None:

@@ -13,7 +13,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,7 @@ from torch import Tensor
 from kogner import encoders, hub
 from kogner.artifacts import Artifact, file_sha256, open_artifact
 from kogner.config import StudentConfig
-from kogner.errors import ArtifactError, ConfigError
+from kogner.errors import ArtifactError, ConfigError, KognerError
 from kogner.mapping import to_mapping
 from kogner.progress import note
 from kogner.student.layout import CARD, KIND, STUDENT, VERSION, WEIGHTS, is_gliner, read_student
@@ -186,6 +186,32 @@ def save(student: Student, info: StudentInfo, folder: Path, *, half: bool = True
     (folder / CARD).write_text(_card(student.config, info), encoding="utf-8")
 
 
+@dataclass(frozen=True)
+class Past:
+    """What a student that was read from a folder keeps when it is written again. Fields as of `artifacts.writing`.
+
+    card: its model card; None for a student that comes from elsewhere or has changed, of which the card would be wrong.
+    """
+
+    recipe: Mapping[str, Any] = field(default_factory=dict)
+    metrics: Mapping[str, Any] = field(default_factory=dict)
+    parents: Mapping[str, str] = field(default_factory=dict)
+    card: str | None = None
+
+    @classmethod
+    def of(cls, student: Student, folder: Path | None) -> Past:
+        """The past of a student that was read from a folder."""
+        if folder is None or not (folder / STUDENT).is_file():
+            return cls()
+        artifact = open_artifact(folder, kind=KIND, version=VERSION)
+        stored, own = read_weights(folder / WEIGHTS), student.state_dict()
+        if stored.keys() != own.keys() or not all(torch.equal(own[n].cpu(), stored[n].float()) for n in own):
+            return cls(recipe=artifact.recipe, parents={**artifact.parents, "student": artifact.hash})
+        card = folder / CARD
+        text = card.read_text(encoding="utf-8") if card.is_file() else None
+        return cls(artifact.recipe, artifact.metrics, artifact.parents, text)
+
+
 def _card(config: StudentConfig, info: StudentInfo) -> str:
     types = ", ".join(f"`{name}`" for name in info.types) or "not known"
     base = f"`{info.base}`" if info.base else "an encoder"
@@ -226,24 +252,30 @@ def load(folder: Path, *, device: str = "cpu") -> tuple[Student, StudentInfo, Ar
     config, raw = read_student(folder / STUDENT)
     info = StudentInfo.read(raw, file=folder / STUDENT)
 
-    def skeleton(name: str) -> tuple[Any, torch.nn.Module]:
+    def side(name: str) -> tuple[Any, Any]:
         try:
-            return encoders.tokenizer_at(folder / name), encoders.skeleton(encoders.config_at(folder / name))
-        except (OSError, ValueError, TypeError, ImportError) as error:
+            return encoders.tokenizer_at(folder / name), encoders.config_at(folder / name)
+        except KognerError:
+            raise
+        except Exception as error:  # whatever transformers makes of files that are damaged
             raise ArtifactError(
                 f"{folder / name} is not an encoder that this transformers can make: {encoders.first_line(error)}; "
                 "fetch or make the student again, or upgrade transformers"
             ) from error
 
-    tokenizer, text_model = skeleton("text_encoder")
-    label_tokenizer, label_model = skeleton("label_encoder") if config.label_encoder != "shared" else (None, None)
-    if config.architecture == "uni":
-        student: Student = UniStudent(config, tokenizer=tokenizer, text_model=text_model)
-    else:
-        student = Student(
+    tokenizer, text_config = side("text_encoder")
+    label_tokenizer, label_config = side("label_encoder") if config.label_encoder != "shared" else (None, None)
+
+    def make() -> Student:
+        text_model = encoders.skeleton(text_config)
+        if config.architecture == "uni":
+            return UniStudent(config, tokenizer=tokenizer, text_model=text_model)
+        label_model = None if label_config is None else encoders.skeleton(label_config)
+        return Student(
             config, tokenizer=tokenizer, text_model=text_model, label_tokenizer=label_tokenizer, label_model=label_model
         )
-    fill(student, read_weights(folder / WEIGHTS), file=folder / WEIGHTS)
+
+    student = made_with(make, read_weights(folder / WEIGHTS), file=folder / WEIGHTS)
     return student.float().eval().to(device), info, artifact
 
 
@@ -263,8 +295,34 @@ def read_weights(file: Path) -> dict[str, Tensor]:
     return weights | {name: weights[of] for name, of in shared.items() if of in weights and name not in weights}
 
 
-def fill(student: Student, weights: Mapping[str, Tensor], *, file: Path) -> None:
-    """Load weights; raises ArtifactError that counts and names what is missing, too much or of another shape."""
+def made_with(make: Callable[[], Student], weights: Mapping[str, Tensor], *, file: Path) -> Student:
+    """A student with these weights. make: builds it, with whatever weights; called twice.
+
+    The first time nothing is allocated: sizes that a configuration names are believed only where the weights have them.
+    Raises ArtifactError where the configuration is of no model, weights are missing, too many or of another shape, or
+    one of them is not finite.
+    """
+    try:
+        with torch.device("meta"):
+            outline = make()
+        _compare(outline, weights, file)
+        student = make()
+    except KognerError:
+        raise
+    except Exception as error:  # whatever transformers and torch make of a configuration that is damaged
+        raise ArtifactError(
+            f"{file.parent}: its configuration makes no model ({type(error).__name__}: {encoders.first_line(error)}); "
+            "fetch or make the checkpoint again, or upgrade transformers"
+        ) from error
+    broken = next((name for name, tensor in weights.items() if not torch.isfinite(tensor).all()), None)
+    if broken is not None:
+        raise ArtifactError(f"{file} is damaged: {broken} has numbers that are not finite; fetch or make it again")
+    student.load_state_dict(weights)
+    return student
+
+
+def _compare(student: Student, weights: Mapping[str, Tensor], file: Path) -> None:
+    """Raise ArtifactError that counts and names the weights that are missing, too much or of another shape."""
     own = student.state_dict()
     missing, extra = sorted(own.keys() - weights.keys()), sorted(weights.keys() - own.keys())
     if missing or extra:
@@ -278,4 +336,3 @@ def fill(student: Student, weights: Mapping[str, Tensor], *, file: Path) -> None
                 f"{file} does not fit its configuration: {name} has shape {tuple(weights[name].shape)}, not "
                 f"{tuple(tensor.shape)}"
             )
-    student.load_state_dict(weights)

@@ -26,7 +26,7 @@ from kogner.errors import ArtifactError, KognerError
 from kogner.mapping import to_mapping
 from kogner.progress import note
 from kogner.student import gliner_config
-from kogner.student.checkpoint import StudentInfo, fill, read_weights
+from kogner.student.checkpoint import StudentInfo, made_with, read_weights
 from kogner.student.layout import (
     CARD,
     GLINER,
@@ -73,34 +73,42 @@ def load(folder: Path, *, device: str = "cpu") -> tuple[Student, StudentInfo]:
             "Where a gliner newer than 0.2.29 has one of them on by default, it finds other entities than KoGNER"
         )
     if not (folder / WEIGHTS).is_file():
+        parts = sorted(file.name for file in folder.glob("model-*-of-*.safetensors"))
+        if parts:
+            raise ArtifactError(
+                f"{folder} has its weights in {len(parts)} files ({parts[0]} ...), and one {WEIGHTS} is read here; "
+                "write it again with gliner: GLiNER.from_pretrained(DIR).save_pretrained(OUT)"
+            )
         raise ArtifactError(
             f"{folder} has no {WEIGHTS}; where a checkpoint has its weights as {PICKLED}, which is a pickle and is not "
             f"read here, convert it once (folder or hub id) with: kogner convert-checkpoint {folder} OUT"
         )
     weights = _ours(read_weights(folder / WEIGHTS), is_bi=found.is_bi)
     side = side_file(folder)
-    tokenizer, text_model = _encoder(folder, found.encoder_config, found.model_name)
-    _fit_rows(weights, "text_encoder.model.", text_model)
-    if not found.is_bi:
-        _find_markers(found, tokenizer, text_model.get_input_embeddings().num_embeddings)
-        student: Student = UniStudent(config, tokenizer=tokenizer, text_model=text_model)
-    elif config.label_encoder == "shared" and _untie(weights):
-        student = Student(config, tokenizer=tokenizer, text_model=text_model)
-    else:
+    tokenizer, text_config = _encoder(folder, found.encoder_config, found.model_name)
+    label_tokenizer = label_config = None
+    if found.is_bi and not (config.label_encoder == "shared" and _untie(weights)):
         if config.label_encoder == "shared":
             note(f"{folder}: its two encoders are no longer the same; labels keep an encoder of their own")
             config = dataclasses.replace(config, label_encoder=found.labels_encoder or "")
         place = folder / LABELS_TOKENIZER
-        label_tokenizer, label_model = _encoder(place, found.labels_encoder_config, found.labels_encoder or "")
-        _fit_rows(weights, "label_encoder.model.", label_model)
-        student = Student(
-            config,
-            tokenizer=tokenizer,
-            text_model=text_model,
-            label_tokenizer=label_tokenizer,
-            label_model=label_model,
+        label_tokenizer, label_config = _encoder(place, found.labels_encoder_config, found.labels_encoder or "")
+
+    def make() -> Student:
+        text_model = encoders.skeleton(text_config)
+        _fit_rows(weights, "text_encoder.model.", text_model)
+        if not found.is_bi:
+            rows: int = text_model.get_input_embeddings().num_embeddings  # type: ignore[assignment]
+            _find_markers(found, tokenizer, rows)
+            return UniStudent(config, tokenizer=tokenizer, text_model=text_model)
+        label_model = None if label_config is None else encoders.skeleton(label_config)
+        if label_model is not None:
+            _fit_rows(weights, "label_encoder.model.", label_model)
+        return Student(
+            config, tokenizer=tokenizer, text_model=text_model, label_tokenizer=label_tokenizer, label_model=label_model
         )
-    fill(student, weights, file=folder / WEIGHTS)
+
+    student = made_with(make, weights, file=folder / WEIGHTS)
     info = StudentInfo(base=found.model_name) if side is None else StudentInfo.read(side[1], file=folder / SIDE)
     return student.float().eval().to(device), info
 
@@ -227,7 +235,7 @@ def _untie(weights: dict[str, Tensor]) -> bool:
 
 
 def _encoder(folder: Path, raw: Mapping[str, Any] | None, name: str) -> tuple[Any, Any]:
-    """Tokenizer and model (random weights) of an encoder; from the hub what the checkpoint does not bring itself."""
+    """Tokenizer and configuration of an encoder; from the hub what the checkpoint does not bring itself."""
     from transformers import AutoConfig
 
     place = str(folder) if (folder / "tokenizer_config.json").is_file() else name
@@ -244,11 +252,18 @@ def _encoder(folder: Path, raw: Mapping[str, Any] | None, name: str) -> tuple[An
                     f"{folder}: its encoder is a {config.model_type}, which is not read; encoders like BERT, DeBERTa "
                     "and ModernBERT are"
                 )
-            return tokenizer, encoders.skeleton(config)
-    except (OSError, ValueError, TypeError, ImportError) as error:
+            return tokenizer, encoders.harmless(config)
+    except KognerError:
+        raise
+    except OSError as error:
         raise KognerError(
             f"encoder {name!r} of the GLiNER checkpoint {folder} could not be made ({encoders.first_line(error)}); "
             "what the checkpoint does not bring itself comes from the model hub: check the network"
+        ) from error
+    except Exception as error:  # whatever transformers makes of files that are damaged
+        raise ArtifactError(
+            f"{folder}: {name!r} is not an encoder that this transformers can make ({type(error).__name__}: "
+            f"{encoders.first_line(error)}); fetch the checkpoint again, or upgrade transformers"
         ) from error
 
 

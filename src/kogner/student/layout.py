@@ -77,7 +77,7 @@ def read_json(file: Path) -> dict[str, Any]:
         raw = json.loads(file.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise ArtifactError(f"{file.parent} is incomplete: {file.name} is missing") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ArtifactError(f"{file} is not JSON: {error}") from error
     if not isinstance(raw, dict):
         raise ArtifactError(f"{file} must hold a JSON object, not {type(raw).__name__}")

@@ -1,0 +1,28 @@
+from __future__ import annotations
+
+import pytest
+
+from kogner import hardware
+from kogner.annotate.packing import can_pack
+
+
+@pytest.mark.skipif(not can_pack(), reason="this build of torch has no oneDNN linear layers")
+@pytest.mark.parametrize(
+    ("cpuinfo", "outruns"),
+    [
+        ("vendor_id : AuthenticAMD\nflags : fpu avx2 avx512f\n", True),
+        ("vendor_id : AuthenticAMD\nflags : fpu avx2\n", False),
+        ("vendor_id : GenuineIntel\nflags : fpu avx2 avx512f\n", False),
+        (None, False),
+    ],
+)
+def test_onednn_outruns_mkl_on_amd_with_avx512(monkeypatch, tmp_path, cpuinfo, outruns):
+    file = tmp_path / "cpuinfo"
+    if cpuinfo is not None:
+        file.write_text(cpuinfo, encoding="ascii")
+    monkeypatch.setattr(hardware, "Path", lambda _: file)
+    hardware.onednn_outruns_mkl.cache_clear()
+    try:
+        assert hardware.onednn_outruns_mkl() is outruns
+    finally:
+        hardware.onednn_outruns_mkl.cache_clear()
