@@ -12,12 +12,17 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-PACKAGES = ("kogner", "torch", "transformers", "tokenizers", "numpy", "sentencex")
+PACKAGES = (
+    "kogner", "torch", "transformers", "tokenizers", "numpy", "sentencex", "gliner", "fast-gliner", "onnxruntime", "pykeen",
+    "torch-geometric",
+)  # fmt: skip
 
 
 def environment() -> dict[str, Any]:
     """The machine and software a figure was measured with."""
     import torch
+
+    from kogner.hardware import bf16_is_fast
 
     return {
         "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
@@ -25,6 +30,8 @@ def environment() -> dict[str, Any]:
         "command": " ".join(["python", *sys.argv]),
         "machine": {
             "processor": _processor(),
+            "instructions": torch.backends.cpu.get_cpu_capability(),
+            "bf16": bf16_is_fast("cpu"),
             "cores": os.cpu_count(),
             "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
             "python": platform.python_version(),
