@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 PACKAGES = (
-    "kogner", "torch", "transformers", "tokenizers", "numpy", "sentencex", "gliner", "fast-gliner", "onnxruntime", "pykeen",
-    "torch-geometric",
+    "kogner", "torch", "transformers", "tokenizers", "numpy", "sentencex", "gliner", "fast-gliner", "onnxruntime",
+    "pykeen", "torch-geometric",
 )  # fmt: skip
 
 
