@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 _SHORT = re.compile(r"\(\s*([^\W_][^()\[\];,\n]{0,14}?[^\W_+\-]?[+\-]?)\s*[);,]")
@@ -59,3 +59,25 @@ def _start(text: str, end: int, letters: list[str]) -> int | None:
             return None
         at -= 1
     return at + 1
+
+
+def places(text: str, shorts: Iterable[str]) -> list[tuple[int, int]]:
+    """Where short forms stand as words of their own or with a plural s behind them: half-open, in order, no overlap.
+
+    Of those that begin at one place the longest counts. The s is not part of a place.
+    """
+    found: list[tuple[int, int]] = []
+    for short in shorts:
+        start = text.find(short)
+        while start >= 0:
+            end = start + len(short)
+            behind = end + 1 if text[end : end + 1] == "s" else end
+            free = not text[end : end + 1].isalnum() or not text[behind : behind + 1].isalnum()
+            if free and not (start and text[start - 1].isalnum()):
+                found.append((start, end))
+            start = text.find(short, start + 1)
+    kept: list[tuple[int, int]] = []
+    for start, end in sorted(found, key=lambda place: (place[0], -place[1])):
+        if not kept or start >= kept[-1][1]:
+            kept.append((start, end))
+    return kept

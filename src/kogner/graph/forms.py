@@ -11,14 +11,15 @@ import re
 import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import accumulate, compress
 
 from kogner.graph.lexicon import GREEK_LETTERS, normalise
-from kogner.text import words
+from kogner.text import words_and_blanks
 
 SYMBOL_LETTERS = 6  # a name of at most so many characters with a capital behind its first is a symbol: WAS, TRalpha
 SHOUTED_LETTERS = 4  # text of at most so many capitals is a symbol as well: CAT is not a cat
 
-_APOSTROPHES = "'\u2019\u02bc"
+_APOSTROPHES = frozenset("'\u2019\u02bc")
 _ES = re.compile(r"(?:ss|x|ch|sh|us)es$")
 _SES = re.compile(r"(?:sta|no|bo|to|ro|do|co|ly|ne|ta)ses$")  # metastases, stenoses, thromboses ...
 _CASED = str.maketrans({**GREEK_LETTERS, **{chr(code).upper(): name for code, name in GREEK_LETTERS.items()}})
@@ -59,16 +60,33 @@ class Form:
     pieces: list[str]
 
 
+class Stems(dict[str, str]):
+    """`stem` of words, each worked out once; begins anew when it holds `limit` words."""
+
+    def __init__(self, limit: int) -> None:
+        super().__init__()
+        self._limit = limit
+
+    def __missing__(self, word: str) -> str:
+        if len(self) >= self._limit:
+            self.clear()
+        found = self[word] = stem(word)
+        return found
+
+
 def form(text: str, *, stem: Callable[[str], str] = stem) -> Form:
-    """The key of a text and where its words lie in it. stem: such as a `stem` that keeps what it was asked."""
-    spans = words(text)
-    pieces = [stem(text[left:right]) for left, right in spans]
-    begins, at = [], 0
-    for number, piece in enumerate(pieces):
-        if piece and piece in _APOSTROPHES and number and spans[number - 1][1] == spans[number][0]:
-            pieces[number] = piece = _possessive(text, spans, pieces, number)
-        begins.append(at)
-        at += len(piece)
+    """The key of a text and where its words lie in it. stem: such as the look-up of a `Stems`."""
+    parts = words_and_blanks(text)
+    ends = list(accumulate(map(len, parts)))
+    is_word = [not part.isspace() for part in parts]
+    spans = list(compress(zip([0, *ends], ends, strict=False), is_word))
+    pieces = list(map(stem, compress(parts, is_word)))
+    if not _APOSTROPHES.isdisjoint(pieces):
+        for number, piece in enumerate(pieces):
+            if piece in _APOSTROPHES and number and spans[number - 1][1] == spans[number][0]:
+                pieces[number] = _possessive(text, spans, pieces, number)
+    begins = list(accumulate(map(len, pieces), initial=0))
+    del begins[-1]
     return Form("".join(pieces), spans, begins, pieces)
 
 

@@ -8,10 +8,13 @@ finds all names that begin there.
 from __future__ import annotations
 
 import re
+import sys
 from bisect import bisect_left, bisect_right
 from collections import Counter
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
+from itertools import compress, islice
+from operator import add
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +22,9 @@ import numpy as np
 
 from kogner.artifacts import MANIFEST, open_artifact, read_manifest, writing
 from kogner.errors import ArtifactError, InputError
-from kogner.graph.abbreviations import brackets
+from kogner.graph.abbreviations import brackets, places
 from kogner.graph.arrays import load_array, save_array
-from kogner.graph.forms import agrees, form, stem, variants
+from kogner.graph.forms import Stems, agrees, form, variants
 from kogner.graph.guard import Guard
 from kogner.graph.store import GraphStore
 from kogner.progress import counting, note
@@ -70,6 +73,31 @@ class Found:
         return self.readings[0].type
 
 
+_MORE = True  # keys may reach beyond the two pieces
+
+
+class Starts(dict[str, Any]):
+    """By two pieces in a row, with a tab between: the keys that end with one of them, longest first, or _MORE.
+
+    Most pieces begin no key, and text repeats itself, so this spares nearly all look-ups in the trie. Begins anew when
+    it holds `limit` pairs.
+    """
+
+    def __init__(self, trie: Any, limit: int) -> None:
+        super().__init__()
+        self._trie, self._limit = trie, limit
+
+    def __missing__(self, pair: str) -> Any:
+        if len(self) >= self._limit:
+            self.clear()
+        first, _, second = pair.partition("\t")
+        both = first + second
+        keys = tuple(key for key in dict.fromkeys((both, first)) if key in self._trie)
+        beyond = islice(self._trie.iterkeys(both), 2)
+        found = self[pair] = _MORE if any(key != both for key in beyond) else keys
+        return found
+
+
 class Scanner:
     """Finds the names of a graph in text.
 
@@ -113,7 +141,8 @@ class Scanner:
         self._trie: Any = marisa_trie.Trie().mmap(str(folder / "keys.marisa"))
         self._postings = [load_array(folder / f"{name}.npy") for name in ("offsets", "rows", "names", "flags")]
         self._type_codes = np.asarray(store.type_codes)
-        self._stems: dict[str, str] = {}
+        self._stem = Stems(CACHED).__getitem__
+        self._starts = Starts(self._trie, CACHED)
         self._cache: dict[str, tuple[Reading, ...]] = {}
 
     def scan(self, text: str) -> list[Found]:
@@ -143,9 +172,7 @@ class Scanner:
                 meant[bracket.short] = ()
         if not meant:
             return found
-        pattern = "|".join(re.escape(short) for short in sorted(meant, key=len, reverse=True))
-        edges = re.compile(rf"(?<![^\W_])(?:{pattern})(?=s?(?![^\W_]))")
-        put = [(one.start(), one.end(), meant[one[0]]) for one in edges.finditer(text)]
+        put = [(start, end, meant[text[start:end]]) for start, end in places(text, meant)]
         starts = [start for start, _, _ in put]
         kept: list[Found] = []
         covered: set[int] = set()  # short forms inside a longer name
@@ -169,18 +196,20 @@ class Scanner:
         """Longest matches from the left, of reported and of rival types."""
         made = form(text, stem=self._stem)
         key, spans, begins, pieces = made.key, made.words, made.begins, made.pieces
-        ends: dict[int, int] = {}
-        for number, piece in enumerate(pieces):
-            if piece:
-                ends[begins[number] + len(piece)] = number
         prefixes, cache, guard = self._trie.prefixes, self._cache, self._guard
-        number, count = 0, len(pieces)
-        while number < count:
-            begin = begins[number]
-            here, number = number, number + 1
-            if not pieces[here]:
+        numbers = list(compress(range(len(pieces)), pieces))  # hyphens and the like have none
+        shown = list(compress(pieces, pieces))
+        # What begins at each word, as far as the word behind it tells. Few words begin anything.
+        known = list(map(self._starts.__getitem__, map("\t".join, zip(shown, [*shown[1:], ""], strict=False))))
+        ends = dict(zip(map(add, compress(begins, pieces), map(len, shown)), numbers, strict=True))
+        number = 0
+        for here, found in compress(zip(numbers, known, strict=True), known):
+            if here < number:
                 continue
-            for prefix in reversed(prefixes(key[begin : begin + MAX_KEY])):
+            begin = begins[here]
+            if found is _MORE:
+                found = reversed(prefixes(key[begin : begin + MAX_KEY]))
+            for prefix in found:
                 last = ends.get(begin + len(prefix))
                 if last is None:
                     continue
@@ -194,14 +223,6 @@ class Scanner:
                 yield Found(start, end, readings)
                 number = last + 1
                 break
-
-    def _stem(self, word: str) -> str:
-        found = self._stems.get(word)
-        if found is None:
-            if len(self._stems) >= CACHED:
-                self._stems.clear()
-            found = self._stems[word] = stem(word)
-        return found
 
     def _remember(self, written: str, key: str) -> tuple[Reading, ...]:
         if len(self._cache) >= CACHED:
@@ -263,13 +284,7 @@ def write_index(store: GraphStore, folder: Path) -> None:
         writing(folder, kind=KIND, version=VERSION, parents={"graph": store.artifact.hash}, metrics=metrics) as out,
         counting("names indexed", len(store.lexicon)) as counter,
     ):
-        stems: dict[str, str] = {}
-
-        def remembered(word: str) -> str:
-            if word not in stems:
-                stems[word] = stem(word)
-            return stems[word]
-
+        remembered = Stems(sys.maxsize).__getitem__
         keys: list[str] = []
         postings: list[tuple[int, int, int]] = []
         left_out = {"longer than a key may be": 0, "without a letter": 0}
