@@ -39,6 +39,9 @@ _MARKS = _marks()
 _MARK = re.compile(f"[{_MARKS}]")
 _WORD = re.compile(rf"[^\W_]+(?:[{_MARKS}]+[^\W_]+)*[{_MARKS}]*|(?:[^\w\s]|_)[{_MARKS}]*")
 _WORD_OR_BLANKS = re.compile(rf"{_WORD.pattern}|\s+")
+# The same of text without combining marks, in a third of the time.
+_PLAIN_WORD = re.compile(r"[^\W_]+|[^\w\s]|_")
+_PLAIN_WORD_OR_BLANKS = re.compile(rf"{_PLAIN_WORD.pattern}|\s+")
 _GLINER_WORD = re.compile(r"\w+(?:-\w+)*|\S")  # `_` is one of \w
 _LINE_END = r"(?:\r\n|\n|\r(?!\n))"
 _VISIBLE = re.compile(r"\S")
@@ -49,13 +52,17 @@ _WIDE_BLANK = re.compile(r"[^\S\t\r\n ]")  # sentencex 1.0.14 panics on blanks o
 
 def words(text: str) -> list[tuple[int, int]]:
     """Half-open spans of the words of a text: together they hold every non-blank character exactly once."""
-    return [match.span() for match in _WORD.finditer(text)]
+    return [match.span() for match in (_WORD if _has_marks(text) else _PLAIN_WORD).finditer(text)]
 
 
 def words_and_blanks(text: str) -> list[str]:
     """The words of a text and the blanks between them, in order: put together they are the text."""
-    found: list[str] = _WORD_OR_BLANKS.findall(text)
+    found: list[str] = (_WORD_OR_BLANKS if _has_marks(text) else _PLAIN_WORD_OR_BLANKS).findall(text)
     return found
+
+
+def _has_marks(text: str) -> bool:
+    return not text.isascii() and _MARK.search(text) is not None
 
 
 def gliner_words(text: str) -> list[tuple[int, int]]:
