@@ -19,6 +19,7 @@ from kogner.graph.rejections import Rejections
 from kogner.records import Entity, Triple
 
 FILES = ("phenotype.hpoa", "genes_to_phenotype.txt", "genes_to_disease.txt")
+NO_PHENOTYPE = "annotation that is no phenotype (onset, inheritance, course)"
 _PACKINGS = ("", ".gz", ".xz")
 
 
@@ -42,14 +43,19 @@ def hpoa_files(folder: Path) -> list[Path]:
     return [file for name in FILES for packing in _PACKINGS if (file := folder / f"{name}{packing}").is_file()]
 
 
-def phenotypes(path: Path, rejected: Rejections) -> Iterator[tuple[str, str, str]]:
-    """Yield (disease id, disease name, phenotype id) of phenotype.hpoa. Raises and counts as `read_hpoa` does."""
+def phenotypes(path: Path, rejected: Rejections, others: set[str] | None = None) -> Iterator[tuple[str, str, str]]:
+    """Yield (disease id, disease name, phenotype id) of phenotype.hpoa. Raises and counts as `read_hpoa` does.
+
+    others: is filled with the ids of what is no phenotype.
+    """
     rows = _rows(path, ("databaseid", "qualifier", "hpoid", "aspect"), ("diseasename",), rejected)
     for place, (disease, qualifier, phenotype, aspect, name) in rows:
         if qualifier == "NOT":
             rejected.add("negated phenotype annotation", place)
         elif aspect != "P":
-            rejected.add("annotation that is no phenotype (onset, inheritance, course)", place)
+            rejected.add(NO_PHENOTYPE, place)
+            if others is not None:
+                others.add(uniform(phenotype))
         elif good_id(disease, place, rejected) and good_id(phenotype, place, rejected):
             yield uniform(disease), name, uniform(phenotype)
 
@@ -67,34 +73,27 @@ def genes(path: Path, rejected: Rejections) -> Iterator[tuple[str, str, str, str
 
 def _entities(files: Sequence[Path], triples: dict[Triple, None], rejected: Rejections) -> Iterator[Entity]:
     seen: set[str] = set()
-    unnamed: dict[str, str] = {}
+    others: set[str] = set()
 
     def new(own: str, kind: str, name: str) -> Iterator[Entity]:
-        if own and own not in seen:
-            if name and name != "-":
-                seen.add(own)
-                unnamed.pop(own, None)
-                yield Entity(own, kind, name)
-            else:
-                unnamed[own] = kind
+        if name and name != "-" and own not in seen:
+            seen.add(own)
+            yield Entity(own, kind, name)
 
     for file in files:
         if file.name.startswith(FILES[0]):
-            for disease, name, phenotype in phenotypes(file, rejected):
+            for disease, name, phenotype in phenotypes(file, rejected, others):
                 yield from new(disease, "Disease", name)
-                unnamed.setdefault(phenotype, "Phenotype")
                 triples[Triple(disease, "has_phenotype", phenotype)] = None
-        else:
-            for gene, symbol, phenotype, name, disease in genes(file, rejected):
-                yield from new(gene, "Gene", symbol)
+            continue
+        for gene, symbol, phenotype, name, disease in genes(file, rejected):
+            yield from new(gene, "Gene", symbol)
+            triples[Triple(gene, "gene_associated_with_disease", disease)] = None
+            if phenotype in others:
+                rejected.add(NO_PHENOTYPE, f"{file.name}: {gene} {phenotype}")
+            elif phenotype:
                 yield from new(phenotype, "Phenotype", name)
-                unnamed.setdefault(disease, "Disease")
-                triples[Triple(gene, "gene_associated_with_disease", disease)] = None
-                if phenotype:
-                    triples[Triple(gene, "associated_with_phenotype", phenotype)] = None
-    for own in unnamed:
-        if own not in seen:
-            rejected.remark("id that the annotations name but do not call anything (needs its ontology)", 1, own)
+                triples[Triple(gene, "associated_with_phenotype", phenotype)] = None
 
 
 def _rows(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from kogner.errors import ConfigError, InputError
@@ -48,7 +48,8 @@ def sources_of(name: str, path: Path | None, *, rejected: Rejections, options: O
         return [packages.packages_source(rejected=rejected)]
     if not path.exists():
         raise InputError("does not exist", path=path)
-    return reader.read(path, rejected, options or Options())
+    read = reader.read(path, rejected, options or Options())
+    return [replace(one, name=f"{name}={one.name}") for one in read]
 
 
 def recognise(folder: Path) -> list[tuple[str, Path]]:
