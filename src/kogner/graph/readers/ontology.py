@@ -212,31 +212,37 @@ def _node(
     if not isinstance(node, dict) or "id" not in node:
         rejected.add("term without a proper id", f"{path.name}: {str(node)[:60]}")
         return
-    if node.get("type", "CLASS") == "INDIVIDUAL":
+    if node.get("type") == "INDIVIDUAL":
         rejected.add("individual (no term)", str(node["id"]))
         return
-    meta = node.get("meta") or {}
-    own = [
-        {"pred": one["pred"], "val": one["val"]}
-        for one in meta.get("basicPropertyValues", ())
-        if str(one.get("pred")).rpartition("#")[2] in _PROPERTIES
-    ]
+    meta = _object(node, "meta")
+
+    def listed(key: str, *fields: str) -> list[dict[str, str]]:
+        whole = [one for one in meta.get(key) or () if isinstance(one, dict) and all(one.get(name) for name in fields)]
+        if bad := len(meta.get(key) or ()) - len(whole):
+            rejected.add_many(f"{key} of a term that are no OBO", bad, [str(node["id"])])
+        return [{name: one[name] for name in fields} for one in whole]
+
     slim: dict[str, Any] = {
-        "definition": {"val": (meta.get("definition") or {}).get("val", ""), "xrefs": []},
-        "synonyms": [{"pred": one["pred"], "val": one["val"]} for one in meta.get("synonyms", ())],
-        "xrefs": [{"val": one["val"]} for one in meta.get("xrefs", ())],
-        "basicPropertyValues": own,
+        "definition": {"val": _object(meta, "definition").get("val") or "", "xrefs": []},
+        "synonyms": listed("synonyms", "pred", "val"),
+        "xrefs": listed("xrefs", "val"),
+        "basicPropertyValues": [
+            one
+            for one in listed("basicPropertyValues", "pred", "val")
+            if str(one["pred"]).rpartition("#")[2] in _PROPERTIES
+        ],
         "deprecated": bool(meta.get("deprecated")),
     }
     if not slim["definition"]["val"]:
         del slim["definition"]
-    plain = {"id": node["id"], "lbl": node.get("lbl") or "", "type": node.get("type", "CLASS")}
+    plain = {"id": node["id"], "lbl": node.get("lbl") or "", "type": node.get("type") or "CLASS"}
     for without in ((), ("xrefs",), ("xrefs", "synonyms", "basicPropertyValues")):
         kept = {key: value for key, value in slim.items() if key not in without}
         document = {"graphs": [{"id": "x", "nodes": [{**plain, "meta": kept}], "edges": outward.get(node["id"], [])}]}
         try:
             frames = list(fastobo.load_graph(io.BytesIO(json.dumps(document).encode())))
-        except (SyntaxError, ValueError):
+        except (SyntaxError, ValueError, TypeError):
             continue
         for key in without:
             if slim[key]:
@@ -245,6 +251,11 @@ def _node(
         yield from map(_term, frames[:1])
         return
     rejected.add("term that is no OBO", str(node["id"]))
+
+
+def _object(of: dict[str, Any], key: str) -> dict[str, Any]:
+    found = of.get(key)
+    return found if isinstance(found, dict) else {}
 
 
 def _term(frame: Any) -> Term:
