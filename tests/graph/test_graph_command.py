@@ -106,6 +106,16 @@ def test_build_from_a_folder_and_from_named_sources(tmp_path, capsys):
     }
 
 
+def test_synonyms_and_types_as_a_user_wants_them(tmp_path, capsys):
+    (tmp_path / "x.obo").write_text('ontology: x\n\n[Term]\nid: ZZ:1\nname: Ache\nsynonym: "pain" BROAD []\n')
+    build = ["graph", "build", f"--source=ontology={tmp_path / 'x.obo'}", "--json", "--out", tmp_path / "g"]
+    _, lines, _ = run(capsys, *build)
+    assert json.loads(lines[0])["rejected"] == {"broad synonym": 1}
+    _, lines, _ = run(capsys, *build, "--all-synonyms", "--type", "Feeling")
+    entity = GraphStore.open(tmp_path / "g").entity(0)
+    assert (json.loads(lines[0])["rejected"], entity.type, entity.synonyms) == ({}, "Feeling", ("pain",))
+
+
 def test_an_edge_table_of_no_rows(tables, capsys):
     (tables / "edges.tsv").write_text("head\trelation\ttail\n")
     code, lines, _ = run(

@@ -103,6 +103,26 @@ def test_triples_follow():
     assert (many.heads.to_pylist(), many.tails.to_pylist()) == (["MESH:D1"], ["MONDO:2"])
 
 
+def test_what_a_reader_made_one_follows_what_leads():
+    """The second source made MONDO:1 and HP:9 part of its MESH:D1; MONDO:1 leads here, as the first source has it."""
+    first = Source("mondo", (Entity("MONDO:1", "Disease", "sore thumb"),), (Triple("MONDO:1", "r", "HP:9"),))
+    second = Source(
+        "packages",
+        (Entity("MESH:D1", "Disease", "Thumb Diseases", (), ("MONDO:1", "HP:9")),),
+        (Triple("MESH:D1", "s", "MESH:D1"),),
+        [Merge("MONDO:1", "MESH:D1", "mapping", "x"), Merge("HP:9", "MESH:D1", "mapping", "y")],
+    )
+    third = Source("hp", (Entity("HP:9", "Phenotype", "thumb ache"),), ())
+    found = merge([first, second, third], rejected=Rejections())
+    (only,) = found.entities
+    assert (only.id, only.synonyms) == ("MONDO:1", ("Thumb Diseases", "thumb ache"))
+    assert list(found.triples) == [Triple("MONDO:1", "r", "MONDO:1"), Triple("MONDO:1", "s", "MONDO:1")]
+    assert {(one.id, one.became) for one in found.merges if one.id != "MONDO:1"} == {
+        ("HP:9", "MONDO:1"),
+        ("MESH:D1", "MONDO:1"),
+    }
+
+
 def test_duplicates_within_a_source():
     _, found, rejected = merged(MESH, (*MONDO, MONDO[0]))
     assert rejected.as_dict() == {"duplicate id": 1}

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 @click.argument("folder", required=False, type=click.Path(path_type=Path))
 @click.option("--source", "named", multiple=True, metavar="NAME=PATH", help="A source and its reader; see below.")
 @click.option("--type", "kind", help="Entity type of ontology terms whose prefix says nothing.")
+@click.option("--all-synonyms", is_flag=True, help="Also broad and narrow synonyms of ontologies.")
 @click.option("--nodes", type=click.Path(path_type=Path), help="Table: id, type, name, synonyms, xrefs, description.")
 @click.option("--edges", type=click.Path(path_type=Path), help="Table: head, relation, tail.")
 @click.option("--biomedgraphica", type=click.Path(path_type=Path), help="BioMedGraphica's folder, as released.")
@@ -32,6 +33,7 @@ def build(
     folder: Path | None,
     named: tuple[str, ...],
     kind: str | None,
+    all_synonyms: bool,
     nodes: Path | None,
     edges: Path | None,
     biomedgraphica: Path | None,
@@ -80,7 +82,7 @@ def build(
         recipe: dict[str, Any] = {"nodes": nodes.name, "edges": edges.name if edges else None}
     else:
         chosen = _chosen(named, folder, biomedgraphica)
-        sources, recipe = _read(chosen, kind, rejected)
+        sources, recipe = _read(chosen, rejected, kind, all_synonyms)
     merged = merging.merge(sources, rejected=rejected)
     try:
         artifact = store.build(
@@ -140,13 +142,13 @@ def _chosen(named: Sequence[str], folder: Path | None, biomedgraphica: Path | No
 
 
 def _read(
-    chosen: Sequence[tuple[str, Path | None]], kind: str | None, rejected: Rejections
+    chosen: Sequence[tuple[str, Path | None]], rejected: Rejections, kind: str | None, all_synonyms: bool
 ) -> tuple[list[Source], dict[str, Any]]:
     """The sources, and what the manifest says of them."""
-    from kogner.graph.readers import packages
+    from kogner.graph.readers import ontology, packages
     from kogner.graph.readers.registry import Options, sources_of
 
-    options = Options(kind=kind)
+    options = Options(kind=kind, scopes=ontology.SCOPES if all_synonyms else ontology.KEPT_SCOPES)
     sources = [one for name, path in chosen for one in sources_of(name, path, rejected=rejected, options=options)]
     if len(chosen) == 1 and chosen[0][0] in ("packages", "biomedgraphica"):
         name, path = chosen[0]

@@ -86,8 +86,10 @@ def merge(sources: Sequence[Source], *, rejected: Rejections) -> Merged:
         for number, source in enumerate(sources):
             work.add(number, source)
             counter.advance(note=source.name)
-    triples = (triple for source in sources for triple in _renamed(source.triples, work.became))
-    return Merged(list(work.entities.values()), triples, work.merges, work.apart)
+    became = {identifier: lead for identifier in work.became if (lead := work.lead(identifier))}
+    triples = (triple for source in sources for triple in _renamed(source.triples, became))
+    merges = [replace(one, became=work.lead(one.became) or one.became) for one in work.merges]
+    return Merged(list(work.entities.values()), triples, merges, work.apart)
 
 
 def write_report(folder: Path, merges: Sequence[Merge]) -> None:
@@ -129,6 +131,15 @@ class _Work:
         self.by_xref: dict[str, list[str]] = {}
         self.names: list[str] = []
 
+    def lead(self, identifier: str) -> str | None:
+        """The entity that an identifier is, or is part of by now; None where it is none of them so far."""
+        at = self.called.get(uniform(identifier))
+        passed: set[str] = set()
+        while at is not None and at not in self.entities and at not in passed:
+            passed.add(at)
+            at = self.became.get(at)
+        return at if at in self.entities else None
+
     def add(self, number: int, source: Source) -> None:
         self.names.append(source.name)
         own: dict[str, Entity] = {}
@@ -138,12 +149,13 @@ class _Work:
             else:
                 own[entity.id] = entity
         self.merges.extend(replace(one, source=one.source or source.name) for one in source.merges)
-        for one in source.merges:  # what leads there may be part of something here
-            self.called.setdefault(uniform(one.id), one.became)
-            self.became.setdefault(one.id, one.became)
+        for one in source.merges:
+            if uniform(one.id) not in self.called:  # else an earlier source has it, and that leads
+                self.called[uniform(one.id)] = one.became
+                self.became[one.id] = one.became
         for identifier in list(own):
-            target = self.called.get(uniform(identifier))
-            if target in self.entities:
+            target = self.lead(identifier)
+            if target is not None:
                 why = "both sources have it" if target == identifier else f"{identifier} is part of it"
                 self._join(own.pop(identifier), target, "same id", why, source.name)
         for rule, pairs in (("xref", self._by_xref), ("shared number", self._by_number)):
@@ -181,8 +193,8 @@ class _Work:
                 if self.origin[target] == earlier:
                     yield identifier, target, f"{target} names {identifier}"
             for xref in entity.xrefs:
-                named = self.called.get(uniform(xref))
-                if named in self.entities and self.origin[named] == earlier:
+                named = self.lead(xref)
+                if named is not None and self.origin[named] == earlier:
                     yield identifier, named, f"{identifier} names {xref}"
 
     def _by_number(self, own: Mapping[str, Entity], earlier: int) -> Iterator[tuple[str, str, str]]:

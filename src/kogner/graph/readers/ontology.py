@@ -25,7 +25,8 @@ from kogner.graph.rejections import Rejections
 from kogner.progress import counting
 from kogner.records import Entity, Triple
 
-KEPT_SCOPES = ("EXACT", "RELATED")
+SCOPES = ("EXACT", "RELATED", "BROAD", "NARROW")
+KEPT_SCOPES = SCOPES[:2]
 _TAGS = ("id", "name", "namespace", "def", "synonym", "xref", "is_a", "relationship", "alt_id", "is_obsolete")
 _PROPERTIES = ("hasOBONamespace", "hasAlternativeId")
 _STANZAS = ("[Term]", "[Typedef]", "[Instance]")

@@ -19,9 +19,13 @@ _ENDINGS = (".tsv", ".csv", ".parquet")
 
 @dataclass(frozen=True)
 class Options:
-    """What a user may say about reading. kind: entity type of ontology terms whose prefix says nothing."""
+    """What a user may say about ontologies.
+
+    kind: entity type of terms whose prefix says nothing. scopes: of the synonyms that are kept.
+    """
 
     kind: str | None = None
+    scopes: tuple[str, ...] = ontology.KEPT_SCOPES
 
 
 @dataclass(frozen=True)
@@ -49,7 +53,7 @@ def sources_of(name: str, path: Path | None, *, rejected: Rejections, options: O
     if not path.exists():
         raise InputError("does not exist", path=path)
     read = reader.read(path, rejected, options or Options())
-    return [replace(one, name=f"{name}={one.name}") for one in read]
+    return [replace(one, name=f"{name}={one.name or path.resolve().name}") for one in read]
 
 
 def recognise(folder: Path) -> list[tuple[str, Path]]:
@@ -97,7 +101,7 @@ def _read_ontologies(path: Path, rejected: Rejections, options: Options) -> list
     files = _ontologies(path) if path.is_dir() else [path]
     if not files:
         raise InputError("holds no .obo and no OBO-graph .json (or .gz, .xz)", path=path)
-    return [ontology.read_ontology(file, rejected=rejected, kind=options.kind) for file in files]
+    return [ontology.read_ontology(file, rejected=rejected, kind=options.kind, scopes=options.scopes) for file in files]
 
 
 def _node_tables(folder: Path) -> list[Path]:
