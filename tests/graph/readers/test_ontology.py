@@ -139,7 +139,7 @@ def test_obo(tmp_path, pack):
     entities, triples, rejected = read(path)
     assert same(entities) == same(ENTITIES)
     assert triples == TRIPLES
-    assert rejected.as_dict() == {"broad synonym": 1, "obsolete term": 1}
+    assert rejected.as_dict() == {"broad synonym": 1, "obsolete term": 1, "xref that is no identifier": 1}
     assert not rejected.remarks
 
 
@@ -194,6 +194,25 @@ def test_bad_nodes_of_json(tmp_path):
     assert rejected.as_dict()["synonyms of a term that are no OBO"] == 2
     assert rejected.as_dict()["term without a proper id"] == 2
     assert rejected.as_dict()["edge without its ends"] == 1
+
+
+def test_structures_of_chemicals_are_no_names(tmp_path):
+    (tmp_path / "chebi.obo").write_text(
+        'ontology: chebi\n\n[Term]\nid: CHEBI:1\nname: painol\nxref: CAS:50-00-0 {source="x"}\n'
+        'synonym: "InChIKey=AAA-BBB-C" RELATED InChIKey [ChEBI]\nsynonym: "CCO" RELATED SMILES [ChEBI]\n'
+        'synonym: "painolum" RELATED LATIN [ChEBI]\n'
+        'property_value: http://purl.obolibrary.org/obo/chebi/mass "1" xsd:string\n'
+        "\n[Term]\nid: CHEBI:2\nname: new\n"
+        'property_value: chemrof:inchi_key_string "DDD-EEE-F" xsd:string\n'
+    )
+    (old, new), _, rejected = read(tmp_path / "chebi.obo")
+    assert (old.synonyms, set(old.xrefs)) == (("painolum",), {"CAS:50-00-0", "INCHIKEY:AAA-BBB-C"})
+    assert new.xrefs == ("INCHIKEY:DDD-EEE-F",)
+    assert rejected.as_dict() == {"structure synonym": 2}
+    key = {"pred": "http://purl.obolibrary.org/obo/chebi/inchikey", "val": "DDD-EEE-F"}
+    node = {"id": iri("CHEBI:2"), "lbl": "new", "type": "CLASS", "meta": {"basicPropertyValues": [key]}}
+    (tmp_path / "chebi.json").write_text(json.dumps({"graphs": [{"id": "x", "nodes": [node]}]}))
+    assert read(tmp_path / "chebi.json")[0] == [new]
 
 
 def test_circles_are_kept_and_counted(tmp_path):

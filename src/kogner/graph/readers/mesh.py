@@ -102,7 +102,7 @@ def _entity(
         kind = mesh_type(trees[own])
     else:
         known = [number for heading in headings for number in trees.get(f"MESH:{heading}", ())]
-        kind = _CLASSES.get(record.get("SCRClass", "1"), "Chemical")
+        kind = _CLASSES.get(record.get("SCRClass", "1"), OTHER)
         if kind == OTHER and known:
             kind = mesh_type(known)
     triples.extend(Triple(own, "mapped_to", f"MESH:{heading}") for heading in dict.fromkeys(headings))

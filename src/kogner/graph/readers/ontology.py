@@ -29,6 +29,8 @@ SCOPES = ("EXACT", "RELATED", "BROAD", "NARROW")
 KEPT_SCOPES = SCOPES[:2]
 _TAGS = ("id", "name", "namespace", "def", "synonym", "xref", "is_a", "relationship", "alt_id", "is_obsolete")
 _PROPERTIES = ("hasOBONamespace", "hasAlternativeId")
+# Types of ChEBI's older synonyms that are structures, no names.
+_STRUCTURES = ("InChI", "InChIKey", "SMILES", "FORMULA")
 _STANZAS = ("[Term]", "[Typedef]", "[Instance]")
 
 
@@ -43,6 +45,7 @@ class Term:
     definition: str = ""
     synonyms: list[tuple[str, str]] = field(default_factory=list)
     xrefs: list[str] = field(default_factory=list)
+    addresses: list[str] = field(default_factory=list)
     relations: list[tuple[str, str]] = field(default_factory=list)
     obsolete: bool = False
 
@@ -53,8 +56,9 @@ def read_ontology(
     """Terms of an ontology as entities, `is_a` and the other relations between them as triples.
 
     kind: type of terms whose prefix says nothing; the ontology's name when None. scopes: of the synonyms that are kept.
-    alt_ids become xrefs. Left out and counted: obsolete terms, terms without a name, synonyms of other scopes, clauses
-    that are no OBO. Terms in a circle of `is_a` are kept and counted as a remark.
+    alt_ids and InChIKeys become xrefs. Left out and counted: obsolete terms, terms without a name, synonyms of other
+    scopes and those that are structures, xrefs that are no identifiers, clauses that are no OBO. Terms in a circle of
+    `is_a` are kept and counted as a remark.
     Raises InputError (file, line) for a file that is no ontology or damaged, MissingExtraError without `fastobo`.
     """
     path = Path(path)
@@ -116,6 +120,8 @@ def _entity(term: Term, kind: str, scopes: tuple[str, ...], rejected: Rejections
             synonyms.append(text)
         else:
             rejected.add(f"{scope.lower()} synonym", f"{term.id} {text}")
+    for address in term.addresses:
+        rejected.add("xref that is no identifier", f"{term.id} {address}")
     return Entity(
         term.id,
         type_of(term.id, term.namespace) or kind,
@@ -158,7 +164,8 @@ def _obo_terms(path: Path, header: dict[str, str], rejected: Rejections, fastobo
             stanza = [(number, line)]
             found += line == "[Term]"
         elif stanza:
-            if line.partition(":")[0] in _TAGS:
+            tag = line.partition(":")[0]
+            if tag in _TAGS or (tag == "property_value" and _is_inchikey(line.split()[1:2])):
                 stanza.append((number, line))
         elif line:
             tag, _, value = line.partition(":")
@@ -231,7 +238,7 @@ def _node(
         "basicPropertyValues": [
             one
             for one in listed("basicPropertyValues", "pred", "val")
-            if str(one["pred"]).rpartition("#")[2] in _PROPERTIES
+            if str(one["pred"]).rpartition("#")[2] in _PROPERTIES or _is_inchikey([str(one["pred"])])
         ],
         "deprecated": bool(meta.get("deprecated")),
     }
@@ -254,6 +261,11 @@ def _node(
     rejected.add("term that is no OBO", str(node["id"]))
 
 
+def _is_inchikey(relation: list[str]) -> bool:
+    """Whether a property is ChEBI's InChIKey: `.../chebi/inchikey`, later `chemrof:inchi_key_string`."""
+    return bool(relation) and "inchikey" in relation[0].casefold().replace("_", "")
+
+
 def _object(of: dict[str, Any], key: str) -> dict[str, Any]:
     found = of.get(key)
     return found if isinstance(found, dict) else {}
@@ -271,11 +283,20 @@ def _term(frame: Any) -> Term:
         elif kind == "DefClause":
             term.definition = clause.definition
         elif kind == "SynonymClause":
-            term.synonyms.append((clause.synonym.desc, clause.synonym.scope))
+            sort = str(clause.synonym.type)
+            if sort == "InChIKey":
+                term.xrefs.append(prefixed("INCHIKEY", clause.synonym.desc.removeprefix("InChIKey=")))
+            scope = "STRUCTURE" if sort in _STRUCTURES else clause.synonym.scope
+            term.synonyms.append((clause.synonym.desc, scope))
         elif kind == "XrefClause":
             namespace, colon, local = str(clause.xref.id).partition(":")
-            if colon and local and not local.startswith("//"):  # an address is no identifier
+            if colon and local and not local.startswith("//"):
                 term.xrefs.append(prefixed(namespace, local))
+            else:
+                term.addresses.append(str(clause.xref.id))
+        elif kind == "PropertyValueClause":
+            if _is_inchikey([str(clause.property_value.relation)]):
+                term.xrefs.append(prefixed("INCHIKEY", str(clause.property_value.value).strip('"')))
         elif kind == "AltIdClause":
             term.xrefs.append(uniform(str(clause.alt_id)))
         elif kind == "IsAClause":
