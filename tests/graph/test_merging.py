@@ -123,6 +123,13 @@ def test_what_a_reader_made_one_follows_what_leads():
     }
 
 
+def test_an_id_is_no_name():
+    bare, named = Entity("NCBIGene:2", "Gene", "2"), Entity("NCBIGene:2", "Gene", "THB2", ("thumb 2",))
+    for first, second in ((bare, named), (named, bare)):
+        entities, _, _ = merged((first,), (second,))
+        assert entities["NCBIGene:2"] == named
+
+
 def test_duplicates_within_a_source():
     _, found, rejected = merged(MESH, (*MONDO, MONDO[0]))
     assert rejected.as_dict() == {"duplicate id": 1}

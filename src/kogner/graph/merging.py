@@ -7,8 +7,9 @@ Sources are in the order of their priority. An entity of a later one becomes par
 3. both have the same CAS number, UNII or InChIKey (rule `shared number`);
 
 the last two only one to one between the two sources, and where the types agree (`agree`). The earlier entity keeps its
-id, type, name and description; names and identifiers of the other become synonyms and xrefs. Whatever is not one to
-one stays apart and is counted by reason: nothing is made one because it comes first. A single source is not touched.
+id, type, name (unless that is only its id) and description; names and identifiers of the other become synonyms and
+xrefs. Whatever is not one to one stays apart and is counted by reason: nothing is made one because it comes first. A
+single source is not touched.
 """
 
 from __future__ import annotations
@@ -209,12 +210,14 @@ class _Work:
         known = self.entities[target]
         if not agree(known.type, entity.type):
             self.rejected.remark("same id in two sources under different types; the first was kept", 1, entity.id)
-        names = (*known.synonyms, entity.name, *entity.synonyms)
+        given = [one.name for one in (known, entity) if not _is_id(one.name, one.id)]
+        name = given[0] if given else known.name
+        names = (*known.synonyms, *given[1:], *entity.synonyms)
         self.entities[target] = Entity(
             known.id,
             known.type,
-            known.name,
-            distinct(names, known.name),
+            name,
+            distinct(names, name),
             distinct((*known.xrefs, entity.id, *entity.xrefs), known.id),
             known.description or entity.description,
         )
@@ -229,6 +232,11 @@ class _Work:
             known = self.by_xref.setdefault(uniform(xref), [])
             if identifier not in known:
                 known.append(identifier)
+
+
+def _is_id(name: str, identifier: str) -> bool:
+    """Whether a name is only an id, as of an entity that its source does not name."""
+    return name in (identifier, identifier.partition(":")[2])
 
 
 def _renamed(triples: Iterable[Triple | TripleTable], became: Mapping[str, str]) -> Iterator[Triple | TripleTable]:
