@@ -75,6 +75,74 @@ def test_questions(store_path, capsys):
     ]
 
 
+OBO = "ontology: x\n\n[Term]\nid: HP:1\nname: Ache\nxref: MSH:D9\n\n[Term]\nid: HP:2\nname: Thumb ache\nis_a: HP:1\n"
+HPOA = "database_id\tdisease_name\tqualifier\thpo_id\taspect\nOMIM:10\tsore thumb\t\tHP:2\tP\n"
+
+
+def test_build_from_a_folder_and_from_named_sources(tmp_path, capsys):
+    (tmp_path / "in" / "hpo").mkdir(parents=True)
+    (tmp_path / "in" / "hp.obo").write_text(OBO)
+    (tmp_path / "in" / "hpo" / "phenotype.hpoa").write_text(HPOA)
+    (tmp_path / "in" / "nodes.csv").write_text('id,type,name\nMESH:D9,Disease,"Ache, any"\n')
+    code, lines, err = run(capsys, "graph", "build", tmp_path / "in", "--out", tmp_path / "g")
+    result = json.loads(lines[-1])
+    assert (code, result["entities"], result["triples"]) == (0, 3, 2)
+    assert (result["merged"], result["apart"], result["remarks"]) == ({"xref": 1}, {}, {})
+    assert "made one: 1 x xref" in err
+    code, lines, _ = run(capsys, "graph", "show", "MESH:D9", "--graph", tmp_path / "g")
+    assert json.loads(lines[-1])["merged"] == [
+        {"id": "MESH:D9", "rule": "xref", "why": "HP:1 names MESH:D9", "source": "tsv=nodes.csv"}
+    ]
+    assert any("made one with MESH:D9" in line for line in lines)
+
+    named = [f"--source={name}={tmp_path / 'in' / path}" for name, path in
+             (("tsv", "nodes.csv"), ("ontology", "hp.obo"), ("hpoa", "hpo"))]  # fmt: skip
+    code, lines, _ = run(capsys, "graph", "build", *named, "--out", tmp_path / "g2", "--json")
+    assert code == 0 and json.loads(lines[0])["entities"] == 3
+    _, lines, _ = run(capsys, "graph", "show", "HP:1", "--graph", tmp_path / "g2", "--json")
+    assert json.loads(lines[0])["id"] == "MESH:D9"
+    assert GraphStore.open(tmp_path / "g2").artifact.recipe == {
+        "sources": ["tsv=nodes.csv", "ontology=hp.obo", "hpoa=hpo"]
+    }
+
+
+def test_synonyms_and_types_as_a_user_wants_them(tmp_path, capsys):
+    (tmp_path / "x.obo").write_text('ontology: x\n\n[Term]\nid: ZZ:1\nname: Ache\nsynonym: "pain" BROAD []\n')
+    build = ["graph", "build", f"--source=ontology={tmp_path / 'x.obo'}", "--json", "--out", tmp_path / "g"]
+    _, lines, _ = run(capsys, *build)
+    assert json.loads(lines[0])["rejected"] == {"broad synonym": 1}
+    _, lines, _ = run(capsys, *build, "--all-synonyms", "--type", "Feeling")
+    entity = GraphStore.open(tmp_path / "g").entity(0)
+    assert (json.loads(lines[0])["rejected"], entity.type, entity.synonyms) == ({}, "Feeling", ("pain",))
+
+
+def test_an_edge_table_of_no_rows(tables, capsys):
+    (tables / "edges.tsv").write_text("head\trelation\ttail\n")
+    code, lines, _ = run(
+        capsys,
+        "graph",
+        "build",
+        "--nodes",
+        tables / "nodes.tsv",
+        "--edges",
+        tables / "edges.tsv",
+        "--out",
+        tables / "g",
+    )
+    assert code == 0 and json.loads(lines[-1])["triples"] == 0
+
+
+def test_fetch_lists_and_explains(capsys):
+    code, lines, _ = run(capsys, "graph", "fetch")
+    names = [one["name"] for one in json.loads(lines[-1])["sources"]]
+    assert code == 0 and {"mesh", "mondo", "hpo", "hetionet", "primekg", "drkg"} <= set(names)
+    code, lines, _ = run(capsys, "graph", "fetch", "hetionet")
+    assert code == 0 and any("hetionet-v1.0-edges.sif.gz  https://" in line for line in lines)
+    assert json.loads(lines[-1])["reader"] == "hetionet"
+    code, _, err = run(capsys, "graph", "fetch", "nothing")
+    assert code == 2 and "no source 'nothing'; the sources: mesh" in err
+
+
 def test_brackets_in_names_are_not_markup(tables, capsys):
     run(capsys, "graph", "build", "--nodes", tables / "nodes.tsv", "--out", tables / "g")
     for question in ("find", "show"):
@@ -93,6 +161,10 @@ def test_brackets_in_names_are_not_markup(tables, capsys):
         (["build", "--nodes", "{tmp}/edges.tsv", "--out", "{tmp}/g"], "no column named id, type, name"),
         (["build", "--nodes", "{tmp}/nodes.tsv", "--out", "{tmp}/nodes.tsv"], "is a file"),
         (["build", "--nodes", "{tmp}/nodes.tsv", "--out", "{tmp}/nodes.tsv/g"], "cannot be written"),
+        (["build", "--source", "mesh", "--out", "{tmp}/g"], "needs a path"),
+        (["build", "--source", "=x", "--out", "{tmp}/g"], "must look like NAME=PATH"),
+        (["build", "--source", "wheel=x", "--out", "{tmp}/g"], "there is no reader 'wheel'"),
+        (["build", "{tmp}/none", "--out", "{tmp}/g"], "is no folder"),
         (["info", "{tmp}/none"], "does not exist"),
         (["find", "x", "--graph", "{tmp}"], "not a KoGNER artefact"),
         (["find", "x", "--graph", "{store}", "--type", "disease"], "its types: Chemical, Disease, Gene"),
@@ -106,7 +178,7 @@ def test_errors_exit_with_2(tables, store_path, capsys, arguments, says):
     assert says in err
 
 
-@pytest.mark.parametrize("name", ["build", "info", "find", "show"])
+@pytest.mark.parametrize("name", ["build", "fetch", "info", "find", "show"])
 def test_help_has_an_example(capsys, name):
     code, lines, _ = run(capsys, "graph", name, "--help")
     assert code == 0

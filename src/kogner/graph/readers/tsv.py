@@ -1,23 +1,24 @@
-"""Nodes and edges as tab-separated text, plain or packed with gzip or xz.
+"""Tables of nodes and of edges: tab-separated text, CSV, or Parquet, told by content and by the ending `.csv`.
 
 nodes: id, type, name, and where the file has them synonyms (`|`), xrefs (`|`), description.
 edges: head, relation, tail.
 
-Columns are found by their names in the first line, in any order. There is no quoting: a field ends at a tab, a row at
-a line end. A file that is not what it should be is an error; a row that is not is counted and left out.
+Columns are found by their names, in any order. Text may be packed with gzip or xz. Tab-separated text has no quoting:
+a field ends at a tab, a row at a line end; CSV has. Parquet may hold synonyms and xrefs as lists. A file that is not
+what it should be is an error; a row that is not is counted and left out.
 """
 
 from __future__ import annotations
 
-import gzip
-import lzma
-import zlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO
 
 from kogner.errors import InputError
+from kogner.graph.readers.opening import lines, packing_of
+from kogner.graph.readers.source import good_id
+from kogner.graph.readers.tables import batches, header_of
 from kogner.graph.rejections import Rejections
+from kogner.graph.triples import TripleTable
 from kogner.progress import counting, note
 from kogner.records import Entity, Triple
 
@@ -26,13 +27,6 @@ NODE_OPTIONAL = ("synonyms", "xrefs", "description")
 EDGE_NEEDED = ("head", "relation", "tail")
 PROGRESS_EVERY = 1000
 
-_PACKED = {b"\x1f\x8b": "gzip", b"\xfd7zXZ\x00": "xz"}
-_UNREADABLE = {
-    b"PK\x03\x04": "a zip archive",
-    b"BZh": "packed with bzip2",
-    b"\x28\xb5\x2f\xfd": "packed with zstd",
-    b"PAR1": "a Parquet file",
-}
 _DELIMITERS = {",": "commas", ";": "semicolons", "|": "bars", " ": "blanks"}
 
 
@@ -47,11 +41,9 @@ def read_entities(path: str | Path, *, rejected: Rejections) -> Iterator[Entity]
     seen: set[str] = set()
     for place, fields in _rows(path, NODE_NEEDED, NODE_OPTIONAL, rejected):
         identifier, kind, name, synonyms, xrefs, description = fields
-        if not identifier:
-            rejected.add("empty id", place)
-        elif len(identifier.split()) != 1 or identifier != identifier.strip():
-            rejected.add("id with blanks", place)
-        elif identifier in seen:
+        if not good_id(identifier, place, rejected):
+            continue
+        if identifier in seen:
             rejected.add("duplicate id", place)
         elif not kind.strip():
             rejected.add("empty type", place)
@@ -64,9 +56,15 @@ def read_entities(path: str | Path, *, rejected: Rejections) -> Iterator[Entity]
             )  # fmt: skip
 
 
-def read_triples(path: str | Path, *, rejected: Rejections) -> Iterator[Triple]:
-    """Read the triples of an edge table, in the file's order. Counts and errors as in `read_entities`."""
+def read_triples(path: str | Path, *, rejected: Rejections) -> Iterator[Triple | TripleTable]:
+    """Read the triples of an edge table, in the file's order. Counts and errors as in `read_entities`.
+
+    CSV and Parquet give a table of triples at a time.
+    """
     path = Path(path)
+    if _is_table(path):
+        yield from _triple_tables(path, rejected)
+        return
     for place, (head, relation, tail) in _rows(path, EDGE_NEEDED, (), rejected):
         head, relation, tail = head.strip(), relation.strip(), tail.strip()
         if head and relation and tail:
@@ -84,22 +82,20 @@ def _rows(
     path: Path, needed: tuple[str, ...], optional: tuple[str, ...], rejected: Rejections
 ) -> Iterator[tuple[str, list[str]]]:
     """Yield (file:line, the fields in the order of `needed` + `optional`, "" for an optional column that is absent)."""
-    lines = _lines(path)
-    first = next(lines, None)
+    if _is_table(path):
+        yield from _table_rows(path, needed, optional, rejected)
+        return
+    numbered = lines(path)
+    first = next(numbered, None)
     if first is None or not first[1].strip():
         raise InputError(f"is empty; a first line with the columns {', '.join(needed)} is needed", path=path, line=1)
     header = [name.strip() for name in first[1].split("\t")]
     _check_header(header, first[1], path, needed, optional)
-    absent = [name for name in optional if name not in header]
-    unknown = [name for name in header if name not in needed + optional]
-    if absent:
-        note(f"{path}: has no column {', '.join(absent)}; entities are built without")
-    if unknown:
-        note(f"{path}: unknown columns are not used: {', '.join(unknown)}")
+    _say_columns(header, path, needed, optional)
     width = len(header)
     order = [header.index(name) if name in header else width for name in needed + optional]
     with counting(f"reading {path.name}") as counter:
-        for number, line in lines:
+        for number, line in numbered:
             if not number % PROGRESS_EVERY:
                 counter.advance(PROGRESS_EVERY)
             fields = line.split("\t")
@@ -111,6 +107,57 @@ def _rows(
             yield f"{path.name}:{number}", [fields[place] for place in order]
 
 
+def _is_table(path: Path) -> bool:
+    name = path.name.casefold().removesuffix(".gz").removesuffix(".xz")
+    return packing_of(path) == "parquet" or name.endswith(".csv")
+
+
+def _table_rows(
+    path: Path, needed: tuple[str, ...], optional: tuple[str, ...], rejected: Rejections
+) -> Iterator[tuple[str, list[str]]]:
+    """Rows as `_rows` gives them; a place counts rows, as a cell of CSV may hold line ends."""
+    header = header_of(path)
+    _check_header(header, "", path, needed, optional)
+    _say_columns(header, path, needed, optional)
+    columns = [name for name in needed + optional if name in header]
+    number = 0
+    with counting(f"reading {path.name}") as counter:
+        for batch in batches(path, columns, rejected):
+            cells = [
+                batch[name].to_pylist() if name in columns else [""] * len(batch) for name in needed + optional
+            ]  # fmt: skip
+            for fields in zip(*cells, strict=True):
+                number += 1
+                yield f"{path.name} row {number}", list(fields)
+            counter.advance(len(batch))
+
+
+def _triple_tables(path: Path, rejected: Rejections) -> Iterator[TripleTable]:
+    import pyarrow.compute as pc
+
+    _check_header(header_of(path), "", path, EDGE_NEEDED, ())
+    with counting(f"reading {path.name}") as counter:
+        for batch in batches(path, EDGE_NEEDED, rejected):
+            columns = [pc.utf8_trim_whitespace(batch[name]) for name in EDGE_NEEDED]
+            keep = pc.is_valid(columns[0])
+            for name, column in zip(EDGE_NEEDED, columns, strict=True):
+                empty = pc.and_(keep, pc.equal(column, ""))
+                if count := pc.sum(empty).as_py():
+                    rejected.add_many(f"empty {name}", count, [path.name])
+                keep = pc.and_not(keep, empty)
+            yield TripleTable(*(column.filter(keep) for column in columns))
+            counter.advance(len(batch))
+
+
+def _say_columns(header: list[str], path: Path, needed: tuple[str, ...], optional: tuple[str, ...]) -> None:
+    absent = [name for name in optional if name not in header]
+    unknown = [name for name in header if name not in needed + optional]
+    if absent:
+        note(f"{path}: has no column {', '.join(absent)}; entities are built without")
+    if unknown:
+        note(f"{path}: unknown columns are not used: {', '.join(unknown)}")
+
+
 def _check_header(header: list[str], line: str, path: Path, needed: tuple[str, ...], optional: tuple[str, ...]) -> None:
     missing = [name for name in needed if name not in header]
     columns = ", ".join(needed) + (f" (and optionally {', '.join(optional)})" if optional else "")
@@ -118,7 +165,11 @@ def _check_header(header: list[str], line: str, path: Path, needed: tuple[str, .
         for delimiter, word in _DELIMITERS.items():
             names = {name.strip().strip('"') for name in line.split(delimiter)}
             if names.issuperset(needed):
-                raise InputError(f"columns are separated by {word}; tabs are needed", path=path, line=1)
+                raise InputError(
+                    f"columns are separated by {word}; tabs are needed (or an ending .csv for commas)",
+                    path=path,
+                    line=1,
+                )
         found = ", ".join(name[:40] for name in header[:12]) + (", ..." if len(header) > 12 else "")
         raise InputError(
             f"no column named {', '.join(missing)}; the first line has: {found}; needed: {columns}", path=path, line=1
@@ -126,50 +177,3 @@ def _check_header(header: list[str], line: str, path: Path, needed: tuple[str, .
     twice = sorted({name for name in needed + optional if header.count(name) > 1})
     if twice:
         raise InputError(f"the column {', '.join(twice)} stands twice in the first line", path=path, line=1)
-
-
-def _lines(path: Path) -> Iterator[tuple[int, str]]:
-    """Yield (1-based line number, line without its end), whatever the packing, byte-order mark and line ends."""
-    number = 0
-    packing = "plain"
-    try:
-        with path.open("rb") as raw:
-            start = raw.read(8)
-            packing = next((name for magic, name in _PACKED.items() if start.startswith(magic)), "plain")
-            what = next((name for magic, name in _UNREADABLE.items() if start.startswith(magic)), None)
-            if what:
-                raise InputError(f"is {what}; tab-separated text is needed, plain or as .gz or .xz", path=path)
-            raw.seek(0)
-            stream: IO[bytes] = raw
-            if packing == "gzip":
-                stream = gzip.GzipFile(fileobj=raw)  # type: ignore[assignment]
-            elif packing == "xz":
-                stream = lzma.LZMAFile(raw)  # noqa: SIM115
-            for data in stream:
-                number += 1
-                if b"\x00" in data:
-                    raise InputError(
-                        "is binary or UTF-16 (it has a NUL byte); tab-separated UTF-8 text is needed",
-                        path=path,
-                        line=number,
-                    )
-                if number == 1:
-                    data = data.removeprefix(b"\xef\xbb\xbf")
-                yield number, data.decode("utf-8").rstrip("\r\n")
-    except UnicodeDecodeError as error:
-        raise InputError(
-            f"is not UTF-8 text: byte 0x{error.object[error.start]:02x} at byte {error.start + 1} of the line; "
-            "save the file as UTF-8",
-            path=path,
-            line=number,
-        ) from error
-    except (EOFError, lzma.LZMAError, zlib.error, gzip.BadGzipFile) as error:
-        raise InputError(
-            f"the {packing} file is cut short or damaged after line {number} ({error}); fetch or pack it again",
-            path=path,
-            line=number + 1,
-        ) from error
-    except FileNotFoundError as error:
-        raise InputError("does not exist", path=path) from error
-    except OSError as error:
-        raise InputError(f"cannot be read: {error.strerror or error}", path=path) from error

@@ -1,0 +1,54 @@
+"""Circles in a relation that should have none, found without recursion and in time linear in the pairs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+
+def cyclic(pairs: Iterable[tuple[str, str]]) -> set[str]:
+    """Ends that stand in a circle of (from, to) pairs: those from which a walk leads back to them.
+
+    Tarjan's strongly connected components (SIAM J. Comput. 1, 1972), with a stack of our own.
+    """
+    ways: dict[str, list[str]] = {}
+    found: set[str] = set()
+    for start, end in pairs:
+        ways.setdefault(start, []).append(end)
+        if start == end:
+            found.add(start)
+    order: dict[str, int] = {}
+    lowest: dict[str, int] = {}
+    path: list[str] = []
+    on_path: set[str] = set()
+    for root in ways:
+        if root in order:
+            continue
+        work = [(root, iter(ways[root]))]
+        order[root] = lowest[root] = len(order)
+        path.append(root)
+        on_path.add(root)
+        while work:
+            here, ends = work[-1]
+            for end in ends:
+                if end not in order:
+                    order[end] = lowest[end] = len(order)
+                    path.append(end)
+                    on_path.add(end)
+                    work.append((end, iter(ways.get(end, ()))))
+                    break
+                if end in on_path:
+                    lowest[here] = min(lowest[here], order[end])
+            else:
+                work.pop()
+                if work:
+                    lowest[work[-1][0]] = min(lowest[work[-1][0]], lowest[here])
+                if lowest[here] == order[here]:
+                    component = []
+                    while True:
+                        component.append(path.pop())
+                        on_path.discard(component[-1])
+                        if component[-1] == here:
+                            break
+                    if len(component) > 1:
+                        found.update(component)
+    return found
