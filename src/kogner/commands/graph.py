@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import json
-import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from kogner.commands.tables import row as _row
+from kogner.commands.tables import show as _show
+from kogner.commands.tables import table as _table
 from kogner.errors import ArtifactError, InputError
 from kogner.progress import note
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
     from kogner.graph.store import GraphStore
 
 GRAPH = click.option("--graph", required=True, type=click.Path(path_type=Path), help="A graph that 'build' wrote.")
@@ -332,28 +332,6 @@ def _open(folder: Path) -> GraphStore:
 
 def _counts(names: tuple[str, ...], numbers: Any) -> dict[str, int]:
     return dict(sorted(zip(names, numbers.tolist(), strict=True), key=lambda item: (-item[1], item[0])))
-
-
-def _table(*columns: str) -> Table:
-    from rich.table import Table
-
-    table = Table()
-    for name in columns:
-        table.add_column(name, justify="right" if name == "number" else "left", overflow="fold")
-    return table
-
-
-def _row(table: Table, *cells: str) -> None:
-    """Add cells as plain text: names of chemicals are full of brackets, which rich would take for markup."""
-    from rich.text import Text
-
-    table.add_row(*(Text(cell) for cell in cells))
-
-
-def _show(what: Any) -> None:
-    from rich.console import Console
-
-    Console(width=None if sys.stdout.isatty() else 140, highlight=False).print(what)
 
 
 def _echo_json(result: dict[str, Any]) -> None:

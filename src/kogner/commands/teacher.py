@@ -1,4 +1,4 @@
-"""`kogner teacher`: build a bank of entity vectors from a graph, look at it, cut a slice of it."""
+"""`kogner teacher`: build a bank of entity vectors from a graph, look at it, ask it, make it smaller."""
 
 from __future__ import annotations
 
@@ -90,6 +90,45 @@ def slice_command(bank: Path, ids: Path, out: Path) -> None:
         raise InputError("holds no ids; write one entity id per line", path=ids)
     Bank.open(bank).slice(wanted, out)
     _show(summary(Bank.open(out)))
+
+
+@command.command()
+@click.argument("entity", metavar="NAME|ID")
+@click.option("--bank", type=click.Path(path_type=Path), required=True, help="A bank that 'build' wrote.")
+@click.option("--graph", type=click.Path(path_type=Path), required=True, help="The graph that the bank was made from.")
+@click.option("--parts", default=None, help="Parts that count, such as Z,Z''.  [default: all that the entity has]")
+@click.option("--type", "types", multiple=True, help="Only entities of this type; may be given several times.")
+@click.option("--limit", default=10, show_default=True, type=click.IntRange(min=1), help="At most this many entities.")
+@click.option("--json", "only_json", is_flag=True, help="Only the JSON line on stdout, no table.")
+def near(
+    entity: str, bank: Path, graph: Path, parts: str | None, types: tuple[str, ...], limit: int, only_json: bool
+) -> None:
+    """Find the entities whose vectors are nearest to one entity's.
+
+    The measure is the cosine, of each part by itself, and their mean. Entities without one of the parts are not
+    ranked; the part Z'' is missing where an entity is in no triple. Of several entities with the same name the first
+    that 'kogner graph find' shows is taken. The last line on standard output is one JSON object.
+
+    \b
+    Example:
+      kogner teacher near imatinib --bank build/bank --graph build/graph
+      kogner teacher near MESH:D001241 --bank build/bank --graph build/graph --parts Z --type Disease
+    """
+    from kogner.commands import tables
+    from kogner.graph.store import GraphStore
+    from kogner.teacher.bank import Bank
+    from kogner.teacher.query import ask
+
+    chosen = [part.strip() for part in parts.split(",")] if parts is not None else None
+    answer = ask(Bank.open(bank), GraphStore.open(graph), entity, parts=chosen, types=types, limit=limit)
+    if not only_json:
+        names = [f"cosine {part}" for part in answer["parts"]]
+        table = tables.table("cosine", *names, "id", "type", "name", numbers=("cosine", *names))
+        for item in answer["nearest"]:
+            figures = [item["cosine"], *item["by_part"].values()]
+            tables.row(table, *(f"{value:.3f}" for value in figures), item["id"], item["type"], item["name"])
+        tables.show(table)
+    click.echo(json.dumps(answer, ensure_ascii=False))
 
 
 def _show(figures: dict[str, object]) -> None:

@@ -10,12 +10,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from kogner.artifacts import Artifact, open_artifact, write_atomic, writing
-from kogner.errors import ArtifactError, InputError
+from kogner.errors import ArtifactError, InputError, ShapeError
+
+if TYPE_CHECKING:
+    from kogner.teacher.nearest import Neighbours
 
 Array = np.ndarray[Any, Any]
 KIND, VERSION = "bank", 1
@@ -72,11 +75,7 @@ class Bank:
 
         Raises InputError naming unknown ids or parts.
         """
-        missing = [part for part in parts if part not in self.parts]
-        if missing or not parts:
-            raise InputError(f"has the parts {', '.join(self.parts)}, not {missing or 'none'}", path=self.path)
-        columns = np.concatenate([np.arange(*self.parts[part]) for part in parts])
-        return np.asarray(self.vectors[self._find(entity_ids)][:, columns], dtype=np.float32)
+        return self._side_by_side(self._find(entity_ids), self._ranges(parts))
 
     def slice(self, entity_ids: Sequence[str], out: Path) -> None:
         """Write a bank of only these entities, each once, in the order given. Raises InputError naming unknown ids."""
@@ -90,6 +89,70 @@ class Bank:
         with writing(out, kind=KIND, version=VERSION, recipe=recipe, parents=parents, metrics=metrics) as folder:
             np.save(folder / VECTORS, self.vectors[rows], allow_pickle=False)
             _write_names(folder, distinct, self.parts, {})
+
+    def near(
+        self,
+        query: int | Array,
+        *,
+        parts: Sequence[str] | None = None,
+        limit: int = 10,
+        among: Array | None = None,
+        device: str = "cpu",
+    ) -> Neighbours:
+        """The nearest entities by cosine, each part counting the same; see `kogner.teacher.nearest`. Needs torch.
+
+        query: a row, or rows (queries,) of integers, none of which finds itself; or vectors (queries, width of the
+        parts), or one of them, as `take` gives them. parts: all where None. among: rows to choose from, each once.
+        Raises InputError naming unknown parts and a query that lacks one of the parts, ShapeError for vectors of
+        another width.
+        """
+        from kogner.teacher.nearest import nearest
+
+        ranges = self._ranges(tuple(self.parts) if parts is None else parts)
+        wanted = np.atleast_1d(np.asarray(query))
+        own = None
+        if wanted.dtype.kind in "iu" and wanted.ndim == 1:
+            own = wanted.astype(np.int64)
+            outside = [row for row in own.tolist() if not 0 <= row < len(self)]
+            if outside:
+                raise InputError(f"has {len(self)} rows, so none numbered {outside[:5]}", path=self.path)
+            wanted = self._side_by_side(own, ranges)
+        vectors = np.atleast_2d(np.asarray(wanted, np.float32))
+        width = sum(stop - start for start, stop in ranges.values())
+        if vectors.ndim != 2 or vectors.shape[1] != width:
+            raise ShapeError(
+                f"{self.path}: queries of shape {vectors.shape}, but {', '.join(ranges)} have {width} columns"
+            )
+        self._check_queries(vectors, ranges)
+        return nearest(self.vectors, ranges, vectors, limit=limit, among=among, left_out=own, device=device)
+
+    def lacking(self, row: int) -> list[str]:
+        """The parts of which an entity has nothing, such as Z'' where it is in no triple."""
+        from kogner.teacher.nearest import SHORTEST
+
+        found = np.asarray(self.vectors[row], np.float32)
+        return [name for name, columns in self.parts.items() if np.linalg.norm(found[slice(*columns)]) < SHORTEST]
+
+    def _check_queries(self, vectors: Array, ranges: Mapping[str, tuple[int, int]]) -> None:
+        from kogner.teacher.nearest import SHORTEST
+
+        place = 0
+        for name, (start, stop) in ranges.items():
+            lengths = np.linalg.norm(vectors[:, place : place + stop - start], axis=1)
+            place += stop - start
+            if not (lengths >= SHORTEST).all():  # not: NaN is no length either
+                number = int(np.flatnonzero(~(lengths >= SHORTEST))[0])
+                raise InputError(f"query {number} has nothing in {name}; compare by other parts", path=self.path)
+
+    def _ranges(self, parts: Sequence[str]) -> dict[str, tuple[int, int]]:
+        missing = [part for part in parts if part not in self.parts]
+        if missing or not parts:
+            raise InputError(f"has the parts {', '.join(self.parts)}, not {missing or 'none'}", path=self.path)
+        return {part: self.parts[part] for part in parts}
+
+    def _side_by_side(self, rows: Array, ranges: Mapping[str, tuple[int, int]]) -> Array:
+        columns = np.concatenate([np.arange(*columns) for columns in ranges.values()])
+        return np.asarray(self.vectors[rows][:, columns], dtype=np.float32)
 
     def _find(self, entity_ids: Sequence[str]) -> Array:
         rows = [self._rows.get(entity_id) for entity_id in entity_ids]
