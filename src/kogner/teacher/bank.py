@@ -6,11 +6,11 @@ Training reads only a bank: no graph, no encoder, no pyarrow. A slice is a bank 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -25,6 +25,17 @@ KIND, VERSION = "bank", 1
 PARTS = ("Z", "Z'", "Z''")
 VECTORS, IDS, PARTS_FILE = "vectors.npy", "ids.txt", "parts.json"
 _COPY_ROWS = 65_536
+
+
+class Rows(Protocol):
+    """A part that is to be written: an array (entities, width), or what computes slices of its rows."""
+
+    @property
+    def shape(self) -> tuple[int, ...]: ...  # noqa: D102
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, rows: slice) -> Array: ...
 
 
 @dataclass(frozen=True)
@@ -75,7 +86,7 @@ class Bank:
 
         Raises InputError naming unknown ids or parts.
         """
-        return self._side_by_side(self._find(entity_ids), self._ranges(parts))
+        return self._side_by_side(self._find(entity_ids), self.ranges(parts))
 
     def slice(self, entity_ids: Sequence[str], out: Path) -> None:
         """Write a bank of only these entities, each once, in the order given. Raises InputError naming unknown ids."""
@@ -108,7 +119,7 @@ class Bank:
         """
         from kogner.teacher.nearest import nearest
 
-        ranges = self._ranges(tuple(self.parts) if parts is None else parts)
+        ranges = self.ranges(tuple(self.parts) if parts is None else parts)
         wanted = np.atleast_1d(np.asarray(query))
         own = None
         if wanted.dtype.kind in "iu" and wanted.ndim == 1:
@@ -144,7 +155,8 @@ class Bank:
                 number = int(np.flatnonzero(~(lengths >= SHORTEST))[0])
                 raise InputError(f"query {number} has nothing in {name}; compare by other parts", path=self.path)
 
-    def _ranges(self, parts: Sequence[str]) -> dict[str, tuple[int, int]]:
+    def ranges(self, parts: Sequence[str]) -> dict[str, tuple[int, int]]:
+        """Column range of each of some parts, in their order. Raises InputError for unknown parts, and for none."""
         missing = [part for part in parts if part not in self.parts]
         if missing or not parts:
             raise InputError(f"has the parts {', '.join(self.parts)}, not {missing or 'none'}", path=self.path)
@@ -166,15 +178,17 @@ class Bank:
 def write_bank(
     out: Path,
     ids: Sequence[str],
-    parts: Mapping[str, Array],
+    parts: Mapping[str, Rows],
     *,
     keys: Mapping[str, str],
     parents: Mapping[str, str],
     recipe: Mapping[str, Any],
     metrics: dict[str, Any],
+    also: Callable[[Path], None] | None = None,
 ) -> None:
     """Put the parts side by side into a bank at `out`. parts: (entities, width) each, cast to float16.
 
+    also: writes further files into the folder that it is given.
     Raises ArtifactError where a part has another number of rows than there are ids.
     """
     for name, vectors in parts.items():
@@ -190,6 +204,8 @@ def write_bank(
         whole.flush()
         del whole
         _write_names(folder, ids, ranges, keys)
+        if also is not None:
+            also(folder)
 
 
 def summary(bank: Bank) -> dict[str, Any]:
@@ -201,6 +217,7 @@ def summary(bank: Bank) -> dict[str, Any]:
         "width": int(bank.vectors.shape[1]),
         "parts": {name: list(columns) for name, columns in bank.parts.items()},
         **trained,
+        **({"reduced": metrics["reduced"]} if "reduced" in metrics else {}),
         "minutes": {name: metrics.get(name, {}).get("minutes") for name in ("features", "unimp", "transr")},
         "graph": bank.artifact.parents.get("graph"),
         "hash": bank.artifact.hash,
