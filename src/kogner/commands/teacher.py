@@ -156,6 +156,41 @@ def reduce_command(bank: Path, size: int, parts: str | None, out: Path) -> None:
     click.echo(json.dumps(figures, ensure_ascii=False))
 
 
+@command.command()
+@click.argument("bank", type=click.Path(path_type=Path))
+@click.option("--graph", type=click.Path(path_type=Path), required=True, help="The graph that the bank was made from.")
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="PNG to write, with a page beside it.")
+@click.option("--method", type=click.Choice(["pca", "umap"]), default="pca", show_default=True, help="How to lay out.")
+@click.option("--parts", default=None, help="Parts that count, such as Z,Z'.  [default: all]")
+@click.option("--sample", type=click.IntRange(min=3), default=20_000, show_default=True, help="Entities to draw.")
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of the sample and of UMAP.")
+def plot(bank: Path, graph: Path, out: Path, method: str, parts: str | None, sample: int, seed: int) -> None:
+    """Draw entities as points, coloured by type: a PNG, and an HTML page that names the point under the mouse.
+
+    Needs: pip install 'kogner[plot]'. The page needs nothing from the net. The last line on standard output is one
+    JSON object.
+
+    \b
+    Example:
+      kogner teacher plot build/bank --graph build/graph --out bank.png
+      kogner teacher plot build/bank --graph build/graph --out text.png --parts Z --method umap --sample 5000
+    """
+    from kogner.graph.store import GraphStore
+    from kogner.teacher import plot as pictures
+    from kogner.teacher.bank import Bank
+    from kogner.teacher.points import lay_out
+
+    pictures.require()
+    pictures.check_name(out)
+    points = lay_out(
+        Bank.open(bank), GraphStore.open(graph), parts=_parts(parts), method=method, sample=sample, seed=seed
+    )
+    png, html = pictures.write_plot(points, out)
+    types = dict(zip(points.type_names, points.counts(), strict=True))
+    figures = {"png": str(png), "html": str(html), "points": len(points.ids), "lacking": points.lacking, "types": types}
+    click.echo(json.dumps(figures, ensure_ascii=False))
+
+
 def _parts(given: str | None) -> list[str] | None:
     return [part.strip() for part in given.split(",")] if given is not None else None
 
