@@ -29,8 +29,9 @@ NOWHERE = "not in the graph"
 class Points:
     """What is drawn.
 
-    xy: (points, 2) float64. types: (points,) indices into type_names, which stand by number of points, most first. ids, names: of each point. axes: what the two axes are. of: entities of the bank. lacking: entities of
-    the sample that are not drawn, by the part that they have nothing in.
+    xy: (points, 2) float64. types: (points,) indices into type_names, which stand by number of points, most first.
+    ids, names: of each point. axes: what the two axes are. of: entities of the bank. lacking: entities of the sample
+    that are not drawn, by the part that they have nothing in.
     """
 
     xy: Array
