@@ -170,7 +170,7 @@ $(VENV)/.teacher: $(VENV)/.installed
 	touch $@
 
 $(VENV)/.dev: $(VENV)/.teacher
-	$(PIP) install -q -c constraints.txt -e '.[teacher,dev]'
+	$(PIP) install -q -c constraints.txt -e '.[teacher,plot,dev]'
 	touch $@
 
 $(VENV)/.engines: $(VENV)/.installed
