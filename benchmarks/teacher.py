@@ -4,8 +4,8 @@ Measured on a piece of a real graph (`pieces.py`) and projected, which every fig
 second; the Graph Transformer at two numbers of steps and TransR at two numbers of epochs, which tells the cost of a
 step from that of the rest (the run over the whole graph, the ranking). A step is taken to cost the same at every size
 (its fan-outs bound it, but a denser graph comes nearer to them), an epoch goes with the triples, the ranking with the
-entities, the run over the whole graph with entities and edges. With SIZE=full the graph itself is built as well, and its
-minutes are measured ones. 2.3M has BioMedGraphica's counts, and the texts of the graph that is here.
+entities, the run over the whole graph with entities and edges. With SIZE=full the graph itself is built as well, and
+its minutes are measured ones. 2.3M has BioMedGraphica's counts, and the texts of the graph that is here.
 
 With --bank nothing is timed: what a bank learned and the minutes that it took are written down. The last line is one
 JSON object.

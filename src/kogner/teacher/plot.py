@@ -7,9 +7,12 @@ eight, so further types share a grey. Rare types are drawn last, on top of the c
 from __future__ import annotations
 
 import os
+import textwrap
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+import numpy as np
 
 from kogner.artifacts import write_atomic
 from kogner.errors import InputError, MissingExtraError
@@ -91,15 +94,13 @@ def _draw(points: Points, file: Path) -> None:
 
     figure = Figure(figsize=(11, 7.5), layout="constrained")
     axes = figure.add_subplot()
-    size = min(30.0, max(2.0, 60_000 / len(points.ids)))
+    size = min(30.0, max(5.0, 100_000 / len(points.ids)))
     handles = []
     for group in groups(points):
-        chosen = [index for index, kind in enumerate(points.types.tolist()) if kind in group.members]
-        x, y = points.xy[chosen].T
+        x, y = points.xy[np.isin(points.types, group.members)].T
         axes.scatter(x, y, s=size, c=group.colour, alpha=0.55, linewidths=0, rasterized=True)
-        handles.append(
-            Line2D([], [], marker="o", linestyle="", color=group.colour, label=f"{group.label} ({group.count:,})")
-        )
+        label = textwrap.fill(f"{group.label} ({group.count:,})", 26)
+        handles.append(Line2D([], [], marker="o", linestyle="", color=group.colour, label=label))
     axes.set_title(title(points), loc="left")
     axes.set_xlabel(points.axes[0])
     axes.set_ylabel(points.axes[1])

@@ -99,7 +99,7 @@ const byGroup = data.groups.map(() => []);
 for (let n = 0; n < count; n++) byGroup[data.group[n]].push(n);
 const across = n => (data.x[n] - left) * zoom * (width - 2 * margin) + margin;
 const down = n => (1 - data.y[n] - top_) * zoom * (height - 2 * margin) + margin;
-const radius = () => Math.min(5, Math.max(1.4, 260 / Math.sqrt(count) / 2)) * Math.min(2, Math.sqrt(zoom));
+const radius = () => Math.min(5, Math.max(1.8, 200 / Math.sqrt(count))) * Math.min(2, Math.sqrt(zoom));
 
 function draw(marked) {
   const scale = window.devicePixelRatio || 1;
