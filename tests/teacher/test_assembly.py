@@ -157,7 +157,7 @@ def test_errors_of_the_user(built, small_graph, config, tmp_path):
     assert [file.name for file in (tmp_path / "taken").iterdir()] == ["letter.txt"]
 
 
-@pytest.mark.parametrize("arguments", [[], ["build"], ["info"], ["slice"]])
+@pytest.mark.parametrize("arguments", [[], ["build"], ["info"], ["slice"], ["near"], ["reduce"], ["plot"]])
 def test_every_help_has_an_example(arguments):
     result = CliRunner().invoke(cli, ["teacher", *arguments, "--help"])
     assert result.exit_code == 0

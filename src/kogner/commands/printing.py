@@ -14,13 +14,13 @@ if TYPE_CHECKING:
 JSON = click.option("--json", "only_json", is_flag=True, help="Only the JSON line on stdout, no table.")
 
 
-def new_table(*columns: str) -> Table:
-    """A table with these columns, `number` to the right."""
+def new_table(*columns: str, numbers: tuple[str, ...] = ("number",)) -> Table:
+    """A table with these columns. numbers: those that are set to the right."""
     from rich.table import Table
 
     made = Table()
     for name in columns:
-        made.add_column(name, justify="right" if name == "number" else "left", overflow="fold")
+        made.add_column(name, justify="right" if name in numbers else "left", overflow="fold")
     return made
 
 

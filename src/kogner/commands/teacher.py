@@ -1,4 +1,4 @@
-"""`kogner teacher`: build a bank of entity vectors from a graph, look at it, cut a slice of it."""
+"""`kogner teacher`: build a bank of entity vectors from a graph, look at it, ask it, make it smaller."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import json
 from pathlib import Path
 
 import click
+
+from kogner.commands.printing import JSON
 
 
 @click.group()
@@ -90,6 +92,109 @@ def slice_command(bank: Path, ids: Path, out: Path) -> None:
         raise InputError("holds no ids; write one entity id per line", path=ids)
     Bank.open(bank).slice(wanted, out)
     _show(summary(Bank.open(out)))
+
+
+@command.command()
+@click.argument("entity", metavar="NAME|ID")
+@click.option("--bank", type=click.Path(path_type=Path), required=True, help="A bank that 'build' wrote.")
+@click.option("--graph", type=click.Path(path_type=Path), required=True, help="The graph that the bank was made from.")
+@click.option("--parts", default=None, help="Parts that count, such as Z,Z''.  [default: all that the entity has]")
+@click.option("--type", "types", multiple=True, help="Only entities of this type; may be given several times.")
+@click.option("--limit", default=10, show_default=True, type=click.IntRange(min=1), help="At most this many entities.")
+@JSON
+def near(
+    entity: str, bank: Path, graph: Path, parts: str | None, types: tuple[str, ...], limit: int, only_json: bool
+) -> None:
+    """Find the entities whose vectors are nearest to one entity's.
+
+    The measure is the cosine, of each part by itself, and their mean. Entities without one of the parts are not
+    ranked; the part Z'' is missing where an entity is in no triple. Of several entities with the same name the first
+    that 'kogner graph find' shows is taken. The last line on standard output is one JSON object.
+
+    \b
+    Example:
+      kogner teacher near imatinib --bank build/bank --graph build/graph
+      kogner teacher near MESH:D001241 --bank build/bank --graph build/graph --parts Z --type Disease
+    """
+    from kogner.commands.printing import add_row, new_table, show_rich
+    from kogner.graph.store import GraphStore
+    from kogner.teacher.bank import Bank
+    from kogner.teacher.query import ask
+
+    answer = ask(Bank.open(bank), GraphStore.open(graph), entity, parts=_parts(parts), types=types, limit=limit)
+    if not only_json:
+        names = [f"cosine {part}" for part in answer["parts"]] if len(answer["parts"]) > 1 else []
+        table = new_table("cosine", *names, "id", "type", "name", numbers=("cosine", *names))
+        for item in answer["nearest"]:
+            figures = [item["cosine"], *item["by_part"].values()][: 1 + len(names)]
+            add_row(table, *(f"{value:.3f}" for value in figures), item["id"], item["type"], item["name"])
+        show_rich(table)
+    click.echo(json.dumps(answer, ensure_ascii=False))
+
+
+@command.command(name="reduce")
+@click.argument("bank", type=click.Path(path_type=Path))
+@click.option("--size", type=click.IntRange(min=1), required=True, help="Columns of the new bank, all parts together.")
+@click.option("--parts", default=None, help="Parts that the new bank has, such as Z,Z'.  [default: all]")
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder to write the narrow bank to.")
+def reduce_command(bank: Path, size: int, parts: str | None, out: Path) -> None:
+    """Write a narrower bank: the principal components of each part.
+
+    Parts keep their names, so the new bank is trained with as the old one is. Those components are kept that explain
+    most, the parts' variances being made equal first. The paper's students learn from 58 numbers an entity.
+
+    \b
+    Example:
+      kogner teacher reduce build/bank --size 58 --out build/bank-58
+      kogner train --recipe small --bank build/bank-58 --data bc5cdr=build/linked/bc5cdr --out runs/mine
+    """
+    from kogner.progress import note
+    from kogner.teacher.bank import Bank, summary
+    from kogner.teacher.reduction import reduce_bank
+
+    figures = summary(reduce_bank(Bank.open(bank), out, size=size, parts=_parts(parts)))
+    for name, part in figures["reduced"].items():
+        note(f"{name}: {part['size']} of {part['columns']} columns explain {part['explained']:.1%} of its variance")
+    click.echo(json.dumps(figures, ensure_ascii=False))
+
+
+@command.command()
+@click.argument("bank", type=click.Path(path_type=Path))
+@click.option("--graph", type=click.Path(path_type=Path), required=True, help="The graph that the bank was made from.")
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="PNG to write, with a page beside it.")
+@click.option("--method", type=click.Choice(["pca", "umap"]), default="pca", show_default=True, help="How to lay out.")
+@click.option("--parts", default=None, help="Parts that count, such as Z,Z'.  [default: all]")
+@click.option("--sample", type=click.IntRange(min=3), default=20_000, show_default=True, help="Entities to draw.")
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of the sample and of UMAP.")
+def plot(bank: Path, graph: Path, out: Path, method: str, parts: str | None, sample: int, seed: int) -> None:
+    """Draw entities as points, coloured by type: a PNG, and an HTML page that names the point under the mouse.
+
+    Needs: pip install 'kogner[plot]'. The page needs nothing from the net. The last line on standard output is one
+    JSON object.
+
+    \b
+    Example:
+      kogner teacher plot build/bank --graph build/graph --out bank.png
+      kogner teacher plot build/bank --graph build/graph --out text.png --parts Z --method umap --sample 5000
+    """
+    from kogner.graph.store import GraphStore
+    from kogner.teacher import plot as pictures
+    from kogner.teacher.bank import Bank
+    from kogner.teacher.points import lay_out
+
+    pictures.require()
+    pictures.check_name(out)
+    points = lay_out(
+        Bank.open(bank), GraphStore.open(graph), parts=_parts(parts), method=method, sample=sample, seed=seed
+    )
+    png, html = pictures.write_plot(points, out)
+    types = dict(zip(points.type_names, points.counts(), strict=True))
+    figures = {"png": str(png), "html": str(html), "points": len(points.ids), "lacking": points.lacking, "types": types}
+    click.echo(json.dumps(figures, ensure_ascii=False))
+
+
+def _parts(given: str | None) -> list[str] | None:
+    return [part.strip() for part in given.split(",")] if given is not None else None
 
 
 def _show(figures: dict[str, object]) -> None:

@@ -63,8 +63,8 @@ def _build(store: GraphStore, out: Path, config: TeacherConfig, *, work: Path, d
 
     def features(folder: Path) -> Trained:
         stopwatch = Stopwatch(folder)
-        vectors = text_features(texts, pooler, folder=folder)
-        return Trained(vectors, {"distinct_texts": len(set(texts)), "minutes": stopwatch.minutes()})
+        found = text_features(texts, pooler, folder=folder)
+        return Trained(found.vectors, {"distinct_texts": found.distinct, "minutes": stopwatch.minutes()})
 
     z = part("Z", "features", features)
     z1 = part(

@@ -6,22 +6,36 @@ Training reads only a bank: no graph, no encoder, no pyarrow. A slice is a bank 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
 from kogner.artifacts import Artifact, open_artifact, write_atomic, writing
-from kogner.errors import ArtifactError, InputError
+from kogner.errors import ArtifactError, InputError, ShapeError
+
+if TYPE_CHECKING:
+    from kogner.teacher.nearest import Neighbours
 
 Array = np.ndarray[Any, Any]
 KIND, VERSION = "bank", 1
 PARTS = ("Z", "Z'", "Z''")
 VECTORS, IDS, PARTS_FILE = "vectors.npy", "ids.txt", "parts.json"
 _COPY_ROWS = 65_536
+
+
+class Rows(Protocol):
+    """A part that is to be written: an array (entities, width), or what computes slices of its rows."""
+
+    @property
+    def shape(self) -> tuple[int, ...]: ...  # noqa: D102
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, rows: slice) -> Array: ...
 
 
 @dataclass(frozen=True)
@@ -72,11 +86,7 @@ class Bank:
 
         Raises InputError naming unknown ids or parts.
         """
-        missing = [part for part in parts if part not in self.parts]
-        if missing or not parts:
-            raise InputError(f"has the parts {', '.join(self.parts)}, not {missing or 'none'}", path=self.path)
-        columns = np.concatenate([np.arange(*self.parts[part]) for part in parts])
-        return np.asarray(self.vectors[self._find(entity_ids)][:, columns], dtype=np.float32)
+        return self._side_by_side(self._find(entity_ids), self.ranges(parts))
 
     def slice(self, entity_ids: Sequence[str], out: Path) -> None:
         """Write a bank of only these entities, each once, in the order given. Raises InputError naming unknown ids."""
@@ -91,6 +101,71 @@ class Bank:
             np.save(folder / VECTORS, self.vectors[rows], allow_pickle=False)
             _write_names(folder, distinct, self.parts, {})
 
+    def near(
+        self,
+        query: int | Array,
+        *,
+        parts: Sequence[str] | None = None,
+        limit: int = 10,
+        among: Array | None = None,
+        device: str = "cpu",
+    ) -> Neighbours:
+        """The nearest entities by cosine, each part counting the same; see `kogner.teacher.nearest`. Needs torch.
+
+        query: a row, or rows (queries,) of integers, none of which finds itself; or vectors (queries, width of the
+        parts), or one of them, as `take` gives them. parts: all where None. among: rows to choose from, each once.
+        Raises InputError naming unknown parts and a query that lacks one of the parts, ShapeError for vectors of
+        another width.
+        """
+        from kogner.teacher.nearest import nearest
+
+        ranges = self.ranges(tuple(self.parts) if parts is None else parts)
+        wanted = np.atleast_1d(np.asarray(query))
+        own = None
+        if wanted.dtype.kind in "iu" and wanted.ndim == 1:
+            own = wanted.astype(np.int64)
+            outside = [row for row in own.tolist() if not 0 <= row < len(self)]
+            if outside:
+                raise InputError(f"has {len(self)} rows, so none numbered {outside[:5]}", path=self.path)
+            wanted = self._side_by_side(own, ranges)
+        vectors = np.atleast_2d(np.asarray(wanted, np.float32))
+        width = sum(stop - start for start, stop in ranges.values())
+        if vectors.ndim != 2 or vectors.shape[1] != width:
+            raise ShapeError(
+                f"{self.path}: queries of shape {vectors.shape}, but {', '.join(ranges)} have {width} columns"
+            )
+        self._check_queries(vectors, ranges)
+        return nearest(self.vectors, ranges, vectors, limit=limit, among=among, left_out=own, device=device)
+
+    def lacking(self, row: int) -> list[str]:
+        """The parts of which an entity has nothing, such as Z'' where it is in no triple."""
+        from kogner.teacher.nearest import SHORTEST
+
+        found = np.asarray(self.vectors[row], np.float32)
+        return [name for name, columns in self.parts.items() if np.linalg.norm(found[slice(*columns)]) < SHORTEST]
+
+    def _check_queries(self, vectors: Array, ranges: Mapping[str, tuple[int, int]]) -> None:
+        from kogner.teacher.nearest import SHORTEST
+
+        place = 0
+        for name, (start, stop) in ranges.items():
+            lengths = np.linalg.norm(vectors[:, place : place + stop - start], axis=1)
+            place += stop - start
+            if not (lengths >= SHORTEST).all():  # not: NaN is no length either
+                number = int(np.flatnonzero(~(lengths >= SHORTEST))[0])
+                raise InputError(f"query {number} has nothing in {name}; compare by other parts", path=self.path)
+
+    def ranges(self, parts: Sequence[str]) -> dict[str, tuple[int, int]]:
+        """Column range of each of some parts, in their order. Raises InputError for unknown parts, and for none."""
+        missing = [part for part in parts if part not in self.parts]
+        if missing or not parts:
+            raise InputError(f"has the parts {', '.join(self.parts)}, not {missing or 'none'}", path=self.path)
+        return {part: self.parts[part] for part in parts}
+
+    def _side_by_side(self, rows: Array, ranges: Mapping[str, tuple[int, int]]) -> Array:
+        columns = np.concatenate([np.arange(*columns) for columns in ranges.values()])
+        return np.asarray(self.vectors[rows][:, columns], dtype=np.float32)
+
     def _find(self, entity_ids: Sequence[str]) -> Array:
         rows = [self._rows.get(entity_id) for entity_id in entity_ids]
         unknown = [entity_id for entity_id, row in zip(entity_ids, rows, strict=True) if row is None]
@@ -103,15 +178,17 @@ class Bank:
 def write_bank(
     out: Path,
     ids: Sequence[str],
-    parts: Mapping[str, Array],
+    parts: Mapping[str, Rows],
     *,
     keys: Mapping[str, str],
     parents: Mapping[str, str],
     recipe: Mapping[str, Any],
     metrics: dict[str, Any],
+    also: Callable[[Path], None] | None = None,
 ) -> None:
     """Put the parts side by side into a bank at `out`. parts: (entities, width) each, cast to float16.
 
+    also: writes further files into the folder that it is given.
     Raises ArtifactError where a part has another number of rows than there are ids.
     """
     for name, vectors in parts.items():
@@ -127,6 +204,8 @@ def write_bank(
         whole.flush()
         del whole
         _write_names(folder, ids, ranges, keys)
+        if also is not None:
+            also(folder)
 
 
 def summary(bank: Bank) -> dict[str, Any]:
@@ -138,6 +217,7 @@ def summary(bank: Bank) -> dict[str, Any]:
         "width": int(bank.vectors.shape[1]),
         "parts": {name: list(columns) for name, columns in bank.parts.items()},
         **trained,
+        **({"reduced": metrics["reduced"]} if "reduced" in metrics else {}),
         "minutes": {name: metrics.get(name, {}).get("minutes") for name in ("features", "unimp", "transr")},
         "graph": bank.artifact.parents.get("graph"),
         "hash": bank.artifact.hash,

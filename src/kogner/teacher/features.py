@@ -1,11 +1,11 @@
 """Z: the text of each entity through a sentence encoder, mean-pooled and of unit length.
 
-Texts are deduplicated, ordered by length and encoded in shards; each finished shard is a file in the work folder, so a
-killed run goes on where it was. Within a shard batches are filled up to a token budget, and on a processor each thread
-takes a batch of its own. Measured on 2 cores with avx512_bf16 (MiniLM-L6, at most 64 tokens), in tokens per second, the
-two sets not comparable with each other because the machine was not equally idle: one batch per thread at 2,048 tokens
-18,600, at 4,096 16,800, one batch on both threads at 4,096 13,600; and, one batch on both threads at 4,096 19,500, at
-16,384 12,000, in fp32 at 4,096 6,500. So the budget is small, and bf16 is taken where the processor has it.
+Texts are deduplicated, ordered by length and encoded in shards; vectors of a finished shard lie in their rows of the
+output, so a killed run goes on where it was. Within a shard batches are filled up to a token budget, and on a processor
+each thread takes a batch of its own. Measured on 2 cores with avx512_bf16 (MiniLM-L6, at most 64 tokens), in tokens per
+second, the two sets not comparable with each other because the machine was not equally idle: one batch per thread at
+2,048 tokens 18,600, at 4,096 16,800, one batch on both threads at 4,096 13,600; and, one batch on both threads at 4,096
+19,500, at 16,384 12,000, in fp32 at 4,096 6,500. So the budget is small, and bf16 is taken where the processor has it.
 """
 
 from __future__ import annotations
@@ -20,26 +20,31 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from kogner import encoders
+from kogner.artifacts import write_atomic
 from kogner.config import FeaturesConfig
 from kogner.errors import KognerError
 from kogner.hardware import bf16_is_fast
 from kogner.mapping import to_mapping
-from kogner.progress import counting
-from kogner.teacher.work import Stopwatch, hash_of, open_array, save_array
+from kogner.progress import counting, note
+from kogner.teacher.reading import ReadingOrder, entity_text
+from kogner.teacher.work import RowsOnDisk, Stopwatch, hash_of, open_array
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 Array = np.ndarray[Any, Any]
-VECTORS = "Z.npy"
+VECTORS, DISTINCT = "Z.npy", "distinct.txt"
 SHARD_TEXTS = 8192
 # A GPU needs larger batches than a processor's cache to be busy.
 CUDA_BUDGET_FACTOR = 32
 
 
-def entity_text(name: str, description: str) -> str:
-    """What the encoder reads of an entity: `name: description`, or the name alone."""
-    return f"{name}: {description}" if description else name
+@dataclass(frozen=True)
+class Features:
+    """Z. vectors: (entities, width) float16, memory-mapped. distinct: different texts, None where it is not known."""
+
+    vectors: Array
+    distinct: int | None
 
 
 @dataclass(frozen=True)
@@ -160,30 +165,34 @@ def features_key(texts: Sequence[tuple[str, str]], pooler: Pooler) -> str:
     return hash_of("Z", digest.hexdigest(), pooler.weights_hash(), settings)
 
 
-def text_features(texts: Sequence[tuple[str, str]], pooler: Pooler, *, folder: Path) -> Array:
-    """Z of all entities, (entities, width) float16, memory-mapped from `folder` (a part's folder, see work.py).
+def text_features(texts: Sequence[tuple[str, str]], pooler: Pooler, *, folder: Path) -> Features:
+    """Z of all entities, memory-mapped from `folder` (a part's folder, see work.py).
 
-    texts: (name, description) per entity. Shards that an interrupted run finished are taken as they are.
+    texts: (name, description) per entity. Equal texts are encoded once. Vectors go straight to their rows on disk, so
+    beside the texts the memory holds some 40 bytes an entity and one shard. Shards that an interrupted run finished are
+    not encoded again.
     """
     if (folder / VECTORS).is_file():
-        return open_array(folder / VECTORS)
-    number: dict[str, int] = {}
-    which = np.fromiter((number.setdefault(entity_text(*pair), len(number)) for pair in texts), np.int64, len(texts))
-    distinct = list(number)
-    # Longest first: the time left is then overestimated rather than underestimated, and memory peaks at the start.
-    order = sorted(range(len(distinct)), key=lambda index: -len(distinct[index]))
-    vectors = np.empty((len(distinct), pooler.width), dtype=np.float16)
+        return _finished(folder)
+    order = ReadingOrder.of(texts)
     stopwatch = Stopwatch(folder)
-    with counting("Z: texts encoded", len(distinct)) as counter:
-        for start in range(0, len(order), SHARD_TEXTS):
-            chosen = order[start : start + SHARD_TEXTS]
-            file = folder / f"shard-{start // SHARD_TEXTS:05d}.npy"
-            if not file.is_file():
-                save_array(file, pooler.encode([distinct[index] for index in chosen]))
-                stopwatch.minutes()
-            vectors[chosen] = open_array(file)
-            counter.advance(len(chosen))
-    save_array(folder / VECTORS, vectors[which])
-    for file in folder.glob("shard-*.npy"):
-        file.unlink()
-    return open_array(folder / VECTORS)
+    rows_file = RowsOnDisk(folder / VECTORS, (len(texts), pooler.width))
+    first = rows_file.done
+    if first:
+        note(f"Z: going on from text {first:,} of {order.distinct:,}")
+    with rows_file, counting("Z: texts encoded", order.distinct, start=first) as counter:
+        for start in range(first, order.distinct, SHARD_TEXTS):
+            stop = min(start + SHARD_TEXTS, order.distinct)
+            vectors = pooler.encode([entity_text(*texts[row]) for row in order.first_rows(start, stop)])
+            rows, numbers = order.rows(start, stop)
+            rows_file.write(rows, vectors, numbers, done=stop)
+            stopwatch.minutes()
+            counter.advance(stop - start)
+    write_atomic(folder / DISTINCT, str(order.distinct))
+    rows_file.finish()
+    return _finished(folder)
+
+
+def _finished(folder: Path) -> Features:
+    file = folder / DISTINCT
+    return Features(open_array(folder / VECTORS), int(file.read_text(encoding="ascii")) if file.is_file() else None)

@@ -8,20 +8,23 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import shutil
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 
 from kogner.artifacts import write_atomic
+from kogner.errors import ArtifactError
 from kogner.progress import note
 
 if TYPE_CHECKING:
     from torch import Tensor
 
+Array = np.ndarray[Any, Any]
 KEY = "key.txt"
 
 
@@ -44,7 +47,7 @@ def part_folder(work: Path, name: str, key: str) -> Path:
     return folder
 
 
-def save_array(path: Path, array: np.ndarray[Any, Any]) -> None:
+def save_array(path: Path, array: Array) -> None:
     """Write an array as .npy in one step, without a second copy of it in memory."""
     temporary = path.with_name(f".{path.name}.tmp")
     with temporary.open("wb") as stream:
@@ -52,10 +55,61 @@ def save_array(path: Path, array: np.ndarray[Any, Any]) -> None:
     temporary.replace(path)
 
 
-def open_array(path: Path) -> np.ndarray[Any, Any]:
+def open_array(path: Path) -> Array:
     """A saved array, memory-mapped and read-only."""
-    array: np.ndarray[Any, Any] = np.load(path, mmap_mode="r", allow_pickle=False)
+    array: Array = np.load(path, mmap_mode="r", allow_pickle=False)
     return array
+
+
+class RowsOnDisk:
+    """A float16 array (rows, width) whose rows are written in any order, some at a time, and which survives a kill.
+
+    Rows go through the file, not through a mapping: written pages then count as the kernel's cache and not as memory of
+    the process, and a full disk is an error instead of a crash. `done` is what the last finished `write` said, 0 at the
+    start. `finish` gives the file its name. Raises ArtifactError where the disk is full.
+    """
+
+    def __init__(self, path: Path, shape: tuple[int, int]) -> None:
+        self.path, self.shape = path, shape
+        self._file = path.with_name(f"{path.name}.part")
+        self._progress = path.with_name(f"{path.name}.done")
+        self.done = int(self._progress.read_text(encoding="ascii")) if self._progress.is_file() else 0
+        self._stream: BinaryIO | None = None
+
+    def __enter__(self) -> RowsOnDisk:
+        if not self.done or not self._file.is_file():
+            self.done = 0
+            np.lib.format.open_memmap(self._file, "w+", dtype=np.float16, shape=self.shape)
+        self._stream = self._file.open("r+b")
+        np.lib.format.read_magic(self._stream)
+        np.lib.format.read_array_header_1_0(self._stream)
+        self._offset = self._stream.tell()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._stream is not None:
+            self._stream.close()
+
+    def write(self, rows: Array, vectors: Array, numbers: Array, *, done: int) -> None:
+        """Write vectors[numbers[i]] into row rows[i], then remember `done`."""
+        assert self._stream is not None
+        width = self.shape[1] * 2
+        lines = np.ascontiguousarray(vectors, dtype=np.float16).view(np.uint8).reshape(len(vectors), width)
+        try:
+            for row, number in zip(rows.tolist(), numbers.tolist(), strict=True):
+                self._stream.seek(self._offset + row * width)
+                self._stream.write(lines[number].data)
+            self._stream.flush()
+            os.fsync(self._stream.fileno())  # before the progress, or a power cut could leave rows that are not there
+        except OSError as error:
+            raise ArtifactError(f"{self._file} cannot be written: {error.strerror or error}") from error
+        write_atomic(self._progress, str(done))
+        self.done = done
+
+    def finish(self) -> None:
+        """Give the file its name; it is whole from here on."""
+        self._file.replace(self.path)
+        self._progress.unlink(missing_ok=True)
 
 
 class Stopwatch:

@@ -352,7 +352,7 @@ def make_distil_head(recipe: Recipe, student: Student, bank: Bank, entities: Seq
     Its weights are drawn from a random stream of their own, so that a run with b = 0 starts from the same student.
     """
     parts = recipe.distil.parts
-    columns = [bank.parts[part][1] - bank.parts[part][0] for part in parts]
+    columns = [stop - start for start, stop in bank.ranges(parts).values()]
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(recipe.train.seed + 1)
         return DistilHead(recipe.distil, hidden=student.hidden, bank=bank.take(entities, parts), columns=columns)
