@@ -7,7 +7,8 @@ import torch
 from kogner.config import TransrConfig, UnimpConfig
 from kogner.graph.neighbours import Adjacency
 from kogner.graph.store import GraphStore
-from kogner.teacher.pretrain import NodeSplit, classification_metrics, pretrain_transr, pretrain_unimp
+from kogner.teacher.classification import NodeSplit, classification_metrics, pretrain_unimp
+from kogner.teacher.pretrain import pretrain_transr
 from kogner.teacher.work import Checkpoints
 
 UNIMP = UnimpConfig(hidden=16, heads=2, batch_size=32, steps=60, learning_rate=5e-3, valid_share=0.1, test_share=0.2)

@@ -22,9 +22,10 @@ from kogner.mapping import to_mapping
 from kogner.progress import note
 from kogner.teacher import unimp
 from kogner.teacher.bank import KIND, Bank, write_bank
+from kogner.teacher.classification import pretrain_unimp
 from kogner.teacher.features import Pooler, features_key, text_features
-from kogner.teacher.pretrain import Trained, pretrain_transr, pretrain_unimp
-from kogner.teacher.work import Stopwatch, hash_of, part_folder
+from kogner.teacher.pretrain import pretrain_transr
+from kogner.teacher.work import Stopwatch, Trained, hash_of, part_folder
 
 if TYPE_CHECKING:
     from kogner.graph.store import GraphStore
