@@ -7,7 +7,7 @@ import torch
 from kogner.config import TransrConfig, UnimpConfig
 from kogner.graph.neighbours import Adjacency
 from kogner.graph.store import GraphStore
-from kogner.teacher.classification import NodeSplit, classification_metrics, pretrain_unimp
+from kogner.teacher.classification import pretrain_unimp
 from kogner.teacher.pretrain import pretrain_transr
 from kogner.teacher.work import Checkpoints
 
@@ -73,35 +73,6 @@ def test_a_cut_run_ends_as_the_uncut_one(part, saves, tmp_path, monkeypatch, req
     assert np.array_equal(resumed.vectors, whole.vectors)
     assert {**resumed.metrics, "minutes": 0} == {**whole.metrics, "minutes": 0}
     assert not list((tmp_path / "cut").glob("checkpoint*"))
-
-
-def test_node_classification_beats_the_majority(run_unimp, tmp_path):
-    trained = run_unimp(tmp_path / "run")
-    metrics = trained.metrics
-    assert metrics["nodes"] == {"train": 140, "valid": 20, "test": 40}
-    assert metrics["micro"] > metrics["majority_micro"] + 0.2
-    assert metrics["macro"] > metrics["majority_macro"] + 0.2
-    assert trained.vectors.shape == (200, 16)
-
-
-def test_split_is_seeded_and_disjoint():
-    split = NodeSplit.draw(1000, UNIMP)
-    again = NodeSplit.draw(1000, UNIMP)
-    assert np.array_equal(split.test, again.test)
-    together = np.concatenate([split.train, split.valid, split.test])
-    assert sorted(together.tolist()) == list(range(1000))
-    assert (len(split.valid), len(split.test)) == (100, 200)
-
-
-def test_metrics_of_known_guesses():
-    labels = np.array([0, 0, 0, 1, 2])
-    guesses = np.array([0, 0, 1, 1, 0])
-    figures = classification_metrics(guesses, labels, np.arange(5), ("a", "b", "c", "unused"), majority=0)
-    assert figures["micro"] == pytest.approx(0.6)
-    assert figures["macro"] == pytest.approx((2 / 3 + 1 + 0) / 3, abs=1e-4)
-    assert (figures["majority"], figures["majority_micro"]) == ("a", 0.6)
-    assert figures["majority_macro"] == pytest.approx(1 / 3, abs=1e-4)
-    assert "unused" not in figures["by_type"]
 
 
 def test_entities_without_triples_are_zero_and_counted(tmp_path):

@@ -7,6 +7,7 @@ checkpoint repeats the uninterrupted one (bit for bit on one thread).
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,9 +17,11 @@ import torch
 from torch import Tensor
 
 from kogner.config import UnimpConfig
-from kogner.graph.neighbours import Adjacency, NeighbourSampler
+from kogner.graph.neighbours import Adjacency
 from kogner.progress import counting, note
-from kogner.teacher.randomness import Epochs, generator, own_randomness
+from kogner.teacher.batches import Batch, Batches, known_labels
+from kogner.teacher.prefetch import prefetched
+from kogner.teacher.randomness import generator, own_randomness
 from kogner.teacher.unimp import GraphTransformer, class_weights
 from kogner.teacher.work import CHECKPOINT, VECTORS, Checkpoints, Stopwatch, Trained, finish, finished
 
@@ -53,21 +56,23 @@ def pretrain_unimp(
     *,
     folder: Path,
     device: str = "cpu",
+    workers: int | None = None,
 ) -> Trained:
     """Train the Graph Transformer on entity types, then run it over the whole graph: Z'.
 
     features: (entities, width). labels: (entities,) indices into `types`. folder: the part's folder (work.py).
+    workers: threads that prepare batches, None as `default_workers`; they change no result.
     """
     if (folder / VECTORS).is_file():
         return finished(folder)
     stopwatch = Stopwatch(folder)
     split = NodeSplit.draw(len(labels), config)
     with own_randomness(device):
-        model = _train_unimp(features, adjacency, labels, len(types), config, split, folder=folder, device=device)
+        model = train_unimp(
+            features, adjacency, labels, len(types), split.train, config, folder=folder, device=device, workers=workers
+        )
         note("Z': running the Graph Transformer over the whole graph")
-        hidden = model.whole_graph(features, adjacency, max_neighbours=config.max_neighbours, seed=config.seed)
-        with torch.inference_mode():
-            guesses = model.classifier(hidden).argmax(1).cpu().numpy()
+        hidden, guesses = _run(model, features, adjacency, known_labels(labels, split.train, len(types)), config)
     majority = int(np.bincount(labels[split.train], minlength=len(types)).argmax())
     metrics = classification_metrics(guesses, labels, split.test, types, majority=majority)
     metrics["valid"] = {
@@ -78,38 +83,41 @@ def pretrain_unimp(
     return finish(folder, hidden, metrics, stopwatch)
 
 
-def _train_unimp(
+def train_unimp(
     features: Array,
     adjacency: Adjacency,
     labels: Array,
     types: int,
+    train: Array,
     config: UnimpConfig,
-    split: NodeSplit,
     *,
     folder: Path,
-    device: str,
+    device: str = "cpu",
+    workers: int | None = None,
 ) -> GraphTransformer:
+    """The trained model. train: rows whose labels may be seen. Checkpoints lie in `folder`; torch's seed is set."""
     torch.manual_seed(config.seed)
     model = GraphTransformer(features.shape[1], adjacency.n_relations, types, config).to(device)
     optimiser = torch.optim.AdamW(model.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay)
-    counts = np.bincount(labels[split.train], minlength=types)
+    counts = np.bincount(labels[train], minlength=types)
     weights = (class_weights(counts) if config.class_balanced else torch.ones(types)).to(device)
-    sampler = NeighbourSampler(adjacency, config.fanouts)
     checkpoints = Checkpoints(folder / CHECKPOINT)
     first = _resume(checkpoints, model, optimiser)
     model.train()
-    batches = Epochs(len(split.train), config.batch_size, config.seed)
-    with counting("Z': training steps", config.steps, start=first) as counter:
-        for step in range(first, config.steps):
-            seeds = split.train[batches.batch(step)]
-            sample = sampler.sample(seeds, generator(config.seed, "neighbours", step))
+
+    def worker() -> Callable[[int], Batch]:
+        return Batches(features, adjacency, labels, train, types, config, device=device).batch
+
+    workers = default_workers(device) if workers is None else workers
+    with (
+        prefetched(worker, first, config.steps, workers=workers) as batches,
+        counting("Z': training steps", config.steps, start=first) as counter,
+    ):
+        for step, batch in enumerate(batches, first):
             torch.manual_seed(int(generator(config.seed, "dropout", step).integers(2**62)))
             for group in optimiser.param_groups:
                 group["lr"] = config.learning_rate * _schedule(step, config.steps)
-            read = torch.from_numpy(features[sample.rows].astype(np.float32)).to(device)
-            targets = torch.from_numpy(labels[seeds].astype(np.int64)).to(device)
-            scores = model.classifier(model(read, sample.blocks))
-            loss = torch.nn.functional.cross_entropy(scores, targets, weight=weights)
+            loss = batch_loss(model, batch, weights)
             optimiser.zero_grad()
             loss.backward()
             optimiser.step()
@@ -117,6 +125,48 @@ def _train_unimp(
             if checkpoints.due():
                 _save(checkpoints, model, optimiser, step + 1)
     return model
+
+
+def batch_loss(model: GraphTransformer, batch: Batch, weights: Tensor) -> Tensor:
+    """Cross-entropy of the seeds' types. weights: (types,) on the model's device."""
+    device = model.device
+    read = batch.features.to(device, non_blocking=True).float()
+    given = None if batch.given is None else batch.given.to(device)
+    scores = model.classifier(model(read, batch.blocks, given))
+    return torch.nn.functional.cross_entropy(scores, batch.labels.to(device), weight=weights)
+
+
+def default_workers(device: str) -> int:
+    """Threads that prepare batches."""
+    return 1
+
+
+def _run(
+    model: GraphTransformer, features: Array, adjacency: Adjacency, known: Array, config: UnimpConfig
+) -> tuple[Tensor, Array]:
+    """Z' and the guessed type of every node, from the run over the whole graph.
+
+    Where labels are an input, nothing may read its own: half of the training labels are told in one run, the others in
+    a second, and a training node's vector is that of the run that did not tell its label. Held-out labels are never
+    told; those nodes are read in the first run. known: (entities,) training labels, see `known_labels`.
+    """
+    untold = model.classifier.out_features
+
+    def run(given: Array | None) -> tuple[Tensor, Array]:
+        hidden = model.whole_graph(
+            features, adjacency, given=given, max_neighbours=config.max_neighbours, seed=config.seed
+        )
+        return hidden.half(), model.guess(hidden)
+
+    if not config.label_share:
+        return run(None)
+    first = generator(config.seed, "halves").random(len(known)) < 0.5
+    vectors, guesses = run(np.where(first, known, untold))
+    others, other_guesses = run(np.where(first, untold, known))
+    second = np.flatnonzero(first & (known != untold))  # told in the first run
+    rows = torch.from_numpy(second).to(vectors.device)
+    vectors[rows], guesses[second] = others[rows], other_guesses[second]
+    return vectors, guesses
 
 
 def classification_metrics(
