@@ -43,7 +43,7 @@ def run_unimp(small_graph):
     def run(folder):
         folder.mkdir(exist_ok=True)
         codes = np.asarray(store.type_codes)
-        return pretrain_unimp(features, Adjacency.of(store), codes, store.types, UNIMP, folder=folder)
+        return pretrain_unimp(features, Adjacency.of(store), codes, store.types, UNIMP, folder=folder, workers=2)
 
     return run
 

@@ -2,7 +2,7 @@
 
 Written by hand, forwards and backwards, in pieces of edges that stay in a processor's cache, so that no tensor of
 (edges, hidden) is ever made: what is kept for the backward pass is one number per edge and head. The numbers are those
-of TransformerConv of PyTorch Geometric (tests), which builds six such tensors.
+of TransformerConv of PyTorch Geometric (tests), which builds several such tensors.
 """
 
 from __future__ import annotations

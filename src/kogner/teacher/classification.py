@@ -7,6 +7,7 @@ checkpoint repeats the uninterrupted one (bit for bit on one thread).
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -137,8 +138,13 @@ def batch_loss(model: GraphTransformer, batch: Batch, weights: Tensor) -> Tensor
 
 
 def default_workers(device: str) -> int:
-    """Threads that prepare batches."""
-    return 1
+    """Threads that prepare batches: for a GPU up to four, on a processor one where torch has more than one thread.
+
+    With one thread for everything a second would only take the processor from it.
+    """
+    if device.startswith("cuda"):
+        return max(1, min(4, (os.cpu_count() or 1) - 1))
+    return int(torch.get_num_threads() > 1)
 
 
 def _run(
