@@ -1,9 +1,10 @@
 """Do edges help the Graph Transformer to tell the type of an entity, and what does it cost at BioMedGraphica's size?
 
-- accuracy, micro and macro (mean over types), on held-out nodes of a real graph, three seeds: with its edges; with the
-  same network, features, splits and steps but no edge (`mlp`: what is left of each layer is a gated linear map, ReLU
-  and the residual); and the commonest type everywhere. SIZE=small takes a part of the graph, grown breadth-first from
-  some nodes of each type.
+- accuracy, micro and macro (mean over types), on held-out nodes of a real graph, three seeds: with its edges; with its
+  edges but not their relations, many of which exist for few types (`untyped`); with the same network, features, splits
+  and steps but no edge (`mlp`: what is left of each layer is a gated linear map, ReLU and the residual); and the
+  commonest type everywhere. At full size also with told labels (`told`: `UnimpConfig.label_share`). SIZE=small takes a
+  part of the graph, grown breadth-first from some nodes of each type.
 - cost on a made-up graph with BioMedGraphica's counts and skewed degrees (`synthetic.py`; SIZE=small: a tenth), in a
   process of its own: seconds of an epoch, projected from 5 % of its steps; of the run over the whole graph, measured;
   and the most memory, in which the touched pages of memory-mapped features count.
@@ -46,13 +47,13 @@ Array = np.ndarray[Any, Any]
 SEEDS = (0, 1, 2)
 WIDTH = 384  # of the made-up features, as MiniLM's
 MEASURED = 0.05  # of an epoch's steps
-ARMS = {"graph": {}, "mlp": {}, "told": {"label_share": 0.5}}
+ARMS: dict[str, dict[str, Any]] = {"graph": {}, "untyped": {}, "mlp": {}, "told": {"label_share": 0.5}}
 SIZES: dict[str, dict[str, Any]] = {
     "small": {
-        "nodes": 30_000, "arms": ["graph", "mlp"], "scale": 0.1,
+        "nodes": 30_000, "arms": ["graph", "untyped", "mlp"], "scale": 0.1,
         "settings": {"steps": 400, "batch_size": 256, "test_share": 0.2},
     },
-    "full": {"nodes": None, "arms": ["graph", "mlp", "told"], "scale": 1.0, "settings": {}},
+    "full": {"nodes": None, "arms": ["graph", "untyped", "mlp", "told"], "scale": 1.0, "settings": {}},
 }  # fmt: skip
 GPU = {"flops": 10e12, "host_bytes": 10e9, "threads": 4}
 
@@ -67,6 +68,8 @@ def accuracy(graph: Path, bank: Path | None, size: dict[str, Any], cache: Path) 
         adjacency, labels = induced(adjacency, rows), labels[rows]
     features = bank_features(bank, store, rows) if bank else encoded(store, rows, cache)
     lonely = replace(adjacency, indptr=np.zeros(len(rows) + 1, np.int64), neighbours=rows[:0], relations=rows[:0])
+    untyped = replace(adjacency, relations=np.zeros_like(adjacency.relations))
+    edges = {"mlp": lonely, "untyped": untyped}
     found: dict[str, dict[str, list[float]]] = {"macro": {}, "micro": {}}
     seconds: dict[str, list[float]] = {arm: [] for arm in size["arms"]}
     by_type: dict[str, list[dict[str, float]]] = {arm: [] for arm in size["arms"]}
@@ -75,8 +78,8 @@ def accuracy(graph: Path, bank: Path | None, size: dict[str, Any], cache: Path) 
             config = UnimpConfig(**size["settings"], **ARMS[arm], seed=seed)
             begun = time.perf_counter()
             with tempfile.TemporaryDirectory() as place:
-                edges = lonely if arm == "mlp" else adjacency
-                metrics = pretrain_unimp(features, edges, labels, store.types, config, folder=Path(place)).metrics
+                read = edges.get(arm, adjacency)
+                metrics = pretrain_unimp(features, read, labels, store.types, config, folder=Path(place)).metrics
             seconds[arm].append(round(time.perf_counter() - begun, 1))
             by_type[arm].append(metrics["by_type"])
             for measure, values in found.items():
