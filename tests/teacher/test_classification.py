@@ -11,7 +11,7 @@ from kogner.errors import ConfigError
 from kogner.graph.neighbours import Adjacency
 from kogner.graph.store import GraphStore
 from kogner.teacher.batches import Batches, Seeds, known_labels
-from kogner.teacher.classification import NodeSplit, _run, classification_metrics, pretrain_unimp
+from kogner.teacher.classification import NodeSplit, classification_metrics, final_run, pretrain_unimp
 from kogner.teacher.unimp import GraphTransformer
 
 UNIMP = UnimpConfig(hidden=16, heads=2, batch_size=32, steps=60, learning_rate=5e-3, valid_share=0.1, test_share=0.2)
@@ -94,12 +94,12 @@ def test_the_final_run_tells_no_node_its_own_label(world):
     torch.manual_seed(0)
     model = GraphTransformer(features.shape[1], adjacency.n_relations, len(types), TOLD)
     known = known_labels(labels, train, len(types))
-    before, _ = _run(model, features, adjacency, known, TOLD)
+    before, _ = final_run(model, features, adjacency, known, TOLD)
     others = 0
     for node in train[:20]:
         changed = known.copy()
         changed[node] = (changed[node] + 1) % len(types)
-        after, _ = _run(model, features, adjacency, changed, TOLD)
+        after, _ = final_run(model, features, adjacency, changed, TOLD)
         assert torch.equal(before[node], after[node])
         others += int((before != after).any(1).sum())
     assert others > 20

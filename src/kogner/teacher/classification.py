@@ -73,7 +73,7 @@ def pretrain_unimp(
             features, adjacency, labels, len(types), split.train, config, folder=folder, device=device, workers=workers
         )
         note("Z': running the Graph Transformer over the whole graph")
-        hidden, guesses = _run(model, features, adjacency, known_labels(labels, split.train, len(types)), config)
+        hidden, guesses = final_run(model, features, adjacency, known_labels(labels, split.train, len(types)), config)
     majority = int(np.bincount(labels[split.train], minlength=len(types)).argmax())
     metrics = classification_metrics(guesses, labels, split.test, types, majority=majority)
     metrics["valid"] = {
@@ -148,7 +148,7 @@ def default_workers(device: str) -> int:
     return int(torch.get_num_threads() >= 4)
 
 
-def _run(
+def final_run(
     model: GraphTransformer, features: Array, adjacency: Adjacency, known: Array, config: UnimpConfig
 ) -> tuple[Tensor, Array]:
     """Z' and the guessed type of every node, from the run over the whole graph.
