@@ -30,7 +30,7 @@ TORCH_STAMP := $(VENV)/.torch-$(TORCH)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run test test-slow lint format wheel check-wheel graph teacher linked mini evaluate paired parity bench-annotate bench-memory bench-train bench-graph bench-transr bench-teacher inside-gliner reading clean
+.PHONY: help run test test-slow lint format wheel check-wheel graph teacher linked mini evaluate paired parity bench-annotate bench-memory bench-train bench-graph bench-transr bench-unimp bench-teacher inside-gliner reading clean
 
 help:  ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | awk -F'\t' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -137,6 +137,9 @@ bench-graph: $(VENV)/.installed  ## A made-up graph of BioMedGraphica's size: bu
 
 bench-transr: $(PYKEEN_VENV)/.installed graph  ## TransR beside PyKEEN: triples/s on the graph, MRR on small ones
 	@$(PYKEEN_VENV)/bin/python benchmarks/transr.py --graph $(GRAPH) --size $(SIZE) --out $(RESULTS)/transr.json
+
+bench-unimp: $(VENV)/.minilm graph  ## Graph Transformer: accuracy with and without edges, time and memory at BioMedGraphica's size
+	@$(BIN)/python benchmarks/unimp.py --graph $(GRAPH) --size $(SIZE) --out $(RESULTS)/unimp.json $(if $(BANK),--bank $(BANK))
 
 bench-teacher: $(VENV)/.teacher $(VENV)/.minilm graph  ## Minutes of each part of the teacher at 60k, 600k, 2.3M entities (SIZE=full: hours)
 	@$(BIN)/python benchmarks/teacher.py --graph $(GRAPH) --size $(SIZE) --out $(RESULTS)/teacher-sizes.json

@@ -39,6 +39,11 @@ class UnimpConfig:
 
     fanouts: neighbours sampled per node in training, from the labelled nodes outwards.
     max_neighbours: cap on the neighbours of a node in the final run over the whole graph; None takes all.
+    class_balanced: rare types weigh more in the loss. seed_balance: rare types are drawn more often instead; a type's
+    share of a batch goes with its number of nodes to the power of 1 - seed_balance: 0 = as they are, each once per
+    epoch; 0.5 = square root; 1 = all types alike.
+    label_share: masked label prediction (section 3.2 of the paper): of the training nodes in a batch, seeds apart, the
+    share whose types are told; 0 = none. The final run tells half of them at a time, so 0.5 is what it is like.
     """
 
     layers: int = 2
@@ -51,6 +56,8 @@ class UnimpConfig:
     learning_rate: float = 1e-3
     weight_decay: float = 1e-4
     class_balanced: bool = True
+    seed_balance: float = 0.0
+    label_share: float = 0.0
     max_neighbours: int | None = None
     valid_share: float = 0.05
     test_share: float = 0.05
@@ -58,7 +65,14 @@ class UnimpConfig:
 
     def __post_init__(self) -> None:
         _positive(self, "layers", "hidden", "heads", "batch_size", "steps", "learning_rate")
-        _share(self, "dropout", "valid_share", "test_share")
+        _share(self, "dropout", "valid_share", "test_share", "label_share")
+        if not 0 <= self.seed_balance <= 1:
+            raise ConfigError(f"teacher.unimp.seed_balance={self.seed_balance} must lie between 0 and 1")
+        if self.seed_balance and self.class_balanced:
+            raise ConfigError(
+                f"teacher.unimp.seed_balance={self.seed_balance} favours rare types already; "
+                "set teacher.unimp.class_balanced=false with it"
+            )
         if self.max_neighbours is not None and self.max_neighbours < 1:
             raise ConfigError(f"teacher.unimp.max_neighbours={self.max_neighbours} must be at least 1, or null for all")
         if self.valid_share + self.test_share >= 1:

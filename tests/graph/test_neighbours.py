@@ -66,6 +66,7 @@ def test_each_layer_reads_a_prefix_of_nodes_and_edges():
     for block in sample.blocks:
         assert block.edges[0].max() < block.sources
         assert block.edges[1].max() < block.targets
+        assert (np.diff(block.edges[1]) >= 0).all()
 
 
 def test_the_same_seed_gives_the_same_sample_and_leaves_no_trace():

@@ -5,12 +5,9 @@ import pytest
 import torch
 
 from kogner.config import UnimpConfig
-from kogner.errors import MissingExtraError
 from kogner.graph.neighbours import Adjacency, NeighbourSampler
 from kogner.teacher import unimp
 from kogner.teacher.unimp import GraphTransformer, class_weights
-
-pytest.importorskip("torch_geometric")
 
 NODES, WIDTH = 50, 12
 
@@ -41,7 +38,7 @@ def plain(model: GraphTransformer, graph: Adjacency) -> torch.Tensor:
     edges = torch.from_numpy(np.stack([graph.neighbours.astype(np.int64), owners]))
     relations = torch.from_numpy(graph.relations.astype(np.int64))
     with torch.no_grad():
-        hidden = model.entry(torch.from_numpy(features().astype(np.float32)))
+        hidden = model.enter(torch.from_numpy(features().astype(np.float32)))
         for index in range(2):
             hidden = model.layer(index, hidden, edges, relations, NODES)
     return hidden
@@ -81,7 +78,37 @@ def test_class_weights_have_mean_one_over_examples_and_favour_rare_types():
     assert weights[3] == 0
 
 
-def test_without_torch_geometric_the_extra_is_named(monkeypatch):
-    monkeypatch.setattr(unimp, "TransformerConv", None)
-    with pytest.raises(MissingExtraError, match=r"Graph Transformer.*kogner\[teacher\]"):
-        GraphTransformer(WIDTH, 4, 3, UnimpConfig())
+def test_labels_that_are_told_change_a_node_and_those_that_read_it():
+    torch.manual_seed(0)
+    model = GraphTransformer(WIDTH, 4, 3, UnimpConfig(layers=2, hidden=16, heads=4, label_share=0.5)).eval()
+    graph = adjacency()
+    nothing = np.full(NODES, 3)
+    with torch.no_grad():
+        bare = model.enter(torch.from_numpy(features().astype(np.float32)))
+        padded = model.enter(torch.from_numpy(features().astype(np.float32)), torch.from_numpy(nothing))
+    assert torch.equal(bare, padded)
+    node = int(graph.neighbours[0])  # read by someone
+    told = nothing.copy()
+    told[node] = 1
+    before, after = (model.whole_graph(features(), graph, given=given) for given in (nothing, told))
+    owners = np.repeat(np.arange(NODES), np.diff(graph.indptr))
+    near = {node, *owners[graph.neighbours == node].tolist()}
+    near |= set(owners[np.isin(graph.neighbours, list(near))].tolist())
+    changed = set(np.flatnonzero((before != after).any(1).numpy()).tolist())
+    assert node in changed
+    assert changed <= near
+    assert len(changed) > 1
+
+
+def test_without_edges_features_alone_count():
+    torch.manual_seed(0)
+    model = GraphTransformer(WIDTH, 4, 3, UnimpConfig(layers=2, hidden=16, heads=4)).eval()
+    lonely = Adjacency(np.zeros(NODES + 1, np.int64), np.zeros(0, np.int32), np.zeros(0, np.int16), 4)
+    changed = features()
+    changed[1:] = 0
+    first, second = model.whole_graph(features(), lonely), model.whole_graph(changed, lonely)
+    assert torch.equal(first[0], second[0])
+    sample = NeighbourSampler(lonely, (3, 3)).sample(np.array([0, 5]), np.random.default_rng(0))
+    with torch.no_grad():
+        found = model(torch.from_numpy(features()[sample.rows].astype(np.float32)), sample.blocks)
+    torch.testing.assert_close(found, first[[0, 5]], atol=1e-6, rtol=1e-6)

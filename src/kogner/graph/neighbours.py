@@ -56,7 +56,7 @@ class Adjacency:
 class Block:
     """The edges of one message-passing layer, in local numbers; messages go from `edges[0]` to `edges[1]`.
 
-    edges: (2, edges) int64, sources in [0, sources), targets in [0, targets). relations: (edges,) int64.
+    edges: (2, edges) int64, sources in [0, sources), targets in [0, targets), ascending. relations: (edges,) int64.
     The layer reads the first `sources` vectors and writes the first `targets`.
     """
 

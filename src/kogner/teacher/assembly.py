@@ -20,11 +20,11 @@ from kogner.graph.neighbours import Adjacency
 from kogner.hardware import check_device
 from kogner.mapping import to_mapping
 from kogner.progress import note
-from kogner.teacher import unimp
 from kogner.teacher.bank import KIND, Bank, write_bank
+from kogner.teacher.classification import pretrain_unimp
 from kogner.teacher.features import Pooler, features_key, text_features
-from kogner.teacher.pretrain import Trained, pretrain_transr, pretrain_unimp
-from kogner.teacher.work import Stopwatch, hash_of, part_folder
+from kogner.teacher.pretrain import pretrain_transr
+from kogner.teacher.work import Stopwatch, Trained, hash_of, part_folder
 
 if TYPE_CHECKING:
     from kogner.graph.store import GraphStore
@@ -34,11 +34,10 @@ def build(store: GraphStore, out: Path, config: TeacherConfig, *, device: str = 
     """Make all three parts and write the bank at `out`; work in progress lies in `<out>.work` until it is written.
 
     Raises ArtifactError where `out` holds something else than a bank or is being built already, ConfigError for a
-    device that is not there, MissingExtraError without torch_geometric.
+    device that is not there.
     """
     check_device(device)
     check_replaceable(out, kind=KIND)
-    unimp.require()
     work = out.with_name(f"{out.name}.work")
     with locked(work):
         _build(store, out, config, work=work, device=device)

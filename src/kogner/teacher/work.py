@@ -12,6 +12,7 @@ import os
 import shutil
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 Array = np.ndarray[Any, Any]
 KEY = "key.txt"
+VECTORS, METRICS, CHECKPOINT = "vectors.npy", "metrics.json", "checkpoint.safetensors"
 
 
 def hash_of(*parts: Any) -> str:
@@ -112,6 +114,14 @@ class RowsOnDisk:
         self._progress.unlink(missing_ok=True)
 
 
+@dataclass(frozen=True)
+class Trained:
+    """A finished part. vectors: (entities, width) float16, memory-mapped from the part's folder."""
+
+    vectors: np.ndarray[Any, Any]
+    metrics: dict[str, Any]
+
+
 class Stopwatch:
     """Seconds spent on a part, kept in its folder, so that the time of interrupted runs counts too."""
 
@@ -162,3 +172,18 @@ class Checkpoints:
         with safe_open(self.path, framework="pt") as stored:
             tensors = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118 - not a mapping
             return tensors, json.loads(stored.metadata()["state"])
+
+
+def finish(folder: Path, vectors: Tensor, metrics: dict[str, Any], stopwatch: Stopwatch) -> Trained:
+    """Write metrics, then vectors (their presence says that the part is finished), and drop the checkpoint."""
+    metrics["minutes"] = stopwatch.minutes()
+    write_atomic(folder / METRICS, json.dumps(metrics))
+    save_array(folder / VECTORS, vectors.half().cpu().numpy())
+    (folder / CHECKPOINT).unlink(missing_ok=True)
+    return finished(folder)
+
+
+def finished(folder: Path) -> Trained:
+    """A part that `finish` wrote."""
+    metrics = json.loads((folder / METRICS).read_text(encoding="utf-8"))
+    return Trained(vectors=open_array(folder / VECTORS), metrics=metrics)
