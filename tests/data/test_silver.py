@@ -122,7 +122,7 @@ XML = """<?xml version="1.0"?>
 
 
 def test_pubmed(tmp_path):
-    (tmp_path / "a.xml.gz").write_bytes(gzip.compress(XML.encode()))
+    (tmp_path / "a.xml.gz").write_bytes(gzip.compress(XML.encode(), mtime=0))
     report = Report()
     documents = list(pubmed.read(tmp_path / "a.xml.gz", report=report))
     assert [(one.id, one.text) for one in documents] == [
@@ -147,7 +147,7 @@ def test_bad_xml(tmp_path, data, message):
 
 
 def test_truncated_gzip(tmp_path):
-    (tmp_path / "a.xml.gz").write_bytes(gzip.compress(XML.encode() * 50)[:-40])
+    (tmp_path / "a.xml.gz").write_bytes(gzip.compress(XML.encode() * 50, mtime=0)[:-40])
     with pytest.raises(InputError, match=r"cannot be read|not well-formed"):
         list(pubmed.read(tmp_path / "a.xml.gz", report=Report()))
 

@@ -35,7 +35,7 @@ def write(tmp_path, data, name="nodes.tsv"):
         TEXT.replace("\n", "\r\n").encode(),
         b"\xef\xbb\xbf" + TEXT.encode(),
         TEXT.rstrip("\n").encode(),
-        gzip.compress(TEXT.encode()),
+        gzip.compress(TEXT.encode(), mtime=0),
         lzma.compress(b"\xef\xbb\xbf" + TEXT.replace("\n", "\r\n").encode()),
     ],
     ids=["plain", "crlf", "bom", "no last line end", "gzip", "xz bom crlf"],
@@ -90,7 +90,7 @@ def test_bad_rows_are_counted_with_their_lines(tmp_path):
     [
         (b"", "is empty"),
         (b"\n\n", "is empty"),
-        (gzip.compress(b""), "is empty"),
+        (gzip.compress(b"", mtime=0), "is empty"),
         (HEADER.replace("\t", ",").encode(), "separated by commas"),
         (HEADER.replace("\t", ";").encode(), "separated by semicolons"),
         (b"id\ttype\tlabel\nA\tB\tC\n", "no column named name; the first line has: id, type, label; needed: id, type"),
@@ -99,7 +99,7 @@ def test_bad_rows_are_counted_with_their_lines(tmp_path):
         (b"\x7fELF\x00\x00\x00", "binary"),
         (TEXT.encode("utf-16"), "UTF-16"),
         (HEADER.encode() + b"A:1\tDrug\tna\xefve\t\t\t\n", r":2: is not UTF-8 text: byte 0xef"),
-        (gzip.compress(TEXT.encode() * 50)[:-30], "gzip file is cut short"),
+        (gzip.compress(TEXT.encode() * 50, mtime=0)[:-30], "gzip file is cut short"),
         (lzma.compress(TEXT.encode() * 50)[:-40], "xz file is cut short"),
     ],
 )
