@@ -93,6 +93,7 @@ class TransrConfig:
     `kogner.teacher.negatives`. valid_triples, eval_every (epochs), patience: stop after so many evaluations without a
     better filtered MRR and keep the best state; patience 0 trains all epochs and evaluates at the end alone.
     candidates: entities that evaluation ranks the right one among, drawn at random; 0 = all.
+    schedule: the learning rate is `constant`, or falls to zero at the last epoch, `linear`.
     """
 
     entity_dim: int = 128
@@ -108,6 +109,7 @@ class TransrConfig:
     batch_size: int = 8192
     epochs: int = 30
     learning_rate: float = 0.05
+    schedule: str = "constant"
     valid_triples: int = 1000
     eval_every: int = 2
     patience: int = 0
@@ -123,6 +125,7 @@ class TransrConfig:
         _one_of(self, "norm", (1, 2))
         _one_of(self, "objective", ("margin", "adversarial", "softmax"))
         _one_of(self, "corruption", ("bernoulli", "uniform"))
+        _one_of(self, "schedule", ("constant", "linear"))
         if not 0 <= self.typed_share <= 1:
             raise ConfigError(f"teacher.transr.typed_share={self.typed_share} must lie between 0 and 1")
         for name in ("patience", "candidates"):

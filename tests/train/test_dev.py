@@ -60,7 +60,7 @@ def test_an_engine_is_made_once_for_all_blocks_and_the_student_trains_on(tiny_st
     assert len(made) == 1
     assert tiny_student.training
     broken = [dataclasses.replace(splits[0], dev=["no document"])]
-    with pytest.raises(AttributeError):
+    with pytest.raises(TypeError):
         score(tiny_student, broken)
     assert tiny_student.training
 

@@ -17,13 +17,10 @@ from torch import Tensor
 from kogner.config import TransrConfig
 from kogner.progress import counting, note
 from kogner.teacher.negatives import Corruptor
-from kogner.teacher.randomness import epochs as _epochs
-from kogner.teacher.randomness import generator as _generator
+from kogner.teacher.randomness import epochs, generator
 from kogner.teacher.ranking import hold_out, ranking_metrics, ranks
 from kogner.teacher.transr import TransR
-from kogner.teacher.work import CHECKPOINT, VECTORS, Checkpoints, Stopwatch, Trained
-from kogner.teacher.work import finish as _finish
-from kogner.teacher.work import finished as _finished
+from kogner.teacher.work import CHECKPOINT, VECTORS, Checkpoints, Stopwatch, Trained, finish, finished
 
 Array = np.ndarray[Any, Any]
 _BEST = "best."
@@ -38,7 +35,7 @@ def pretrain_transr(
     With `patience` further triples are held out, which decide when to stop.
     """
     if (folder / VECTORS).is_file():
-        return _finished(folder)
+        return finished(folder)
     stopwatch = Stopwatch(folder)
     held_out = hold_out(triples, entities, config.test_triples, seed=config.seed)
     train, valid = held_out.train, held_out.test[:0]
@@ -59,7 +56,7 @@ def pretrain_transr(
         "excluded_from_test": held_out.excluded,
         "entities_without_triples": int(untrained.sum()),
     }
-    return _finish(folder, model.entities, metrics, stopwatch)
+    return finish(folder, model.entities, metrics, stopwatch)
 
 
 def train_transr(
@@ -91,12 +88,13 @@ def train_transr(
     corruptor = Corruptor(train, entities, relations, config)
     per_epoch = max(1, math.ceil(len(train) / config.batch_size))
     total = config.epochs * per_epoch if len(train) else 0
-    batches = _epochs(len(train), config.batch_size, config.seed, first=state["step"])
+    batches = epochs(len(train), config.batch_size, config.seed, first=state["step"])
     with counting("Z'': training steps", total, start=state["step"]) as counter:
         for step in range(state["step"], total):
             batch = train[next(batches)].astype(np.int64)
-            negatives = corruptor.draw(batch, _generator(config.seed, "corrupt", step)).to(device)
-            loss = model.step(torch.from_numpy(batch).to(device), negatives, config)
+            negatives = corruptor.draw(batch, generator(config.seed, "corrupt", step)).to(device)
+            rate = config.learning_rate * (1 - step / total if config.schedule == "linear" else 1)
+            loss = model.step(torch.from_numpy(batch).to(device), negatives, config, rate=rate)
             state["step"] = step + 1
             counter.advance(1, f"loss {loss:.3f}")
             if config.patience and len(valid) and state["step"] % (config.eval_every * per_epoch) == 0:

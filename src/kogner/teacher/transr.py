@@ -61,11 +61,13 @@ class TransR:
         offset = torch.einsum("nd,ndk->nk", self.entities[head] - self.entities[tail], self.matrices[relation])
         return torch.linalg.vector_norm(offset + self.relations[relation], ord=norm, dim=1)
 
-    def step(self, triples: Tensor, negatives: Own | Shared, config: TransrConfig) -> float:
-        """One update on a batch (batch, 3); returns the mean of its objective."""
+    def step(
+        self, triples: Tensor, negatives: Own | Shared, config: TransrConfig, *, rate: float | None = None
+    ) -> float:
+        """One update on a batch (batch, 3); returns the mean of its objective. rate: None = config.learning_rate."""
         loss, gradients = self.gradients(triples, negatives, config)
         rows, by_row = sum_by_row(gradients.rows, gradients.values)
-        rate = config.learning_rate
+        rate = config.learning_rate if rate is None else rate
         self.entities_sum[rows] += by_row.square().mean(1)
         moved = self.entities[rows] - rate * by_row / (self.entities_sum[rows].sqrt() + _EPSILON).unsqueeze(1)
         self.entities[rows] = _at_most_unit(moved)
