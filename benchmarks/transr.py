@@ -39,6 +39,7 @@ from kogner.teacher.transr import TransR
 SETTINGS = TransrConfig(
     entity_dim=64, relation_dim=32, norm=2, objective="margin", margin=1.0, shared=False, negatives=8,
     corruption="uniform", typed_share=0.0, batch_size=256, epochs=100, learning_rate=0.3,
+    schedule="constant",
 )  # fmt: skip
 PYKEEN_RATE = 1e-3
 SPEED = replace(SETTINGS, entity_dim=128, relation_dim=64, batch_size=16_384)
