@@ -58,6 +58,7 @@ def pykeen_model(triples: Any, config: TransrConfig, seed: int) -> Any:
         triples_factory=triples,
         embedding_dim=config.entity_dim,
         relation_dim=config.relation_dim,
+        scoring_fct_norm=config.norm,
         loss=MarginRankingLoss(margin=config.margin),
         random_seed=seed,
     )
