@@ -30,7 +30,7 @@ TORCH_STAMP := $(VENV)/.torch-$(TORCH)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run test test-slow lint format wheel check-wheel graph teacher linked mini evaluate paired parity bench-annotate bench-memory bench-train bench-graph bench-transr bench-unimp bench-teacher inside-gliner reading clean
+.PHONY: help run test test-slow lint format wheel check-wheel graph teacher linked mini evaluate paired parity bench-annotate bench-memory bench-train bench-graph bench-transr bench-transr-graph bench-unimp bench-teacher inside-gliner reading clean
 
 help:  ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | awk -F'\t' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -143,6 +143,9 @@ bench-unimp: $(VENV)/.minilm graph  ## Graph Transformer: accuracy with and with
 
 bench-teacher: $(VENV)/.teacher $(VENV)/.minilm graph  ## Minutes of each part of the teacher at 60k, 600k, 2.3M entities (SIZE=full: hours)
 	@$(BIN)/python benchmarks/teacher.py --graph $(GRAPH) --size $(SIZE) --out $(RESULTS)/teacher-sizes.json
+
+bench-transr-graph: $(VENV)/.installed graph  ## TransR on the whole graph: ranks of held-out triples, our default and the paper's
+	@$(BIN)/python benchmarks/transr.py --graph $(GRAPH) --only-graph --out benchmarks/results/transr-graph.json
 
 $(PYKEEN_VENV)/.installed: pyproject.toml
 	test -x $(PYKEEN_VENV)/bin/python || $(PYTHON) -m venv $(PYKEEN_VENV)
