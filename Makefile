@@ -144,7 +144,7 @@ bench-unimp: $(VENV)/.minilm graph  ## Graph Transformer: accuracy with and with
 bench-teacher: $(VENV)/.teacher $(VENV)/.minilm graph  ## Minutes of each part of the teacher at 60k, 600k, 2.3M entities (SIZE=full: hours)
 	@$(BIN)/python benchmarks/teacher.py --graph $(GRAPH) --size $(SIZE) --out $(RESULTS)/teacher-sizes.json
 
-bench-transr-graph: $(VENV)/.installed graph  ## TransR on the whole graph: ranks of held-out triples, our default and the paper's
+bench-transr-graph: $(VENV)/.installed graph  ## TransR on the whole graph: ranks of held-out triples
 	@$(BIN)/python benchmarks/transr.py --graph $(GRAPH) --only-graph --out benchmarks/results/transr-graph.json
 
 $(PYKEEN_VENV)/.installed: pyproject.toml
