@@ -19,6 +19,7 @@ from kogner.text import (
     splitter,
     to_sentences,
     words,
+    words_and_blanks,
 )
 
 # Characters at which splitters break: sentence ends, brackets, quotes, line ends, blanks of several bytes, marks that
@@ -43,6 +44,20 @@ def test_words_hold_every_visible_character_once_and_in_order(text):
     edges = [edge for span in words(text) for edge in span]
     assert edges == sorted(edges)
     assert all(start < end for start, end in words(text))
+
+
+@settings(max_examples=400, deadline=None)
+@given(texts)
+def test_words_and_blanks_make_up_the_text(text):
+    parts = words_and_blanks(text)
+    assert "".join(parts) == text
+    assert [part for part in parts if not part.isspace()] == [text[start:end] for start, end in words(text)]
+
+
+@settings(max_examples=400, deadline=None)
+@given(texts)
+def test_words_without_marks_are_those_of_the_whole_pattern(text):
+    assert words(text) == [one.span() for one in text_module._WORD.finditer(text)]
 
 
 @settings(max_examples=600, deadline=None)

@@ -1,16 +1,18 @@
 """Names in text: which match, where, of whom; what is held back as flooding; abbreviations; the index."""
 
 import json
+import re
 
+import marisa_trie
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from kogner.cli import main
 from kogner.errors import ArtifactError, InputError
-from kogner.graph.abbreviations import brackets
-from kogner.graph.forms import agrees, form, is_symbol, stem, variants
-from kogner.graph.scan import Scanner, open_index
+from kogner.graph.abbreviations import brackets, places
+from kogner.graph.forms import Stems, agrees, form, is_symbol, stem, variants
+from kogner.graph.scan import Scanner, Starts, open_index
 from kogner.graph.store import GraphStore, build
 from kogner.records import Entity, Triple
 from kogner.text import words
@@ -207,3 +209,32 @@ def test_command(graph, tmp_path, capsys):
         ("a.txt", 0, 7, "Aspirin", "Chemical"), ("a.txt", 16, 33, "insulin receptors", "Gene")
     ]  # fmt: skip
     assert [entity["id"] for entity in lines[0]["entities"]] == ["C:1", "G:4"]
+
+
+PIECES = st.lists(st.sampled_from(["a", "ab", "b", "ba", "il", "2"]), min_size=1, max_size=4)
+
+
+@given(st.lists(PIECES.map("".join), max_size=12), PIECES)
+def test_what_begins_at_two_pieces_is_what_the_trie_holds(keys, pieces):
+    trie = marisa_trie.Trie(keys)
+    first, second = [*pieces, ""][:2]
+    found = Starts(trie, 100)[f"{first}\t{second}"]
+    both = first + second
+    assert (found is True) == any(key.startswith(both) and key != both for key in keys)
+    if found is not True:
+        assert list(found) == sorted({key for key in (both, first) if key in keys}, key=len, reverse=True)
+
+
+def test_what_is_remembered_is_bounded():
+    starts, stems = Starts(marisa_trie.Trie(["a"]), 3), Stems(3)
+    for number in range(10):
+        assert starts[f"{number}\t"] == ()
+        assert stems[f"w{number}"] == f"w{number}"
+        assert len(starts) <= 3 and len(stems) <= 3
+
+
+@given(st.text(alphabet="RF s-+(a", max_size=30), st.sets(st.sampled_from(["RF", "R", "F-", "RFs"]), min_size=1))
+def test_short_forms_stand_where_a_pattern_finds_them(text, shorts):
+    ordered = "|".join(re.escape(short) for short in sorted(shorts, key=len, reverse=True))
+    pattern = re.compile(rf"(?<![^\W_])(?:{ordered})(?=s?(?![^\W_]))")
+    assert places(text, shorts) == [one.span() for one in pattern.finditer(text)]
