@@ -150,9 +150,9 @@ def transr() -> str:
     data = result("transr-graph")
     sides = f"{data['mrr_by_side']['tail']:.3f} / {data['mrr_by_side']['head']:.3f}"
     row = [f"**{data['mrr']:.3f}**", sides, *(f"{data[f'hits@{k}']:.3f}" for k in (1, 3, 10))]
-    header = ["MRR", "tails / heads", "Hits@1", "Hits@3", "Hits@10", "epochs", "minutes"]
+    header = ["MRR", "tails / heads", "Hits@1", "Hits@3", "Hits@10", "epochs"]
     below = f"\n{data['test_triples']:,} held-out triples, filtered, among {data['candidates']:,} entities.\n"
-    return table(header, [[*row, f"{data['epochs']:g}", f"{data['minutes']:.1f}"]]) + below + "\n" + where(data)
+    return table(header, [[*row, f"{data['epochs']:g}"]]) + below + "\n" + where(data)
 
 
 TABLES: dict[str, Callable[[], str]] = {
