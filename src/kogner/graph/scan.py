@@ -181,6 +181,8 @@ class Scanner:
             if at >= 0 and put[at][1] + 1 >= one.end:
                 continue
             kept.append(one)
+            if at >= 0 and put[at][1] > one.start:  # a name that begins inside a short form
+                covered.add(at)
             covered.update(range(bisect_left(starts, one.start), bisect_left(starts, one.end)))
         kept.extend(
             Found(start, end, readings) for n, (start, end, readings) in enumerate(put) if readings and n not in covered

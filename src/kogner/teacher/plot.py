@@ -99,9 +99,9 @@ def _draw(points: Points, file: Path) -> None:
     for group in groups(points):
         x, y = points.xy[np.isin(points.types, group.members)].T
         axes.scatter(x, y, s=size, c=group.colour, alpha=0.55, linewidths=0, rasterized=True)
-        label = textwrap.fill(f"{group.label} ({group.count:,})", 26)
+        label = _plain(textwrap.fill(f"{group.label} ({group.count:,})", 26))
         handles.append(Line2D([], [], marker="o", linestyle="", color=group.colour, label=label))
-    axes.set_title(title(points), loc="left")
+    axes.set_title(_plain(title(points)), loc="left")
     axes.set_xlabel(points.axes[0])
     axes.set_ylabel(points.axes[1])
     axes.spines[["top", "right"]].set_visible(False)
@@ -110,3 +110,8 @@ def _draw(points: Points, file: Path) -> None:
         axes.set_yticks([])
     figure.legend(handles=handles, loc="outside right upper", frameon=False)
     figure.savefig(file, format="png", dpi=150)
+
+
+def _plain(text: str) -> str:
+    """Text that matplotlib does not take for a formula."""
+    return text.replace("$", r"\$")

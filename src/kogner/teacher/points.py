@@ -102,6 +102,8 @@ def lay_out(
 
 
 def _plane(vectors: Array, reducer: Any) -> tuple[Array, tuple[str, str]]:
+    if vectors.shape[1] < 2:
+        raise InputError("a plot needs two columns or more, the chosen parts have one; name more with --parts")
     components = Components.of(vectors)
     centred = vectors - components.mean
     if reducer is None:

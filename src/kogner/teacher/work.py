@@ -148,6 +148,7 @@ class Checkpoints:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._last = time.monotonic()
+        self._stopwatch = Stopwatch(path.parent)  # what a kill leaves says how long was worked
 
     def due(self) -> bool:
         """Whether enough time went by since the last one."""
@@ -161,6 +162,7 @@ class Checkpoints:
         plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
         save_file(plain, temporary, metadata={"state": json.dumps(state)})
         temporary.replace(self.path)
+        self._stopwatch.minutes()
         self._last = time.monotonic()
 
     def load(self) -> tuple[dict[str, Tensor], dict[str, Any]] | None:

@@ -208,3 +208,11 @@ def test_values_that_become_the_same_share_a_number():
     assert coded.numbers(pyarrow.array(["B", "c"])).tolist() == [1, 2]
     assert coded.numbers(pyarrow.array([], pyarrow.string())).tolist() == []
     assert coded.texts(coded.numbers(pyarrow.array(["c", "B"]))).to_pylist() == ["c", "b"]
+
+
+def test_an_id_of_two_types_is_said(tmp_path):
+    (tmp_path / "drkg.tsv").write_text("Disease::MESH:D1\ttreats\tCompound::MESH:D1\n")
+    rejected = Rejections()
+    source = read_drkg(tmp_path / "drkg.tsv", rejected=rejected)
+    assert len(list(source.entities)) == 1
+    assert rejected.remarks["id under two types, of which the first was kept"] == 1

@@ -136,9 +136,11 @@ def test_entities_of_a_file_are_refused(tmp_path):
     [
         (DESCRIPTORS[:-200], r"desc2026\.xml:\d+: is no whole XML"),
         (gzip.compress(DESCRIPTORS * 3, mtime=0)[:-50], "cut short"),
-        (b"<html><body/></html>", "has no DescriptorRecord"),
+        (b"<html><body/></html>", "holds <html>; DescriptorRecordSet or"),
         (b"", "no element"),
         (b"plain text", "is no XML"),
+        (b'<?xml version="1.0" encoding="GB2312"?><DescriptorRecordSet/>', "is no XML"),
+        (b'<?xml version="1.0" encoding="klingon"?><DescriptorRecordSet/>', "is no XML"),
     ],
 )
 def test_bad_files(tmp_path, data, says):

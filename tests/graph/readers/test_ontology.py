@@ -241,6 +241,9 @@ def test_circles_of_any_depth():
         ("x.json", b"{", "is no OBO-graph JSON"),
         ("x.json", b'{"nodes": []}', "is no OBO-graph JSON"),
         ("x.json", b'{"graphs": []}', "has no term"),
+        ("x.json", b'{"graphs": [7]}', "is no OBO-graph JSON"),
+        ("x.json", b'{"graphs": [{"id": 7, "nodes": [{"id": ["a"]}]}]}', "has no term"),
+        ("x.json", b'{"graphs": ' + b"[" * 100_000, "is no OBO-graph JSON"),
         ("x.obo", b"PK\x03\x04zip", "is a zip archive"),
     ],
 )
@@ -257,3 +260,18 @@ def test_missing_file_and_library(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "fastobo", None)
     with pytest.raises(MissingExtraError, match=r"kogner\[ontologies\]"):
         read(tmp_path / "any.obo")
+
+
+def test_a_bad_edge_costs_no_term(tmp_path):
+    nodes = [{"id": f"HP:000000{n}", "lbl": f"t{n}", "type": "CLASS", "meta": {"synonyms": 5}} for n in (1, 2)]
+    edges = [
+        {"sub": "HP:0000001", "pred": "is_a", "obj": "HP:0000002"},
+        {"sub": ["HP:0000001"], "pred": "is_a", "obj": "HP:0000002"},
+        {"sub": "HP:0000001", "pred": None, "obj": "HP:0000002"},
+        {"sub": "HP:0000001", "pred": "is_a", "obj": 7},
+    ]
+    (tmp_path / "x.json").write_text(json.dumps({"graphs": [{"id": "hp", "nodes": nodes, "edges": edges}]}))
+    rejected = Rejections()
+    source = read_ontology(tmp_path / "x.json", rejected=rejected)
+    assert [entity.id for entity in source.entities] == ["HP:0000001", "HP:0000002"]
+    assert rejected.counts["edge without its ends"] == 3

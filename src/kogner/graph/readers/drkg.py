@@ -84,7 +84,8 @@ class _Graph:
         if parts is None:
             return None
         kind, own = parts
-        self.kinds.setdefault(own, kind)
+        if self.kinds.setdefault(own, kind) != kind:
+            self.rejected.remark("id under two types, of which the first was kept", where=text)
         self.names.setdefault(own, " ".join(text.partition("::")[2].split()))
         return own
 

@@ -28,6 +28,7 @@ from kogner.records import Entity, Triple
 
 FILE = re.compile(r"(desc|supp)\d{4}(\.xml)?(\.gz|\.xz)?", re.IGNORECASE)
 _HEAD = 1 << 20
+_ROOTS = ("DescriptorRecordSet", "SupplementalRecordSet")
 _RECORDS = {"DescriptorRecord": "Descriptor", "SupplementalRecord": "SupplementalRecord"}
 # SCRClass of a supplementary record: regular substance, chemotherapy protocol, rare disease, organism, population
 # group, anatomy.
@@ -160,11 +161,13 @@ def _records(file: Path) -> Iterator[ET.Element]:
         try:
             events = iter(ET.iterparse(stream, events=("start", "end")))
             _, root = next(events)
+            if root.tag not in _ROOTS:
+                raise InputError(f"holds <{root.tag}>; {' or '.join(_ROOTS)} is needed", path=file)
             for event, element in events:
                 if event == "end" and element.tag in _RECORDS:
                     yield element
                     root.clear()
-        except (ET.ParseError, StopIteration) as error:
+        except (ET.ParseError, StopIteration, ValueError, LookupError) as error:
             line = error.position[0] if isinstance(error, ET.ParseError) else 1
             raise InputError(f"is no whole XML ({error}); fetch it again", path=file, line=line) from error
 
@@ -188,6 +191,7 @@ def _refuse_entities(head: bytes, file: Path) -> None:
         parser.Parse(head, False)
     except _BegunError:
         return
-    except expat.ExpatError as error:
-        raise InputError(f"is no XML ({error}); a file of MeSH is needed", path=file, line=error.lineno) from error
+    except (expat.ExpatError, ValueError, LookupError) as error:  # the last two for an encoding that is not known
+        line = getattr(error, "lineno", 1)
+        raise InputError(f"is no XML ({error}); a file of MeSH is needed", path=file, line=line) from error
     raise InputError(f"has no element in its first {_HEAD:,} bytes; a file of MeSH is needed", path=file)

@@ -27,6 +27,7 @@ from kogner.records import Entity, Triple
 
 SCOPES = ("EXACT", "RELATED", "BROAD", "NARROW")
 KEPT_SCOPES = SCOPES[:2]
+_EDGE = ("sub", "pred", "obj")
 _TAGS = ("id", "name", "namespace", "def", "synonym", "xref", "is_a", "relationship", "alt_id", "is_obsolete")
 _PROPERTIES = ("hasOBONamespace", "hasAlternativeId")
 # Types of ChEBI's older synonyms that are structures, no names.
@@ -199,15 +200,17 @@ def _json_terms(path: Path, header: dict[str, str], rejected: Rejections, fastob
     with opened(path) as stream:
         try:
             graphs = json.loads(stream.read())["graphs"]
+            if not all(isinstance(graph, dict) for graph in graphs):
+                raise TypeError("a graph is no object")
             nodes = [node for graph in graphs for node in graph.get("nodes", ())]
             edges = [edge for graph in graphs for edge in graph.get("edges", ())]
-            header["ontology"] = graphs[0].get("id", "") if graphs else ""
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            header["ontology"] = str(graphs[0].get("id") or "") if graphs else ""
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise InputError(f"is no OBO-graph JSON ({type(error).__name__}: {error})", path=path) from error
     outward: dict[str, list[Any]] = {}
     for edge in edges:
-        if isinstance(edge, dict) and {"sub", "pred", "obj"} <= set(edge):
-            outward.setdefault(edge["sub"], []).append({key: edge[key] for key in ("sub", "pred", "obj")})
+        if isinstance(edge, dict) and all(isinstance(edge.get(end), str) and edge[end] for end in _EDGE):
+            outward.setdefault(edge["sub"], []).append({end: edge[end] for end in _EDGE})
         else:
             rejected.add("edge without its ends", f"{path.name}: {str(edge)[:60]}")
     for node in nodes:
@@ -217,7 +220,7 @@ def _json_terms(path: Path, header: dict[str, str], rejected: Rejections, fastob
 def _node(
     node: Any, outward: dict[str, list[Any]], path: Path, rejected: Rejections, fastobo: Any
 ) -> Iterator[Term]:  # fmt: skip
-    if not isinstance(node, dict) or "id" not in node:
+    if not isinstance(node, dict) or not isinstance(node.get("id"), str):
         rejected.add("term without a proper id", f"{path.name}: {str(node)[:60]}")
         return
     if node.get("type") == "INDIVIDUAL":
@@ -226,8 +229,10 @@ def _node(
     meta = _object(node, "meta")
 
     def listed(key: str, *fields: str) -> list[dict[str, str]]:
-        whole = [one for one in meta.get(key) or () if isinstance(one, dict) and all(one.get(name) for name in fields)]
-        if bad := len(meta.get(key) or ()) - len(whole):
+        given = meta.get(key) or []
+        given = given if isinstance(given, list) else [given]
+        whole = [one for one in given if isinstance(one, dict) and all(one.get(name) for name in fields)]
+        if bad := len(given) - len(whole):
             rejected.add_many(f"{key} of a term that are no OBO", bad, [str(node["id"])])
         return [{name: one[name] for name in fields} for one in whole]
 
@@ -245,16 +250,20 @@ def _node(
     if not slim["definition"]["val"]:
         del slim["definition"]
     plain = {"id": node["id"], "lbl": node.get("lbl") or "", "type": node.get("type") or "CLASS"}
-    for without in ((), ("xrefs",), ("xrefs", "synonyms", "basicPropertyValues")):
+    edges = outward.get(node["id"], [])
+    several = ("xrefs", "synonyms", "basicPropertyValues")
+    for without in ((), ("xrefs",), several, ("edges",), (*several, "edges")):
         kept = {key: value for key, value in slim.items() if key not in without}
-        document = {"graphs": [{"id": "x", "nodes": [{**plain, "meta": kept}], "edges": outward.get(node["id"], [])}]}
+        outgoing = [] if "edges" in without else edges
+        document = {"graphs": [{"id": "x", "nodes": [{**plain, "meta": kept}], "edges": outgoing}]}
         try:
             frames = list(fastobo.load_graph(io.BytesIO(json.dumps(document).encode())))
         except (SyntaxError, ValueError, TypeError):
             continue
         for key in without:
-            if slim[key]:
-                rejected.add_many(f"{key} of a term that are no OBO", len(slim[key]), [str(node["id"])])
+            lost = edges if key == "edges" else slim[key]
+            if lost:
+                rejected.add_many(f"{key} of a term that are no OBO", len(lost), [node["id"]])
         # An edge's other end may get a frame of its own.
         yield from map(_term, frames[:1])
         return

@@ -102,7 +102,10 @@ class _Graph:
         if not (local and kind and name and source) or len(local.split()) != 1:
             return None
         own, xrefs = identifier(source, local)
-        self.nodes.setdefault(own, Entity(own, type_of_kind(kind), " ".join(name.split()), (), xrefs))
+        entity = Entity(own, type_of_kind(kind), " ".join(name.split()), (), xrefs)
+        known = self.nodes.setdefault(own, entity)
+        if (known.type, known.name) != (entity.type, entity.name):
+            self.rejected.remark("id under two types or names, of which the first was kept", where=f"{own} {name}")
         return own
 
     def _read(self) -> None:

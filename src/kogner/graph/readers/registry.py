@@ -128,7 +128,8 @@ def _read_tables(path: Path, rejected: Rejections, options: Options) -> list[Sou
     nodes = next(_tables(path, "nodes"), None) if path.is_dir() else path
     if nodes is None:
         raise InputError("holds no nodes.tsv, nodes.csv or nodes.parquet", path=path)
-    beside = list(_tables(nodes.parent, "edges")) if "nodes" in nodes.name else []
+    # Only plain `nodes.*` goes with any edges beside it: `mine_nodes.tsv` has `mine_edges.tsv`, or none.
+    beside = list(_tables(nodes.parent, "edges")) if nodes.name.startswith("nodes.") else []
     same = nodes.with_name(nodes.name.replace("nodes", "edges"))
     edges = same if same != nodes and same.is_file() else next(iter(beside), None)
     return [table_source(nodes, edges, rejected=rejected)]

@@ -133,7 +133,8 @@ def _parquet_batches(path: Path, columns: Sequence[str]) -> Iterator[Any]:
 
     def text(column: Any) -> Any:
         if pyarrow.types.is_list(column.type) or pyarrow.types.is_large_list(column.type):
-            column = pc.binary_join(column.cast(pyarrow.list_(pyarrow.string())), "|")
+            whole = column.cast(pyarrow.list_(pyarrow.string())).to_pylist()
+            return pyarrow.array(["|".join(filter(None, items or ())) for items in whole], pyarrow.string())
         return pc.fill_null(column.cast(pyarrow.string()), "")
 
     with _parquet(path) as file:
