@@ -54,7 +54,7 @@ def onednn_outruns_mkl() -> bool:
     """Whether float32 products are about twice as fast through oneDNN as through MKL, torch's default library.
 
     So it is on processors of AMD with AVX-512, whose 512-bit units MKL does not use. Without AVX-512 (Zen 3) both reach
-    the same, and torch's own attention is 1.4 to 1.7 times as fast as one that is made of oneDNN's products.
+    the same, and torch's own attention is 1.3 to 1.7 times as fast as one that is made of oneDNN's products.
     """
     import torch
 
