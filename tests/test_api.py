@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from kogner import FoundEntity, KoGNER, artifacts
+from kogner import FoundEntity, KoGNER, artifacts, read_config
 from kogner.annotate.predictor import Predictor
 from kogner.config import StudentConfig
 from kogner.errors import ArtifactError, ConfigError, InputError, KognerError
@@ -207,15 +207,19 @@ def test_the_hub_is_asked_for_safe_files_only(monkeypatch, tmp_path, model):
     import huggingface_hub
 
     model.save_pretrained(tmp_path / "s")
-    asked = {}
+    asked, revisions = {}, {}
 
-    def snapshot(name, *, allow_patterns, ignore_patterns):
+    def snapshot(name, *, revision, allow_patterns, ignore_patterns):
         asked[name] = allow_patterns
+        revisions[name] = revision
         return str(tmp_path / "s")
 
     monkeypatch.setattr(huggingface_hub, "snapshot_download", snapshot)
     assert KoGNER.from_pretrained("me/mine").config.max_width == 4
     assert not any(pattern.endswith((".bin", ".py", ".pkl", ".pt")) for pattern in asked["me/mine"])
+    assert read_config("me/tagged@v1.0").max_width == 4
+    assert revisions == {"me/mine": None, "me/tagged": "v1.0"}
+    assert all(pattern.endswith(".json") for pattern in asked["me/tagged"])
 
     def fails(name, **options):
         raise OSError("no network")

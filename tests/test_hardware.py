@@ -8,21 +8,26 @@ from kogner.annotate.packing import can_pack
 
 @pytest.mark.skipif(not can_pack(), reason="this build of torch has no oneDNN linear layers")
 @pytest.mark.parametrize(
-    ("cpuinfo", "outruns"),
+    ("cpuinfo", "outruns", "pays"),
     [
-        ("vendor_id : AuthenticAMD\nflags : fpu avx2 avx512f\n", True),
-        ("vendor_id : AuthenticAMD\nflags : fpu avx2\n", False),
-        ("vendor_id : GenuineIntel\nflags : fpu avx2 avx512f\n", False),
-        (None, False),
+        ("vendor_id : AuthenticAMD\nflags : fpu avx2 avx512f\n", True, True),
+        ("vendor_id : AuthenticAMD\nflags : fpu avx2\n", False, False),
+        ("vendor_id : GenuineIntel\nflags : fpu avx2 avx512f\n", False, True),
+        (None, False, True),
     ],
 )
-def test_onednn_outruns_mkl_on_amd_with_avx512(monkeypatch, tmp_path, cpuinfo, outruns):
+def test_onednn_outruns_mkl_on_amd_with_avx512_and_packing_pays_without_avx2_alone(
+    monkeypatch, tmp_path, cpuinfo, outruns, pays
+):
     file = tmp_path / "cpuinfo"
     if cpuinfo is not None:
         file.write_text(cpuinfo, encoding="ascii")
     monkeypatch.setattr(hardware, "Path", lambda _: file)
-    hardware.onednn_outruns_mkl.cache_clear()
+    questions = (hardware.onednn_outruns_mkl, hardware.packing_pays)
+    for question in questions:
+        question.cache_clear()
     try:
-        assert hardware.onednn_outruns_mkl() is outruns
+        assert [question() for question in questions] == [outruns, pays]
     finally:
-        hardware.onednn_outruns_mkl.cache_clear()
+        for question in questions:
+            question.cache_clear()

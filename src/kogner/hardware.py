@@ -64,6 +64,17 @@ def onednn_outruns_mkl() -> bool:
     return "AuthenticAMD" in flags and "avx512f" in flags
 
 
+@cache
+def packing_pays() -> bool:
+    """Whether float32 layers whose weights are laid out for oneDNN are faster than torch's own, which are MKL's on x86.
+
+    Not on x86 processors without AVX-512: on a Zen 3, annotating with torch's own took 0.87 of the time on sentences
+    and 0.88 on texts of 384 words, although GELU is a pass of its own then. On Zen 4 packed layers are twice as fast.
+    """
+    flags = _processor()
+    return "avx512f" in flags or "avx2" not in flags
+
+
 def bf16_is_fast(device: str) -> bool:
     """Whether bfloat16 pays on this device: CUDA that supports it, or a processor with avx512_bf16 or AMX."""
     if device.startswith("cuda"):

@@ -15,28 +15,38 @@ REPLACED = (
     "labels_tokenizer/*", "training_log.jsonl",
 )  # fmt: skip
 _NOT = ("onnx/*", "*.fp16.safetensors", "*.bf16.safetensors")
-_ID = re.compile(r"[A-Za-z0-9_][\w.-]*/[\w.-]+")
+CONFIGURATION = ("*.json", "*_encoder/*.json")
+_ID = re.compile(r"(?P<name>[A-Za-z0-9_][\w.-]*/[\w.-]+)(@(?P<revision>[\w./-]+))?")
 
 
-def fetch(name: str | Path, *, also: tuple[str, ...] = ()) -> Path:
+def fetch(name: str | Path, *, files: tuple[str, ...] = FILES) -> Path:
     """The folder of a checkpoint: `name` itself where it exists, else a copy of what the hub has under that id.
 
-    A path in a folder that exists (`models/mine`) is never taken for a hub id. also: patterns of further files to
-    fetch. Raises ArtifactError where `name` is neither, KognerError where the hub
-    cannot be reached or has no such checkpoint.
+    An id is `owner/name`, or `owner/name@revision` with a branch, a tag or a commit. A path in a folder that exists
+    (`models/mine`) is never taken for one. Private checkpoints need the token that huggingface_hub takes from
+    `HF_TOKEN` or `hf auth login`. files: patterns of what to fetch.
+    Raises ArtifactError where `name` is neither, KognerError where the hub cannot be reached or has no such checkpoint.
     """
     folder = Path(name)
     if folder.is_dir():
         return folder
     if folder.exists():
         raise ArtifactError(f"{folder} is a file; give the folder of a student")
-    if not _ID.fullmatch(str(name)) or folder.parent.is_dir():
-        raise ArtifactError(f"{name} does not exist; a student folder is needed here, or a hub id such as owner/name")
+    found = _ID.fullmatch(str(name))
+    if found is None or folder.parent.is_dir():
+        raise ArtifactError(
+            f"{name} does not exist; a student folder is needed here, or a hub id such as owner/name or "
+            "owner/name@revision"
+        )
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
     try:
-        return Path(snapshot_download(str(name), allow_patterns=[*FILES, *also], ignore_patterns=list(_NOT)))
+        return Path(
+            snapshot_download(
+                found["name"], revision=found["revision"], allow_patterns=list(files), ignore_patterns=list(_NOT)
+            )
+        )
     except HFValidationError as error:
         raise ArtifactError(f"{name} is no folder here, and no name that the model hub can have: {error}") from error
     except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:

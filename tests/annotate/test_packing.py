@@ -3,6 +3,8 @@ from __future__ import annotations
 import pytest
 import torch
 
+from kogner.annotate import packing
+from kogner.annotate.disentangled import DisentangledAttention
 from kogner.annotate.head import InferenceHead
 from kogner.annotate.packing import PackedLinear, can_pack, prepared, rounded
 from kogner.errors import KognerError
@@ -16,6 +18,12 @@ DTYPES = [
         marks=pytest.mark.skipif(not can_pack(torch.bfloat16), reason="oneDNN has no bfloat16 on this processor"),
     ),
 ]
+
+
+@pytest.fixture(autouse=True)
+def packed(monkeypatch):
+    """Packed layers are tested on processors too where they do not pay."""
+    monkeypatch.setattr(packing, "packing_pays", lambda: True)
 
 
 def tiny(kind: str) -> torch.nn.Module:
@@ -117,6 +125,20 @@ def test_every_linear_layer_is_packed_and_the_rest_is_shared():
     clone = prepared(model)
     assert not any(type(module) is torch.nn.Linear for module in clone.modules())
     assert clone.embeddings.word_embeddings.weight is model.embeddings.word_embeddings.weight
+
+
+@needs_onednn
+def test_where_packing_does_not_pay_layers_stay_and_attention_is_ours_all_the_same(monkeypatch):
+    monkeypatch.setattr(packing, "packing_pays", lambda: False)
+    model = tiny("deberta")
+    clone = prepared(model)
+    kinds = {type(module) for module in clone.modules()}
+    assert PackedLinear not in kinds
+    assert {torch.nn.Linear, DisentangledAttention} <= kinds
+    ids = torch.randint(1, 99, (2, 9))
+    with torch.inference_mode():
+        expected, found = (some(input_ids=ids).last_hidden_state for some in (model, clone))
+    torch.testing.assert_close(found, expected, atol=2e-5, rtol=2e-5)
 
 
 @pytest.mark.parametrize("pack", [False, pytest.param(True, marks=needs_onednn)])

@@ -345,47 +345,6 @@ def test_an_encoder_that_cannot_be_made_is_named(make, tmp_path):
         checkpoint.open_student(folder)
 
 
-@pytest.fixture
-def pickled(make, tmp_path):
-    folder = export(make("uni"), tmp_path / "old")
-    torch.save(load_file(folder / "model.safetensors"), folder / "pytorch_model.bin")
-    (folder / "model.safetensors").unlink()
-    return folder
-
-
-def test_a_pickle_is_converted_but_never_read_in_place(make, pickled, tmp_path):
-    with pytest.raises(ArtifactError, match="kogner convert-checkpoint"):
-        checkpoint.open_student(pickled)
-    out = tmp_path / "new"
-    assert run("convert-checkpoint", pickled, out)["out"] == str(out)
-    before, after = make("uni").state_dict(), checkpoint.open_student(out)[0].state_dict()
-    assert all(torch.equal(before[name], after[name]) for name in before)
-
-
-def test_what_cannot_be_read_is_not_converted_and_no_foreign_manifest_is_taken(pickled, tmp_path):
-    (pickled / artifacts.MANIFEST).write_text("{}")
-    out = tmp_path / "new"
-    out.mkdir()
-    gliner.convert_pickle(pickled, out)
-    assert not (out / artifacts.MANIFEST).exists()
-    change_config(pickled, span_mode="token_level")
-    with pytest.raises(ArtifactError, match="token-level variant"):
-        gliner.convert_pickle(pickled, out)
-
-
-class Evil:
-    def __reduce__(self):
-        return (print, ("code of a pickle was run",))
-
-
-def test_a_pickle_of_anything_but_tensors_is_refused(pickled, tmp_path, capsys):
-    torch.save({"weights": Evil()}, pickled / "pytorch_model.bin")
-    (tmp_path / "out").mkdir()
-    with pytest.raises(ArtifactError, match="cannot be read as plain tensors"):
-        gliner.convert_pickle(pickled, tmp_path / "out")
-    assert "was run" not in capsys.readouterr().out
-
-
 @pytest.mark.parametrize("kind", ["bi, own label encoder", "uni, projected, BiLSTM"])
 def test_training_goes_on_from_a_gliner_checkpoint(make, tmp_path, kind):
     student = make(kind)

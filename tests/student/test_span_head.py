@@ -56,7 +56,7 @@ def test_factorised_gradient_equals_the_plain_heads(parts):
         nn.functional.softplus(logits[valid]).sum().backward()
         grads.append([parameter.grad.clone() for parameter in head.parameters()])
     for ours, plain in zip(*grads, strict=True):
-        torch.testing.assert_close(ours, plain, atol=1e-4, rtol=1e-5)
+        torch.testing.assert_close(ours, plain, atol=1e-5, rtol=1e-5)
 
 
 def test_span_vectors_give_the_same_scores(parts):

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from kogner.annotate.packing import PackedLinear, rounded
+from kogner.annotate.packing import PackedLinear, packs, rounded
 from kogner.errors import KognerError
 from kogner.student.spans import SpanHead
 
@@ -25,7 +25,8 @@ _PIECE, _PIECE_OF_GPU = 1 << 20, 1 << 28
 class InferenceHead:
     """A `SpanHead` whose weights were packed.
 
-    dtype: what inner vectors are computed in. pack: lay the weights out for oneDNN, on a CPU that has it.
+    dtype: what inner vectors are computed in. pack: lay the weights out for oneDNN, on a CPU that has it, where `packs`
+    says so.
     """
 
     def __init__(self, head: SpanHead, *, dtype: torch.dtype = torch.float32, pack: bool) -> None:
@@ -181,17 +182,17 @@ def ready_linear(
 
     once: it will be used a few times only, so that laying its weight out would not pay.
     """
-    if pack:
+    if pack and packs(dtype):
         return PackedLinear(weight, bias, dtype=dtype, activation="relu" if relu else "none", reorder=not once)
     return _PlainLinear(weight.to(dtype), None if bias is None else bias.to(dtype), relu=relu)
 
 
 class _PlainLinear(nn.Module):
-    """What `PackedLinear` does, where torch has no oneDNN or the weights are on a GPU."""
+    """What `PackedLinear` does, where torch has no oneDNN, packing does not pay, or the weights are on a GPU."""
 
     def __init__(self, weight: Tensor, bias: Tensor | None, *, relu: bool) -> None:
         super().__init__()
-        self.weight, self.bias, self.relu = weight, bias, relu
+        self.weight, self.bias, self.relu = weight.contiguous(), bias, relu
 
     def forward(self, x: Tensor) -> Tensor:
         y = functional.linear(x, self.weight, self.bias)

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from kogner.annotate import attention
 from kogner.annotate.disentangled import DisentangledAttention, fits
+from kogner.hardware import packing_pays
 
 # Rows that the layout is chosen for; any number of rows can be multiplied.
 _ROWS = 1024
@@ -34,6 +35,11 @@ def can_pack(dtype: torch.dtype = torch.float32) -> bool:
         supported = getattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", None)
         return bool(supported and supported())
     return dtype == torch.float32
+
+
+def packs(dtype: torch.dtype) -> bool:
+    """Whether linear layers of this dtype are packed here, where they can be: float32 only where that is faster."""
+    return dtype != torch.float32 or packing_pays()
 
 
 class PackedLinear(nn.Module):
@@ -85,19 +91,28 @@ def prepared(
 ) -> nn.Module:
     """A copy of a model for inference in `dtype`; the model itself stays as it is, and shares what is not changed.
 
-    pack: replace every `nn.Linear` by a `PackedLinear`. Where a block has the attributes `dense` and
-    `intermediate_act_fn` (BERT and its relatives in transformers) and the activation is a GELU, it is fused into the
-    layer before it; and attention is ours where that is faster (`kogner.annotate.attention`, and for DeBERTa
+    pack: replace every `nn.Linear` by a `PackedLinear`, where `packs` says so. Where a block has the attributes `dense`
+    and `intermediate_act_fn` (BERT and its relatives in transformers) and the activation is a GELU, it is fused into
+    the layer before it; and attention is ours where that is faster (`kogner.annotate.attention`, and for DeBERTa
     `kogner.annotate.disentangled`). skip: names of direct children that are left as they are.
     """
     blocks = pack and attention.pays(dtype) and attention.register()
-    return _prepared(model, dtype=dtype, pack=pack, skip=skip, configs={} if blocks else None)
+    configs: dict[int, Any] | None = {} if blocks else None
+    return _prepared(model, dtype=dtype, pack=pack and packs(dtype), replace=pack, skip=skip, configs=configs)
 
 
 def _prepared(
-    model: nn.Module, *, dtype: torch.dtype, pack: bool, skip: Collection[str] = (), configs: dict[int, Any] | None
+    model: nn.Module,
+    *,
+    dtype: torch.dtype,
+    pack: bool,
+    replace: bool,
+    skip: Collection[str] = (),
+    configs: dict[int, Any] | None,
 ) -> nn.Module:
-    """See `prepared`. configs: copies of configurations that name our attention, by the id of what they copy."""
+    """See `prepared`. replace: put our attention in the place of DeBERTa's. configs: copies of configurations that name
+    our attention, by the id of what they copy.
+    """
     clone = _shallow(model)
     if configs is not None:
         config: Any = getattr(model, "config", None)
@@ -118,8 +133,8 @@ def _prepared(
         elif fused and name == "intermediate_act_fn":
             clone._modules[name] = nn.Identity()
         else:
-            ready = _prepared(child, dtype=dtype, pack=pack, configs=configs)
-            clone._modules[name] = DisentangledAttention(ready) if pack and fits(child) else ready
+            ready = _prepared(child, dtype=dtype, pack=pack, replace=replace, configs=configs)
+            clone._modules[name] = DisentangledAttention(ready) if replace and fits(child) else ready
     for name, parameter in model._parameters.items():
         if parameter is not None and parameter.is_floating_point() and parameter.dtype != dtype:
             clone._parameters[name] = nn.Parameter(parameter.detach().to(dtype), requires_grad=False)

@@ -130,7 +130,7 @@ def convert(source: str, out: Path) -> None:
     from kogner.student import gliner, layout
 
     artifacts.check_replaceable(out, kind=gliner.KIND)
-    place = hub.fetch(source, also=(layout.PICKLED,))
+    place = hub.fetch(source, files=(*hub.FILES, layout.PICKLED))
     with artifacts.writing(out, kind=gliner.KIND, version=gliner.FORMAT) as folder:
         tensors = gliner.convert_pickle(place, folder)
     click.echo(json.dumps({"out": str(out), "tensors": tensors}))

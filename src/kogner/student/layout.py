@@ -10,6 +10,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from kogner import hub
 from kogner.artifacts import MANIFEST, open_artifact
 from kogner.config import StudentConfig
 from kogner.errors import ArtifactError, ConfigError
@@ -37,11 +38,12 @@ def is_gliner(folder: Path) -> bool:
 
 
 def read_config(path: str | Path) -> StudentConfig:
-    """Configuration of a KoGNER student or a GLiNER checkpoint, from its folder; loads no torch.
+    """Configuration of a KoGNER student or a GLiNER checkpoint, from its folder or hub id; loads no torch, no weights.
 
-    Raises ArtifactError where the folder is neither, or of a variant or version that is not read.
+    Raises ArtifactError where the folder is neither, or of a variant or version that is not read, KognerError where the
+    hub cannot be reached.
     """
-    folder = Path(path)
+    folder = hub.fetch(path, files=hub.CONFIGURATION)
     if is_gliner(folder):
         from kogner.student import gliner_config
 
