@@ -12,6 +12,9 @@ of the texts first; then all of them take turns, round after round, and a ratio 
 - encoder: nothing but the text encoder's forward pass over the same sub-tokens, sorted by length; as transformers runs
   it, and packed as we run it
 
+With --out every race is noted in a file beside it as it ends, and a run that was stopped takes those of the same
+checkpoint, size, threads and machine from there when the same command is given again; the result names the revisions.
+
 Beside the given checkpoint, medium and full runs race others of published sizes with random weights, as time does not
 depend on what weights say (`random_models.py`). The last line printed is one JSON object.
 """
@@ -36,6 +39,7 @@ from typing import Any
 
 import record
 from contenders import Encoder, Ours, Spans, Words, all_sentences, contenders_of, label_names, texts_of
+from notes import Notes
 
 
 @dataclasses.dataclass(frozen=True)
@@ -132,8 +136,17 @@ def memory(model: Path, corpora_folder: Path, count: int) -> dict[str, Any]:
     return figures | {"distinct_sentences": len(sentences)}
 
 
-def races(contenders: dict[str, Any], corpus: Path, size: Size, labels: Sequence[int], words: Words) -> dict[str, Any]:
-    """The result of each race, by kind of text and number of labels; printed as they come."""
+def races(
+    contenders: dict[str, Any],
+    corpus: Path,
+    size: Size,
+    labels: Sequence[int],
+    words: Words,
+    *,
+    name: str,
+    notes: Notes,
+) -> dict[str, Any]:
+    """The result of each race, by kind of text and number of labels. name: of the model, for the notes."""
     ours: Ours = contenders["ours_fp32"]
     student = ours.predictor.student
     tokenizer, room = student.tokenizer, student.room(label_names(max(labels))) - 2
@@ -145,6 +158,10 @@ def races(contenders: dict[str, Any], corpus: Path, size: Size, labels: Sequence
     found: dict[str, Any] = {}
     for count in labels:
         for kind, texts in (("sentences", short), ("long", windows)):
+            key = f"{kind}_{count}"
+            if noted := notes.take(name, key):
+                found[key] = noted
+                continue
             names = label_names(count)
             probe = texts[:: max(1, len(texts) // (24 if kind == "sentences" else 3))]
             sizes: dict[str, int] = {}
@@ -158,9 +175,8 @@ def races(contenders: dict[str, Any], corpus: Path, size: Size, labels: Sequence
                     sizes[name] = best_size(contender, probe, (1, 2, 4, 8, 16) if kind == "sentences" else (1, 2, 4))
                 if isinstance(contender, Encoder):
                     contender.load(texts, words)
-            key = f"{kind}_{count}"
             found[key] = race(contenders, sizes, texts, size.rounds)
-            print(json.dumps({key: found[key]}), file=sys.stderr, flush=True)
+            notes.add(name, key, found[key])
     return found
 
 
@@ -213,6 +229,7 @@ def main() -> None:
 
     import torch
 
+    from kogner.artifacts import file_sha256
     from kogner.text import gliner_words, words
 
     warnings.filterwarnings("ignore")
@@ -225,8 +242,15 @@ def main() -> None:
         print(json.dumps(found))
         return
     labels = tuple(map(int, args.labels.split(","))) if args.labels else size.labels
+    setting = {
+        "size": dataclasses.asdict(size),
+        "threads": args.threads,
+        "weights": file_sha256(args.model / "model.safetensors"),
+    }
+    notes = Notes(args.out.with_suffix(".races.jsonl") if args.out else None, **setting)
     contenders = contenders_of(args.model, words, sorted_too=args.size == "full")
-    result = summary(races(contenders, args.corpus, size, labels, words), "gliner_cached")
+    own = races(contenders, args.corpus, size, labels, words, name="given", notes=notes)
+    result = summary(own, "gliner_cached")
     result["f1"] = f1(args.model, args.corpus)
     others = args.others.split(",") if args.others else size.others
     for name in filter(None, others):
@@ -239,7 +263,8 @@ def main() -> None:
             contenders = contenders_of(folder, splitter, sorted_too=False, fast=splitter is gliner_words)
             few = dataclasses.replace(size, sentences=max(1, size.sentences // 4), long=max(1, size.long // 4))
             base = "gliner_cached" if "gliner_cached" in contenders else "gliner"
-            found = races(contenders, args.corpus, few, [n for n in labels if n <= 20], splitter)
+            counts = [count for count in labels if count <= 20]
+            found = races(contenders, args.corpus, few, counts, splitter, name=name, notes=notes)
             result.setdefault("others", {})[name] = summary(found, base) | {"against": base}
     stream = args.stream if args.stream is not None else size.stream
     if stream:
@@ -250,7 +275,9 @@ def main() -> None:
         result["peak_mb"] = result["memory"]["peak_mb"]
     result |= {"threads": args.threads, "size": dataclasses.asdict(size) | {"name": args.size}}
     if args.out:
-        record.write(args.out, result)
+        record.write(args.out, result | {"revisions": sorted(notes.revisions)})
+        if notes.file is not None:
+            notes.file.unlink(missing_ok=True)
     print(json.dumps(result))
 
 

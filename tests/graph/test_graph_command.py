@@ -111,6 +111,8 @@ def test_synonyms_and_types_as_a_user_wants_them(tmp_path, capsys):
     build = ["graph", "build", f"--source=ontology={tmp_path / 'x.obo'}", "--json", "--out", tmp_path / "g"]
     _, lines, _ = run(capsys, *build)
     assert json.loads(lines[0])["rejected"] == {"broad synonym": 1}
+    code, _, err = run(capsys, "graph", "build", "--nodes", tmp_path / "x.tsv", "--type", "Feeling", "--out", "g")
+    assert code == 2 and "--type and --all-synonyms are for ontologies" in err
     _, lines, _ = run(capsys, *build, "--all-synonyms", "--type", "Feeling")
     entity = GraphStore.open(tmp_path / "g").entity(0)
     assert (json.loads(lines[0])["rejected"], entity.type, entity.synonyms) == ({}, "Feeling", ("pain",))

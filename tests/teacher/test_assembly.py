@@ -2,6 +2,7 @@
 
 import json
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -111,6 +112,44 @@ def test_kill_9_and_the_same_command_again(built, small_graph, tiny_encoder, con
     bank = assembly.build(GraphStore.open(small_graph), tmp_path / "bank", config)
     fresh = assembly.build(GraphStore.open(small_graph), tmp_path / "fresh", config)
     assert bank.artifact.hash == fresh.artifact.hash
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("threads", [1, 2])
+def test_killed_ten_times_at_random_moments(small_graph, tiny_encoder, tmp_path, threads):
+    """With one thread the artefact is the same bit for bit, with more its figures are."""
+    longer = ["teacher.unimp.steps=1500", "teacher.transr.epochs=300"]
+    overrides = [part for item in (*settings(tiny_encoder), *longer) for part in ("--set", item)]
+    often = "from kogner.teacher import work; work.Checkpoints.every_s = 0.1; from kogner.cli import main; main()"
+    command = [sys.executable, "-c", often, "teacher", "build", "--graph", str(small_graph), *overrides]
+    command += ["--threads", str(threads), "--out"]
+
+    def whole(out):
+        done = subprocess.run([*command, str(out)], check=True, capture_output=True, text=True)
+        return json.loads(done.stdout.splitlines()[-1])
+
+    begun = time.monotonic()
+    wanted = whole(tmp_path / "reference")
+    seconds = time.monotonic() - begun
+    dice = random.Random(threads)
+    kills, place = 0, 0
+    while kills < 10:
+        out = tmp_path / f"bank{place}"
+        process = subprocess.Popen([*command, str(out)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        try:
+            process.wait(timeout=seconds * dice.uniform(0.2, 0.9))
+            assert process.returncode == 0
+            place += 1  # it came to its end between the kills: on to another one
+        except subprocess.TimeoutExpired:
+            os.kill(process.pid, signal.SIGKILL)
+            process.wait()
+            kills += 1
+    for number in range(place + 1):
+        found = whole(tmp_path / f"bank{number}")
+        if threads == 1:
+            assert found["hash"] == wanted["hash"]
+        for part, figure in (("unimp", "macro"), ("unimp", "micro"), ("transr", "mrr")):
+            assert found[part][figure] == pytest.approx(wanted[part][figure], abs=0.002)
 
 
 def test_two_builds_of_one_bank_do_not_mix(small_graph, config, tmp_path):

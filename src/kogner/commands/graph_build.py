@@ -72,6 +72,8 @@ def build(
         )
     if edges is not None and nodes is None:
         raise click.UsageError("--edges belongs to --nodes; other sources bring their own edges")
+    if (kind or all_synonyms) and (nodes is not None or biomedgraphica is not None or from_packages):
+        raise click.UsageError("--type and --all-synonyms are for ontologies, given as FOLDER or by --source")
     started = time.monotonic()
     check_replaceable(out, kind=store.KIND)
     rejected = Rejections()

@@ -183,13 +183,15 @@ def test_a_bad_clause_costs_only_itself(tmp_path):
 
 def test_bad_nodes_of_json(tmp_path):
     graph = obograph()
-    graph["graphs"][0]["nodes"][1]["meta"] = {"xrefs": [{"val": "two words here"}], "definition": {"val": "kept"}}
+    xrefs = [{"val": "MSH:D000009"}, {"val": "two words here"}, {"val": "UMLS:C0000009"}]
+    graph["graphs"][0]["nodes"][1]["meta"] = {"xrefs": xrefs, "definition": {"val": "kept"}}
     graph["graphs"][0]["nodes"][2]["meta"] = {"xrefs": None, "definition": None, "synonyms": ["bare", {"val": "x"}]}
     graph["graphs"][0]["nodes"] += ["no node", {"lbl": "without id"}]
     graph["graphs"][0]["edges"] += [{"sub": "x"}]
     (tmp_path / "any.json").write_text(json.dumps(graph))
     entities, _, rejected = read(tmp_path / "any.json")
     assert entities[1].description == "kept"
+    assert entities[1].xrefs == ("MESH:D000009", "UMLS:C0000009"), "one bad xref costs no other"
     assert rejected.as_dict()["xrefs of a term that are no OBO"] == 1
     assert rejected.as_dict()["synonyms of a term that are no OBO"] == 2
     assert rejected.as_dict()["term without a proper id"] == 2

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -251,23 +251,30 @@ def _node(
         del slim["definition"]
     plain = {"id": node["id"], "lbl": node.get("lbl") or "", "type": node.get("type") or "CLASS"}
     edges = outward.get(node["id"], [])
-    several = ("xrefs", "synonyms", "basicPropertyValues")
-    for without in ((), ("xrefs",), several, ("edges",), (*several, "edges")):
-        kept = {key: value for key, value in slim.items() if key not in without}
-        outgoing = [] if "edges" in without else edges
-        document = {"graphs": [{"id": "x", "nodes": [{**plain, "meta": kept}], "edges": outgoing}]}
+
+    def frames(meta: dict[str, Any], outgoing: list[Any]) -> list[Any] | None:
+        document = {"graphs": [{"id": "x", "nodes": [{**plain, "meta": meta}], "edges": outgoing}]}
         try:
-            frames = list(fastobo.load_graph(io.BytesIO(json.dumps(document).encode())))
+            return list(fastobo.load_graph(io.BytesIO(json.dumps(document).encode())))
         except (SyntaxError, ValueError, TypeError):
-            continue
-        for key in without:
-            lost = edges if key == "edges" else slim[key]
-            if lost:
-                rejected.add_many(f"{key} of a term that are no OBO", len(lost), [node["id"]])
-        # An edge's other end may get a frame of its own.
-        yield from map(_term, frames[:1])
+            return None
+
+    def good(key: str, given: list[Any], alone: Callable[[Any], list[Any] | None]) -> list[Any]:
+        kept = [one for one in given if alone(one) is not None]
+        if bad := len(given) - len(kept):
+            rejected.add_many(f"{key} of a term that are no OBO", bad, [str(node["id"])])
+        return kept
+
+    found = frames(slim, edges)
+    if found is None:  # one part of it is at fault
+        for key in ("xrefs", "synonyms", "basicPropertyValues"):
+            slim[key] = good(key, slim[key], lambda one, key=key: frames({key: [one]}, []))
+        found = frames(slim, good("edges", edges, lambda edge: frames({}, [edge])))
+    if found is None:
+        rejected.add("term that is no OBO", str(node["id"]))
         return
-    rejected.add("term that is no OBO", str(node["id"]))
+    # An edge's other end may get a frame of its own.
+    yield from map(_term, found[:1])
 
 
 def _is_inchikey(relation: list[str]) -> bool:

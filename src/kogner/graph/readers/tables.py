@@ -16,6 +16,7 @@ from kogner.graph.rejections import Rejections
 BLOCK = 8 << 20  # bytes that are read at a time; a row must be shorter
 ROWS = 65_536  # rows of Parquet that are read at a time
 _HEAD = 1 << 20
+_OPEN = "line inside a quote that is not closed"
 _BOM = "\ufeff"
 
 
@@ -59,7 +60,8 @@ def batches(
 
     Plain or packed, or Parquet, where lists are joined by bars. names: of the columns, where the file has no first
     line for them. quoted: whether a cell may stand in double quotes. Rows with another number of cells are left out
-    and counted. Raises InputError (file) for a column that is not there, and for a file that is damaged or not UTF-8.
+    and counted, and so are the lines that a quote without its second one swallows. Raises InputError (file) for a
+    column that is not there, and for a file that is damaged or not UTF-8.
     """
     import pyarrow
     import pyarrow.csv
@@ -70,12 +72,14 @@ def batches(
         found = ", ".join(name[:40] for name in header[:20]) + (", ..." if len(header) > 20 else "")
         raise InputError(f"no column {', '.join(missing)}; the first line has: {found}", path=path, line=1)
     if packing_of(path) == "parquet":
-        yield from _parquet_batches(path, columns)
+        yield from _parquet_batches(path, columns, rejected)
         return
 
     def count(row: Any) -> str:
         where = path.name if row.number is None else f"{path.name}:{row.number}"
         rejected.add("wrong number of cells", f"{where} ({row.actual_columns}, not {row.expected_columns})")
+        if inside := row.text.count("\n"):
+            rejected.add_many(_OPEN, inside, [where])
         return "skip"
 
     try:
@@ -99,13 +103,44 @@ def batches(
                 ),
             ) as reader,
         ):
-            yield from reader
+            for batch in reader:
+                yield _closed(batch, len(header), delimiter, path, rejected) if quoted else batch
     except pyarrow.ArrowInvalid as error:
         if str(error).startswith("Empty CSV file"):  # a header and nothing else
             return
+        if "straddling" in str(error):
+            raise InputError(
+                f"a row is longer than {block >> 20} MB; most likely a quote is not closed, or the file is no table of "
+                f"cells with {delimiter!r} between them",
+                path=path,
+            ) from error
         raise _damaged(path, error) from error
     except (OSError, *DAMAGE) as error:
         raise _damaged(path, error) from error
+
+
+def _closed(batch: Any, width: int, delimiter: str, path: Path, rejected: Rejections) -> Any:
+    """The rows of a batch without those in which a quote runs on into later lines of the table, which are counted.
+
+    A cell may hold line ends. It holds lines of the table where as many delimiters stand in it as in a row, and either
+    a quote (the one that should have closed another cell) or a whole line of the table's width.
+    """
+    import pyarrow
+    import pyarrow.compute as pc
+
+    swallowed: dict[int, str] = {}
+    for column in batch.columns:
+        for row in pc.indices_nonzero(pc.match_substring(column, "\n")).to_pylist():
+            cell = column[row].as_py()
+            lines = cell.split("\n")
+            whole = any(line.count(delimiter) == width - 1 for line in lines[1:-1])
+            if cell.count(delimiter) >= width - 1 and (whole or '"' in cell):
+                swallowed[row] = cell
+    if not swallowed:
+        return batch
+    for cell in swallowed.values():
+        rejected.add_many(_OPEN, cell.count("\n") + 1, [f"{path.name}: {cell[:40]!r}"])
+    return batch.filter(pyarrow.array(row not in swallowed for row in range(len(batch))))
 
 
 def _open(path: Path) -> Any:
@@ -127,13 +162,15 @@ def _parquet(path: Path) -> Any:
         raise _damaged(path, error) from error
 
 
-def _parquet_batches(path: Path, columns: Sequence[str]) -> Iterator[Any]:
+def _parquet_batches(path: Path, columns: Sequence[str], rejected: Rejections) -> Iterator[Any]:
     import pyarrow
     import pyarrow.compute as pc
 
     def text(column: Any) -> Any:
         if pyarrow.types.is_list(column.type) or pyarrow.types.is_large_list(column.type):
             whole = column.cast(pyarrow.list_(pyarrow.string())).to_pylist()
+            for item in (item for items in whole for item in items or () if item and "|" in item):
+                rejected.remark("list item with a bar, read as several", where=f"{path.name}: {item[:40]}")
             return pyarrow.array(["|".join(filter(None, items or ())) for items in whole], pyarrow.string())
         return pc.fill_null(column.cast(pyarrow.string()), "")
 

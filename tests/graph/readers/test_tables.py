@@ -1,0 +1,56 @@
+"""Tables with quotes: cells over several lines are kept, lines that an open quote swallows are counted."""
+
+from __future__ import annotations
+
+import pytest
+
+from kogner.errors import InputError
+from kogner.graph.readers.tables import batches
+from kogner.graph.rejections import Rejections
+
+HEAD = "id,name,note\n"
+
+
+def read(path, text, **options):
+    path.write_text(HEAD + text)
+    rejected = Rejections()
+    rows = [row for batch in batches(path, ("id", "name", "note"), rejected, **options) for row in batch.to_pylist()]
+    return [(row["id"], row["name"], row["note"]) for row in rows], rejected
+
+
+def test_a_cell_may_hold_line_ends_delimiters_and_quotes(tmp_path):
+    rows, rejected = read(tmp_path / "t.csv", '1,one,"two lines,\nhere"\n2,"so ""called""",b\n')
+    assert rows == [("1", "one", "two lines,\nhere"), ("2", 'so "called"', "b")]
+    assert not rejected.as_dict()
+
+
+@pytest.mark.parametrize(
+    ("text", "lines"),
+    [
+        ('1,"open,a\n2,"quoted",b\n3,three,c\n', 2),  # the next line's quote closes it
+        ('1,"open,a\n2,two,b\n2,5" pipe,b\n3,three,c\n', 3),  # a whole line in between
+        ('1,"open,a\n2,two,b\n0,zero,"note"\n3,three,c\n', 3),  # and the row has more cells than it should
+    ],
+)
+def test_lines_that_an_open_quote_swallows_are_left_out_and_counted(tmp_path, text, lines):
+    rows, rejected = read(tmp_path / "t.csv", text)
+    assert rows == [("3", "three", "c")]
+    counts = rejected.as_dict()
+    assert sum(counts.values()) == lines
+    assert counts["line inside a quote that is not closed"] >= lines - 1
+
+
+def test_a_quote_that_is_open_to_the_end_is_an_error(tmp_path):
+    with pytest.raises(InputError, match="a quote is not closed"):
+        read(tmp_path / "t.csv", '1,"open,a\n' + "2,two,b\n" * 400, block=1024)
+
+
+def test_a_bar_inside_a_list_item_of_parquet_is_said(tmp_path):
+    import pyarrow
+    import pyarrow.parquet
+
+    pyarrow.parquet.write_table(pyarrow.table({"id": ["1"], "names": [["a", "b|c"]]}), tmp_path / "t.parquet")
+    rejected = Rejections()
+    (batch,) = batches(tmp_path / "t.parquet", ("id", "names"), rejected)
+    assert batch.to_pylist() == [{"id": "1", "names": "a|b|c"}]
+    assert rejected.remark_lines() == ["1 x list item with a bar, read as several (first: t.parquet: b|c)"]
