@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -259,8 +259,8 @@ def _node(
         except (SyntaxError, ValueError, TypeError):
             return None
 
-    def good(key: str, given: list[Any], alone: Callable[[Any], list[Any] | None]) -> list[Any]:
-        kept = [one for one in given if alone(one) is not None]
+    def good(key: str, given: list[Any]) -> list[Any]:
+        kept = [one for one in given if (frames({}, [one]) if key == "edges" else frames({key: [one]}, [])) is not None]
         if bad := len(given) - len(kept):
             rejected.add_many(f"{key} of a term that are no OBO", bad, [str(node["id"])])
         return kept
@@ -268,8 +268,8 @@ def _node(
     found = frames(slim, edges)
     if found is None:  # one part of it is at fault
         for key in ("xrefs", "synonyms", "basicPropertyValues"):
-            slim[key] = good(key, slim[key], lambda one, key=key: frames({key: [one]}, []))
-        found = frames(slim, good("edges", edges, lambda edge: frames({}, [edge])))
+            slim[key] = good(key, slim[key])
+        found = frames(slim, good("edges", edges))
     if found is None:
         rejected.add("term that is no OBO", str(node["id"]))
         return
