@@ -143,10 +143,10 @@ def races(
     labels: Sequence[int],
     words: Words,
     *,
-    name: str,
+    model: str,
     notes: Notes,
 ) -> dict[str, Any]:
-    """The result of each race, by kind of text and number of labels. name: of the model, for the notes."""
+    """The result of each race, by kind of text and number of labels. model: its name in the notes."""
     ours: Ours = contenders["ours_fp32"]
     student = ours.predictor.student
     tokenizer, room = student.tokenizer, student.room(label_names(max(labels))) - 2
@@ -159,7 +159,7 @@ def races(
     for count in labels:
         for kind, texts in (("sentences", short), ("long", windows)):
             key = f"{kind}_{count}"
-            if noted := notes.take(name, key):
+            if noted := notes.take(model, key):
                 found[key] = noted
                 continue
             names = label_names(count)
@@ -176,7 +176,7 @@ def races(
                 if isinstance(contender, Encoder):
                     contender.load(texts, words)
             found[key] = race(contenders, sizes, texts, size.rounds)
-            notes.add(name, key, found[key])
+            notes.add(model, key, found[key])
     return found
 
 
@@ -220,7 +220,9 @@ def main() -> None:
     parser.add_argument("--corpus", type=Path, required=True, help="folder of BC5CDR")
     parser.add_argument("--size", choices=SIZES, default=os.environ.get("SIZE", "full"))
     parser.add_argument("--labels", help="numbers of labels, e.g. 2,20; default: those of the size")
-    parser.add_argument("--others", help="models with random weights, e.g. bert-base; default: those of the size")
+    parser.add_argument(
+        "--others", help="models with random weights, e.g. bert-base, or none; default: those of the size"
+    )
     parser.add_argument("--threads", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--stream", type=int, default=None, help="texts of the memory measurement; 0 = none")
     parser.add_argument("--only-memory", type=int, metavar="TEXTS", help="nothing but the memory of so many texts")
@@ -249,11 +251,11 @@ def main() -> None:
     }
     notes = Notes(args.out.with_suffix(".races.jsonl") if args.out else None, **setting)
     contenders = contenders_of(args.model, words, sorted_too=args.size == "full")
-    own = races(contenders, args.corpus, size, labels, words, name="given", notes=notes)
+    own = races(contenders, args.corpus, size, labels, words, model="given", notes=notes)
     result = summary(own, "gliner_cached")
     result["f1"] = f1(args.model, args.corpus)
-    others = args.others.split(",") if args.others else size.others
-    for name in filter(None, others):
+    others = size.others if args.others is None else [one for one in args.others.split(",") if one != "none"]
+    for name in others:
         import random_models
 
         with tempfile.TemporaryDirectory() as place:
@@ -264,7 +266,7 @@ def main() -> None:
             few = dataclasses.replace(size, sentences=max(1, size.sentences // 4), long=max(1, size.long // 4))
             base = "gliner_cached" if "gliner_cached" in contenders else "gliner"
             counts = [count for count in labels if count <= 20]
-            found = races(contenders, args.corpus, few, counts, splitter, name=name, notes=notes)
+            found = races(contenders, args.corpus, few, counts, splitter, model=name, notes=notes)
             result.setdefault("others", {})[name] = summary(found, base) | {"against": base}
     stream = args.stream if args.stream is not None else size.stream
     if stream:
