@@ -221,7 +221,7 @@ def main() -> None:
     parser.add_argument("--size", choices=SIZES, default=os.environ.get("SIZE", "full"))
     parser.add_argument("--labels", help="numbers of labels, e.g. 2,20; default: those of the size")
     parser.add_argument(
-        "--others", help="models with random weights, e.g. bert-base, or none; default: those of the size"
+        "--others", help="models with random weights, e.g. bert-base; none; default: those of the size"
     )
     parser.add_argument("--threads", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--stream", type=int, default=None, help="texts of the memory measurement; 0 = none")
