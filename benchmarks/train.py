@@ -56,6 +56,7 @@ class Size:
 SIZES = {
     "tiny": Size(losses=3, updated=2, steps=2, run=2, batches=(4,)),
     "small": Size(losses=40, updated=10, steps=16, run=40, batches=(8,)),
+    "medium": Size(losses=200, updated=20, steps=30, run=40, batches=(8, 32)),
     "full": Size(losses=200, updated=50, steps=60, run=200, batches=(8, 32)),
 }
 
