@@ -153,8 +153,8 @@ def annotate(name: str = "annotate") -> str:
     return table(header, rows) + below + "\n\n" + where(data)
 
 
-def training() -> str:
-    data = result("train")
+def training(name: str = "train") -> str:
+    data = result(name)
     rows = []
     for key, race in data["steps"].items():
         precision, _, batch = key.partition("_")
@@ -188,6 +188,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "annotate": annotate,
     "annotate-avx2": lambda: annotate("annotate-avx2"),
     "training": training,
+    "training-avx2": lambda: training("train-avx2"),
 }
 
 
