@@ -220,9 +220,7 @@ def main() -> None:
     parser.add_argument("--corpus", type=Path, required=True, help="folder of BC5CDR")
     parser.add_argument("--size", choices=SIZES, default=os.environ.get("SIZE", "full"))
     parser.add_argument("--labels", help="numbers of labels, e.g. 2,20; default: those of the size")
-    parser.add_argument(
-        "--others", help="models with random weights, e.g. bert-base; none; default: those of the size"
-    )
+    parser.add_argument("--others", help="models with random weights, e.g. bert-base; none; default: those of the size")
     parser.add_argument("--threads", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--stream", type=int, default=None, help="texts of the memory measurement; 0 = none")
     parser.add_argument("--only-memory", type=int, metavar="TEXTS", help="nothing but the memory of so many texts")
@@ -247,6 +245,7 @@ def main() -> None:
     setting = {
         "size": dataclasses.asdict(size),
         "threads": args.threads,
+        "corpus": args.corpus.name,
         "weights": file_sha256(args.model / "model.safetensors"),
     }
     notes = Notes(args.out.with_suffix(".races.jsonl") if args.out else None, **setting)

@@ -41,7 +41,8 @@ def table(header: list[str], rows: list[list[str]]) -> str:
 def where(data: dict[str, Any]) -> str:
     about = data["machine"]
     machine = about["gpu"] or about["processor"] + (f" ({about['instructions']})" if "instructions" in about else "")
-    return f"Measured {data['date'][:10]} at revision {data['revision']} on {machine}.\n"
+    revisions = " and ".join(data.get("revisions") or [data["revision"]])
+    return f"Measured {data['date'][:10]} at revision {revisions} on {machine}.\n"
 
 
 def mini() -> str:
@@ -180,11 +181,23 @@ def transr() -> str:
     return table(header, [[*row, f"{data['epochs']:g}"]]) + below + "\n" + where(data)
 
 
+def inside() -> str:
+    data = result("inside-gliner")
+    f1 = data["f1"]
+    rows = [
+        ["KoGNER", f"{f1['ours']:.1f}"],
+        ["gliner 0.2.29, given our words", f"{f1['gliner_our_words']:.1f}"],
+        ["gliner 0.2.29", f"{f1['gliner']:.1f}"],
+    ]
+    return table(["kogner-mini on BC5CDR test, read by", "F1"], rows) + "\n" + where(data)
+
+
 TABLES: dict[str, Callable[[], str]] = {
     "mini": mini,
     "paired": paired,
     "teacher": teacher,
     "transr": transr,
+    "inside": inside,
     "annotate": annotate,
     "annotate-avx2": lambda: annotate("annotate-avx2"),
     "training": training,

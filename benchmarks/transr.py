@@ -41,8 +41,8 @@ from kogner.teacher.transr import TransR
 # Both sides: sizes, negatives, margin. learning_rate is ours; PyKEEN's is next to it.
 SETTINGS = TransrConfig(
     entity_dim=64, relation_dim=32, norm=2, objective="margin", margin=1.0, shared=False, negatives=8,
-    corruption="uniform", typed_share=0.0, batch_size=256, epochs=100, learning_rate=0.3,
-    schedule="constant",
+    corruption="uniform", typed_share=0.0, batch_size=256, epochs=100, learning_rate=0.05,
+    schedule="constant", matrices="small",
 )  # fmt: skip
 PYKEEN_RATE = 1e-3
 SPEED = replace(SETTINGS, entity_dim=128, relation_dim=64, batch_size=16_384)

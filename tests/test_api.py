@@ -227,3 +227,20 @@ def test_the_hub_is_asked_for_safe_files_only(monkeypatch, tmp_path, model):
     monkeypatch.setattr(huggingface_hub, "snapshot_download", fails)
     with pytest.raises(KognerError, match="could not be fetched from the model hub: no network"):
         KoGNER.from_pretrained("me/mine")
+
+    class ProxyError(Exception):
+        """What the HTTP library below raises, and huggingface_hub lets through."""
+
+    def refused(name, **options):
+        raise ProxyError("403 Forbidden")
+
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", refused)
+    with pytest.raises(KognerError, match="could not be fetched from the model hub: 403 Forbidden"):
+        KoGNER.from_pretrained("me/mine")
+
+
+def test_a_folder_of_the_hubs_cache_goes_by_its_id(tmp_path):
+    from kogner.hub import name_of
+
+    assert name_of(tmp_path / "models--some--old-one" / "snapshots" / "abc") == "some/old-one"
+    assert name_of(tmp_path / "old") == str(tmp_path / "old")

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 
@@ -93,3 +94,15 @@ def test_a_reader_that_goes_away_is_no_error(monkeypatch):
     with pytest.raises(SystemExit) as stop:
         cli.main(["graph"])
     assert stop.value.code == 141
+
+
+def test_results_are_utf8_whatever_the_locale():
+    code = (
+        "import click, sys; from kogner import cli\n"
+        "command = click.Command('x', callback=lambda: click.echo('TNF-\u03b2'))\n"
+        "cli.cli = command; cli.main([])"
+    )
+    environment = {**os.environ, "PYTHONIOENCODING": "latin-1"}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, check=False)
+    assert done.returncode == 0, done.stderr.decode()
+    assert done.stdout.decode("utf-8").strip() == "TNF-\u03b2"

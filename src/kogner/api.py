@@ -62,7 +62,7 @@ class KoGNER:
     ) -> KoGNER:
         """Open a student: the folder of a KoGNER student, a GLiNER checkpoint or an ONNX export, or a hub id.
 
-        On the hub it finds students and GLiNER checkpoints, no ONNX exports.
+        A hub id is `owner/name` or `owner/name@revision`; it finds students and GLiNER checkpoints, no ONNX exports.
 
         engine: `torch`, or `onnx` or `openvino` for an ONNX export; None = as the folder says. graph: a graph store
         whose lexicon gives found entities their ids. label_cache: a file that keeps the vectors of labels between runs,

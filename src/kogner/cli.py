@@ -6,6 +6,7 @@ The main path: `graph` -> commands/graph.py -> graph/store.py; `teacher` -> comm
 
 from __future__ import annotations
 
+import io
 import sys
 import traceback
 from importlib import import_module
@@ -69,9 +70,20 @@ def cli(quiet: bool, debug: bool) -> None:
     set_quiet(quiet)
 
 
+def _write_utf8() -> None:
+    """Results are UTF-8 wherever they go, as files are read; a terminal of another encoding shows what it can."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            if stream.isatty():
+                stream.reconfigure(errors="replace")
+            else:
+                stream.reconfigure(encoding="utf-8")
+
+
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line. Exit code 2 and one message for errors of the user, 130 for Ctrl-C."""
     arguments = sys.argv[1:] if arguments is None else arguments
+    _write_utf8()
     # --quiet and --debug are welcome anywhere on the line, not only before the subcommand.
     flags = [flag for flag in ("--quiet", "--debug") if flag in arguments]
     rest = [argument for argument in arguments if argument not in flags]

@@ -94,6 +94,8 @@ class TransrConfig:
     better filtered MRR and keep the best state; patience 0 trains all epochs and evaluates at the end alone.
     candidates: entities that evaluation ranks the right one among, drawn at random; 0 = all.
     schedule: the learning rate is `constant`, or falls to zero at the last epoch, `linear`.
+    matrices: how they start, as the `identity` (the paper) or `small`, uniform within 2 / sqrt(entity_dim relation_dim):
+    entities then begin close to one another in each relation's space, and the translations lead.
     """
 
     entity_dim: int = 128
@@ -110,6 +112,7 @@ class TransrConfig:
     epochs: int = 4
     learning_rate: float = 0.2
     schedule: str = "linear"
+    matrices: str = "identity"
     valid_triples: int = 1000
     eval_every: int = 2
     patience: int = 0
@@ -126,6 +129,7 @@ class TransrConfig:
         _one_of(self, "objective", ("margin", "adversarial", "softmax"))
         _one_of(self, "corruption", ("bernoulli", "uniform"))
         _one_of(self, "schedule", ("constant", "linear"))
+        _one_of(self, "matrices", ("identity", "small"))
         if not 0 <= self.typed_share <= 1:
             raise ConfigError(f"teacher.transr.typed_share={self.typed_share} must lie between 0 and 1")
         for name in ("patience", "candidates"):

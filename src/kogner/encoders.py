@@ -61,7 +61,6 @@ def load(name: str, *, single_words: bool = False) -> tuple[PreTrainedTokenizerB
     Raises KognerError where the hub cannot be reached, the model does not exist, it has no safetensors weights or
     lacks some of them (they would be random).
     """
-    from safetensors import SafetensorError
     from transformers import AutoModel
 
     place = resolve(name)
@@ -69,7 +68,9 @@ def load(name: str, *, single_words: bool = False) -> tuple[PreTrainedTokenizerB
         with quiet():
             tokenizer = tokenizer_at(place, single_words=single_words)
             model, info = _model(AutoModel, place)
-    except (OSError, ValueError, ImportError, SafetensorError) as error:
+    except KognerError:
+        raise
+    except Exception as error:  # of the files, of transformers, or of the HTTP library below it
         reason = first_line(error)
         if Path(place).is_dir():
             raise InputError(f"is not a usable encoder (safetensors weights only): {reason}", path=place) from error

@@ -15,7 +15,7 @@ REPLACED = (
     "labels_tokenizer/*", "training_log.jsonl",
 )  # fmt: skip
 _NOT = ("onnx/*", "*.fp16.safetensors", "*.bf16.safetensors")
-CONFIGURATION = ("*.json", "*_encoder/*.json")
+CONFIGURATION = ("*.json",)  # in folders of it too
 _ID = re.compile(r"(?P<name>[A-Za-z0-9_][\w.-]*/[\w.-]+)(@(?P<revision>[\w./-]+))?")
 
 
@@ -39,7 +39,7 @@ def fetch(name: str | Path, *, files: tuple[str, ...] = FILES) -> Path:
             "owner/name@revision"
         )
     from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+    from huggingface_hub.errors import HFValidationError
 
     try:
         return Path(
@@ -49,9 +49,17 @@ def fetch(name: str | Path, *, files: tuple[str, ...] = FILES) -> Path:
         )
     except HFValidationError as error:
         raise ArtifactError(f"{name} is no folder here, and no name that the model hub can have: {error}") from error
-    except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
+    except Exception as error:  # those of the HTTP library too, which huggingface_hub lets through
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise KognerError(
             f"{name} is no folder here and could not be fetched from the model hub: {reason} "
             "Check the name and the network, or give the path of a downloaded checkpoint"
         ) from error
+
+
+def name_of(folder: Path) -> str:
+    """What a user calls a folder: its hub id where it lies in the hub's cache, else its path."""
+    cache = folder.parent.parent.name
+    if folder.parent.name == "snapshots" and cache.startswith("models--"):
+        return cache.removeprefix("models--").replace("--", "/", 1)
+    return str(folder)

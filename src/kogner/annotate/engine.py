@@ -45,7 +45,7 @@ class Engine:
     """The student as its weights are now: later changes of them are not seen (a `Predictor` then makes a new one).
 
     precision: of all weights and inner vectors, a key of PRECISIONS; fp16 is for a GPU. On a CPU the linear layers are
-    packed (`kogner.annotate.packing`).
+    packed where that pays (`kogner.annotate.packing`).
     compile: have torch's compiler write the text encoder instead, which takes about half a minute at the first batch.
     Raises ConfigError where that needs a C++ compiler and there is none.
     """

@@ -23,7 +23,7 @@ _PIECE, _PIECE_OF_GPU = 1 << 20, 1 << 28
 
 
 class InferenceHead:
-    """A `SpanHead` whose weights were packed.
+    """A `SpanHead` made ready for inference.
 
     dtype: what inner vectors are computed in. pack: lay the weights out for oneDNN, on a CPU that has it, where `packs`
     says so.

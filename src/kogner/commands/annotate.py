@@ -29,7 +29,7 @@ DEFAULT_MODEL = Path("models/kogner-mini")
     "--model",
     default=str(DEFAULT_MODEL),
     show_default=True,
-    help="A student, a GLiNER checkpoint or an ONNX export: folder, or id on the hub.",
+    help="A student, a GLiNER checkpoint or an ONNX export: folder, or hub id (owner/name, owner/name@revision).",
 )
 @click.option("--graph", default=None, help="Graph store: adds the id of each entity that its lexicon knows.")
 @click.option(
@@ -133,8 +133,8 @@ def command(
     documents = read_texts(source)
     predictor = Predictor.load(model, device=device, engine=engine, label_cache=label_cache)
     untrained = [name for name in names if name.lower() not in {kind.lower() for kind in predictor.info.types}]
-    if untrained:
-        known = ", ".join(predictor.info.types) or "unknown"
+    if untrained and predictor.info.types:
+        known = ", ".join(predictor.info.types)
         note(f"not among the types this model was trained on ({known}): {', '.join(untrained)}; expect less of them")
     annotated = predictor.predict(
         unhurried(documents) if source == STDIN else documents, labels=names, settings=settings

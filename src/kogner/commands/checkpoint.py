@@ -59,6 +59,7 @@ def export(form: str | None, int8: bool, check: tuple[str, ...], max_drop: float
 
 def _to_gliner(model: str, out: Path) -> dict[str, object]:
     from kogner import artifacts
+    from kogner.progress import note
     from kogner.student import gliner
     from kogner.student.checkpoint import open_student
 
@@ -66,6 +67,11 @@ def _to_gliner(model: str, out: Path) -> dict[str, object]:
     student, info = open_student(model)
     with artifacts.writing(out, kind=gliner.KIND, version=gliner.FORMAT) as folder:
         gliner.save(student, info, folder)
+    if student.config.words == "kogner":
+        note(
+            "gliner cuts text into other words than this student was trained on and finds less with them; README.md in "
+            f"{out} says how to give it ours"
+        )
     return {"architecture": student.config.architecture}
 
 

@@ -19,7 +19,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
-from kogner import encoders
+from kogner import encoders, hub
 from kogner.artifacts import MANIFEST
 from kogner.config import StudentConfig
 from kogner.errors import ArtifactError, KognerError
@@ -81,7 +81,7 @@ def load(folder: Path, *, device: str = "cpu") -> tuple[Student, StudentInfo]:
             )
         raise ArtifactError(
             f"{folder} has no {WEIGHTS}; where a checkpoint has its weights as {PICKLED}, which is a pickle and is not "
-            f"read here, convert it once (folder or hub id) with: kogner convert-checkpoint {folder} OUT"
+            f"read here, convert it once with: kogner convert-checkpoint {hub.name_of(folder)} OUT"
         )
     weights = _ours(read_weights(folder / WEIGHTS), is_bi=found.is_bi)
     side = side_file(folder)

@@ -9,6 +9,7 @@ constraints those on h, t and r are kept; the one on h M_r is left out, as a pro
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -43,11 +44,14 @@ class TransR:
 
     @classmethod
     def start(cls, entities: int, relations: int, config: TransrConfig, device: str = "cpu") -> TransR:
-        """Random unit entities and relations, identity matrices, as the paper starts."""
+        """Random unit entities and relations, and matrices as `config.matrices` says."""
         generator = torch.Generator().manual_seed(config.seed)
         e = torch.nn.functional.normalize(torch.randn(entities, config.entity_dim, generator=generator), dim=1)
         r = torch.nn.functional.normalize(torch.randn(relations, config.relation_dim, generator=generator), dim=1)
         m = torch.eye(config.entity_dim, config.relation_dim).repeat(relations, 1, 1)
+        if config.matrices == "small":
+            bound = 2 / math.sqrt(config.entity_dim * config.relation_dim)
+            m.uniform_(-bound, bound, generator=generator)
         sums = (torch.zeros(entities), torch.zeros(relations), torch.zeros(relations))
         return cls(*(tensor.to(device) for tensor in (e, r, m, *sums)))
 

@@ -17,6 +17,7 @@ BLOCK = 8 << 20  # bytes that are read at a time; a row must be shorter
 ROWS = 65_536  # rows of Parquet that are read at a time
 _HEAD = 1 << 20
 _OPEN = "line inside a quote that is not closed"
+_ODD = "cell that seems to hold lines of the table: is a quote before it not closed?"
 _BOM = "\ufeff"
 
 
@@ -60,8 +61,9 @@ def batches(
 
     Plain or packed, or Parquet, where lists are joined by bars. names: of the columns, where the file has no first
     line for them. quoted: whether a cell may stand in double quotes. Rows with another number of cells are left out
-    and counted, and so are the lines that a quote without its second one swallows. Raises InputError (file) for a
-    column that is not there, and for a file that is damaged or not UTF-8.
+    and counted, with the lines that an open quote drew into them; cells of these columns that look as if one had are
+    kept and remarked. Raises InputError (file) for a column that is not there, and for a file that is damaged or not
+    UTF-8.
     """
     import pyarrow
     import pyarrow.csv
@@ -104,7 +106,9 @@ def batches(
             ) as reader,
         ):
             for batch in reader:
-                yield _closed(batch, len(header), delimiter, path, rejected) if quoted else batch
+                if quoted:
+                    _look_for_open_quotes(batch, len(header), delimiter, path, rejected)
+                yield batch
     except pyarrow.ArrowInvalid as error:
         if str(error).startswith("Empty CSV file"):  # a header and nothing else
             return
@@ -119,28 +123,21 @@ def batches(
         raise _damaged(path, error) from error
 
 
-def _closed(batch: Any, width: int, delimiter: str, path: Path, rejected: Rejections) -> Any:
-    """The rows of a batch without those in which a quote runs on into later lines of the table, which are counted.
+def _look_for_open_quotes(batch: Any, width: int, delimiter: str, path: Path, rejected: Rejections) -> None:
+    """Remark cells that seem to hold lines of the table, drawn in by a quote that is closed in a later line only.
 
-    A cell may hold line ends. It holds lines of the table where as many delimiters stand in it as in a row, and either
-    a quote (the one that should have closed another cell) or a whole line of the table's width.
+    A description may hold line ends, delimiters and quotes too, so such rows are kept. Remarked are cells with as many
+    delimiters as a row, and either a quote (the one that should have closed another cell) or a whole line that is as
+    wide.
     """
-    import pyarrow
     import pyarrow.compute as pc
 
-    swallowed: dict[int, str] = {}
     for column in batch.columns:
         for row in pc.indices_nonzero(pc.match_substring(column, "\n")).to_pylist():
             cell = column[row].as_py()
-            lines = cell.split("\n")
-            whole = any(line.count(delimiter) == width - 1 for line in lines[1:-1])
+            whole = any(line.count(delimiter) == width - 1 for line in cell.split("\n")[1:-1])
             if cell.count(delimiter) >= width - 1 and (whole or '"' in cell):
-                swallowed[row] = cell
-    if not swallowed:
-        return batch
-    for cell in swallowed.values():
-        rejected.add_many(_OPEN, cell.count("\n") + 1, [f"{path.name}: {cell[:40]!r}"])
-    return batch.filter(pyarrow.array(row not in swallowed for row in range(len(batch))))
+                rejected.remark(_ODD, where=f"{path.name}: {cell[:40]!r}")
 
 
 def _open(path: Path) -> Any:
