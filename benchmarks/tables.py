@@ -133,7 +133,8 @@ def annotate(name: str = "annotate") -> str:
         for precision in data["f1"]
     )
     below = (
-        f"\nBC5CDR test F1 of kogner-mini: {f1}. Time that we take, in that of the bare text encoder of transformers "
+        f"\n{data['size']['sentences']} sentences and {data['size']['long']} long texts of BC5CDR test, a quarter of them for "
+        f"other checkpoints; the median of {data['size']['rounds']} rounds. BC5CDR test F1 of kogner-mini: {f1}. Time that we take, in that of the bare text encoder of transformers "
         f"at its best batch size, at most: {most}."
     )
     below += reached(data, [(base, by_labels) for _, base, by_labels in races])

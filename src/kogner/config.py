@@ -94,8 +94,9 @@ class TransrConfig:
     better filtered MRR and keep the best state; patience 0 trains all epochs and evaluates at the end alone.
     candidates: entities that evaluation ranks the right one among, drawn at random; 0 = all.
     schedule: the learning rate is `constant`, or falls to zero at the last epoch, `linear`.
-    matrices: how they start, as the `identity` (the paper) or `small`, uniform within 2 / sqrt(entity_dim relation_dim):
-    entities then begin close to one another in each relation's space, and the translations lead.
+    matrices: how they start, as the `identity` (the paper) or `small`, uniform within
+    2 / sqrt(entity_dim relation_dim): entities then begin close to one another in each relation's space, and the
+    translations lead.
     """
 
     entity_dim: int = 128

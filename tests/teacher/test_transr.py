@@ -193,6 +193,16 @@ def test_the_best_state_is_kept_and_training_stops(tmp_path, monkeypatch):
     np.testing.assert_allclose(trained.vectors, states[1].numpy(), atol=1e-3)
 
 
+def test_matrices_start_as_the_identity_or_small():
+    config = TransrConfig(entity_dim=6, relation_dim=4)
+    assert torch.equal(TransR.start(5, 3, config).matrices, torch.eye(6, 4).expand(3, 6, 4))
+    small = TransR.start(5, 3, replace(config, matrices="small"))
+    bound = 2 / 24**0.5
+    assert 0.8 * bound < small.matrices.abs().max() <= bound
+    assert abs(float(small.matrices.mean())) < 0.1 * bound * 2
+    assert torch.equal(small.entities, TransR.start(5, 3, config).entities)
+
+
 def test_learns_a_grid_far_above_chance(tmp_path):
     found = []
     for seed in range(3):

@@ -1,10 +1,10 @@
 """Float32 linear layers of a training step through oneDNN, where torch's own library leaves half of the processor idle.
 
 `torch.nn.functional.linear` at float32 calls MKL, which does not use the 512-bit units of AMD's processors. oneDNN,
-which every CPU build of torch carries, does. Where there are none (AVX2 alone), MKL stays. Measured on one thread of an
-AMD EPYC (Zen 5), 256 x 384 times 384 x 1536: 85 to 90 GFLOP/s there, 160 to 215 here, in each of the three products of a
-layer (result, gradient of the input, gradient of the weight). Weights need no layout of their own for that, so nothing
-is kept from step to step.
+which every CPU build of torch carries, does. Where there are none (AVX2 alone), MKL stays. Measured on one thread of
+an AMD EPYC (Zen 5), 256 x 384 times 384 x 1536: 85 to 90 GFLOP/s there, 160 to 215 here, in each of the three products
+of a layer (result, gradient of the input, gradient of the weight). Weights need no layout of their own for that, so
+nothing is kept from step to step.
 
 The numbers are the same up to the order of additions.
 """
