@@ -135,8 +135,8 @@ def annotate(name: str = "annotate") -> str:
     size = data["size"]
     below = (
         f"\n{size['sentences']} sentences and {size['long']} long texts of BC5CDR test, a quarter of them for other "
-        f"checkpoints; the median of {size['rounds']} rounds. BC5CDR test F1 of kogner-mini: {f1}. Time that we take, in "
-        f"that of the bare text encoder of transformers at its best batch size, at most: {most}."
+        f"checkpoints; the median of {size['rounds']} rounds. BC5CDR test F1 of kogner-mini: {f1}. Time that we take, "
+        f"in that of the bare text encoder of transformers at its best batch size, at most: {most}."
     )
     below += reached(data, [(base, by_labels) for _, base, by_labels in races])
     fast = [race for _, _, by_labels in races for race in by_labels.values() if "fp32_over_fast_gliner" in race]
