@@ -183,6 +183,14 @@ def transr() -> str:
     return table(header, [[*row, f"{data['epochs']:g}"]]) + below + "\n" + where(data)
 
 
+def memory() -> str:
+    data = result("memory")
+    step = data["texts"] // len(data["by_tenth"])
+    rows = [[f"{step * (place + 1):,}", f"{peak:,}"] for place, peak in enumerate(data["by_tenth"])][::2]
+    rows.append([f"{data['texts']:,}", f"{data['peak_mb']:,}"])
+    return table(["texts of 1 to 3 sentences, no two alike", "peak memory, MB"], rows) + "\n" + where(data)
+
+
 def inside() -> str:
     data = result("inside-gliner")
     f1 = data["f1"]
@@ -200,6 +208,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "teacher": teacher,
     "transr": transr,
     "inside": inside,
+    "memory": memory,
     "annotate": annotate,
     "annotate-avx2": lambda: annotate("annotate-avx2"),
     "training": training,
