@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import re
+import statistics
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -183,6 +184,23 @@ def transr() -> str:
     return table(header, [[*row, f"{data['epochs']:g}"]]) + below + "\n" + where(data)
 
 
+def transr_pykeen() -> str:
+    data = result("transr")
+    rows = []
+    for name, found in data["datasets"].items():
+        ours, theirs = (found[f"by_seed_{side}"] for side in ("ours", "pykeen"))
+        rows.append(["UMLS" if name == "umls" else name.capitalize(), spread(ours), spread(theirs), f"{len(ours)}"])
+    below = (
+        f"\nFiltered MRR after {data['size']['epochs']} epochs. Training on the graph above with batches of 16,384, "
+        f"{data['threads']} thread: {data['ours']:,} triples/s against {data['pykeen']:,} (**{data['ratio']:.0f}x**).\n"
+    )
+    return table(["graph", "KoGNER", "PyKEEN 1.11.1", "seeds"], rows) + below + "\n" + where(data)
+
+
+def spread(values: list[float]) -> str:
+    return f"{statistics.mean(values):.3f} ± {statistics.stdev(values):.3f}"
+
+
 def memory() -> str:
     data = result("memory")
     step = data["texts"] // len(data["by_tenth"])
@@ -207,6 +225,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "paired": paired,
     "teacher": teacher,
     "transr": transr,
+    "transr-pykeen": transr_pykeen,
     "inside": inside,
     "memory": memory,
     "annotate": annotate,
