@@ -184,6 +184,19 @@ def transr() -> str:
     return table(header, [[*row, f"{data['epochs']:g}"]]) + below + "\n" + where(data)
 
 
+def graph() -> str:
+    data = result("graph")
+    rows = [
+        ["build from the CSV files", f"{data['build_s'] / 60:.1f} min, {data['peak_mb'] / 1000:.1f} GB at most"],
+        ["left out", f"{sum(data['rejected'].values()):,} broken rows and missing files, all counted"],
+        ["open", f"{1000 * data['open_s']:.0f} ms"],
+        ["neighbours", f"{data['lookups_per_s'] / 1e6:.1f} million look-ups/s"],
+        ["names in text", f"{data['scan_mb_per_s']:.1f} MB/s, {data['scanner_s']:.0f} s to start"],
+    ]
+    what = f"{data['entities']:,} entities, {data['triples']:,} triples"
+    return table([what, ""], rows) + "\n" + where(data)
+
+
 def transr_pykeen() -> str:
     data = result("transr")
     rows = []
@@ -225,6 +238,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "paired": paired,
     "teacher": teacher,
     "transr": transr,
+    "graph": graph,
     "transr-pykeen": transr_pykeen,
     "inside": inside,
     "memory": memory,
