@@ -44,7 +44,10 @@ from notes import Notes
 
 @dataclasses.dataclass(frozen=True)
 class Size:
-    """How much is read: sentences, long texts, rounds, numbers of labels, other models, texts of the memory stream."""
+    """How much is read: sentences, long texts, rounds, numbers of labels, other models, texts of the memory stream.
+
+    documents: of the test split whose F1 is taken at each precision; None = all.
+    """
 
     sentences: int
     long: int
@@ -52,10 +55,11 @@ class Size:
     labels: tuple[int, ...]
     others: tuple[str, ...]
     stream: int
+    documents: int | None = None
 
 
 SIZES = {
-    "small": Size(48, 4, 3, (2, 20, 60), (), 4_000),
+    "small": Size(24, 2, 3, (2, 20, 60), (), 500, documents=50),
     "medium": Size(320, 24, 3, (2, 20, 60, 300), ("bert-base", "deberta-v3-small"), 20_000),
     "full": Size(4000, 1000, 5, (2, 20, 60, 300), ("bert-base", "deberta-v3-small"), 100_000),
 }
@@ -197,14 +201,14 @@ def summary(by_labels: dict[str, Any], base: str) -> dict[str, Any]:
     }
 
 
-def f1(model: Path, corpus: Path) -> dict[str, float]:
-    """Exact span F1 on the test split at each precision that we race."""
+def f1(model: Path, corpus: Path, documents: int | None) -> dict[str, float]:
+    """Exact span F1 on the test split, or its first documents, at each precision that we race."""
     from kogner.annotate.predictor import Predictor, Settings
     from kogner.data import corpora
     from kogner.evaluate.spans import score
     from kogner.hardware import bf16_is_fast
 
-    gold = corpora.load("corpus", str(corpus), "test").documents
+    gold = corpora.load("corpus", str(corpus), "test").documents[:documents]
     predictor = Predictor.load(model)
     found: dict[str, float] = {}
     for precision in ["fp32", *(["bf16"] if bf16_is_fast("cpu") else [])]:
@@ -252,7 +256,7 @@ def main() -> None:
     contenders = contenders_of(args.model, words, sorted_too=args.size == "full")
     own = races(contenders, args.corpus, size, labels, words, model="given", notes=notes)
     result = summary(own, "gliner_cached")
-    result["f1"] = f1(args.model, args.corpus)
+    result["f1"] = f1(args.model, args.corpus, size.documents)
     others = size.others if args.others is None else [one for one in args.others.split(",") if one != "none"]
     for name in others:
         import random_models
