@@ -26,7 +26,7 @@ def environment() -> dict[str, Any]:
 
     return {
         "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
-        "revision": os.environ.get("KOGNER_REVISION") or _revision(),
+        "revision": os.environ.get("KOGNER_REVISION") or _AT_START,
         "command": " ".join(["python", *sys.argv]),
         "machine": {
             "processor": _processor(),
@@ -65,3 +65,6 @@ def _processor() -> str:
 def _revision() -> str:
     found = subprocess.run(["git", "describe", "--always", "--dirty"], capture_output=True, text=True, check=False)
     return found.stdout.strip() or "unknown"
+
+
+_AT_START = _revision()  # of the code that runs, whatever is committed while a long benchmark does
