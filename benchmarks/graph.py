@@ -1,13 +1,15 @@
-"""A graph of BioMedGraphica's size on this machine: build, reopen, neighbours, names found in text.
+"""A graph of BioMedGraphica's size on this machine: build, reopen, neighbours, names found in text, TransR.
 
 The graph is made up (`synthetic.py`), its files are read as BioMedGraphica's. Each figure is of a process of its own:
-build_s and peak_mb are those of `kogner graph build`. The last line is one JSON object.
+build_s and peak_mb are those of `kogner graph build`; scan_mb_per_s is of the first pass over the text; an epoch of
+TransR is projected from a part of its steps. The last line is one JSON object.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 import random
 import resource
@@ -18,11 +20,14 @@ import time
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 import record
 
 SHARES = {"small": 0.05, "medium": 0.26, "full": 1.0}  # of BioMedGraphica's counts
 LOOKUPS = 1_000_000
 TEXT = 10_000_000  # characters that are scanned
+MEASURED = 0.05  # of the steps of TransR's epoch
 
 
 def build(source: Path, out: Path) -> dict[str, Any]:
@@ -46,8 +51,6 @@ def build(source: Path, out: Path) -> dict[str, Any]:
 
 def use(graph: Path) -> dict[str, float]:
     """In this process: time to open, neighbour look-ups a second, and text scanned a second."""
-    import numpy as np
-
     from kogner.graph.scan import Scanner
     from kogner.graph.store import GraphStore
 
@@ -73,6 +76,51 @@ def use(graph: Path) -> dict[str, float]:
     return found
 
 
+def train(graph: Path) -> dict[str, Any]:
+    """In this process: seconds of an epoch of TransR as the default recipe has it, and the most memory."""
+    import torch
+
+    from kogner.config import TransrConfig
+    from kogner.graph.store import GraphStore
+    from kogner.hardware import keep_freed_memory
+    from kogner.teacher.negatives import Corruptor
+    from kogner.teacher.randomness import epochs, generator
+    from kogner.teacher.transr import TransR
+
+    keep_freed_memory()
+    store, config = GraphStore.open(graph), TransrConfig()
+    triples = np.asarray(store.triples)
+    begun = time.perf_counter()
+    model = TransR.start(len(store), len(store.relations), config, "cpu")
+    corruptor = Corruptor(triples, len(store), len(store.relations), config)
+    start_s = time.perf_counter() - begun
+    per_epoch = math.ceil(len(triples) / config.batch_size)
+    steps = max(10, math.ceil(MEASURED * per_epoch))
+    batches = epochs(len(triples), config.batch_size, config.seed, first=0)
+    seconds = []
+    for step in range(steps + 2):  # the first two load code
+        begun = time.perf_counter()
+        batch = triples[next(batches)].astype(np.int64)
+        negatives = corruptor.draw(batch, generator(config.seed, "corrupt", step))
+        model.step(torch.from_numpy(batch), negatives, config)
+        seconds.append(time.perf_counter() - begun)
+    return {
+        "epoch_s": round(sum(seconds[2:]) / steps * per_epoch),
+        "epoch_measured": f"projected from {steps} of {per_epoch} steps",
+        "start_s": round(start_s, 1),
+        "peak_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024),
+        "threads": torch.get_num_threads(),
+    }
+
+
+def alone(script: str, *arguments: Any) -> dict[str, Any]:
+    """What a script of this folder says in a process of its own: Linux counts a parent's memory as its child's peak."""
+    command = [sys.executable, str(Path(__file__).with_name(script)), *map(str, arguments)]
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
+    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return found
+
+
 def _text(store: Any, length: int) -> list[str]:
     """Paragraphs in which every tenth word is a name of the graph, the others are made up."""
     draw = random.Random(0)
@@ -91,21 +139,21 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--size", choices=SHARES, default=os.environ.get("SIZE", "full"))
     parser.add_argument("--only-use", type=Path, help=argparse.SUPPRESS)
+    parser.add_argument("--only-transr", type=Path, help=argparse.SUPPRESS)
     parser.add_argument("--out", type=Path)
     args = parser.parse_args()
     if args.only_use:
         print(json.dumps(use(args.only_use)))
         return
-    import synthetic
-
+    if args.only_transr:
+        print(json.dumps(train(args.only_transr)))
+        return
     with tempfile.TemporaryDirectory() as place:
         source, graph = Path(place) / "BioMedGraphica", Path(place) / "graph"
-        written = synthetic.write(source, SHARES[args.size])
+        written = alone("synthetic.py", "--out", source, "--share", SHARES[args.size])
         result: dict[str, Any] = build(source, graph)
-        done = subprocess.run(
-            [sys.executable, __file__, "--only-use", str(graph)], capture_output=True, text=True, check=True
-        )
-        result |= json.loads(done.stdout.splitlines()[-1])
+        result |= alone("graph.py", "--only-use", graph)
+        result["transr"] = alone("graph.py", "--only-transr", graph)
     result |= {"written": written, "share": SHARES[args.size]}
     if args.out:
         record.write(args.out, result)

@@ -38,10 +38,10 @@ _MARK_BLOCKS = (*range(0x300, 0x20000), *range(0xE0000, 0xE1000))  # there are n
 _MARKS = _marks()
 _MARK = re.compile(f"[{_MARKS}]")
 _WORD = re.compile(rf"[^\W_]+(?:[{_MARKS}]+[^\W_]+)*[{_MARKS}]*|(?:[^\w\s]|_)[{_MARKS}]*")
-_WORD_OR_BLANKS = re.compile(rf"{_WORD.pattern}|\s+")
+_WORD_WITH_BLANKS = re.compile(rf"(?:{_WORD.pattern})\s*|\s+")
 # The same of text without combining marks, in half of the time.
 _PLAIN_WORD = re.compile(r"[^\W_]+|[^\w\s]|_")
-_PLAIN_WORD_OR_BLANKS = re.compile(rf"{_PLAIN_WORD.pattern}|\s+")
+_PLAIN_WORD_WITH_BLANKS = re.compile(rf"(?:{_PLAIN_WORD.pattern})\s*|\s+")
 _GLINER_WORD = re.compile(r"\w+(?:-\w+)*|\S")  # `_` is one of \w
 _LINE_END = r"(?:\r\n|\n|\r(?!\n))"
 _VISIBLE = re.compile(r"\S")
@@ -55,9 +55,9 @@ def words(text: str) -> list[tuple[int, int]]:
     return [match.span() for match in (_WORD if _has_marks(text) else _PLAIN_WORD).finditer(text)]
 
 
-def words_and_blanks(text: str) -> list[str]:
-    """The words of a text and the blanks between them, in order: put together they are the text."""
-    found: list[str] = (_WORD_OR_BLANKS if _has_marks(text) else _PLAIN_WORD_OR_BLANKS).findall(text)
+def words_with_blanks(text: str) -> list[str]:
+    """The words of a text, each with the blanks behind it: put together they are the text. Blanks may come first."""
+    found: list[str] = (_WORD_WITH_BLANKS if _has_marks(text) else _PLAIN_WORD_WITH_BLANKS).findall(text)
     return found
 
 

@@ -12,8 +12,9 @@ from kogner.cli import main
 from kogner.errors import ArtifactError, InputError
 from kogner.graph.abbreviations import brackets, places
 from kogner.graph.forms import Stems, agrees, form, is_symbol, stem, variants
-from kogner.graph.scan import Scanner, Starts, open_index
+from kogner.graph.scan import Scanner, open_index
 from kogner.graph.store import GraphStore, build
+from kogner.graph.walk import Walk
 from kogner.records import Entity, Triple
 from kogner.text import words
 
@@ -215,22 +216,21 @@ PIECES = st.lists(st.sampled_from(["a", "ab", "b", "ba", "il", "2"]), min_size=1
 
 
 @given(st.lists(PIECES.map("".join), max_size=12), PIECES)
-def test_what_begins_at_two_pieces_is_what_the_trie_holds(keys, pieces):
-    trie = marisa_trie.Trie(keys)
-    first, second = [*pieces, ""][:2]
-    found = Starts(trie, 100)[f"{first}\t{second}"]
-    both = first + second
-    assert (found is True) == any(key.startswith(both) and key != both for key in keys)
-    if found is not True:
-        assert list(found) == sorted({key for key in (both, first) if key in keys}, key=len, reverse=True)
+def test_a_walk_finds_the_keys_that_end_behind_its_words(keys, pieces):
+    place = Walk(marisa_trie.Trie(keys), 100).root[pieces[0]]
+    for piece in [*pieces[1:], ""]:
+        place = place[piece] if place is not None else None
+    ends = {count: "".join(pieces[:count]) for count in range(len(pieces), 0, -1)}
+    assert ([] if place is None else list(place.found)) == [count for count, key in ends.items() if key in keys]
 
 
 def test_what_is_remembered_is_bounded():
-    starts, stems = Starts(marisa_trie.Trie(["a"]), 3), Stems(3)
+    walk, stems = Walk(marisa_trie.Trie(["ab"]), 3), Stems(3)
     for number in range(10):
-        assert starts[f"{number}\t"] == ()
+        assert walk.root[f"{number}"][""] is None
+        assert walk.root["a"]["b"].found == (2,)
         assert stems[f"w{number}"] == f"w{number}"
-        assert len(starts) <= 3 and len(stems) <= 3
+        assert len(walk.root) <= 3 and len(stems) <= 3
 
 
 @given(st.text(alphabet="RF s-+(a", max_size=30), st.sets(st.sampled_from(["RF", "R", "F-", "RFs"]), min_size=1))

@@ -11,10 +11,10 @@ import re
 import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass
-from itertools import accumulate, compress
+from itertools import accumulate
 
 from kogner.graph.lexicon import GREEK_LETTERS, normalise
-from kogner.text import words_and_blanks
+from kogner.text import words_with_blanks
 
 SYMBOL_LETTERS = 6  # a name of at most so many characters with a capital behind its first is a symbol: WAS, TRalpha
 SHOUTED_LETTERS = 4  # text of at most so many capitals is a symbol as well: CAT is not a cat
@@ -74,33 +74,38 @@ class Stems(dict[str, str]):
         return found
 
 
+def pieces(text: str, *, stem: Callable[[str], str] = stem) -> tuple[list[str], list[str]]:
+    """The words of a text, each with the blanks behind it, and the piece of each; '' where it has none.
+
+    stem: such as the look-up of a `Stems`.
+    """
+    parts = words_with_blanks(text)
+    found = list(map(stem, parts))
+    if not _APOSTROPHES.isdisjoint(found):
+        for number, piece in enumerate(found):
+            if piece in _APOSTROPHES and number and parts[number - 1][-1].isalpha():  # not 5'-AMP
+                found[number : number + 2] = _possessive(parts[number : number + 2], found[number : number + 2])
+    return parts, found
+
+
+def _possessive(parts: list[str], found: list[str]) -> list[str]:
+    """The pieces of an apostrophe behind a letter and of what follows; the s of a possessive loses its piece."""
+    if len(parts) == 1 or parts[0][-1].isspace():
+        return ["", *found[1:]]
+    return ["", ""] if parts[1].rstrip() in ("s", "S") else found
+
+
 def form(text: str, *, stem: Callable[[str], str] = stem) -> Form:
-    """The key of a text and where its words lie in it. stem: such as the look-up of a `Stems`."""
-    parts = words_and_blanks(text)
-    ends = list(accumulate(map(len, parts)))
-    is_word = [not part.isspace() for part in parts]
-    spans = list(compress(zip([0, *ends], ends, strict=False), is_word))
-    pieces = list(map(stem, compress(parts, is_word)))
-    if not _APOSTROPHES.isdisjoint(pieces):
-        for number, piece in enumerate(pieces):
-            if piece in _APOSTROPHES and number and spans[number - 1][1] == spans[number][0]:
-                pieces[number] = _possessive(text, spans, pieces, number)
-    begins = list(accumulate(map(len, pieces), initial=0))
-    del begins[-1]
-    return Form("".join(pieces), spans, begins, pieces)
-
-
-def _possessive(text: str, spans: list[tuple[int, int]], pieces: list[str], number: int) -> str:
-    """What stays of an apostrophe behind a word; the s of a possessive loses its piece."""
-    left, right = spans[number]
-    if not text[left - 1].isalpha():
-        return pieces[number]  # 5'-AMP
-    after = number + 1
-    if after < len(spans) and spans[after][0] == right:
-        if text[right : spans[after][1]] not in ("s", "S"):
-            return pieces[number]
-        pieces[after] = ""
-    return ""
+    """The key of a text and where its words lie in it. stem: as of `pieces`."""
+    parts, found = pieces(text, stem=stem)
+    starts = accumulate(map(len, parts), initial=0)
+    begins = accumulate(map(len, found), initial=0)
+    words = [
+        (start, start + len(part.rstrip()), begin, piece)
+        for part, start, begin, piece in zip(parts, starts, begins, found, strict=False)
+        if not part.isspace()
+    ]
+    return Form("".join(found), [one[:2] for one in words], [one[2] for one in words], [one[3] for one in words])
 
 
 def cased(text: str) -> str:

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import re
 import sys
-from bisect import bisect_left, bisect_right
+from bisect import bisect_left
 from collections import Counter
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
-from itertools import compress, islice
-from operator import add
+from itertools import accumulate, compress, repeat
+from operator import is_not, itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -24,9 +24,10 @@ from kogner.artifacts import MANIFEST, open_artifact, read_manifest, writing
 from kogner.errors import ArtifactError, InputError
 from kogner.graph.abbreviations import brackets, places
 from kogner.graph.arrays import load_array, save_array
-from kogner.graph.forms import Stems, agrees, form, variants
+from kogner.graph.forms import Stems, agrees, form, pieces, variants
 from kogner.graph.guard import Guard
 from kogner.graph.store import GraphStore
+from kogner.graph.walk import Walk, step
 from kogner.progress import counting, note
 
 KIND, VERSION = "scan-index", 1
@@ -73,29 +74,17 @@ class Found:
         return self.readings[0].type
 
 
-_MORE = True  # keys may reach beyond the two pieces
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What a stretch of text may mean, best first: all of it, and what is reported; () where the best is a rival."""
+
+    readings: tuple[Reading, ...]
+    reported: tuple[Reading, ...]
 
 
-class Starts(dict[str, Any]):
-    """By two pieces in a row, with a tab between: the keys that end with one of them, longest first, or _MORE.
-
-    Most pieces begin no key, and text repeats itself, so this spares nearly all look-ups in the trie. Begins anew when
-    it holds `limit` pairs.
-    """
-
-    def __init__(self, trie: Any, limit: int) -> None:
-        super().__init__()
-        self._trie, self._limit = trie, limit
-
-    def __missing__(self, pair: str) -> Any:
-        if len(self) >= self._limit:
-            self.clear()
-        first, _, second = pair.partition("\t")
-        both = first + second
-        keys = tuple(key for key in dict.fromkeys((both, first)) if key in self._trie)
-        beyond = islice(self._trie.iterkeys(both), 2)
-        found = self[pair] = _MORE if any(key != both for key in beyond) else keys
-        return found
+NOTHING = Known((), ())
+_Match = tuple[int, int, Known]  # start, end
+_start, _end = itemgetter(0), itemgetter(1)
 
 
 class Scanner:
@@ -142,95 +131,95 @@ class Scanner:
         self._postings = [load_array(folder / f"{name}.npy") for name in ("offsets", "rows", "names", "flags")]
         self._type_codes = np.asarray(store.type_codes)
         self._stem = Stems(CACHED).__getitem__
-        self._starts = Starts(self._trie, CACHED)
-        self._cache: dict[str, tuple[Reading, ...]] = {}
+        self._walk = Walk(self._trie, CACHED)
+        self._cache: dict[str, Known] = {}
 
     def scan(self, text: str) -> list[Found]:
         """The names in a text, in order and without overlap."""
         found = list(self._matches(text))
         if self._abbreviations and "(" in text:
             found = self._abbreviated(text, found)
-        return [
-            Found(one.start, one.end, tuple(reading for reading in one.readings if reading.type in self.types))
-            for one in found
-            if one.type in self.types
-        ]
+        return [Found(start, end, known.reported) for start, end, known in found if known.reported]
 
-    def _abbreviated(self, text: str, found: list[Found]) -> list[Found]:
+    def _abbreviated(self, text: str, found: list[_Match]) -> list[_Match]:
         """The names with those put right whose text is a short form that the text defines."""
-        meant: dict[str, tuple[Reading, ...]] = {}
-        by_end = {one.end: one for one in found}
+        meant: dict[str, Known] = {}
         for bracket in brackets(text):
-            long = by_end.get(bracket.end)
             if bracket.short in meant:
                 continue
+            at = bisect_left(found, bracket.end, key=_end)
+            long = found[at] if at < len(found) and found[at][1] == bracket.end else None
             if long is not None and (
-                long.start <= bracket.start if bracket.start is not None else self._names(bracket.short, long)
+                long[0] <= bracket.start if bracket.start is not None else self._names(bracket.short, long[2])
             ):
-                meant[bracket.short] = long.readings
+                meant[bracket.short] = long[2]
             elif bracket.start is not None:
-                meant[bracket.short] = ()
+                meant[bracket.short] = NOTHING
         if not meant:
             return found
-        put = [(start, end, meant[text[start:end]]) for start, end in places(text, meant)]
-        starts = [start for start, _, _ in put]
-        kept: list[Found] = []
-        covered: set[int] = set()  # short forms inside a longer name
-        for one in found:
-            at = bisect_right(starts, one.start) - 1
-            if at >= 0 and put[at][1] + 1 >= one.end:
-                continue
-            kept.append(one)
-            if at >= 0 and put[at][1] > one.start:  # a name that begins inside a short form
-                covered.add(at)
-            covered.update(range(bisect_left(starts, one.start), bisect_left(starts, one.end)))
-        kept.extend(
-            Found(start, end, readings) for n, (start, end, readings) in enumerate(put) if readings and n not in covered
-        )
-        return sorted(kept, key=lambda one: one.start)
+        added: list[_Match] = []
+        dropped: set[int] = set()
+        for start, end in places(text, meant):
+            at = first = bisect_left(found, start, key=_start)
+            covered = first > 0 and found[first - 1][1] > start and first - 1 not in dropped
+            while at < len(found) and found[at][0] <= end:
+                if found[at][1] <= end + 1:  # with a plural s
+                    dropped.add(at)
+                else:
+                    covered |= found[at][0] < end
+                at += 1
+            if not covered:
+                added.append((start, end, meant[text[start:end]]))
+        return sorted([*(one for number, one in enumerate(found) if number not in dropped), *added], key=_start)
 
-    def _names(self, short: str, long: Found) -> bool:
+    def _names(self, short: str, long: Known) -> bool:
         """Whether the graph has a short form as a name of the entity before it, as DM of dystrophia myotonica."""
         rows = {match.row for match in self.store.lexicon.lookup(short) if match.tier == "exact"}
         return long.readings[0].row in rows
 
-    def _matches(self, text: str) -> Iterator[Found]:
+    def _matches(self, text: str) -> Iterator[_Match]:
         """Longest matches from the left, of reported and of rival types."""
-        made = form(text, stem=self._stem)
-        key, spans, begins, pieces = made.key, made.words, made.begins, made.pieces
-        prefixes, cache, guard = self._trie.prefixes, self._cache, self._guard
-        numbers = list(compress(range(len(pieces)), pieces))  # hyphens and the like have none
-        shown = list(compress(pieces, pieces))
-        # What begins at each word, as far as the word behind it tells. Few words begin anything.
-        known = list(map(self._starts.__getitem__, map("\t".join, zip(shown, [*shown[1:], ""], strict=False))))
-        ends = dict(zip(map(add, compress(begins, pieces), map(len, shown)), numbers, strict=True))
-        number = 0
-        for here, found in compress(zip(numbers, known, strict=True), known):
-            if here < number:
+        parts, found = pieces(text, stem=self._stem)
+        numbers = list(compress(range(len(found)), found))  # hyphens and the like have no piece
+        shown = list(filter(None, found))
+        ends = list(accumulate(map(len, parts)))
+        cache, guard = self._cache, self._guard
+        shown.append("")
+        # The place behind each word and the next one; few words begin anything.
+        places = list(map(step, map(self._walk.root.__getitem__, shown), shown[1:]))
+        free = 0
+        for here, place in compress(enumerate(places), map(is_not, places, repeat(None))):
+            if here < free:
                 continue
-            begin = begins[here]
-            if found is _MORE:
-                found = reversed(prefixes(key[begin : begin + MAX_KEY]))
-            for prefix in found:
-                last = ends.get(begin + len(prefix))
-                if last is None:
-                    continue
-                start, end = spans[here][0], spans[last][1]
+            behind = here + 2
+            while place is not None and place.beyond:
+                place = step(place, shown[behind])
+                behind += 1
+            if place is None:
+                continue
+            first = numbers[here]
+            start = ends[first] - len(parts[first])
+            for count in place.found:
+                last = numbers[here + count - 1]
+                end = ends[last] - len(parts[last]) + len(parts[last].rstrip())
                 written = text[start:end]
-                readings = cache.get(written)
-                if readings is None:
-                    readings = self._remember(written, prefix)
-                if not readings or (guard is not None and written.isupper() and guard.shouted(text, start, end)):
+                known = cache.get(written)
+                if known is None:
+                    known = self._remember(written, "".join(shown[here : here + count]))
+                if not known.readings or (guard is not None and written.isupper() and guard.shouted(text, start, end)):
                     continue
-                yield Found(start, end, readings)
-                number = last + 1
+                yield start, end, known
+                free = here + count
                 break
 
-    def _remember(self, written: str, key: str) -> tuple[Reading, ...]:
+    def _remember(self, written: str, key: str) -> Known:
         if len(self._cache) >= CACHED:
             self._cache.clear()
-        found = self._cache[written] = tuple(self._readings(written, key))
-        return found
+        readings = tuple(self._readings(written, key))
+        reported = tuple(one for one in readings if one.type in self.types)
+        best = bool(readings) and readings[0].type in self.types
+        known = self._cache[written] = Known(readings, reported if best else ())
+        return known
 
     def _readings(self, written: str, key: str) -> list[Reading]:
         """Entities of a stretch of text, best first; of all types where others may hold their place."""
