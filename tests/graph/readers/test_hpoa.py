@@ -60,6 +60,13 @@ def test_older_columns(tmp_path):
     assert read(tmp_path)[0][0] == Entity("OMIM:10", "Disease", "ache")
 
 
+def test_a_file_of_another_name_is_known_by_its_columns(tmp_path):
+    for name, text in (("a.tsv", "#version: 1\n" + NEW + ROWS), ("b.tsv", GENES)):
+        (tmp_path / name).write_text(text)
+    assert [entity.type for entity in read(tmp_path / "a.tsv")[0]] == ["Disease", "Disease"]
+    assert [entity.type for entity in read(tmp_path / "b.tsv")[0]] == ["Gene", "Phenotype", "Phenotype"]
+
+
 @pytest.mark.parametrize(
     ("name", "text", "says"),
     [

@@ -81,7 +81,7 @@ def _entities(files: Sequence[Path], triples: dict[Triple, None], rejected: Reje
             yield Entity(own, kind, name)
 
     for file in files:
-        if file.name.startswith(FILES[0]):
+        if file.name.startswith(FILES[0]) or _of_diseases(file):
             for disease, name, phenotype in phenotypes(file, rejected, others):
                 yield from new(disease, "Disease", name)
                 triples[Triple(disease, "has_phenotype", phenotype)] = None
@@ -94,6 +94,16 @@ def _entities(files: Sequence[Path], triples: dict[Triple, None], rejected: Reje
             elif phenotype:
                 yield from new(phenotype, "Phenotype", name)
                 triples[Triple(gene, "associated_with_phenotype", phenotype)] = None
+
+
+def _of_diseases(path: Path) -> bool:
+    """Whether a file of another name has the columns of phenotype.hpoa."""
+    for _, line in lines(path):
+        if "databaseid" in line.replace("_", "").casefold():
+            return True
+        if not line.startswith("#"):
+            return False
+    return False
 
 
 def _rows(

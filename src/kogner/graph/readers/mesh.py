@@ -57,7 +57,8 @@ def read_mesh(path: str | Path, *, rejected: Rejections) -> Source:
 
 def mesh_files(folder: Path) -> list[Path]:
     """MeSH's files in a folder, descriptors before supplementary records."""
-    return sorted(path for path in folder.iterdir() if path.is_file() and FILE.fullmatch(path.name))
+    found = (path for path in folder.iterdir() if path.is_file() and FILE.fullmatch(path.name))
+    return sorted(found, key=lambda path: (path.name.lower().startswith("supp"), path.name))
 
 
 def _entities(files: Sequence[Path], triples: list[Triple], rejected: Rejections) -> Iterator[Entity]:
