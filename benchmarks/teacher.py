@@ -35,8 +35,9 @@ from kogner.graph.store import GraphStore
 from kogner.hardware import check_device, keep_freed_memory
 from kogner.teacher.assembly import build
 from kogner.teacher.bank import Bank, summary
+from kogner.teacher.classification import pretrain_unimp
 from kogner.teacher.features import Pooler
-from kogner.teacher.pretrain import pretrain_transr, pretrain_unimp
+from kogner.teacher.pretrain import pretrain_transr
 from kogner.teacher.reading import ReadingOrder, entity_text
 
 SIZES = {

@@ -35,3 +35,14 @@ def test_the_readmes_commands_and_options_exist():
 @pytest.mark.parametrize("target", ["run", "test", "graph", "teacher", "linked", "mini", "evaluate"])
 def test_make_targets_have_help(target):
     assert re.search(rf"^{target}:.*## ", (ROOT / "Makefile").read_text(), re.MULTILINE)
+
+
+def test_every_benchmark_can_be_started():
+    """Their imports of ours are checked; some import another tool first, which is not installed here."""
+    code = "import sys, importlib\nfor name in sys.argv[1:]:\n    try:\n        importlib.import_module(name)\n"
+    code += "    except ModuleNotFoundError as error:\n        assert error.name.split('.')[0] in ('gliner', 'pykeen'), error"
+    names = [path.stem for path in sorted((ROOT / "benchmarks").glob("*.py"))]
+    done = subprocess.run(
+        [sys.executable, "-c", code, *names], cwd=ROOT / "benchmarks", capture_output=True, text=True, check=False
+    )
+    assert len(names) > 10 and done.returncode == 0, done.stderr
