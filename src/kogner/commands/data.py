@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from kogner.commands import data_bmg
 from kogner.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -35,6 +36,10 @@ def command() -> None:
       kogner data link --graph build/graph --data bc5cdr=corpora/bc5cdr --out build/linked
       kogner data silver --graph build/graph --text abstracts.jsonl --types disease=Disease --out build/silver
     """
+
+
+command.add_command(data_bmg.pairs)
+command.add_command(data_bmg.check)
 
 
 @command.command("link")

@@ -43,7 +43,8 @@ _NUMBERS = ("CAS:", "UNII:", "INCHIKEY:")
 class Merged:
     """Entities and triples of all sources as one, and what was made one.
 
-    apart: how many entities that could have become part of one stayed apart, by rule and reason. `triples` is read once, after the entities.
+    apart: how many entities that could have become part of one stayed apart, by rule and reason.
+    `triples` is read once, after the entities.
     """
 
     entities: Iterable[Entity]
