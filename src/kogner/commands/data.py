@@ -39,6 +39,7 @@ def command() -> None:
 
 
 command.add_command(data_bmg.pairs)
+command.add_command(data_bmg.write)
 command.add_command(data_bmg.check)
 
 

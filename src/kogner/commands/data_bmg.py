@@ -1,13 +1,17 @@
-"""`kogner data pairs`, `check`: sentences about related entities of the graph, from drawing to training data."""
+"""`kogner data pairs`, `write`, `check`: sentences about related entities of the graph, from the draw to training."""
 
 from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 import click
+
+from kogner.commands.llm_options import asker_of, llm_options, prices_of
 
 
 @click.command()
@@ -36,7 +40,7 @@ def pairs(
     The last line printed is one JSON object. Example:
       kogner data pairs --graph build/graph --out pairs.jsonl
     """
-    from kogner.artifacts import write_atomic
+    from kogner.artifacts import write_lines
     from kogner.commands.printing import add_row, new_table, show_rich
     from kogner.data.pairs import PairSettings, draw
     from kogner.graph.store import GraphStore
@@ -46,7 +50,7 @@ def pairs(
     store = GraphStore.open(graph)
     found = draw(store, settings, relations=relations or None)
     out.parent.mkdir(parents=True, exist_ok=True)
-    write_atomic(out, "".join(f"{json.dumps(pair.to_dict(), ensure_ascii=False)}\n" for pair in found.pairs))
+    write_lines(out, (json.dumps(pair.to_dict(), ensure_ascii=False) for pair in found.pairs))
     table = new_table("relation", "rows", "drawn", numbers=("rows", "drawn"))
     for name, counts in found.relations.items():
         add_row(table, name, f"{counts['rows']:,}", f"{counts['drawn']:,}")
@@ -156,3 +160,101 @@ def _shares(text: str, names: tuple[str, ...]) -> dict[str, float]:
     if len(found) != len(names):
         raise ConfigError(f"--shares {text!r} must be {len(names)} numbers that add up to 1, such as 0.8,0.1,0.1")
     return dict(zip(names, found, strict=True))
+
+
+@click.command()
+@click.argument("source", metavar="PAIRS", type=click.Path(path_type=Path))
+@click.option("--llm", required=True, metavar="MODEL",
+              help="openai:MODEL, anthropic:MODEL, http://host:port/v1:MODEL, local or local:FILE.gguf.")  # fmt: skip
+@click.option("--out", required=True, type=click.Path(path_type=Path), help="File of rows to write, JSON lines.")
+@click.option("--prompt", "names", multiple=True, help="Shipped prompt, or YAML file; several take turns."
+              "  [default: abstract]")  # fmt: skip
+@click.option("--type", "types", multiple=True, help="Type that may be annotated; can be repeated.  [default: those of "
+              "the pairs]")  # fmt: skip
+@click.option("--per-pair", type=click.IntRange(min=1), default=1, show_default=True, help="Sentences for each pair.")
+@click.option("--temperature", type=float, default=0.7, show_default=True, help="Below 0: as the model has it.")
+@click.option("--max-tokens", type=click.IntRange(min=1), default=400, show_default=True, help="Of an answer.")
+@click.option(
+    "--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Sent where the provider has one."
+)
+@click.option("--cache", type=click.Path(path_type=Path), help="File of paid answers.  [default: OUT.cache]")
+@click.option("--dry-run", is_flag=True, help="Say what it would take, and ask nothing.")
+@llm_options
+def write(
+    source: Path,
+    llm: str,
+    out: Path,
+    names: tuple[str, ...],
+    types: tuple[str, ...],
+    per_pair: int,
+    temperature: float,
+    max_tokens: int,
+    seed: int,
+    cache: Path | None,
+    dry_run: bool,
+    **limits: Any,
+) -> None:
+    """Have a language model write sentences about PAIRS.
+
+    Keys come from OPENAI_API_KEY, ANTHROPIC_API_KEY or KOGNER_LLM_KEY (for servers by their address, if they need one).
+    An answer is kept in the cache before it counts: a run that was stopped goes on when the same command is given
+    again, and asks nothing twice.
+
+    \b
+    The last line printed is one JSON object. Example:
+      kogner data write pairs.jsonl --llm http://localhost:11434/v1:llama3 --out rows.jsonl
+      kogner data write pairs.jsonl --llm openai:gpt-4o-mini --out rows.jsonl --dry-run
+    """
+    import asyncio
+
+    from kogner.artifacts import write_lines
+    from kogner.data import pairs as drawn
+    from kogner.data import write as writing
+    from kogner.data.prompts import load
+    from kogner.errors import InputError
+    from kogner.llm.cache import Cache
+    from kogner.llm.prices import estimate
+    from kogner.llm.providers import model_id, open_model
+    from kogner.progress import counting, note
+
+    prompts = [load(name) for name in names or ("abstract",)]
+    settings = writing.WriteSettings(per_pair, max_tokens, temperature if temperature >= 0 else None, seed)
+    pairs = list(drawn.read(source))
+    if not pairs:
+        raise InputError("holds no pair", path=source)
+    kinds = list(types) or writing.types_of(pairs)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    place = cache or out.with_name(f"{out.name}.cache")
+
+    def wanted(model: Any) -> Any:
+        return writing.tasks(pairs, prompts, kinds, model, settings)
+
+    if dry_run:
+        model = model_id(llm)
+        with Cache(place) if place.exists() else nullcontext() as known:
+            figures = estimate((task.request for task in wanted(model)), prices_of(limits).of(model), known)
+        click.echo(json.dumps({"model": str(model), **figures.to_dict()}))
+        return
+
+    async def run() -> tuple[dict[str, Any], Counter[str], int]:
+        async with open_model(llm, allow_plain_http=limits["allow_plain_http"]) as model:
+            with Cache(place) as answers:
+                asker = asker_of(model, answers, limits)
+                total = sum(1 for _ in wanted(model.id))
+                with counting("sentences written", total) as counter:
+                    failed = await writing.ask(wanted(model.id), asker, counter.advance)
+                rejected: Counter[str] = Counter()
+
+                def lines() -> Iterator[str]:
+                    for row in writing.rows(wanted(model.id), asker, failed, kinds):
+                        if row.rejected is not None:
+                            rejected[row.rejected] += 1
+                        yield row.to_line()
+
+                write_lines(out, lines())
+                return asker.to_dict(), rejected, total
+
+    figures, rejected, total = asyncio.run(run())
+    for reason, count in rejected.most_common():
+        note(f"rejected: {count:,} x {reason}")
+    click.echo(json.dumps({"out": str(out), "written": total, "rejected": dict(rejected.most_common()), **figures}))
