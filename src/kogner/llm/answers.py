@@ -15,8 +15,8 @@ TRUNCATED = "answer cut off at its token limit"
 DECLINED = "the model refused"
 NO_JSON = "no JSON in the answer"
 TOO_LONG = "answer too long to repair"
-# json-repair took 0.74 s for 120,000 characters of stray quotes, quadratic in them
-LONGEST_REPAIR = 50_000
+# characters; json-repair is quadratic in the worst case: 9 s for 50,000 opening braces
+LONGEST_REPAIR = 20_000
 _MOST = 1000
 _OPENING = re.compile(r"\{|\[\s*\{?")
 _FENCE = re.compile(r"```[A-Za-z0-9_-]*\s*\n?(.*?)```", re.DOTALL)

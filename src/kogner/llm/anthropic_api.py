@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 from kogner.errors import MissingExtraError
 from kogner.llm.formats import PLAIN, SCHEMA, system_prompt
 from kogner.llm.model import (
+    LONGEST_FINISH,
     MALFORMED,
     CallError,
     Model,
@@ -56,17 +56,19 @@ class AnthropicModel(Model):
     async def call(self, request: Request, *, way: str, timeout_s: float) -> Reply:
         """Ask once. Raises CallError."""
         try:
-            raw = await self._client.messages.with_raw_response.create(**self._body(request, way), timeout=timeout_s)
-            content = raw.content
+            # as for OpenAI: `messages.create` builds typed objects from both bodies
+            answer = await self._client.post(
+                "/v1/messages", body=self._body(request, way), cast_to=object, options={"timeout": timeout_s}
+            )
         except self._sdk.APIConnectionError as error:
             timed_out = isinstance(error, self._sdk.APITimeoutError)
             raise connection_error(error, timed_out=timed_out, timeout_s=timeout_s, secret=self.secret) from None
         except self._sdk.APIStatusError as error:
             response = error.response
             raise status_error(error.status_code, response.headers, error.body, response.text, self.secret) from None
-        except self._sdk.AnthropicError as error:
+        except (self._sdk.AnthropicError, ValueError) as error:  # ValueError: the body is no JSON
             raise CallError(MALFORMED, self.secret.hide_in(str(error))) from None
-        return self._reply(content, request)
+        return self._reply(answer, request)
 
     def _body(self, request: Request, way: str) -> dict[str, Any]:
         body: dict[str, Any] = {
@@ -80,28 +82,26 @@ class AnthropicModel(Model):
         if request.temperature is not None:
             body["temperature"] = request.temperature
         if request.schema is not None and way == SCHEMA:
-            # older releases of the SDK have no argument of this name
-            body["extra_body"] = {"output_config": {"format": {"type": "json_schema", "schema": dict(request.schema)}}}
+            body["output_config"] = {"format": {"type": "json_schema", "schema": dict(request.schema)}}
         return body
 
-    def _reply(self, content: bytes, request: Request) -> Reply:
+    def _reply(self, body: Any, request: Request) -> Reply:
         try:
-            body = json.loads(content)
             text = "".join(block["text"] for block in body["content"] if block.get("type") == "text")
             finish = body.get("stop_reason") or STOP
             if not isinstance(finish, str):
                 raise TypeError("stop_reason is no text")
-            finish = _FINISH.get(finish, finish)
+            finish = _FINISH.get(finish) or self.secret.hide_in_answer(finish)[:LONGEST_FINISH]
             if not text and finish == STOP and not body["content"]:
                 raise TypeError("no content")
             usage = body.get("usage") or {}
             read = tokens(usage, _READ[0], request.system + request.user)
             read += sum(tokens(usage, name, "") for name in _READ[1:])
             return Reply(self.secret.hide_in_answer(text), finish, read, tokens(usage, "output_tokens", text))
-        except (ValueError, KeyError, IndexError, TypeError, AttributeError, RecursionError) as error:
-            start = self.secret.hide_in(content[:2000].decode(errors="replace"))[:80]
+        except (KeyError, IndexError, TypeError, AttributeError) as error:
+            start = self.secret.hide_in(str(body))[:80]
             raise CallError(
-                MALFORMED, f"status 200, but no message ({type(error).__name__}): {start!r}", status=200
+                MALFORMED, f"status 200, but no message ({type(error).__name__}): {start}", status=200
             ) from None
 
     async def close(self) -> None:

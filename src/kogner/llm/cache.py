@@ -71,7 +71,10 @@ class Cache:
             ).fetchone()
         except sqlite3.Error as error:
             raise self._broken(error) from error
-        return None if row is None else (Reply(*row[1:], cached=True), row[0] <= self._last)
+        if row is None:
+            return None
+        rowid, text, finish, read, written = row
+        return Reply(text, finish, read, written, cached=True), rowid <= self._last
 
     def put(self, request: Request, reply: Reply) -> None:
         """Keep an answer; it is committed when this returns. The first answer to a request stays."""

@@ -16,6 +16,7 @@ STATUS = "status"
 # shorter "keys" (EMPTY, ollama) are words that answers may well hold
 SHORTEST_SECRET = 16
 DETAIL = 300
+LONGEST_FINISH = 40
 
 
 class CallError(Exception):

@@ -82,7 +82,9 @@ def open_model(text: str, *, allow_plain_http: bool = False, threads: int = 0) -
     """Open the model that a user wrote after --llm; close it (`async with`) in the loop that asks it.
 
     Keys come from OPENAI_API_KEY, ANTHROPIC_API_KEY or, for a server by its address, KOGNER_LLM_KEY, which may be
-    absent. allow_plain_http: send a key over http:// to another machine. threads: of a local model, 0 = all cores.
+    absent. allow_plain_http: send a key over http:// to another machine. threads: of a local model; 0 = all cores but
+    one.
+
     Raises ConfigError for another form, ModelError for a missing key, one that would travel in the open, or a local
     model that does not start; MissingExtraError for a missing package.
     """

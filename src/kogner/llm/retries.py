@@ -74,8 +74,6 @@ def hopeless(error: CallError) -> str | None:
     why = _UNASKABLE.get(error.status or 0)
     if why is None and error.code in _EMPTY_ACCOUNT:
         why = "the account is empty"
-    if why is None and error.status is not None and error.status < 300:
-        return None
     if why is None and error.status is not None and error.status < 400:
         why = "the address leads elsewhere"
     return why
