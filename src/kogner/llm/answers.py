@@ -16,7 +16,7 @@ DECLINED = "the model refused"
 NO_JSON = "no JSON in the answer"
 TOO_LONG = "answer too long to repair"
 # characters; json-repair is quadratic in the worst case: 9 s for 50,000 opening braces
-LONGEST_REPAIR = 20_000
+LONGEST_REPAIR = 16_000
 _MOST = 1000
 _OPENING = re.compile(r"\{|\[\s*\{?")
 _FENCE = re.compile(r"```[A-Za-z0-9_-]*\s*\n?(.*?)```", re.DOTALL)
