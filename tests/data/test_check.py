@@ -243,7 +243,7 @@ def test_command(tmp_path, capsys):
         main(["data", "check", str(tmp_path / "rows.jsonl"), "--out", str(tmp_path / "bmg"), "--also", "gliner",
               "--also", "bmg", "--without", "similar", "--quiet"])  # fmt: skip
     said = json.loads(capsys.readouterr().out.splitlines()[-1])
-    assert stopped.value.code == 0 and said["rows"] == 41 == said["kept"] + sum(said["rejected"].values())
+    assert stopped.value.code == 0 and said["written"] == 41 == said["kept"] + sum(said["rejected"].values())
     assert said["splits"]["dev"] == said["splits"]["test"] == 4
     sources = [json.loads(line) for line in (tmp_path / "bmg" / "provenance.jsonl").read_text().splitlines()]
     ends = {split: {end["id"] for one in sources if one["split"] == split for pair in one["pairs"]

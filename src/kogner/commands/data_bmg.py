@@ -146,7 +146,7 @@ def check(
         note(f"rejected: {count:,} x {reason}")
     for remark, count in figures["remarks"].items():
         note(f"left out of kept sentences: {count:,} x {remark}")
-    short = {name: figures[name] for name in ("rows", "kept", "rejected", "splits", "mentions")}
+    short = {"written": figures["rows"]} | {name: figures[name] for name in ("kept", "rejected", "splits", "mentions")}
     click.echo(json.dumps({"out": str(out), "hash": artifacts.read_manifest(out).hash, **short}))
 
 
@@ -232,8 +232,8 @@ def write(
     if dry_run:
         model = model_id(llm)
         with Cache(place) if place.exists() else nullcontext() as known:
-            figures = estimate((task.request for task in wanted(model)), prices_of(limits).of(model), known)
-        click.echo(json.dumps({"model": str(model), **figures.to_dict()}))
+            guess = estimate((task.request for task in wanted(model)), prices_of(limits).of(model), known)
+        click.echo(json.dumps({"model": str(model), **guess.to_dict()}))
         return
 
     async def run() -> tuple[dict[str, Any], Counter[str], int]:

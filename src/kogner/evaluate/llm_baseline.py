@@ -123,7 +123,8 @@ def aligned(entries: Sequence[Any], text: str, types: Sequence[str], counts: Cou
             continue
         if text[places[0][0] : places[0][1]] != name:
             counts[OTHER_CASE] += times
-        counts[NOT_THERE] += max(times - len(places), 0)
+        if times > len(places):
+            counts[NOT_THERE] += times - len(places)
         for start, end in places if times == 1 else places[:times]:
             mentions[start, end, kind] = Mention(start, end, kind, text[start:end])
     return [mentions[key] for key in sorted(mentions)]
