@@ -96,6 +96,14 @@ def test_what_is_drawn_again(graph):
     assert found.relations == {"odd": {"rows": 5, "wanted": 5, "drawn": 1}}
 
 
+def test_a_total_takes_one_of_each_type_in_turn(graph):
+    store = GraphStore.open(graph)
+    found = draw(store, PairSettings(total=5))
+    assert [pair.relation for pair in found.pairs] == ["odd", *["treats"] * 4]
+    assert len(draw(store, PairSettings(total=1000)).pairs) == 31
+    assert draw(store, PairSettings(total=1)).pairs[0].relation == "odd"
+
+
 def test_unknown_relation(graph):
     with pytest.raises(ConfigError, match="no relation cures; it has odd, treats"):
         draw(GraphStore.open(graph), relations=["cures"])

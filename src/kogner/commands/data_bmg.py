@@ -22,6 +22,7 @@ from kogner.commands.llm_options import asker_of, llm_options, prices_of
 @click.option("--minimum", type=click.IntRange(min=1), default=1, show_default=True, help="Of each relation type.")
 @click.option("--number", type=click.IntRange(min=1), help="Of each relation type, instead of a share.")
 @click.option("--cap", type=click.IntRange(min=1), help="Of each relation type at most.")
+@click.option("--total", type=click.IntRange(min=1), help="Of all relation types together, one of each in turn.")
 @click.option("--relation", "relations", multiple=True, help="Only this relation type; can be repeated.")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of the draw.")
 def pairs(
@@ -31,6 +32,7 @@ def pairs(
     minimum: int,
     number: int | None,
     cap: int | None,
+    total: int | None,
     relations: tuple[str, ...],
     seed: int,
 ) -> None:
@@ -46,7 +48,7 @@ def pairs(
     from kogner.graph.store import GraphStore
     from kogner.progress import note
 
-    settings = PairSettings(one_in=one_in, minimum=minimum, number=number, cap=cap, seed=seed)
+    settings = PairSettings(one_in=one_in, minimum=minimum, number=number, cap=cap, total=total, seed=seed)
     store = GraphStore.open(graph)
     found = draw(store, settings, relations=relations or None)
     out.parent.mkdir(parents=True, exist_ok=True)

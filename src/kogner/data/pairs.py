@@ -12,6 +12,7 @@ import re
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -69,20 +70,22 @@ class PairSettings:
     """How many pairs are drawn of each relation type.
 
     one_in: one row in so many, rounded down, `minimum` at least (and as many as there are). number: exactly so many
-    instead. cap: never more than this. seed: of the draw; each relation type has its own.
+    instead. cap: never more than this. total: so many of all types together, one of each in turn; then nothing else
+    counts. seed: of the draw; each relation type has its own.
     """
 
     one_in: int = 10_000
     minimum: int = 1
     number: int | None = None
     cap: int | None = None
+    total: int | None = None
     seed: int = 0
 
     def __post_init__(self) -> None:
         for name in ("one_in", "minimum"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name} {getattr(self, name)} must be at least 1")
-        for name in ("number", "cap"):
+        for name in ("number", "cap", "total"):
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise ConfigError(f"{name} {value} must be at least 1")
@@ -129,37 +132,60 @@ def draw(store: GraphStore, settings: PairSettings | None = None, *, relations: 
         raise ConfigError(f"the graph has no relation {', '.join(unknown)}; it has {', '.join(store.relations)}")
     found = Pairs()
     triples = np.asarray(store.triples)
-    with counting("drawing pairs", len(store.relations)) as counter:
-        for code, relation in enumerate(store.relations):
-            if relations is None or relation in relations:
-                _draw(found, store, triples, np.flatnonzero(triples[:, 1] == code), relation, settings)
-            counter.advance()
+    drawn: dict[str, list[Pair]] = {}
+    sources: dict[str, Iterator[Pair]] = {}
+    for code, relation in enumerate(store.relations):
+        if relations is None or relation in relations:
+            rows = np.flatnonzero(triples[:, 1] == code)
+            wanted = len(rows) if settings.total is not None else settings.wanted(len(rows))
+            found.relations[relation] = {"rows": len(rows), "wanted": wanted, "drawn": 0}
+            sources[relation] = _drawn(found.left_out, store, triples, rows, relation, settings.seed)
+            drawn[relation] = []
+    if settings.total is None:
+        with counting("drawing pairs", len(sources)) as counter:
+            for relation, source in sources.items():
+                drawn[relation].extend(islice(source, found.relations[relation]["wanted"]))
+                counter.advance()
+    else:
+        left = settings.total
+        while left and sources:
+            for relation in list(sources)[:left]:
+                pair = next(sources[relation], None)
+                if pair is None:
+                    del sources[relation]
+                else:
+                    drawn[relation].append(pair)
+                    left -= 1
+        for relation, own in drawn.items():
+            found.relations[relation]["wanted"] = len(own)
+    for relation, own in drawn.items():
+        found.relations[relation]["drawn"] = len(own)
+        found.pairs.extend(own)
     return found
 
 
-def _draw(found: Pairs, store: GraphStore, triples: Any, rows: Any, relation: str, settings: PairSettings) -> None:
-    wanted = settings.wanted(len(rows))
-    digest = hashlib.sha256(f"{settings.seed} {relation}".encode()).digest()
+def _drawn(
+    left_out: Counter[str], store: GraphStore, triples: Any, rows: Any, relation: str, seed: int
+) -> Iterator[Pair]:
+    """Pairs of a relation type in the order of its draw; what cannot be used is counted."""
+    digest = hashlib.sha256(f"{seed} {relation}".encode()).digest()
     order = np.random.default_rng(int.from_bytes(digest[:8], "big")).permutation(len(rows))
     drawn = 0
     seen: set[tuple[int, int]] = set()
     for place in order.tolist():
-        if drawn == wanted:
-            break
         head, _, tail = triples[rows[place]].tolist()
         if head == tail or (min(head, tail), max(head, tail)) in seen:
-            found.left_out[SAME_ENTITY if head == tail else DRAWN_TWICE] += 1
+            left_out[SAME_ENTITY if head == tail else DRAWN_TWICE] += 1
             continue
-        ends = [_end(store, row) for row in (head, tail)]
-        if ends[0] is None or ends[1] is None:
-            found.left_out[NO_NAME] += 1
-        elif ends[0].name.casefold() == ends[1].name.casefold():
-            found.left_out[SAME_NAME] += 1
+        first, second = _end(store, head), _end(store, tail)
+        if first is None or second is None:
+            left_out[NO_NAME] += 1
+        elif first.name.casefold() == second.name.casefold():
+            left_out[SAME_NAME] += 1
         else:
             seen.add((min(head, tail), max(head, tail)))
             drawn += 1
-            found.pairs.append(Pair(f"{relation}:{drawn}", relation, ends[0], ends[1]))
-    found.relations[relation] = {"rows": len(rows), "wanted": wanted, "drawn": drawn}
+            yield Pair(f"{relation}:{drawn}", relation, first, second)
 
 
 def _end(store: GraphStore, row: int) -> End | None:
