@@ -219,6 +219,18 @@ def spread(values: list[float]) -> str:
     return f"{statistics.mean(values):.3f} ± {statistics.stdev(values):.3f}"
 
 
+def judged() -> str:
+    data = result("judged")
+    low, high = data["mentions"]["interval"]
+    wrong = ", ".join(f"{count} {what}" for what, count in data["wrong"].items())
+    return (
+        f"Of {data['mentions']['judged']} entities in {data['rows']['judged']} random sentences of 5,000 related ones, read "
+        f"one by one, {data['mentions']['percent']:.1f} % are right in boundary, type and id (95 % interval {low:.0f} to "
+        f"{high:.0f}); wrong: {wrong}. Documents, offsets, ids and verdicts: `benchmarks/judged/related.jsonl`.\n\n"
+        + where(data)
+    )
+
+
 def memory() -> str:
     data = result("memory")
     step = data["texts"] // len(data["by_tenth"])
@@ -247,6 +259,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "transr-pykeen": transr_pykeen,
     "inside": inside,
     "memory": memory,
+    "judged": judged,
     "annotate": annotate,
     "annotate-avx2": lambda: annotate("annotate-avx2"),
     "training": training,
