@@ -203,8 +203,8 @@ def unimp() -> str:
     rows.append(["always the commonest type", *(f"{data[side]['majority'][0]:.3f}" for side in ("macro", "micro"))])
     cost = data["cost"]
     below = (
-        f"\nHeld-out nodes, three seeds. At BioMedGraphica's size ({cost['nodes']:,} nodes, {cost['edges']:,} edges): an "
-        f"epoch in {data['epoch_s'] / 60:.1f} min ({cost['epoch_measured']}), the run over the whole graph in "
+        f"\nHeld-out nodes, three seeds. At BioMedGraphica's size ({cost['nodes']:,} nodes, {cost['edges']:,} edges): "
+        f"an epoch in {data['epoch_s'] / 60:.1f} min ({cost['epoch_measured']}), the run over the whole graph in "
         f"{cost['whole_graph_s'] / 60:.1f} min, {data['peak_mb'] / 1000:.1f} GB at most.\n"
     )
     return table(["Graph Transformer, type of a node", "macro accuracy", "micro"], rows) + below + "\n" + where(data)
@@ -250,10 +250,10 @@ def judged() -> str:
     low, high = data["mentions"]["interval"]
     wrong = ", ".join(f"{count} {what}" for what, count in data["wrong"].items())
     return (
-        f"Of {data['mentions']['judged']} entities in {data['rows']['judged']} random sentences of 5,000 related ones, read "
-        f"one by one, {data['mentions']['percent']:.1f} % are right in boundary, type and id (95 % interval {low:.0f} to "
-        f"{high:.0f}); wrong: {wrong}. Documents, offsets, ids and verdicts: `benchmarks/judged/related.jsonl`.\n\n"
-        + where(data)
+        f"Of {data['mentions']['judged']} entities in {data['rows']['judged']} random sentences of 5,000 related ones, "
+        f"read one by one, {data['mentions']['percent']:.1f} % are right in boundary, type and id (95 % interval "
+        f"{low:.0f} to {high:.0f}); wrong: {wrong}. Documents, offsets, ids and verdicts: "
+        "`benchmarks/judged/related.jsonl`.\n\n" + where(data)
     )
 
 

@@ -3,14 +3,14 @@
 import json
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from kogner.cli import main
 from kogner.data import check as rules
 from kogner.data import sanity
 from kogner.data.check import Checker, CheckSettings, Written
-from kogner.data.formats import bmg, gliner, jsonl
+from kogner.data.formats import bmg, gliner, jsonl, pubtator
 from kogner.data.pairs import End, Pair
 from kogner.data.report import Report
 from kogner.data.rows import Row, read
@@ -225,6 +225,7 @@ def test_row_lines(tmp_path):
 
 
 def test_command(tmp_path, capsys):
+    pytest.importorskip("matplotlib", reason="the extra 'plot' is not installed")
     lines = []
     for number in range(20):
         name = f"gene{number}"
@@ -241,7 +242,7 @@ def test_command(tmp_path, capsys):
     (tmp_path / "rows.jsonl").write_text("\n".join(lines))
     with pytest.raises(SystemExit) as stopped:
         main(["data", "check", str(tmp_path / "rows.jsonl"), "--out", str(tmp_path / "bmg"), "--also", "gliner",
-              "--also", "bmg", "--without", "similar", "--quiet"])  # fmt: skip
+              "--also", "bmg", "--also", "pubtator", "--png", "--without", "similar", "--quiet"])  # fmt: skip
     said = json.loads(capsys.readouterr().out.splitlines()[-1])
     assert stopped.value.code == 0 and said["written"] == 41 == said["kept"] + sum(said["rejected"].values())
     assert said["splits"]["dev"] == said["splits"]["test"] == 4
@@ -250,8 +251,9 @@ def test_command(tmp_path, capsys):
                     for end in (pair["head"], pair["tail"])} for split in said["splits"]}  # fmt: skip
     assert not ends["train"] & ends["test"] and not ends["train"] & ends["dev"]
     train = jsonl.read(tmp_path / "bmg" / "train.jsonl", report=Report())
-    for reader, ending in ((gliner, "gliner"), (bmg, "bmg")):
-        again = reader.read(tmp_path / "bmg" / f"train.{ending}.jsonl", report=Report())
+    assert (tmp_path / "bmg" / "report.png").read_bytes().startswith(b"\x89PNG")
+    for reader, ending in ((gliner, "gliner.jsonl"), (bmg, "bmg.jsonl"), (pubtator, "pubtator.txt")):
+        again = reader.read(tmp_path / "bmg" / f"train.{ending}", report=Report())
         assert [[one.text for one in document.mentions] for document in again] == [
             [one.text for one in document.mentions] for document in train
         ]
@@ -296,3 +298,21 @@ def test_gliner_files_inclusive_ends_and_what_cannot_be_held(tmp_path):
         (tmp_path / "c.json").write_text(text)
         with pytest.raises(InputError, match=says):
             gliner.read(tmp_path / "c.json", report=Report())
+
+
+@given(
+    st.text(min_size=1),
+    st.lists(st.tuples(st.integers(0, 20), st.integers(1, 9), st.sampled_from(["gene", "cell line"])), max_size=4),
+)
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_pubtator_files_keep_offsets_and_types(tmp_path, text, spans):
+    mentions = tuple(
+        Mention(start, start + size, kind, entity="MESH:D1")
+        for start, size, kind in dict.fromkeys(spans)
+        if start + size <= len(text)
+    )
+    pubtator.write(tmp_path / "a.txt", [Document("1", text, mentions)], report=Report())
+    report = Report()
+    (again,) = pubtator.read(tmp_path / "a.txt", report=report)
+    assert len(again.text) == len(text) and not report.skipped
+    assert [one.key for one in again.mentions] == [one.key for one in mentions]

@@ -75,7 +75,10 @@ def pairs(
 @click.option("--split", "how", type=click.Choice(["entity", "relation"]), default="entity", show_default=True,
               help="What train, dev and test have not in common.")  # fmt: skip
 @click.option("--shares", default="0.8,0.1,0.1", show_default=True, help="Of train, dev and test.")
-@click.option("--also", "formats", multiple=True, help="Further format of each split: gliner, bmg; can be repeated.")
+@click.option(
+    "--also", "formats", multiple=True, help="Further format of each split: gliner, bmg, pubtator; can be repeated."
+)
+@click.option("--png", is_flag=True, help="Also report.png; needs the extra 'plot'.")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of the splits.")
 def check(
     sources: tuple[Path, ...],
@@ -87,6 +90,7 @@ def check(
     how: str,
     shares: str,
     formats: tuple[str, ...],
+    png: bool,
     seed: int,
 ) -> None:
     """Make a corpus of written sentences: those in which both entities are, and nothing that should not be.
@@ -113,6 +117,10 @@ def check(
         if rule not in rules:
             raise ConfigError(f"--without {rule}: there is no such rule; there are {', '.join(rules)}")
         settings = replace(settings, **{rules[rule]: False})
+    if png:
+        from kogner.data import check_plot
+
+        check_plot.require()
     split_shares = _shares(shares, (TRAIN, DEV, TEST))
     artifacts.check_replaceable(out, kind=checked.KIND)
     scanner: Any = None
@@ -144,6 +152,8 @@ def check(
         metrics=figures,
     ) as folder:
         checked.write(folder, corpus, where, figures, formats)
+        if png:
+            check_plot.write(folder / "report.png", figures)
     for reason, count in figures["rejected"].items():
         note(f"rejected: {count:,} x {reason}")
     for remark, count in figures["remarks"].items():

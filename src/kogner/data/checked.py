@@ -13,7 +13,7 @@ from typing import Any
 
 from kogner.data import apart
 from kogner.data.check import Checker
-from kogner.data.formats import bmg, gliner, jsonl
+from kogner.data.formats import bmg, gliner, jsonl, pubtator
 from kogner.data.report import Report
 from kogner.data.rows import Row
 from kogner.data.sanity import Rejected
@@ -22,7 +22,7 @@ from kogner.progress import counting
 from kogner.records import Document
 
 KIND, VERSION = "bmg", 1
-FORMATS = ("gliner", "bmg")
+FORMATS = ("gliner", "bmg", "pubtator")
 REJECTED, PROVENANCE, REPORT = "rejected.jsonl", "provenance.jsonl", "report.html"
 MANY = 12  # bars of a histogram
 
@@ -71,6 +71,8 @@ def write(
         jsonl.write(folder / f"{split}.jsonl", documents)
         if "gliner" in formats:
             gliner.write(folder / f"{split}.gliner.jsonl", documents, report=Report())
+        if "pubtator" in formats:
+            pubtator.write(folder / f"{split}.pubtator.txt", documents, report=Report())
         if "bmg" in formats:
             path = folder / f"{split}.bmg.jsonl"
             rows = [corpus.rows[number] for number in chosen]
@@ -155,7 +157,7 @@ def page(figures: Mapping[str, Any]) -> str:
     }
     sections = [
         _bars("What became of the rows", reasons),
-        _bars("Words of a kept sentence", _binned(figures["words"])),
+        _bars("Words of a kept sentence", binned(figures["words"])),
         _bars("Mentions by type", figures["mentions"]),
         _table("Kept by relation type", relations),
     ]
@@ -171,7 +173,7 @@ def page(figures: Mapping[str, Any]) -> str:
     )
 
 
-def _binned(lengths: Mapping[Any, int]) -> dict[str, int]:
+def binned(lengths: Mapping[Any, int]) -> dict[str, int]:
     """Counts of lengths in at most MANY steps of equal width."""
     counts = Counter({int(length): count for length, count in lengths.items()})
     if not counts:
