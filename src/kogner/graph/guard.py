@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from kogner.graph.forms import cased, stem
-from kogner.graph.store import GraphStore
+from kogner.graph.store import IS_A, GraphStore
 
 _FUNCTION = """
     a about above after again all also am among an and any are as at be because been before being below between
@@ -48,7 +48,6 @@ SHALLOW_ELSEWHERE = 4
 
 _CHEMICAL = frozenset({"chemical", "compound", "drug", "metabolite"})
 _MACROMOLECULES = frozenset({"Proteins", "Enzymes", "Nucleic Acids", "protein", "nucleic acid"})
-_IS_A = frozenset({"is_a", "isa", "subclass_of", "subclassof", "broader"})
 
 
 class Guard:
@@ -57,7 +56,7 @@ class Guard:
     def __init__(self, store: GraphStore) -> None:
         self._store = store
         plain = [name.lower() for name in store.relations]
-        self._up = [code for code, name in enumerate(plain) if name in _IS_A]
+        self._up = [code for code, name in enumerate(plain) if name in IS_A]
         self._down = [code + len(plain) for code in self._up]
         triples = np.asarray(store.triples)
         is_a = triples[np.isin(triples[:, 1], self._up)]

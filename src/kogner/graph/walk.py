@@ -44,7 +44,8 @@ class Place(dict[str, "Place | None"]):
             dead = not self.found and self._count
             place = None if dead else Place(steps, self._key, self._count, self.found, False)
         steps.left -= 1
-        self[piece] = place
+        if steps.left > -steps.limit:  # one text may hold more steps than are to be remembered
+            self[piece] = place
         return place
 
 
@@ -52,7 +53,7 @@ step: Callable[[Any, str], Place | None] = getitem  # the place behind one more 
 
 
 class Walk:
-    """Remembered walks through a trie, at most `limit` steps of them: then it begins anew.
+    """Remembered walks through a trie, about `limit` steps of them (250 bytes each), twice as many within one text.
 
     Most words begin no key, and text repeats itself, so that nearly every step is one look-up in a dictionary.
     """
