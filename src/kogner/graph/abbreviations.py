@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
+
+FEW = 20
 
 _RUN = re.compile(r"[^\W_]+")
 _SHORT = re.compile(r"\(\s*([^\W_][^()\[\];,\n]{0,14}?[^\W_+\-]?[+\-]?)\s*[);,]")
@@ -73,11 +75,10 @@ def places(text: str, shorts: Iterable[str]) -> list[tuple[int, int]]:
         for first in (run[0], f"{run[0]}s") if run and run[0] == short else (run[0],) if run else ():
             by_start.setdefault(first, []).append(short)
     kept: list[tuple[int, int]] = []
-    for run in _RUN.finditer(text) if by_start else ():
-        start = run.start()
+    for start in _starts(text, by_start):
         if kept and start < kept[-1][1]:
             continue
-        for short in by_start.get(run[0], ()):
+        for short in by_start[_RUN.match(text, start)[0]]:  # type: ignore[index]
             end = start + len(short)
             behind = end + 1 if text[end : end + 1] == "s" else end
             free = not text[end : end + 1].isalnum() or not text[behind : behind + 1].isalnum()
@@ -85,3 +86,19 @@ def places(text: str, shorts: Iterable[str]) -> list[tuple[int, int]]:
                 kept.append((start, end))
                 break
     return kept
+
+
+def _starts(text: str, runs: Collection[str]) -> Iterable[int]:
+    """Where one of some runs of letters and digits stands by itself, in order."""
+    there = set(runs).intersection(_RUN.findall(text))
+    if len(there) > FEW:
+        return (run.start() for run in _RUN.finditer(text) if run[0] in there)
+    found: list[int] = []
+    for run in there:  # some looks through the whole text cost less than one at each of its words
+        start = text.find(run)
+        while start >= 0:
+            end = start + len(run)
+            if not text[end : end + 1].isalnum() and not (start and text[start - 1].isalnum()):
+                found.append(start)
+            start = text.find(run, end)
+    return sorted(found)

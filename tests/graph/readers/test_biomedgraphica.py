@@ -42,7 +42,8 @@ def release(tmp_path):
     folder = tmp_path / "BioMedGraphica"
     entities(folder, "Disease", DISEASE, [
         {"BioMedGraphica_ID": "BMG_DS000001", "UMLS_Name": "Abetalipoproteinemia;ABL disease",
-         "SNOMEDCT_Name": "ABL | Bassen; K.", "SNOMEDCT_ID": "83123000;190787008", "UMLS_ID": "C0000744", "OMIM_ID": "MTHU014871;200100",
+         "SNOMEDCT_Name": "ABL | Bassen; K.", "SNOMEDCT_ID": "83123000;190787008",
+         "UMLS_ID": "C0000744", "OMIM_ID": "MTHU014871;200100",
          "ICD10_ID": "E10.0",
          "MONDO_ID": "MONDO:0008692"},
         {"BioMedGraphica_ID": "BMG_DS000002", "ICD11_ID": "XY9Q"},
