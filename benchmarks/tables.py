@@ -185,8 +185,9 @@ def teacher_sizes() -> str:
         rows.append([f"{at['entities']:,}", f"{at['triples']:,}", *parts, how])
     header = ["entities", "triples", "Z, min", "Z'", "Z''", "all", ""]
     below = (
-        f"\n{data['threads']} threads, float32; {data['peak_mb'] / 1000:.1f} GB at most. Projected from a piece of "
-        f"{data['measured']['piece']['entities']:,} entities. Reading the texts takes nearly all of it.\n"
+        f"\n{data['threads']} threads, float32; {data['peak_mb'] / 1000:.1f} GB at most. Projected by entities (Z) and "
+        f"triples (Z''); Z' of the largest from a piece of {data['measured']['piece']['entities']:,} entities that is "
+        "denser than the whole. Reading the texts takes nearly all of it.\n"
     )
     return table(header, rows) + below + "\n" + where(data)
 

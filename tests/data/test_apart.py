@@ -33,11 +33,12 @@ def test_shares_are_reached_where_groups_are_small():
 def test_by_relation():
     relations = ["big"] * 80 + ["a"] * 9 + ["b"] * 10 + ["c"]
     found = by_relation(relations, SHARES)
-    assert all(len({split for one, split in zip(relations, found, strict=True) if one == name}) == 1 for name in "abc")
-    assert found.count("train") == 80 + 0 + 0 or found.count("train") == 81
+    for name in ("big", "a", "b", "c"):
+        assert len({split for one, split in zip(relations, found, strict=True) if one == name}) == 1
+    assert found[0] == "train" and found.count("dev") + found.count("test") >= 19
 
 
 def test_bad_shares():
-    for shares in ({"train": 0.5}, {"dev": 1.0}, {"train": 1.5, "dev": -0.5}):
+    for shares in ({"train": 0.5}, {"dev": 1.0}, {"train": 1.5, "dev": -0.5}, {"train": float("nan")}):
         with pytest.raises(ConfigError, match="add up to 1"):
             by_entity([], shares)

@@ -7,8 +7,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from kogner.cli import main
+from kogner.commands.data_bmg import NamesOf
 from kogner.data import check as rules
-from kogner.data import sanity
+from kogner.data import corpora, sanity
 from kogner.data.check import Checker, CheckSettings, Written
 from kogner.data.formats import bmg, gliner, jsonl, pubtator
 from kogner.data.pairs import End, Pair
@@ -17,8 +18,7 @@ from kogner.data.rows import Row, read
 from kogner.data.sanity import Rejected
 from kogner.data.similar import Similar
 from kogner.errors import InputError
-from kogner.graph.scan import Scanner
-from kogner.graph.store import GraphStore, build
+from kogner.graph.store import build
 from kogner.records import Document, Entity, Mention
 from kogner.text import words
 
@@ -32,7 +32,7 @@ ANSWER = {
         {"mention": "salbutamol", "type": "chemical"},
     ],
 }
-TYPES = ("Gene", "Disease", "Chemical")
+TYPES = ("gene", "disease", "chemical")
 
 
 def row(answer=ANSWER, **changes):
@@ -104,6 +104,8 @@ def test_all_places_variants_and_further_entities():
     ("sentence", "reason"),
     [
         ("Here is a sentence about IL-2 and asthma for you.", rules.LEAKED),
+        ("Sure! IL-2 is high in severe asthma today.", rules.LEAKED),
+        ("The given entities IL-2 and asthma are related.", rules.LEAKED),
         ('{"ner": 1} IL-2 is high in severe asthma today.', rules.LEAKED),
         ("IL2 asthma.", rules.LENGTH),
         ("IL-2 in asthma" + " is high" * 70, rules.LENGTH),
@@ -112,6 +114,60 @@ def test_all_places_variants_and_further_entities():
 )
 def test_what_the_stricter_check_leaves_out(sentence, reason):
     assert Checker().check(row(changed(sentence=sentence))).reason == reason
+
+
+@pytest.mark.parametrize(
+    "sentence",
+    [
+        "Of course, IL-2 is a given type of marker in asthma.",
+        "At $500 per patient IL-2 was too dear in asthma.",
+        "The training data of IL-2 in asthma were few.",
+    ],
+)
+def test_what_only_looks_like_instructions(sentence):
+    assert isinstance(Checker().check(row(changed(sentence=sentence))), Document)
+
+
+def test_types_are_compared_whatever_their_case_and_written_as_the_row_has_them():
+    ner = [{"mention": "IL-2", "type": "GENE"}, {"mention": "asthma", "type": "Dis-ease"}]
+    kept = Checker().check(row(changed(ner=[*ner, {"mention": "salbutamol", "type": "CHEMICAL"}])))
+    assert {one.type for one in kept.mentions} == {"gene", "disease", "chemical"}
+    other = row(types=("mRNA", "Drug"))
+    assert Checker().check(other).types == {"mRNA", "Drug", "gene", "disease"}  # its own mentions' types as well
+    empty = changed(ner=[{"mention": "IL-2", "type": " "}, ANSWER["ner"][1]])
+    assert Checker(CheckSettings.paper()).check(row(empty)).reason == sanity.MISSING_KEYS
+
+
+def test_entries_out_of_order_are_further_entities():
+    ner = [{"mention": "salbutamol", "type": "gene"}, {"mention": "x", "type": "disease"}, *ANSWER["ner"][:2]]
+    kept = Checker().check(row(changed(ner=ner)))
+    assert ("salbutamol", "gene", None) in texts(kept)
+
+
+def test_two_pairs_with_an_entity_in_common():
+    first = row().pairs[0]
+    second = Pair("linked:2", "linked", first.head, End("C:1", "Chemical", "salbutamol"))
+    both = row(changed(ner=ANSWER["ner"]), pairs=(first, second))
+    assert both.kge == [("IL-2", "G:1"), ("asthma", "D:1"), ("salbutamol", "C:1")]
+    kept = Checker().check(both)
+    assert ("salbutamol", "chemical", "C:1") in texts(kept) and len(texts(kept)) == 5
+    for wanted in (CheckSettings(), CheckSettings.paper()):
+        lacking = changed(sentence="Serum IL-2 rose in asthma in all of them.")
+        assert Checker(wanted).check(row(lacking, pairs=(first, second))).reason == sanity.NOT_FOUND
+
+
+def test_known_mentions_stay_whatever_they_are_called():
+    known = ((68, 78, "Drug", "C:9"), (7, 11, "gene", "G:1"), (500, 600, "gene", "G:1"))
+    kept = Checker(CheckSettings(further=False)).check(row(known=known))
+    assert [one for one in texts(kept) if one[2] == "C:9"] == [(TEXT[68:78], "Drug", "C:9")]
+
+
+def test_a_name_of_several_types_is_no_mention(tmp_path):
+    entities = [Entity("C:7", "Chemical", "salbutamol"), Entity("D:7", "Disease", "salbutamol")]
+    build(entities, [], tmp_path / "graph")
+    checker = Checker(CheckSettings(further=False), scanner=NamesOf(tmp_path / "graph", None))
+    assert all("salbutamol" not in one for one in texts(checker.check(row())))
+    assert checker.counts.remarks == {rules.SEVERAL: 1}
 
 
 def test_entities_that_are_not_apart():
@@ -152,9 +208,9 @@ def test_further_entries_that_cannot_be_used_are_counted():
 
 def test_names_of_the_graph_are_added(tmp_path):
     build([Entity("C:7", "Chemical", "salbutamol"), Entity("D:1", "Disease", "asthma")], [], tmp_path / "graph")
-    checker = Checker(CheckSettings(further=False), scanner=Scanner(GraphStore.open(tmp_path / "graph")))
+    checker = Checker(CheckSettings(further=False), scanner=NamesOf(tmp_path / "graph", None))
     assert ("salbutamol", "chemical", "C:7") in texts(checker.check(row()))
-    linked = Checker(scanner=Scanner(GraphStore.open(tmp_path / "graph")))
+    linked = Checker(scanner=NamesOf(tmp_path / "graph", None))
     assert texts(linked.check(row()))[-1] == ("salbutamol", "chemical", "C:7")
 
 
@@ -252,11 +308,12 @@ def test_command(tmp_path, capsys):
     assert not ends["train"] & ends["test"] and not ends["train"] & ends["dev"]
     train = jsonl.read(tmp_path / "bmg" / "train.jsonl", report=Report())
     assert (tmp_path / "bmg" / "report.png").read_bytes().startswith(b"\x89PNG")
-    for reader, ending in ((gliner, "gliner.jsonl"), (bmg, "bmg.jsonl"), (pubtator, "pubtator.txt")):
-        again = reader.read(tmp_path / "bmg" / f"train.{ending}", report=Report())
+    for reader, ending in ((gliner, "gliner/train.jsonl"), (bmg, "bmg/train.jsonl"), (pubtator, "pubtator/train.txt")):
+        again = reader.read(tmp_path / "bmg" / ending, report=Report())
         assert [[one.text for one in document.mentions] for document in again] == [
             [one.text for one in document.mentions] for document in train
         ]
+    assert len(corpora.load("bmg", tmp_path / "bmg", "train")) == said["splits"]["train"]
     assert "time-out" in (tmp_path / "bmg" / "report.html").read_text()
     assert "40 of 41" in (tmp_path / "bmg" / "README.md").read_text()
     for wrong in (["--without", "nothing"], ["--shares", "1"], ["--also", "docx"]):

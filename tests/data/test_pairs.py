@@ -114,7 +114,9 @@ def test_unknown_relation(graph):
     [
         (["a | b"], "a"),
         (["NM_001662.4", "ARF5"], "ARF5"),
-        (["P12345", "CHEBI:123", "12345", "-", "x" * (MAX_NAME + 1)], None),
+        (["CHEBI:123", "12345", "-", "x" * (MAX_NAME + 1)], None),
+        (["C18:1", "x"], "C18:1"),
+        (["P2RY12", "x"], "P2RY12"),
         (["LY2835219"], "LY2835219"),
         (["p53"], "p53"),
         (["(R)-carvone"], "(R)-carvone"),

@@ -4,7 +4,7 @@ import pytest
 import yaml
 
 from kogner.data.pairs import End, Pair
-from kogner.data.prompts import grouped, load, shipped, spoken
+from kogner.data.prompts import grouped, kind_key, load, shipped, spoken
 from kogner.errors import ConfigError
 
 
@@ -35,12 +35,11 @@ def test_groups_hold_one_relation_type():
     assert len(list(grouped(pairs, 1))) == 4
 
 
-def test_an_edited_prompt_has_another_hash(tmp_path):
-    raw = {"name": "mine", "version": 1, "system": "Write.", "user": "$entities"}
-    (tmp_path / "a.yaml").write_text(yaml.safe_dump(raw))
-    (tmp_path / "b.yaml").write_text(yaml.safe_dump(raw | {"system": "Write well."}))
-    first, second = load(tmp_path / "a.yaml"), load(tmp_path / "b.yaml")
-    assert first.label == second.label == "mine@1" and first.hash != second.hash
+def test_an_entity_of_two_pairs_is_named_once():
+    one = pair(1)
+    other = Pair("x:2", "x", one.head, End("P:2", "CellType", "pain 2"))
+    _, user = load("several").fill([one, other], ["Disease"])
+    assert "1. $ache 1 (disease)\n2. pain 1 (cell type)\n3. pain 2 (cell type)" in user
 
 
 @pytest.mark.parametrize(
@@ -71,4 +70,10 @@ def test_files_that_are_no_prompt(tmp_path):
 
 
 def test_spoken():
-    assert spoken("DNA") == "DNA" and spoken("cell_line") == "cell line"
+    assert [spoken(name) for name in ("DNA", "cell_line", "lncRNA", "CellType")] == [
+        "DNA",
+        "cell line",
+        "lncRNA",
+        "cell type",
+    ]
+    assert kind_key("cell line") == kind_key("Cell-Line") != kind_key("cells")

@@ -105,12 +105,36 @@ def test_command(corpus, tmp_path, capsys, monkeypatch):
         main(["evaluate", "--llm", server.spec, "--data", f"c={corpus}", "--sentences", "12", "--cache",
               str(tmp_path / "a.cache"), "--quiet"])  # fmt: skip
     said = json.loads(capsys.readouterr().out.splitlines()[-1])
-    assert stopped.value.code == 0 and said["asked"]["asked"] == 12 == said["c"]["documents"]
-    assert said["c"]["gold"] == 12 and said["c"]["correct"] == 6 and said["c"]["predicted"] == 6
-    assert said["c"]["unusable"] == {
+    assert stopped.value.code == 0 and said["asked"]["asked"] == 12 == said["corpora"]["c"]["documents"]
+    assert (
+        said["corpora"]["c"]["gold"] == 12
+        and said["corpora"]["c"]["correct"] == 6
+        and said["corpora"]["c"]["predicted"] == 6
+    )
+    assert said["corpora"]["c"]["unusable"] == {
         "answer cut off at its token limit": 2, "no JSON in the answer": 2, baseline.NOT_THERE: 2,
         baseline.WRONG_TYPE: 1,
     }  # fmt: skip
+
+
+def test_a_model_that_answers_nothing_and_options_of_students(corpus, tmp_path, capsys, monkeypatch):
+    pytest.importorskip("openai", reason="the extra 'llm' is not installed")
+    monkeypatch.delenv("KOGNER_LLM_KEY", raising=False)
+    with ScriptedServer(lambda seen: Answer("no temperature but 1, please", status=400)) as server:
+        command = [
+            "evaluate",
+            "--llm",
+            server.spec,
+            "--data",
+            f"c={corpus}",
+            "--cache",
+            str(tmp_path / "a.cache"),
+            "--quiet",
+        ]
+        for more, says in ([], "answered no request"), (["--threshold", "0.5"], "--threshold is for students"):
+            with pytest.raises(SystemExit) as stopped:
+                main([*command, *more])
+            assert stopped.value.code == 2 and says in capsys.readouterr().err
 
 
 def test_either_a_student_or_a_language_model(corpus, capsys):

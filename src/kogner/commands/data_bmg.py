@@ -13,6 +13,8 @@ import click
 
 from kogner.commands.llm_options import asker_of, llm_options, prices_of
 
+RULES = ("all-places", "variants", "apart", "types", "leaked", "similar", "further")
+
 
 @click.command()
 @click.option("--graph", required=True, type=click.Path(path_type=Path), help="A folder of 'kogner graph build'.")
@@ -45,12 +47,19 @@ def pairs(
     from kogner.artifacts import write_lines
     from kogner.commands.printing import add_row, new_table, show_rich
     from kogner.data.pairs import PairSettings, draw
+    from kogner.errors import InputError
     from kogner.graph.store import GraphStore
     from kogner.progress import note
 
     settings = PairSettings(one_in=one_in, minimum=minimum, number=number, cap=cap, total=total, seed=seed)
     store = GraphStore.open(graph)
     found = draw(store, settings, relations=relations or None)
+    if not found.pairs:
+        raise InputError(
+            "has no pair of entities with usable names" if store.n_triples else "has no triples", path=graph
+        )
+    if total is not None and len(found.pairs) < total:
+        note(f"only {len(found.pairs):,} of {total:,} pairs are there")
     out.parent.mkdir(parents=True, exist_ok=True)
     write_lines(out, (json.dumps(pair.to_dict(), ensure_ascii=False) for pair in found.pairs))
     table = new_table("relation", "rows", "drawn", numbers=("rows", "drawn"))
@@ -70,14 +79,12 @@ def pairs(
 @click.option("--graph", type=click.Path(path_type=Path), help="Graph whose other names in a sentence are added.")
 @click.option("--index", type=click.Path(path_type=Path), help="Folder of the scan index. Default: GRAPH.scan.")
 @click.option("--paper", is_flag=True, help="The paper's check and nothing else.")
-@click.option("--without", multiple=True, help="Leave out a rule: all-places, variants, apart, types, leaked, similar, "
-              "further; can be repeated.")  # fmt: skip
+@click.option("--without", multiple=True, type=click.Choice(RULES), help="Leave out a rule; can be repeated.")
 @click.option("--split", "how", type=click.Choice(["entity", "relation"]), default="entity", show_default=True,
               help="What train, dev and test have not in common.")  # fmt: skip
 @click.option("--shares", default="0.8,0.1,0.1", show_default=True, help="Of train, dev and test.")
-@click.option(
-    "--also", "formats", multiple=True, help="Further format of each split: gliner, bmg, pubtator; can be repeated."
-)
+@click.option("--also", "formats", multiple=True, type=click.Choice(["gliner", "bmg", "pubtator"]),
+              help="Also as this, in OUT/FORMAT; can be repeated.")  # fmt: skip
 @click.option("--png", is_flag=True, help="Also report.png; needs the extra 'plot'.")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of the splits.")
 def check(
@@ -101,35 +108,27 @@ def check(
     The last line printed is one JSON object; kept and rejected add up to the rows. Example:
       kogner data check rows.jsonl --graph build/graph --out build/bmg
     """
-    from dataclasses import fields, replace
+    from dataclasses import replace
 
     from kogner import artifacts
+    from kogner.commands.printing import add_row, new_table, show_rich
     from kogner.data import checked
     from kogner.data.apart import DEV, TEST, TRAIN
     from kogner.data.check import Checker, CheckSettings
     from kogner.data.rows import read
-    from kogner.errors import ConfigError, InputError
+    from kogner.errors import InputError
     from kogner.progress import note
 
     settings = CheckSettings.paper() if paper else CheckSettings()
-    rules = {one.name.replace("_", "-"): one.name for one in fields(settings) if one.type == "bool"}
-    for rule in without:
-        if rule not in rules:
-            raise ConfigError(f"--without {rule}: there is no such rule; there are {', '.join(rules)}")
-        settings = replace(settings, **{rules[rule]: False})
+    settings = replace(settings, **{rule.replace("-", "_"): False for rule in without})
     if png:
         from kogner.data import check_plot
 
         check_plot.require()
     split_shares = _shares(shares, (TRAIN, DEV, TEST))
     artifacts.check_replaceable(out, kind=checked.KIND)
-    scanner: Any = None
-    if graph is not None:
-        from kogner.graph.scan import Scanner
-        from kogner.graph.store import GraphStore
-
-        scanner = Scanner(GraphStore.open(graph), index=index)
-    checker = Checker(settings, scanner=scanner)
+    names = None if graph is None else NamesOf(graph, index)
+    checker = Checker(settings, scanner=names)
     corpus = checked.collect((row for source in sources for _, row in read(source)), checker)
     if not checker.counts.rows:
         raise InputError("hold no row of 'kogner data write'", path=", ".join(map(str, sources)))
@@ -141,25 +140,57 @@ def check(
         "seen_in_training": checked.seen_in_training(corpus, where),
         "models": dict(Counter(row.model for row in corpus.rows).most_common()),
         "prompts": dict(Counter(row.prompt for row in corpus.rows).most_common()),
-        "graph": None if scanner is None else scanner.store.artifact.hash,
+        "graph": None if names is None else names.store.artifact.hash,
     }
     with artifacts.writing(
         out,
         kind=checked.KIND,
         version=checked.VERSION,
         recipe={"settings": vars(settings), "split": how, "shares": split_shares, "seed": seed},
-        parents={} if scanner is None else {"graph": scanner.store.artifact.hash},
+        parents={} if names is None else {"graph": names.store.artifact.hash},
         metrics=figures,
     ) as folder:
         checked.write(folder, corpus, where, figures, formats)
         if png:
             check_plot.write(folder / "report.png", figures)
+    table = new_table("relation", "sentences", "kept", "most are left out for", numbers=("sentences", "kept"))
+    for name, counts in figures["by_relation"].items():
+        reasons = {reason: count for reason, count in counts.items() if reason not in ("rows", "kept")}
+        most = max(reasons, key=lambda reason: reasons[reason]) if reasons else ""
+        add_row(table, name, f"{counts['rows']:,}", f"{counts.get('kept', 0):,}", most)
+    show_rich(table)
     for reason, count in figures["rejected"].items():
         note(f"rejected: {count:,} x {reason}")
+    for split, share in split_shares.items():
+        if figures["splits"][split] < 0.5 * share * figures["kept"]:
+            note(f"{split} has {figures['splits'][split]:,} sentences, far below its share: most share their entities")
+    if not figures["kept"]:
+        note("no sentence was kept, so there is nothing to train on")
     for remark, count in figures["remarks"].items():
-        note(f"left out of kept sentences: {count:,} x {remark}")
+        note(f"in kept sentences: {count:,} x {remark}")
     short = {"written": figures["rows"]} | {name: figures[name] for name in ("kept", "rejected", "splits", "mentions")}
     click.echo(json.dumps({"out": str(out), "hash": artifacts.read_manifest(out).hash, **short}))
+
+
+class NamesOf:
+    """Scanners of a graph, one for each set of labels."""
+
+    def __init__(self, graph: Path, index: Path | None) -> None:
+        from kogner.graph.store import GraphStore
+
+        self.store, self._index = GraphStore.open(graph), index
+        self._made: dict[tuple[str, ...], Any] = {}
+
+    def __call__(self, labels: tuple[str, ...]) -> Any:
+        """The scanner for the graph's types that have these labels, in whatever spelling."""
+        from kogner.data.prompts import kind_key
+        from kogner.graph.scan import Scanner
+
+        if labels not in self._made:
+            keys = set(map(kind_key, labels))
+            types = [kind for kind in self.store.types if kind_key(kind) in keys]
+            self._made[labels] = Scanner(self.store, types, index=self._index)
+        return self._made[labels]
 
 
 def _shares(text: str, names: tuple[str, ...]) -> dict[str, float]:
@@ -235,7 +266,6 @@ def write(
     if not pairs:
         raise InputError("holds no pair", path=source)
     kinds = list(types) or writing.types_of(pairs)
-    out.parent.mkdir(parents=True, exist_ok=True)
     place = cache or out.with_name(f"{out.name}.cache")
 
     def wanted(model: Any) -> Any:
@@ -244,9 +274,12 @@ def write(
     if dry_run:
         model = model_id(llm)
         with Cache(place) if place.exists() else nullcontext() as known:
-            guess = estimate((task.request for task in wanted(model)), prices_of(limits).of(model), known)
+            distinct = {task.request.hash: task.request for task in wanted(model)}
+            guess = estimate(distinct.values(), prices_of(limits).of(model), known)
         click.echo(json.dumps({"model": str(model), **guess.to_dict()}))
         return
+
+    out.parent.mkdir(parents=True, exist_ok=True)
 
     async def run() -> tuple[dict[str, Any], Counter[str], int]:
         async with open_model(llm, allow_plain_http=limits["allow_plain_http"]) as model:
@@ -254,7 +287,12 @@ def write(
                 asker = asker_of(model, answers, limits)
                 total = sum(1 for _ in wanted(model.id))
                 with counting("sentences written", total) as counter:
-                    failed = await writing.ask(wanted(model.id), asker, counter.advance)
+
+                    def shown() -> None:
+                        spent = asker.spending
+                        counter.advance(note=f"${spent.total:.4f}" if spent.price is not None and spent.total else "")
+
+                    failed = await writing.ask(wanted(model.id), asker, shown)
                 rejected: Counter[str] = Counter()
 
                 def lines() -> Iterator[str]:

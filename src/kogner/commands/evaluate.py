@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from kogner.commands.evaluate_llm import evaluate_llm
+from kogner.commands.evaluate_llm import evaluate_llm, llm_table
 from kogner.commands.llm_options import llm_options
 from kogner.commands.options import engine_options
 from kogner.errors import ConfigError
@@ -19,7 +17,6 @@ from kogner.student.decode import OVERLAPS
 if TYPE_CHECKING:
     from kogner.annotate.predictor import Predictor
     from kogner.data.corpora import Corpus
-    from kogner.evaluate.spans import SpanScores
     from kogner.records import Document
 
 
@@ -52,6 +49,12 @@ if TYPE_CHECKING:
 @click.option(
     "--cache", type=click.Path(path_type=Path), default="llm-answers.cache", show_default=True, help="Of --llm."
 )
+@click.option(
+    "--temperature", type=float, default=0.0, show_default=True, help="Of --llm; below 0: as the model has it."
+)
+@click.option(
+    "--max-tokens", type=click.IntRange(min=1), default=1024, show_default=True, help="Of an answer of --llm."
+)
 @llm_options
 @engine_options(batch_tokens=8192)
 def command(
@@ -72,7 +75,7 @@ def command(
     precision: str,
     batch_tokens: int,
     cache: Path,
-    **limits: Any,
+    **limits: Any,  # those of llm_options, temperature and max_tokens
 ) -> None:
     """Score a student: exact match of start, end and type, micro and per type; gold is every mention in the file.
 
@@ -91,6 +94,8 @@ def command(
       kogner evaluate --model runs/mine --data bc5cdr=corpora/bc5cdr --train bc5cdr=corpora/bc5cdr
       kogner evaluate --llm openai:gpt-4o-mini --data bc5cdr=corpora/bc5cdr --sentences 100
     """
+    if llm is not None:
+        _refuse_options_of_students()
     if (model is None) == (llm is None):
         raise ConfigError("give either --model, a student, or --llm, a language model")
     from kogner.annotate.predictor import Predictor, Settings
@@ -116,7 +121,10 @@ def command(
     if sentences is not None:
         loaded = [sampled(corpus, sentences, seed=seed) for corpus in loaded]
     if llm is not None:
-        click.echo(json.dumps(evaluate_llm(llm, loaded, cache, limits)))
+        results = evaluate_llm(llm, loaded, cache, limits)
+        if not as_json:
+            llm_table(results, split)
+        click.echo(json.dumps(results))
         return
     assert model is not None
     known: set[tuple[str, str]] | None = None
@@ -136,10 +144,22 @@ def command(
     click.echo(json.dumps(results))
 
 
-def with_lost(scores: SpanScores, lost: Mapping[str, int]) -> SpanScores:
-    """Scores with the mentions of scored types that a reader had to skip (`Corpus.lost`) as gold that was missed."""
-    by_type = {kind: replace(of, gold=of.gold + lost.get(kind, 0)) for kind, of in scores.by_type.items()}
-    return replace(scores, gold=sum(of.gold for of in by_type.values()), by_type=by_type)
+def _refuse_options_of_students() -> None:
+    """Raise ConfigError for an option that a language model does nothing with."""
+    context = click.get_current_context()
+    for name in (
+        "threshold",
+        "nested",
+        "multi_label",
+        "overlap",
+        "train",
+        "device",
+        "threads",
+        "precision",
+        "batch_tokens",
+    ):
+        if context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE:
+            raise ConfigError(f"--{name.replace('_', '-')} is for students and does nothing with --llm; leave it out")
 
 
 def _result(
@@ -150,7 +170,7 @@ def _result(
     from kogner.evaluate.calibration import calibration_errors
     from kogner.evaluate.novelty import recall_by_novelty
     from kogner.evaluate.reach import unreachable
-    from kogner.evaluate.spans import score
+    from kogner.evaluate.spans import score, with_lost
     from kogner.progress import note
     from kogner.text import splitter
 

@@ -64,5 +64,6 @@ def _filled(
 
 
 def _check(shares: Mapping[str, float]) -> None:
-    if TRAIN not in shares or any(share < 0 for share in shares.values()) or abs(sum(shares.values()) - 1) > 1e-6:
+    fits = all(share >= 0 for share in shares.values()) and abs(sum(shares.values()) - 1) <= 1e-6  # nan does not
+    if TRAIN not in shares or not fits:
         raise ConfigError(f"the shares of the splits must add up to 1 and have one for train, not {dict(shares)}")

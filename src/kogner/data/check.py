@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import accumulate
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from kogner.data import sanity
-from kogner.data.prompts import spoken
+from kogner.data.prompts import kind_key, spoken
 from kogner.data.rows import Row
 from kogner.data.sanity import Rejected
 from kogner.data.similar import Similar
@@ -24,17 +24,23 @@ from kogner.graph.identifiers import is_text
 from kogner.records import Document, Mention
 from kogner.text import words
 
+if TYPE_CHECKING:
+    from kogner.graph.scan import Scanner
+
 LEAKED, LENGTH = "instructions or markup in the sentence", "sentence too short or too long"
 SAME_PLACE, TYPE = "the entities are not apart in the sentence", "type differs from the graph's"
 SIMILAR, NAMED = "nearly the same as an earlier sentence", "negative sentence that names an entity"
 NO_TEXT = "sentence with characters that are no text"
 NOT_THERE, OTHER_TYPE = "further entity not in the sentence", "further entity of a type that was not given"
+SEVERAL, REPAIRED = "name of the graph that is of several types", "sentence whose JSON had to be mended"
 
+# What a model says about its task, or leaves of its form. `Of course, ...` may begin a real sentence.
 _LEAKED = re.compile(
-    r"```|</?\w+>|\$\w+|\{\s*\"|\"ner\"|\"mention\"|\bas an ai\b|\blanguage model\b"
-    r"|^(?:sure|certainly|of course|okay|note|output|answer|sentence|abstract|relation|entities)\b\s*[:,!]"
-    r"|^here (?:is|are) (?:a|an|the|one|your)\b|\bgiven (?:entit|relation|type)"
-    r"|\bentity [12]\b|\btraining (?:data|example)",
+    r"```|\$(?:entities|relations|types|count)\b|\{\s*\"|\"(?:ner|mention|sentence)\"\s*:"
+    r"|\bas an ai\b|\bas a language model\b"
+    r"|^(?:sure|certainly|okay|output|answer|sentence|abstract|entities)\b\s*[:!]"
+    r"|^here (?:is|are) (?:a|an|the|one|your|my) (?:\w+ )*(?:sentence|example|note)"
+    r"|\bthe given (?:entit|relation|types)|\bentity [12]\b",
     re.IGNORECASE,
 )
 
@@ -75,8 +81,8 @@ class CheckSettings:
 class Checked:
     """Kept documents with the rows they come from, and counts.
 
-    rejected: rows by reason. by_relation: per relation type its rows and how many were kept. remarks: things of kept
-    rows that were left out or changed, by what. examples: per reason the first details.
+    rejected: rows by reason. by_relation: per relation type its rows, how many were kept, and reasons. remarks: things
+    of kept rows that were left out or changed, by what. types, lengths: of kept sentences, mentions and words.
     """
 
     rows: int = 0
@@ -118,10 +124,13 @@ class Checked:
 class Checker:
     """Checks rows one after the other; it remembers sentences, so that later ones like them are left out.
 
-    scanner: of a graph; its names that no mention overlaps become mentions as well, with their ids.
+    scanner: gives that of a graph for the labels of a row; names that no mention overlaps become mentions as well, with
+    their ids.
     """
 
-    def __init__(self, settings: CheckSettings | None = None, *, scanner: Any = None) -> None:
+    def __init__(
+        self, settings: CheckSettings | None = None, *, scanner: Callable[[tuple[str, ...]], Scanner] | None = None
+    ) -> None:
         self.settings = settings or CheckSettings()
         self.counts = Checked()
         self._similar = Similar()
@@ -145,7 +154,7 @@ class Checker:
                 return Rejected(sanity.MISSING_KEYS, str(row.answer)[:200])
             sentence: str = row.answer["sentence"]
             written = Written(sentence)
-            size = len(written.words)
+            size = written.words
             spans = self._named(row, written) if row.negative else self._loose(row, written, ner)
             if isinstance(spans, Rejected):
                 return spans
@@ -164,6 +173,7 @@ class Checker:
         mentions = self._of_pairs(row, sentence, spans, written if settings.variants else None)
         if isinstance(mentions, Rejected):
             return mentions
+        mentions = self._with_known(row, sentence, mentions)
         if settings.further:
             mentions = self._with_further(row, sentence, mentions)
         if self._scanner is not None:
@@ -172,7 +182,9 @@ class Checker:
             names = [sentence[one.start : one.end] for one in mentions if one.entity is not None]
             if self._similar.add(sentence, without=names):
                 return Rejected(SIMILAR, sentence)
-        kinds = frozenset(map(spoken, row.types))
+        if row.repaired:
+            self.counts.remarks[REPAIRED] += 1
+        kinds = frozenset((*row.types, *(one.type for one in mentions)))
         return Document(row.id, sentence, tuple(sorted(mentions, key=lambda one: one.key)), kinds), size
 
     def _named(self, row: Row, written: Written) -> list[tuple[int, int, str, str]] | Rejected:
@@ -201,10 +213,13 @@ class Checker:
     ) -> list[Mention] | Rejected:
         """Mentions of the entities that were given; a place inside a longer one's is not an entity's own."""
         settings = self.settings
-        ends = [end for pair in row.pairs for end in (pair.head, pair.tail)]
+        labels = _labels(row)
+        kinds = [labels.get(kind_key(kind), kind.strip()) for _, _, kind, _ in spans]
+        if not all(kinds):
+            return Rejected(sanity.MISSING_KEYS, f"an entity has an empty type: {sentence}")
         if settings.types:
-            for (_, _, kind, _), end in zip(spans, ends, strict=False):
-                if spoken(kind) != spoken(end.type):
+            for kind, end in zip(kinds, row.ends, strict=False):
+                if kind_key(kind) != kind_key(end.type):
                     return Rejected(TYPE, f"{end.name} is a {spoken(end.type)}, not a {kind}: {sentence}")
         found: list[list[tuple[int, int]]] = []
         for (start, stop, _, _), (name, _) in zip(spans, row.kge, strict=False):
@@ -219,18 +234,31 @@ class Checker:
             if not all(found):
                 return Rejected(SAME_PLACE, f"{' / '.join(name for name, _ in row.kge)} in {sentence}")
         return [
-            Mention(start, stop, spoken(kind), sentence[start:stop], entity=identifier)
-            for own, (_, _, kind, identifier) in zip(found, spans, strict=True)
+            Mention(start, stop, kind, sentence[start:stop], entity=identifier)
+            for own, kind, (_, _, _, identifier) in zip(found, kinds, spans, strict=True)
             for start, stop in own
         ]
 
+    def _with_known(self, row: Row, sentence: str, mentions: list[Mention]) -> list[Mention]:
+        """With the mentions that the row brings along, other names of the pair's entities among them."""
+        taken = {(one.start, one.end) for one in mentions}
+        for start, end, kind, identifier in row.known:
+            if 0 <= start < end <= len(sentence) and (start, end) not in taken and kind:
+                taken.add((start, end))
+                mentions.append(Mention(start, end, kind, sentence[start:end], entity=identifier))
+        return mentions
+
     def _with_further(self, row: Row, sentence: str, mentions: list[Mention]) -> list[Mention]:
-        allowed = {spoken(kind) for kind in row.types}
+        """With the entries of `ner` that are about something else than the entities that were given."""
+        labels, given = _labels(row), {_key(name) for name, _ in row.kge}
         taken = {(one.start, one.end) for one in mentions}
         entries = row.answer.get("ner") if isinstance(row.answer, dict) else None
-        for entry in (entries if isinstance(entries, list) else [])[len(mentions and row.kge) :]:
+        for entry in entries if isinstance(entries, list) else []:
             name, kind = (entry.get(key) for key in ("mention", "type")) if isinstance(entry, dict) else (None, None)
-            if not isinstance(name, str) or not isinstance(kind, str) or spoken(kind) not in allowed:
+            if not row.negative and isinstance(name, str) and _key(name) in given:
+                continue
+            label = labels.get(kind_key(kind)) if isinstance(kind, str) else None
+            if not isinstance(name, str) or label is None:
                 self.counts.remarks[OTHER_TYPE] += 1
                 continue
             there = list(_exact(sentence, name))
@@ -239,39 +267,45 @@ class Checker:
             for start, end in there if self.settings.all_places else there[:1]:
                 if (start, end) not in taken:
                     taken.add((start, end))
-                    mentions.append(Mention(start, end, spoken(kind), sentence[start:end]))
+                    mentions.append(Mention(start, end, label, sentence[start:end]))
         return mentions
 
     def _with_names(self, row: Row, sentence: str, mentions: list[Mention]) -> list[Mention]:
         """With the graph's names that overlap no mention, and with the ids of those that are such a name."""
-        kinds = {spoken(kind) for kind in row.types}
-        for found in self._scanner.scan(sentence):
+        assert self._scanner is not None
+        labels, scanner = _labels(row), self._scanner(row.types)
+        for found in scanner.scan(sentence):
             best = found.readings[0]
-            kind = spoken(best.type)
-            if kind not in kinds:
+            equal = [one for one in found.readings if (one.preferred, one.exact) == (best.preferred, best.exact)]
+            if len({kind_key(one.type) for one in equal}) > 1:
+                self.counts.remarks[SEVERAL] += 1
                 continue
+            label, identifier = labels[kind_key(best.type)], scanner.store.ids([best.row])[0]
             same = [n for n, one in enumerate(mentions) if (one.start, one.end) == (found.start, found.end)]
-            identifier = self._scanner.store.ids([best.row])[0]
             if same:
                 own = mentions[same[0]]
-                if own.entity is None and own.type == kind:
+                if own.entity is None and own.type == label:
                     mentions[same[0]] = Mention(own.start, own.end, own.type, own.text, entity=identifier)
-                continue
-            if any(found.start < one.end and one.start < found.end for one in mentions):
-                continue
-            text = sentence[found.start : found.end]
-            mentions.append(Mention(found.start, found.end, kind, text, entity=identifier))
+            elif not any(found.start < one.end and one.start < found.end for one in mentions):
+                text = sentence[found.start : found.end]
+                mentions.append(Mention(found.start, found.end, label, text, entity=identifier))
         return mentions
 
 
+def _labels(row: Row) -> dict[str, str]:
+    """The row's labels by what their spellings have in common."""
+    return {kind_key(label): label for label in row.types}
+
+
 class Written:
-    """A sentence that several names are looked for in. key, begins: of its words, see `kogner.graph.forms`."""
+    """A sentence that several names are looked for in. words: how many it has. key: see `kogner.graph.forms`."""
 
     def __init__(self, sentence: str) -> None:
         self.text = sentence
         parts, self._pieces = pieces(sentence, stem=_STEMS)
         ends = list(accumulate(map(len, parts)))
-        self.words = list(map(int.__sub__, ends, map(len, parts)))  # where each word begins
+        self.words = sum(not part.isspace() for part in parts)
+        self._begins = list(map(int.__sub__, ends, map(len, parts)))
         self._stops = [end - len(part) + len(part.rstrip()) for part, end in zip(parts, ends, strict=True)]
         self.key = "".join(self._pieces)
         begins = list(accumulate(map(len, self._pieces), initial=0))
@@ -296,7 +330,7 @@ class Written:
         while at >= 0:
             first, last = self._first.get(at), self._last.get(at + len(key))
             if first is not None and last is not None:
-                start, stop = self.words[first], self._stops[last]
+                start, stop = self._begins[first], self._stops[last]
                 written = self.text[start:stop]
                 if written == name or agrees(written, name):
                     yield start, stop

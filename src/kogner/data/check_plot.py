@@ -32,7 +32,7 @@ def write(path: Path, figures: Mapping[str, Any]) -> None:
     }
     canvas, axes = pyplot.subplots(3, 1, figsize=(9, 10), layout="constrained")
     for axis, (title, counts) in zip(axes, bars.items(), strict=True):
-        names = [str(name) for name in counts]
+        names = [str(name).replace("$", r"\$") for name in counts]
         axis.barh(names[::-1], list(counts.values())[::-1], color="#3a7ca5")
         axis.set_title(title)
     canvas.savefig(path, dpi=110)

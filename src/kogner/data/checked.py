@@ -25,6 +25,14 @@ KIND, VERSION = "bmg", 1
 FORMATS = ("gliner", "bmg", "pubtator")
 REJECTED, PROVENANCE, REPORT = "rejected.jsonl", "provenance.jsonl", "report.html"
 MANY = 12  # bars of a histogram
+_MADE_UP = (
+    "The sentences are made up: they hold what the language model wrote, true or not, and are to train and score",
+    "entity recognition with, not to learn facts from.",
+)
+_REAL = (
+    "The sentences are taken from texts as they stand there, and the rights of these texts hold for them; the id of",
+    "each names its document. Mentions are the graph's names, found by a program: nobody has read them.",
+)
 
 
 @dataclass
@@ -37,7 +45,7 @@ class Corpus:
 
 
 def collect(rows: Iterable[Row], checker: Checker) -> Corpus:
-    """Check all rows. Kept ones are held in memory without their answers."""
+    """Check all rows; kept ones are held in memory."""
     found = Corpus()
     with counting("checking sentences") as counter:
         for row in rows:
@@ -70,11 +78,11 @@ def write(
         documents = [corpus.documents[number] for number in chosen]
         jsonl.write(folder / f"{split}.jsonl", documents)
         if "gliner" in formats:
-            gliner.write(folder / f"{split}.gliner.jsonl", documents, report=Report())
+            gliner.write(_inside(folder, "gliner") / f"{split}.jsonl", documents, report=Report())
         if "pubtator" in formats:
-            pubtator.write(folder / f"{split}.pubtator.txt", documents, report=Report())
+            pubtator.write(_inside(folder, "pubtator") / f"{split}.txt", documents, report=Report())
         if "bmg" in formats:
-            path = folder / f"{split}.bmg.jsonl"
+            path = _inside(folder, "bmg") / f"{split}.jsonl"
             rows = [corpus.rows[number] for number in chosen]
             bmg.write(
                 path, (bmg.record(one, row.kge, Report(), path) for one, row in zip(documents, rows, strict=True))
@@ -86,6 +94,12 @@ def write(
     )
     (folder / REPORT).write_text(page(figures), encoding="utf-8")
     (folder / "README.md").write_text(card(figures), encoding="utf-8")
+
+
+def _inside(folder: Path, name: str) -> Path:
+    """A folder of its own for another format: two files of one split beside each other are no corpus."""
+    (folder / name).mkdir(exist_ok=True)
+    return folder / name
 
 
 def seen_in_training(corpus: Corpus, where: Sequence[str]) -> int:
@@ -141,9 +155,9 @@ def card(figures: Mapping[str, Any]) -> str:
         f"- Entities of dev and test that training mentions too: {figures['seen_in_training']:,}"
         + (" (none of them of a pair)" if figures["split_by"] == "entity" else ""),
         "",
-        "The sentences are made up: they hold what the language model wrote, true or not, and are to train and score",
-        "entity recognition with, not to learn facts from. What was left out, and why, is in `rejected.jsonl` and",
-        "`report.html`; `provenance.jsonl` holds pair, prompt, model and request of each sentence.",
+        *(_REAL if set(figures["models"]) == {"text"} else _MADE_UP),
+        "What was left out, and why, is in `rejected.jsonl` and `report.html`; `provenance.jsonl` holds pair, prompt,",
+        "model and request of each sentence.",
         "",
     ]
     return "\n".join(lines)

@@ -10,7 +10,7 @@ import hashlib
 import json
 import re
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import asdict, dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -29,11 +29,9 @@ NO_NAME, SAME_ENTITY = "entity without a usable name", "both ends are one entity
 SAME_NAME, DRAWN_TWICE = "both ends have one name", "the two entities drawn before"
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f\u200b-\u200f\u2028-\u202e\ufeff]+")
-# Of Ensembl, RefSeq, HMDB and BioMedGraphica, anything as PREFIX:0001, and UniProt's. LY2835219 is a drug's name.
-_ACCESSION = re.compile(
-    r"(?:ENS[A-Z]{0,6}|[NX][CGMPRTW]_|HMDB|BMG_[A-Z]{2}|[A-Za-z][\w.]*:[A-Z]{0,2})\d+(?:\.\d+)?"
-    r"|[OPQ]\d[A-Z0-9]{3}\d|[A-NR-Z]\d(?:[A-Z][A-Z0-9]{2}\d){1,2}"
-)
+# Of Ensembl, RefSeq, HMDB and BioMedGraphica, and anything as PREFIX:0001. LY2835219 is a drug's name; UniProt's P12345
+# cannot be told from symbols such as H2BC12.
+_ACCESSION = re.compile(r"(?:ENS[A-Z]{0,6}|[NX][CGMPRTW]_|HMDB|BMG_[A-Z]{2}|[A-Za-z][\w.]*:[A-Z]{0,2})\d{3,}(?:\.\d+)?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,11 +231,6 @@ def read(path: Path) -> Iterator[Pair]:
             raise InputError(
                 f"is no pair of 'kogner data pairs': {type(error).__name__} {error}", path=path, line=number
             ) from error
-
-
-def counts(pairs: Iterable[Pair]) -> Mapping[str, int]:
-    """How many pairs there are of each relation type."""
-    return Counter(pair.relation for pair in pairs)
 
 
 def _text(value: Any) -> str:

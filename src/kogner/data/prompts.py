@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,7 +13,7 @@ from typing import Any
 
 import yaml
 
-from kogner.data.pairs import Pair
+from kogner.data.pairs import End, Pair
 from kogner.errors import ConfigError
 from kogner.recipe import RECIPES
 
@@ -39,7 +37,8 @@ ANSWER: Mapping[str, Any] = {
     "required": ["sentence", "ner"],
     "additionalProperties": False,
 }
-_CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z])")
+_CAMEL = re.compile(r"(?<=[a-z]{2})(?=[A-Z][a-z])")
+_APART = re.compile(r"[\s_-]+")
 
 
 @dataclass(frozen=True)
@@ -78,15 +77,9 @@ class Prompt:
         """`abstract@1`: name and version."""
         return f"{self.name}@{self.version}"
 
-    @property
-    def hash(self) -> str:
-        """Of everything that it says, so that an edited prompt with an old version is told apart."""
-        said = json.dumps([self.name, self.version, self.system, self.user, self.pairs, self.negative])
-        return hashlib.sha256(said.encode()).hexdigest()
-
     def fill(self, pairs: Sequence[Pair], types: Iterable[str]) -> tuple[str, str]:
         """The system and the user message about some pairs; types: that may be annotated."""
-        ends = [end for pair in pairs for end in (pair.head, pair.tail)]
+        ends = ends_of(pairs)
         entities = "\n".join(f"{number}. {end.name} ({spoken(end.type)})" for number, end in enumerate(ends, start=1))
         relations = "\n".join(
             f"- {pair.head.name} / {pair.tail.name}: {spoken(pair.relation)}" for pair in pairs
@@ -96,15 +89,34 @@ class Prompt:
         return self.system.strip(), user.strip()
 
 
+def ends_of(pairs: Iterable[Pair]) -> list[End]:
+    """The ends of some pairs, each entity once, in the order in which a prompt names them."""
+    return list({end.id: end for pair in pairs for end in (pair.head, pair.tail)}.values())
+
+
 @lru_cache(10_000)
 def spoken(name: str) -> str:
-    """A type or relation of the graph as words.
+    """A type or relation of the graph as words; what has capitals inside stays as it is.
 
-    >>> spoken("PharmacologicClass"), spoken("has_phenotype"), spoken("Drug-Disease")
-    ('pharmacologic class', 'has phenotype', 'drug - disease')
+    >>> spoken("PharmacologicClass"), spoken("has_phenotype"), spoken("Cell-Line"), spoken("mRNA")
+    ('pharmacologic class', 'has phenotype', 'cell-line', 'mRNA')
     """
-    words = _CAMEL.sub(" ", name.replace("_", " ").replace("-", " - "))
-    return " ".join(word if word.isupper() and len(word) > 1 else word.lower() for word in words.split())
+    return " ".join(map(_lowered, _CAMEL.sub(" ", name.replace("_", " ")).split()))
+
+
+def _lowered(word: str) -> str:
+    parts = word.split("-")
+    return "-".join(part if any(map(str.isupper, part[1:])) else part.lower() for part in parts)
+
+
+@lru_cache(10_000)
+def kind_key(name: str) -> str:
+    """What two spellings of one type have in common.
+
+    >>> kind_key("CellLine") == kind_key("cell line") == kind_key("CELL-LINE")
+    True
+    """
+    return _APART.sub("", name).casefold()
 
 
 def load(source: str | Path) -> Prompt:

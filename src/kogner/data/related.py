@@ -44,14 +44,14 @@ class Related:
 
 
 def row(sentence: Document, related: Sequence[tuple[Mention, str, Mention]], types: Iterable[str]) -> Row:
-    """A sentence as a row about its first related pair, for `kogner data check`; its other mentions follow in `ner`.
+    """A sentence as a row about its first related pair, for `kogner data check`; all its mentions are `known`.
 
     The names of the pair are those that the text has. request: a hash of the text.
     """
     head, relation, tail = related[0]
     own, other = (End(str(one.entity), one.type, one.text) for one in (head, tail))
-    further = [one for one in sentence.mentions if one.entity not in (head.entity, tail.entity)]
-    ner = [{"mention": one.text, "type": one.type} for one in (head, tail, *further)]
+    ner = [{"mention": one.text, "type": one.type} for one in (head, tail)]
+    known = tuple((one.start, one.end, one.type, one.entity) for one in sentence.mentions)
     return Row(
         f"text:{sentence.id}",
         (Pair(f"{relation}:{sentence.id}", relation, own, other),),
@@ -60,4 +60,5 @@ def row(sentence: Document, related: Sequence[tuple[Mention, str, Mention]], typ
         MODEL,
         hashlib.sha256(sentence.text.encode(errors="surrogatepass")).hexdigest(),
         answer={"sentence": sentence.text, "ner": ner},
+        known=known,
     )

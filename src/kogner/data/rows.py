@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from kogner.data.formats.files import lines
-from kogner.data.pairs import Pair
+from kogner.data.pairs import End, Pair
+from kogner.data.prompts import ends_of
 from kogner.errors import InputError
 
 
@@ -17,8 +18,9 @@ from kogner.errors import InputError
 class Row:
     """One request and what came of it.
 
-    id: `<prompt>:<first pair>`. types: the graph's types that might be annotated. prompt: its label, `abstract@1`.
-    negative: the sentence was to name none of the entities. request: hash of all that was asked.
+    id: `<prompt>:<first pair>~<request>`. types: labels of what may be annotated, as documents will have them.
+    prompt: its label, `abstract@1`. negative: the sentence was to name none of the entities. request: hash of all that
+    was asked. known: mentions of the sentence that are known already, half-open (start, end, type, graph id).
     answer: the JSON that came back, of whatever form; None where `rejected`, with `detail`, says why there is none.
     repaired: the JSON had to be mended.
     """
@@ -34,11 +36,17 @@ class Row:
     repaired: bool = False
     rejected: str | None = None
     detail: str = ""
+    known: tuple[tuple[int, int, str, str | None], ...] = ()
 
     @property
     def kge(self) -> list[tuple[str, str]]:
-        """(name, graph id) of the ends of all pairs, in the order in which the model was given them."""
-        return [(end.name, end.id) for pair in self.pairs for end in (pair.head, pair.tail)]
+        """(name, graph id) of the ends of all pairs, each entity once, in the order in which a model was given them."""
+        return [(end.name, end.id) for end in self.ends]
+
+    @property
+    def ends(self) -> list[End]:
+        """The ends of `kge`."""
+        return ends_of(self.pairs)
 
     def to_line(self) -> str:
         """As a line of JSON without its line end; `kge` is written for other readers and read from the pairs."""
@@ -52,6 +60,8 @@ class Row:
             "types": list(self.types),
             "kge": [{"name": name, "id": identifier} for name, identifier in self.kge],
         }
+        if self.known:
+            raw["known"] = [list(one) for one in self.known]
         if self.rejected is None:
             raw |= {"answer": self.answer, "repaired": self.repaired}
         else:
@@ -75,6 +85,7 @@ class Row:
             str(raw["id"]), pairs, tuple(map(str, raw["types"])), str(raw["prompt"]), str(raw["model"]),
             str(raw["request"]), bool(raw.get("negative")), raw.get("answer"), bool(raw.get("repaired")),
             raw.get("rejected"), str(raw.get("detail", "")),
+            tuple((int(start), int(end), str(kind), own) for start, end, kind, own in raw.get("known", ())),
         )  # fmt: skip
 
 

@@ -35,7 +35,10 @@ class Sane:
 
 
 def check(answer: Any, kge: Sequence[tuple[str, str]]) -> Sane | Rejected:
-    """Check an answer, `{"sentence", "ner": [{"mention", "type"}]}`, against (name, graph id) of the two entities."""
+    """Check an answer, `{"sentence", "ner": [{"mention", "type"}]}`, against (name, graph id) of its entities.
+
+    The paper has two; all are looked at where a sentence was to hold more.
+    """
     if not isinstance(answer, dict):
         return Rejected(MISSING_KEYS, f"the answer is {type(answer).__name__}, not an object: {str(answer)[:200]}")
     sentence, ner = answer.get("sentence"), answer.get("ner")
@@ -44,7 +47,7 @@ def check(answer: Any, kge: Sequence[tuple[str, str]]) -> Sane | Rejected:
     spans = words(sentence)
     tokens = [sentence[start:end] for start, end in spans]
     found = []
-    for number in range(PAIR):
+    for number in range(max(PAIR, len(kge))):
         if number >= len(kge) or number >= len(ner):
             return Rejected(STRUCTURE, f"entry {number + 1} of {len(ner)} in ner and {len(kge)} in kge: {sentence!r}")
         entry = ner[number]

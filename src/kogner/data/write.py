@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from kogner.data.pairs import Pair
-from kogner.data.prompts import ANSWER, Prompt, grouped
+from kogner.data.prompts import ANSWER, Prompt, grouped, spoken
 from kogner.data.rows import Row
 from kogner.errors import ConfigError
 
@@ -67,8 +67,7 @@ def tasks(
                 request = Request(
                     model, system, user, ANSWER, settings.max_tokens, settings.temperature, settings.seed + turn
                 )
-                name = f"{prompt.name}:{group[0].id}" + (f"#{turn + 1}" if turn else "")
-                yield Task(name, group, prompt, request)
+                yield Task(f"{prompt.name}:{group[0].id}~{request.hash[:8]}", group, prompt, request)
 
 
 async def ask(wanted: Iterable[Task], asker: Asker, progress: Callable[[], None] = lambda: None) -> dict[str, Failure]:
@@ -93,8 +92,8 @@ def row(task: Task, found: Reply | Failure, types: Sequence[str]) -> Row:
 
     def made(answer: object = None, repaired: bool = False, rejected: str | None = None, detail: str = "") -> Row:
         return Row(
-            task.id, task.pairs, tuple(types), task.prompt.label, str(task.request.model), task.request.hash,
-            task.prompt.negative, answer, repaired, rejected, detail,
+            task.id, task.pairs, tuple(map(spoken, types)), task.prompt.label, str(task.request.model),
+            task.request.hash, task.prompt.negative, answer, repaired, rejected, detail,
         )  # fmt: skip
 
     if isinstance(found, Failure):

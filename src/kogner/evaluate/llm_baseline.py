@@ -49,12 +49,14 @@ ANSWER = {
 }
 
 
-def question(document: Document, types: Sequence[str], model: ModelId, *, max_tokens: int) -> Request:
+def question(
+    document: Document, types: Sequence[str], model: ModelId, *, max_tokens: int, temperature: float | None
+) -> Request:
     """What is asked about one text."""
     from kogner.llm.request import Request
 
     user = f"Types: {', '.join(types)}\nText: {document.text}"
-    return Request(model, _SYSTEM.strip(), user, ANSWER, max_tokens, 0.0)
+    return Request(model, _SYSTEM.strip(), user, ANSWER, max_tokens, temperature)
 
 
 async def recognise(
@@ -63,6 +65,7 @@ async def recognise(
     asker: Asker,
     *,
     max_tokens: int = 1024,
+    temperature: float | None = 0.0,
     progress: Callable[[], None] = lambda: None,
 ) -> tuple[list[Document], Counter[str]]:
     """The documents with the mentions that the model gave, and counts of what could not be used, by reason.
@@ -75,7 +78,10 @@ async def recognise(
     found: dict[str, tuple[Mention, ...]] = {}
     counts = Counter[str]()
     by_id = {document.id: document for document in documents}
-    requests = ((one.id, question(one, types, asker.model.id, max_tokens=max_tokens)) for one in documents)
+    requests = (
+        (one.id, question(one, types, asker.model.id, max_tokens=max_tokens, temperature=temperature))
+        for one in documents
+    )
     async for name, reply in asker.ask_all(requests):
         progress()
         if isinstance(reply, Failure):

@@ -57,6 +57,8 @@ def parse_spec(text: str) -> Spec:
     if provider in ("http", "https"):
         head, slash, tail = name.removeprefix("//").partition("/")
         path, _, model = tail.partition(":")
+        if "?" in model or "#" in model:
+            raise ConfigError(f"--llm {_shown(text)!r} has a query behind the model; a key belongs in KOGNER_LLM_KEY")
         if not name.startswith("//") or not slash or not model:
             raise ConfigError(
                 f"--llm {_shown(text)!r} lacks a path or a model; write it like http://localhost:8000/v1:my-model"
