@@ -30,7 +30,7 @@ TORCH_STAMP := $(VENV)/.torch-$(TORCH)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run test test-slow lint format wheel check-wheel graph teacher linked mini evaluate paired parity bench-annotate bench-memory bench-train bench-graph bench-transr bench-transr-graph bench-unimp bench-teacher bench-check bench-llm bmg-smoke inside-gliner reading clean
+.PHONY: help run test test-slow lint format wheel check-wheel graph teacher linked mini evaluate paired parity bench-annotate bench-memory bench-train bench-graph bench-transr bench-transr-graph bench-unimp bench-teacher bench-check bench-llm bench-scanner bmg-smoke inside-gliner reading clean
 
 help:  ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | awk -F'\t' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -149,6 +149,9 @@ bmg-smoke: $(VENV)/.local graph  ## 30 sentences about 30 pairs of the graph, wr
 	@$(BIN)/kogner data pairs --graph $(GRAPH) --total 30 --out build/smoke/pairs.jsonl > /dev/null
 	@$(BIN)/kogner data write build/smoke/pairs.jsonl --llm local --out build/smoke/rows.jsonl > /dev/null
 	@$(BIN)/kogner data check build/smoke/rows.jsonl --graph $(GRAPH) --out build/bmg-smoke
+
+bench-scanner: $(VENV)/.installed graph  ## Names of the graph in real text against gold mentions, and the speed of the first pass
+	@$(BIN)/python benchmarks/scanner.py --graph $(GRAPH) --splits train,dev --out benchmarks/results/scanner.json
 
 bench-check: $(VENV)/.installed graph  ## Written sentences that are checked in a second
 	@$(BIN)/python benchmarks/check.py --graph $(GRAPH) --size $(SIZE) --out $(RESULTS)/check.json
