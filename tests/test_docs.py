@@ -23,7 +23,7 @@ def test_the_readmes_commands_and_options_exist():
     assert len(lines) >= 8
     for line in lines:
         words = line.split(">")[0].split()
-        command = [words[1], words[2]] if words[1] in ("graph", "teacher", "data") else [words[1]]
+        command = [words[1], words[2]] if words[1] in ("graph", "teacher", "data", "experiment") else [words[1]]
         helped = subprocess.run(
             [sys.executable, "-m", "kogner.cli", *command, "--help"], capture_output=True, text=True, check=False
         )

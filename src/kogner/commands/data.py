@@ -249,8 +249,10 @@ def silver(
         note(f"only {len(found.sentences):,} of {sentences:,} sentences were found; give more text")
     written = artifacts.read_manifest(out).hash
     read = {name: report.to_dict() for name, report in reports.items()}
-    seconds = round(time.monotonic() - started, 1)
-    click.echo(json.dumps({"out": str(out), "hash": written, **counts, "read": read, "seconds": seconds}))
+    seconds = max(time.monotonic() - started, 1e-3)
+    rates = {"seconds": round(seconds, 1), "sentences_per_s": round(len(found.sentences) / seconds, 1)}
+    rates["documents_per_s"] = round(found.scanned / seconds, 1)
+    click.echo(json.dumps({"out": str(out), "hash": written, **counts, "read": read, **rates}))
 
 
 def _texts(sources: tuple[str, ...], reports: dict[str, Any]) -> Iterator[Document]:
