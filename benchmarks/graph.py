@@ -1,8 +1,8 @@
 """A graph of BioMedGraphica's size on this machine: build, reopen, neighbours, names found in text, TransR.
 
 The graph is made up (`synthetic.py`), its files are read as BioMedGraphica's. Each figure is of a process of its own:
-build_s and peak_mb are those of `kogner graph build`; scan_mb_per_s is of the first pass over the text; an epoch of
-TransR is projected from a part of its steps. The last line is one JSON object.
+build_s and peak_mb are those of `kogner graph build`; scan_mb_per_s is of a made-up text, which has few words; for real
+text see `scanner.py`; an epoch of TransR is projected from a part of its steps. The last line is one JSON object.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ MEASURED = 0.05  # of the steps of TransR's epoch
 
 
 def build(source: Path, out: Path) -> dict[str, Any]:
-    """What `kogner graph build` says of itself, with its wall time and the most memory it held."""
+    """In this process, whose only child it is: what `kogner graph build` says of itself, wall time and peak memory."""
     command = [sys.executable, "-m", "kogner.cli", "--quiet", "graph", "build", "--json"]
     begun = time.perf_counter()
     done = subprocess.run(
@@ -138,6 +138,7 @@ def _text(store: Any, length: int) -> list[str]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--size", choices=SHARES, default=os.environ.get("SIZE", "full"))
+    parser.add_argument("--only-build", type=Path, nargs=2, help=argparse.SUPPRESS)
     parser.add_argument("--only-use", type=Path, help=argparse.SUPPRESS)
     parser.add_argument("--only-transr", type=Path, help=argparse.SUPPRESS)
     parser.add_argument("--out", type=Path)
@@ -148,10 +149,13 @@ def main() -> None:
     if args.only_transr:
         print(json.dumps(train(args.only_transr)))
         return
+    if args.only_build:
+        print(json.dumps(build(*args.only_build)))
+        return
     with tempfile.TemporaryDirectory() as place:
         source, graph = Path(place) / "BioMedGraphica", Path(place) / "graph"
         written = alone("synthetic.py", "--out", source, "--share", SHARES[args.size])
-        result: dict[str, Any] = build(source, graph)
+        result: dict[str, Any] = alone("graph.py", "--only-build", source, graph)
         result |= alone("graph.py", "--only-use", graph)
         result["transr"] = alone("graph.py", "--only-transr", graph)
     result |= {"written": written, "share": SHARES[args.size]}

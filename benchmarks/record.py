@@ -1,70 +1,17 @@
-"""What every result file says besides its figures: machine, versions, git revision, date, command."""
+"""Result files: what `kogner.environment` says, then the figures."""
 
 from __future__ import annotations
 
 import json
-import os
-import platform
-import subprocess
-import sys
-from datetime import datetime, timezone
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-PACKAGES = (
-    "kogner", "torch", "transformers", "tokenizers", "numpy", "sentencex", "gliner", "fast-gliner", "onnxruntime",
-    "pykeen", "torch-geometric",
-)  # fmt: skip
+from kogner.environment import environment
 
-
-def environment() -> dict[str, Any]:
-    """The machine and software a figure was measured with."""
-    import torch
-
-    from kogner.hardware import bf16_is_fast
-
-    return {
-        "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
-        "revision": os.environ.get("KOGNER_REVISION") or _AT_START,
-        "command": " ".join(["python", *sys.argv]),
-        "machine": {
-            "processor": _processor(),
-            "instructions": torch.backends.cpu.get_cpu_capability(),
-            "bf16": bf16_is_fast("cpu"),
-            "cores": os.cpu_count(),
-            "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
-            "python": platform.python_version(),
-        },
-        "versions": {name: found for name in PACKAGES if (found := _version(name))},
-    }
+__all__ = ["environment", "write"]
 
 
 def write(path: Path, result: dict[str, Any]) -> None:
     """Write a result file: the environment first, then the figures."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(environment() | result, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-
-
-def _version(name: str) -> str | None:
-    try:
-        return version(name)
-    except PackageNotFoundError:
-        return None
-
-
-def _processor() -> str:
-    cpuinfo = Path("/proc/cpuinfo")
-    if cpuinfo.is_file():
-        for line in cpuinfo.read_text().splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor() or platform.machine()
-
-
-def _revision() -> str:
-    found = subprocess.run(["git", "describe", "--always", "--dirty"], capture_output=True, text=True, check=False)
-    return found.stdout.strip() or "unknown"
-
-
-_AT_START = _revision()  # of the code that runs, whatever is committed while a long benchmark does

@@ -1,8 +1,9 @@
 """A graph of BioMedGraphica's size and shape, made up: its CSV files with its counts per entity and relation type.
 
 Counts and columns are those of BioMedGraphica's release (github.com/FuhaiLiAiLab/BioMedGraphica, commit 8a617a4);
-names, identifiers and edges are random. Degrees are skewed: a few entities of each type have most of its edges. One row
-in a thousand is broken, as rows are in practice: cells too few or too many, an empty id.
+names, identifiers, descriptions and edges are random. Some cells hold several names, PubChem's synonyms six. Degrees
+are skewed: a few entities of each type have most of its edges. One row in a thousand is broken, as rows are in practice
+(cells too few or too many, an empty id), and in files of relations as many stand twice.
 
 Used by `benchmarks/graph.py`; alone: python benchmarks/synthetic.py --out FOLDER --share 0.1
 """
@@ -36,7 +37,8 @@ RELATIONS = {
 # Share of the entities of a type that have no name, where it is not small.
 UNNAMED = {"Protein": 0.4, "Transcript": 0.28, "Disease": 0.05, "Metabolite": 0.001}
 BACKWARDS = "Pathway-Exposure"
-BROKEN = 0.001
+BROKEN = DOUBLED = 0.001
+UNDESCRIBED = ("Promoter", "Microbiota")  # types without a file of descriptions; of the others 6 in 10 have one
 SKEW = 3.0
 SYLLABLES = (
     "al be co da er fi gu ha in jo ka lu me no or pi qua ri so ta ul vo xe yl zo cin dro phos tri meth ben chlor "
@@ -51,6 +53,7 @@ def write(folder: Path, share: float, *, seed: int = 0) -> dict[str, int]:
     rng = np.random.default_rng(seed)
     sizes = {name: max(2, round(count * share)) for name, (count, _) in ENTITIES.items()}
     broken = 0
+    sentences = np.array(["Made up: " + " ".join(_names(rng, 14).tolist()) + "." for _ in range(2000)])
     for name, count in sizes.items():
         kind = KINDS[name]
         ids = _ids(kind.code, ENTITIES[name][1], np.arange(1, count + 1))
@@ -59,11 +62,21 @@ def write(folder: Path, share: float, *, seed: int = 0) -> dict[str, int]:
         named = rng.random(count) >= UNNAMED.get(name, 0.0)
         columns[first] = np.where(named, _names(rng, count), "")
         for other in others:
-            columns[other] = np.where(named & (rng.random(count) < 0.4), _names(rng, count), "")
+            cells = _names(rng, count)
+            for _ in range(5 if other == "PubChem_Synonym" else 1):
+                bar = "|" if other == "PubChem_Synonym" else kind.separator
+                more = np.char.add(np.char.add(cells, bar), _names(rng, count))
+                cells = np.where(rng.random(count) < (1.0 if bar == "|" else 0.3), more, cells) if bar else cells
+            columns[other] = np.where(named & (rng.random(count) < 0.4), cells, "")
         for column in kind.ids:
             numbers = rng.integers(1, 10_000_000, count).astype(str)
             columns[column] = np.where(rng.random(count) < 0.6, np.char.add(column[:3].upper(), numbers), "")
         broken += _write(folder / "Entity" / name / f"BioMedGraphica_{name}.csv", columns, rng)
+        if name not in UNDESCRIBED:
+            described = ids[rng.random(count) < 0.6]
+            texts = sentences[rng.integers(0, len(sentences), len(described))]
+            file = folder / "Entity" / name / f"BioMedGraphica_{name}_Description_Combined.csv"
+            broken += _write(file, {"BioMedGraphica_ID": described, "Description": texts}, rng)
     total = 0
     for relation, full in RELATIONS.items():
         head, tail = relation.split("-")
@@ -77,7 +90,9 @@ def write(folder: Path, share: float, *, seed: int = 0) -> dict[str, int]:
         columns = {"BioMedGraphica_ID": _ids("ED_", 9, np.arange(1, count + 1)), "From_ID": names[0], "To_ID": names[1]}
         columns |= {"Source": np.full(count, "made up"), "Type": np.full(count, relation)}
         file = folder / "Relation" / relation / f"BioMedGraphica_{relation.replace('-', '_')}.csv"
-        broken += _write(file, columns, rng)
+        doubled = round(count * DOUBLED)
+        columns = {column: np.concatenate([values, values[:doubled]]) for column, values in columns.items()}
+        broken += _write(file, columns, rng) + doubled
         total += count
     (folder / "Relation" / "Microbiota-Phenotype(unfinished)").mkdir(parents=True, exist_ok=True)
     return {"entities": sum(sizes.values()), "relations": total, "broken": broken}

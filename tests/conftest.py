@@ -16,6 +16,15 @@ WORDS = (
 )  # fmt: skip
 
 
+@pytest.fixture(autouse=True)
+def heard():
+    """A command that was run with --quiet does not silence the tests after it."""
+    from kogner.progress import set_quiet
+
+    yield
+    set_quiet(False)
+
+
 @pytest.fixture(scope="session")
 def shared() -> Path:
     """The folder of shared corpora and graph; skips the test where it is absent."""

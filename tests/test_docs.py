@@ -23,7 +23,7 @@ def test_the_readmes_commands_and_options_exist():
     assert len(lines) >= 8
     for line in lines:
         words = line.split(">")[0].split()
-        command = [words[1], words[2]] if words[1] in ("graph", "teacher", "data") else [words[1]]
+        command = [words[1], words[2]] if words[1] in ("graph", "teacher", "data", "experiment") else [words[1]]
         helped = subprocess.run(
             [sys.executable, "-m", "kogner.cli", *command, "--help"], capture_output=True, text=True, check=False
         )
@@ -39,8 +39,14 @@ def test_make_targets_have_help(target):
 
 def test_every_benchmark_can_be_started():
     """Their imports of ours are checked; some import another tool first, which is not installed here."""
-    code = "import sys, importlib\nfor name in sys.argv[1:]:\n    try:\n        importlib.import_module(name)\n"
-    code += "    except ModuleNotFoundError as error:\n        assert error.name.split('.')[0] in ('gliner', 'pykeen'), error"
+    code = """
+import importlib, sys
+for name in sys.argv[1:]:
+    try:
+        importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        assert error.name.split(".")[0] in ("gliner", "pykeen"), error
+"""
     names = [path.stem for path in sorted((ROOT / "benchmarks").glob("*.py"))]
     done = subprocess.run(
         [sys.executable, "-c", code, *names], cwd=ROOT / "benchmarks", capture_output=True, text=True, check=False

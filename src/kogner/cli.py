@@ -23,6 +23,7 @@ COMMANDS = {
     "data": "Read corpora and link their mentions to the graph.",
     "train": "Train a student, with or without distillation.",
     "evaluate": "Score a student on corpora: exact span F1.",
+    "experiment": "Train in several ways, paired by seed, and compare.",
     "annotate": "Find the entities in text.",
     "calibrate": "Fit score thresholds and temperatures of a student on dev data.",
     "export": "Write a student as a GLiNER checkpoint or for ONNX Runtime.",

@@ -241,6 +241,7 @@ class DistilConfig:
     guard_weight: weight of the variance and covariance terms that keep free targets from becoming a constant, or copies
     of one dimension.
     temperature, negatives: of the contrastive loss; how many other linked entities are drawn beside the batch's own.
+    control: `shuffled` gives the linked entities of each type one another's rows: a gain that is left was not in them.
     """
 
     parts: tuple[str, ...] = ("Z", "Z'", "Z''")
@@ -251,9 +252,11 @@ class DistilConfig:
     guard_weight: float = 1.0
     temperature: float = 0.1
     negatives: int = 256
+    control: str = "none"
 
     def __post_init__(self) -> None:
         _positive(self, "kg_hidden", "temperature")
+        _one_of(self, "control", ("none", "shuffled"))
         _one_of(self, "loss", ("mse", "cosine", "contrastive", "relational"))
         _one_of(self, "target", ("linear", "pca", "none"))
         _one_of(self, "student_map", ("mlp", "linear", "none"))

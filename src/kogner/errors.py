@@ -48,3 +48,11 @@ class MissingExtraError(KognerError):
 
     def __init__(self, what: str, extra: str) -> None:
         super().__init__(f"{what} needs the extra '{extra}'. Install it with: pip install 'kogner[{extra}]'")
+
+
+class ModelError(KognerError):
+    """A language model that cannot be asked at all: no key, a refused key, a wrong address, an empty account."""
+
+
+class BudgetError(KognerError):
+    """The next request could cost more than the user allows; what was answered so far is kept."""

@@ -25,7 +25,7 @@ from kogner.data.silver import (
 from kogner.errors import ConfigError, InputError
 from kogner.graph.scan import Scanner
 from kogner.graph.store import GraphStore, build
-from kogner.records import Document, Entity
+from kogner.records import Document, Entity, Triple
 
 ENTITIES = (
     Entity("C:1", "Chemical", "Aspirin", ("painol",)),
@@ -194,3 +194,33 @@ def test_command(graph, tmp_path, capsys):
     code, _, err = run(capsys, *call[:5], tmp_path / "gold" / "test.jsonl", "--types", "disease=Disease",
                        "--out", tmp_path / "none")  # fmt: skip
     assert code == 2 and "nothing was written" in err and not (tmp_path / "none").exists()
+
+
+def test_related_sentences_keep_all_mentions_and_ids_through_the_check(tmp_path, capsys):
+    entities = [Entity("C:1", "Chemical", "isoniazid", ("INH",)), Entity("D:1", "Disease", "tuberculosis"),
+                Entity("D:2", "Disease", "gout")]  # fmt: skip
+    build(entities, [Triple("C:1", "treats", "D:1")], tmp_path / "graph")
+    texts = [
+        "Isoniazid, or INH, against tuberculosis and not gout was given to all.",
+        "Gout after isoniazid was seen in none.",
+    ]
+    (tmp_path / "t.jsonl").write_text(
+        "".join(json.dumps({"id": f"t{n}", "text": text}) + "\n" for n, text in enumerate(texts))
+    )
+    with pytest.raises(SystemExit) as stopped:
+        main(["data", "silver", "--graph", str(tmp_path / "graph"), "--text", str(tmp_path / "t.jsonl"), "--types",
+              "Drug=Chemical,Illness=Disease", "--related", "--out", str(tmp_path / "related"), "--quiet"])  # fmt: skip
+    said = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert stopped.value.code == 0 and said["sentences"] == 1
+    with pytest.raises(SystemExit) as stopped:
+        main(["data", "check", str(tmp_path / "related" / "rows.jsonl"), "--out", str(tmp_path / "bmg"), "--quiet"])
+    assert stopped.value.code == 0 and json.loads(capsys.readouterr().out.splitlines()[-1])["kept"] == 1
+    (document,) = corpora.load("bmg", tmp_path / "bmg", "train").documents
+    assert [(one.text, one.type, one.entity) for one in document.mentions] == [
+        ("Isoniazid", "Drug", "C:1"), ("INH", "Drug", "C:1"), ("tuberculosis", "Illness", "D:1"),
+        ("gout", "Illness", "D:2"),
+    ]  # fmt: skip
+    assert document.types == {"Drug", "Illness"}
+    source = json.loads((tmp_path / "bmg" / "provenance.jsonl").read_text())
+    assert source["pairs"][0]["relation"] == "treats" and source["model"] == "text"
+    assert "nobody has read them" in (tmp_path / "bmg" / "README.md").read_text()

@@ -9,12 +9,11 @@ from click.testing import CliRunner
 
 from kogner import artifacts
 from kogner.cli import cli
-from kogner.commands.evaluate import with_lost
 from kogner.data import corpora
 from kogner.data.batch import WIDER
 from kogner.data.formats.pubtator import OFFSET_MISMATCH
 from kogner.errors import ConfigError
-from kogner.evaluate.spans import Counts, SpanScores
+from kogner.evaluate.spans import Counts, SpanScores, with_lost
 from kogner.student import checkpoint
 from kogner.student.checkpoint import StudentInfo
 from kogner.text import OFF_WORD_EDGES

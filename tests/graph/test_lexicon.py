@@ -128,3 +128,19 @@ def test_any_name_is_found_again(tmp_path_factory, names):
     lexicon = GraphStore.open(path).lexicon
     for row, name in enumerate(names):
         assert row in [match.row for match in lexicon.lookup(name) if match.tier == "exact"]
+
+
+def test_names_that_differ_in_few_letters(tmp_path):
+    entities = [
+        Entity("C:1", "Chemical", "Aspirin"),
+        Entity("C:2", "Chemical", "ATP"),
+        Entity("D:1", "Disease", "Asprain"),
+    ]
+    build(entities, [], tmp_path / "graph")
+    lexicon = GraphStore.open(tmp_path / "graph").lexicon
+    assert [(match.row, match.tier, key, edits) for match, key, edits in lexicon.similar("Asprin")] == [
+        (0, "fuzzy", "aspirin", 1), (2, "fuzzy", "asprain", 1)
+    ]  # fmt: skip
+    assert [match.row for match, _, _ in lexicon.similar("asprin", types=["Disease"])] == [2]
+    assert [match.row for match, _, _ in lexicon.similar("ATPP")] == [1]
+    assert not lexicon.similar("ATPPP") and not lexicon.similar("") and not lexicon.similar("xspirin")

@@ -175,3 +175,39 @@ def test_one_to_one_is(pairs):
         assert {pair for pair in pairs if first in pair or second in pair} == {(first, second)}
     assert {first for first, _ in kept} | set(reasons) == {first for first, _ in pairs}
     assert not {first for first, _ in kept} & set(reasons)
+
+
+def test_no_two_of_a_source_become_part_of_one_by_different_rules():
+    first = (Entity("MESH:D1", "Chemical", "painol", (), ("CAS:1-1-1",)),)
+    second = (
+        Entity("CHEBI:1", "Chemical", "painol one", (), ("MESH:D1",)),
+        Entity("CHEBI:2", "Chemical", "painol two", (), ("CAS:1-1-1",)),
+    )
+    entities, found, _ = merged(first, second)
+    assert list(entities) == ["MESH:D1", "CHEBI:2"]
+    assert found.apart == {"shared number: its candidate has another of the source in it": 1}
+    third = (Entity("MESH:D1", "Chemical", "painol"), Entity("MONDO:2", "Chemical", "other", (), ("MESH:D1",)))
+    entities, found, _ = merged(first, third)
+    assert list(entities) == ["MESH:D1", "MONDO:2"] and found.apart.total() == 1
+
+
+@given(
+    st.lists(
+        st.lists(
+            st.tuples(st.integers(0, 9), st.lists(st.sampled_from([*(f"S{n}:{k}" for n in (1, 2) for k in range(4)),
+                                                                   "CAS:1", "CAS:2"]), max_size=3)),
+            max_size=5, unique_by=lambda one: one[0],
+        ),
+        min_size=2, max_size=3,
+    )
+)  # fmt: skip
+@settings(deadline=None)
+def test_at_most_one_of_a_source_is_in_an_entity(groups):
+    """By xref and number; an id that an earlier source knows is that entity's in any case."""
+    named = [
+        [Entity(f"S{number}:{own}", "Chemical", f"n{number} {own}", (), tuple(xrefs)) for own, xrefs in group]
+        for number, group in enumerate(groups)
+    ]
+    _, found, _ = merged(*named)
+    joined = [(one.source, one.became) for one in found.merges if one.rule != "same id"]
+    assert len(set(joined)) == len(joined)

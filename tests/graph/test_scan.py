@@ -238,3 +238,56 @@ def test_short_forms_stand_where_a_pattern_finds_them(text, shorts):
     ordered = "|".join(re.escape(short) for short in sorted(shorts, key=len, reverse=True))
     pattern = re.compile(rf"(?<![^\W_])(?:{ordered})(?=s?(?![^\W_]))")
     assert places(text, shorts) == [one.span() for one in pattern.finditer(text)]
+
+
+@given(
+    st.lists(st.lists(st.sampled_from(["ab", "b", "IL", "-", "2", "'s", "α"]), min_size=1, max_size=3), max_size=8),
+    st.lists(st.sampled_from(["ab", "b", "IL", "-", "2", "'s", "α", "x", "ABS", "."]), max_size=14),
+    st.lists(st.sampled_from(["", " "]), min_size=14, max_size=14),
+)
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_the_longest_name_at_word_edges_is_found_from_the_left(tmp_path_factory, names, pieces, gaps):
+    named = sorted({" ".join(name) for name in names if any(part.isalnum() for part in name)})
+    if not named:
+        return
+    folder = tmp_path_factory.mktemp("longest")
+    build([Entity(f"C:{n}", "Chemical", name) for n, name in enumerate(named)], (), folder / "graph")
+    store = GraphStore.open(folder / "graph")
+    text = "".join(piece + gap for piece, gap in zip(pieces, gaps, strict=False))
+    scanner = Scanner(store, guard=False, abbreviations=False)
+    edges, wanted, at = words(text), [], 0
+    forms = [(name, form(name).key) for name in named if any(character.isalpha() for character in form(name).key)]
+    while at < len(edges):
+        for last in range(len(edges) - 1, at - 1, -1):
+            start, end = edges[at][0], edges[last][1]
+            written = text[start:end]
+            key = "".join(_pieces_between(text, start, end))
+            if any(key == other and agrees(written, name, case=False) for name, other in forms):
+                wanted.append((start, end))
+                at = last
+                break
+        at += 1
+    found = [(one.start, one.end) for one in scanner.scan(text)]
+    assert [text[start:end].strip("-'s ") for start, end in found] == [text[a:b].strip("-'s ") for a, b in wanted]
+
+
+def _pieces_between(text, start, end):
+    made = form(text)
+    both = zip(made.words, made.pieces, strict=True)
+    return [piece for (left, right), piece in both if start <= left and right <= end]
+
+
+def test_short_forms_of_a_long_text_are_found_in_time():
+    shorts = [f"A{number}" for number in range(20_000)]
+    text = " ".join(shorts) + " A7s xA7"
+    assert len(places(text, shorts)) == 20_001
+
+
+def test_what_one_text_leaves_behind_is_bounded():
+    walk = Walk(marisa_trie.Trie(["ab"]), 10)
+    for number in range(100):
+        assert walk.root[f"w{number}"][""] is None
+    root = walk.root
+    for number in range(100):
+        root[f"v{number}"]
+    assert len(root) <= 20

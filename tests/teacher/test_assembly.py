@@ -17,7 +17,9 @@ from kogner.cli import cli
 from kogner.config import TeacherConfig
 from kogner.errors import ArtifactError, ConfigError, InputError
 from kogner.graph.store import GraphStore
+from kogner.graph.store import build as build_graph
 from kogner.recipe import load_recipe
+from kogner.records import Entity
 from kogner.teacher import assembly
 from kogner.teacher.bank import Bank
 
@@ -201,3 +203,16 @@ def test_every_help_has_an_example(arguments):
     result = CliRunner().invoke(cli, ["teacher", *arguments, "--help"])
     assert result.exit_code == 0
     assert "Example:" in result.stdout
+
+
+def test_a_graph_without_triples(config, tmp_path):
+    build_graph([Entity(f"X:{n}", f"T{n % 2}", f"name {n}") for n in range(40)], (), tmp_path / "graph")
+    bank = assembly.build(GraphStore.open(tmp_path / "graph"), tmp_path / "bank", config)
+    assert bank.artifact.metrics["transr"]["entities_without_triples"] == 40
+    assert not bank.vectors[:, slice(*bank.parts["Z''"])].any()
+
+
+def test_a_graph_that_is_too_small(config, tmp_path):
+    build_graph([Entity("X:1", "T", "one"), Entity("X:2", "T", "two")], (), tmp_path / "graph")
+    with pytest.raises(InputError, match="2 entities are too few"):
+        assembly.build(GraphStore.open(tmp_path / "graph"), tmp_path / "bank", config)

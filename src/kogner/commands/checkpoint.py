@@ -104,8 +104,7 @@ def _to_onnx(model: str, out: Path, *, check: tuple[str, ...], max_drop: float) 
 def _dev_f1(predictor: Predictor, loaded: list[Corpus]) -> dict[str, float]:
     """Exact span F1 by corpus, in percent."""
     from kogner.annotate.predictor import Settings
-    from kogner.commands.evaluate import with_lost
-    from kogner.evaluate.spans import score
+    from kogner.evaluate.spans import score, with_lost
     from kogner.progress import counting
 
     found = {}

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from kogner.commands import data_bmg
 from kogner.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -35,6 +36,11 @@ def command() -> None:
       kogner data link --graph build/graph --data bc5cdr=corpora/bc5cdr --out build/linked
       kogner data silver --graph build/graph --text abstracts.jsonl --types disease=Disease --out build/silver
     """
+
+
+command.add_command(data_bmg.pairs)
+command.add_command(data_bmg.write)
+command.add_command(data_bmg.check)
 
 
 @command.command("link")
@@ -156,6 +162,8 @@ def info(data: tuple[str, ...], strict: bool) -> None:
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="Corpus folder to write: OUT/train.jsonl.")
 @click.option("--sentences", type=click.IntRange(min=1), default=None, help="At most this many. Default: all.")
 @click.option("--empty-share", type=float, default=0.1, show_default=True, help="Share of sentences without a name.")
+@click.option("--related", is_flag=True, help="Only sentences that name two entities which the graph relates; "
+              "OUT/rows.jsonl has them for 'kogner data check'.")  # fmt: skip
 @click.option("--seed", type=int, default=0, show_default=True, help="Of the order in which documents are taken.")
 @click.option(
     "--exclude",
@@ -172,6 +180,7 @@ def silver(
     out: Path,
     sentences: int | None,
     empty_share: float,
+    related: bool,
     seed: int,
     exclude: tuple[Path, ...],
     index: Path | None,
@@ -182,6 +191,8 @@ def silver(
     OUT is a corpus that 'kogner train --data NAME=OUT' reads. The last line printed is one JSON object. Example:
       kogner data silver --graph build/graph --text pubmed20n0014.xml.gz --types chemical=Chemical,disease=Disease \\
         --sentences 12000 --exclude corpora/bc5cdr --out build/silver
+      kogner data silver --graph build/graph --text notes.txt --types chemical=Chemical,disease=Disease --related \
+        --out build/related
     """
     import time
 
@@ -190,6 +201,7 @@ def silver(
     from kogner.data import corpora
     from kogner.data.formats import jsonl
     from kogner.data.overlap import Overlap
+    from kogner.data.related import row
     from kogner.data.silver import KIND as SILVER
     from kogner.data.silver import VERSION as SILVER_VERSION
     from kogner.data.silver import SilverSettings, make, parse_types
@@ -199,7 +211,7 @@ def silver(
     from kogner.progress import note
 
     started = time.monotonic()
-    settings = SilverSettings(sentences=sentences, empty_share=empty_share, seed=seed)
+    settings = SilverSettings(sentences=sentences, empty_share=empty_share, seed=seed, related=related)
     mapping = parse_types(types)
     artifacts.check_replaceable(out, kind=SILVER)
     store = GraphStore.open(graph)
@@ -230,12 +242,17 @@ def silver(
         metrics=counts,
     ) as folder:
         jsonl.write(folder / "train.jsonl", found.sentences)
+        if related:
+            both = zip(found.sentences, found.pairs, strict=True)
+            artifacts.write_lines(folder / "rows.jsonl", (row(one, pairs, mapping).to_line() for one, pairs in both))
     if sentences is not None and len(found.sentences) < sentences:
         note(f"only {len(found.sentences):,} of {sentences:,} sentences were found; give more text")
     written = artifacts.read_manifest(out).hash
     read = {name: report.to_dict() for name, report in reports.items()}
-    seconds = round(time.monotonic() - started, 1)
-    click.echo(json.dumps({"out": str(out), "hash": written, **counts, "read": read, "seconds": seconds}))
+    seconds = max(time.monotonic() - started, 1e-3)
+    rates = {"seconds": round(seconds, 1), "sentences_per_s": round(len(found.sentences) / seconds, 1)}
+    rates["documents_per_s"] = round(found.scanned / seconds, 1)
+    click.echo(json.dumps({"out": str(out), "hash": written, **counts, "read": read, **rates}))
 
 
 def _texts(sources: tuple[str, ...], reports: dict[str, Any]) -> Iterator[Document]:

@@ -3,24 +3,27 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from kogner.commands.evaluate_llm import evaluate_llm, llm_table
+from kogner.commands.llm_options import llm_options
 from kogner.commands.options import engine_options
+from kogner.errors import ConfigError
 from kogner.student.decode import OVERLAPS
 
 if TYPE_CHECKING:
     from kogner.annotate.predictor import Predictor
     from kogner.data.corpora import Corpus
-    from kogner.evaluate.spans import SpanScores
     from kogner.records import Document
 
 
 @click.command("evaluate")
-@click.option("--model", required=True, help="Folder, or hub id, of a student.")
+@click.option("--model", default=None, help="Folder, or hub id, of a student.")
+@click.option("--llm", default=None, metavar="MODEL", help="A language model instead: openai:MODEL, anthropic:MODEL, "
+              "http://host/v1:MODEL, local.")  # fmt: skip
 @click.option("--data", "data", multiple=True, required=True, metavar="NAME=DIR", help="A corpus; can be repeated.")
 @click.option("--split", default="test", show_default=True, type=click.Choice(["train", "dev", "test"]))
 @click.option(
@@ -30,6 +33,8 @@ if TYPE_CHECKING:
     metavar="NAME=DIR",
     help="A corpus trained on; can be repeated. Adds recall on names that its train split has and has not.",
 )
+@click.option("--sentences", type=click.IntRange(min=1), help="Only so many sentences of each corpus, drawn at random.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Of --sentences.")
 @click.option("--threshold", type=float, default=None, help="One threshold for all types. Default: the checkpoint's.")
 @click.option("--nested", is_flag=True, help="Predict nested entities.")
 @click.option("--multi-label", is_flag=True, help="Predict several types for one span.")
@@ -41,12 +46,25 @@ if TYPE_CHECKING:
     help="Which of overlapping spans wins.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the JSON line only.")
+@click.option(
+    "--cache", type=click.Path(path_type=Path), default="llm-answers.cache", show_default=True, help="Of --llm."
+)
+@click.option(
+    "--temperature", type=float, default=0.0, show_default=True, help="Of --llm; below 0: as the model has it."
+)
+@click.option(
+    "--max-tokens", type=click.IntRange(min=1), default=1024, show_default=True, help="Of an answer of --llm."
+)
+@llm_options
 @engine_options(batch_tokens=8192)
 def command(
-    model: str,
+    model: str | None,
+    llm: str | None,
     data: tuple[str, ...],
     split: str,
     train: tuple[str, ...],
+    sentences: int | None,
+    seed: int,
     threshold: float | None,
     nested: bool,
     multi_label: bool,
@@ -56,6 +74,8 @@ def command(
     threads: int,
     precision: str,
     batch_tokens: int,
+    cache: Path,
+    **limits: Any,  # those of llm_options, temperature and max_tokens
 ) -> None:
     """Score a student: exact match of start, end and type, micro and per type; gold is every mention in the file.
 
@@ -64,15 +84,25 @@ def command(
     counts as missed, and so does one that the student cannot reach: wider than its limit, off word edges, across
     sentences. How many there are, and why, is said and stands in the JSON.
 
+    With --llm a language model is asked for the entities of each document (--sentences keeps that affordable), given
+    the corpus' types and nothing else; what of its answers cannot be used is counted by reason. Keys, limits and the
+    cache of paid answers are those of 'kogner data write'.
+
     \b
     Example:
       kogner evaluate --model models/kogner-mini --data bc5cdr=corpora/bc5cdr --data ncbi=corpora/ncbi_disease --json
       kogner evaluate --model runs/mine --data bc5cdr=corpora/bc5cdr --train bc5cdr=corpora/bc5cdr
+      kogner evaluate --llm openai:gpt-4o-mini --data bc5cdr=corpora/bc5cdr --sentences 100
     """
+    if llm is not None:
+        _refuse_options_of_students()
+    if (model is None) == (llm is None):
+        raise ConfigError("give either --model, a student, or --llm, a language model")
     from kogner.annotate.predictor import Predictor, Settings
     from kogner.commands.options import named_paths, say_report
     from kogner.data import corpora
     from kogner.evaluate.novelty import names
+    from kogner.evaluate.sample import sampled
     from kogner.progress import counting
 
     settings = Settings(
@@ -88,6 +118,15 @@ def command(
     loaded = [corpora.load(name, path, split) for name, path in named_paths(data)]
     for corpus in loaded:
         say_report(corpus)
+    if sentences is not None:
+        loaded = [sampled(corpus, sentences, seed=seed) for corpus in loaded]
+    if llm is not None:
+        results = evaluate_llm(llm, loaded, cache, limits)
+        if not as_json:
+            llm_table(results, split)
+        click.echo(json.dumps(results))
+        return
+    assert model is not None
     known: set[tuple[str, str]] | None = None
     for name, path in trained_on:
         known = (known or set()) | names(corpora.load(name, path, "train").documents)
@@ -105,10 +144,22 @@ def command(
     click.echo(json.dumps(results))
 
 
-def with_lost(scores: SpanScores, lost: Mapping[str, int]) -> SpanScores:
-    """Scores with the mentions of scored types that a reader had to skip (`Corpus.lost`) as gold that was missed."""
-    by_type = {kind: replace(of, gold=of.gold + lost.get(kind, 0)) for kind, of in scores.by_type.items()}
-    return replace(scores, gold=sum(of.gold for of in by_type.values()), by_type=by_type)
+def _refuse_options_of_students() -> None:
+    """Raise ConfigError for an option that a language model does nothing with."""
+    context = click.get_current_context()
+    for name in (
+        "threshold",
+        "nested",
+        "multi_label",
+        "overlap",
+        "train",
+        "device",
+        "threads",
+        "precision",
+        "batch_tokens",
+    ):
+        if context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE:
+            raise ConfigError(f"--{name.replace('_', '-')} is for students and does nothing with --llm; leave it out")
 
 
 def _result(
@@ -119,7 +170,7 @@ def _result(
     from kogner.evaluate.calibration import calibration_errors
     from kogner.evaluate.novelty import recall_by_novelty
     from kogner.evaluate.reach import unreachable
-    from kogner.evaluate.spans import score
+    from kogner.evaluate.spans import score, with_lost
     from kogner.progress import note
     from kogner.text import splitter
 

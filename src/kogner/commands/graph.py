@@ -77,7 +77,8 @@ def info(folder: Path, only_json: bool) -> None:
 def find(name: str, graph: Path, types: tuple[str, ...], limit: int, only_json: bool) -> None:
     """Find the entities that bear a name, best first.
 
-    Tiers: exact, casefold (upper and lower case), normalised (hyphens, Greek letters, inverted names, plural s).
+    Tiers: exact, casefold (upper and lower case), normalised (hyphens, Greek letters, inverted names, plural s); where
+    there is none of these, fuzzy: names that differ in one letter or two.
 
     \b
     Example:
@@ -89,6 +90,14 @@ def find(name: str, graph: Path, types: tuple[str, ...], limit: int, only_json: 
     if unknown:
         raise InputError(f"the graph has no type {', '.join(unknown)}; its types: {', '.join(store.types)}", path=graph)
     matches = store.lexicon.lookup(name, types=types or None)
+    written: dict[int, str] = {}
+    if not matches:
+        near = store.lexicon.similar(name, types=types or None, limit=100)
+        near.sort(key=lambda one: (one[2], int(store.indptr[one[0].row]) - int(store.indptr[one[0].row + 1])))
+        matches = [match for match, _, _ in near]
+        written = {match.row: key for match, key, _ in near}
+        if near:
+            note(f"no entity bears the name {name!r}; these bear one like it")
     found = []
     for match in matches[:limit]:
         entity = store.entity(match.row)
@@ -99,13 +108,14 @@ def find(name: str, graph: Path, types: tuple[str, ...], limit: int, only_json: 
                 "name": entity.name,
                 "tier": match.tier,
                 "preferred": match.preferred,
+                **({"like": written[match.row]} if match.row in written else {}),
                 "xrefs": list(entity.xrefs),
             }
         )
     if not only_json and found:
         listed = new_table("id", "type", "name", "tier", "matched")
         for item in found:
-            matched = "name" if item["preferred"] else "synonym"
+            matched = str(item.get("like") or ("name" if item["preferred"] else "synonym"))
             add_row(listed, str(item["id"]), str(item["type"]), str(item["name"]), str(item["tier"]), matched)
         show_rich(listed)
     if not matches:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from kogner.data.overlap import Overlap, letters
+from kogner.data.related import Related
 from kogner.errors import ConfigError
 from kogner.graph.scan import Found, Scanner
 from kogner.progress import counting
@@ -25,13 +26,15 @@ NO_NAME = "sentence without a name, more than their share"
 ACROSS = "name across a sentence border"
 SEVERAL_TYPES = "name of several types, none of them first"
 ONLY_SEVERAL = "sentence with no other name than such"
+NOT_RELATED = "sentence without two entities that the graph relates"
 
 
 @dataclass(frozen=True)
 class SilverSettings:
     """What is kept. sentences: how many at most, None for all. empty_share: share of them without a name, in [0, 1).
 
-    min_words, max_words: of a sentence. seed: of the order in which documents are taken.
+    min_words, max_words: of a sentence. seed: of the order in which documents are taken. related: only sentences that
+    name two entities which the graph relates.
     """
 
     sentences: int | None = None
@@ -39,6 +42,7 @@ class SilverSettings:
     min_words: int = 5
     max_words: int = 120
     seed: int = 0
+    related: bool = False
 
     def __post_init__(self) -> None:
         if not 0 <= self.empty_share < 1:
@@ -53,7 +57,8 @@ class SilverSettings:
 class Silver:
     """Silver sentences, each a document of its own. mentions: by type. left_out: by reason. documents: how many read.
 
-    scanned: documents that were looked through before there were enough sentences.
+    scanned: documents that were looked through before there were enough sentences. pairs: of each sentence, where only
+    related ones are kept.
     """
 
     sentences: list[Document] = field(default_factory=list)
@@ -62,6 +67,7 @@ class Silver:
     documents: int = 0
     scanned: int = 0
     without: int = 0
+    pairs: list[list[tuple[Mention, str, Mention]]] = field(default_factory=list)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data for JSON."""
@@ -120,6 +126,7 @@ def make(
             silver.left_out[DOCUMENT_TWICE] += 1
         by_id.setdefault(document.id, document)
     seen: set[str] = set()
+    related = Related(scanner.store) if settings.related else None
     with counting("silver sentences", settings.sentences) as counter:
         for document in sorted(by_id.values(), key=lambda one: _rank(one.id, settings.seed)):
             if settings.sentences is not None and len(silver.sentences) >= settings.sentences:
@@ -130,7 +137,7 @@ def make(
                 silver.left_out[reason] += 1
                 continue
             before = len(silver.sentences)
-            _add(silver, document, scanner, ours, settings, seen)
+            _add(silver, document, scanner, ours, settings, seen, related)
             counter.advance(len(silver.sentences) - before)
     return silver
 
@@ -146,6 +153,7 @@ def _add(
     ours: Mapping[str, str],
     settings: SilverSettings,
     seen: set[str],
+    related: Related | None,
 ) -> None:
     """Add the sentences of a document. Names are looked for in the whole of it, since it defines abbreviations."""
     spans = sentences(document.text)
@@ -174,6 +182,10 @@ def _add(
             for found in inside[number]
             if (mention := _mention(found, start, text, scanner, ours, silver)) is not None
         ]
+        pairs = related.pairs(mentions) if related is not None else []
+        if related is not None and not pairs:
+            silver.left_out[NOT_RELATED] += 1
+            continue
         if not mentions:
             if inside[number]:
                 silver.left_out[ONLY_SEVERAL] += 1  # neither a positive sentence nor an empty one
@@ -183,6 +195,8 @@ def _add(
                 continue
             silver.without += 1
         seen.add(key)
+        if related is not None:
+            silver.pairs.append(pairs)
         silver.mentions.update(mention.type for mention in mentions)
         silver.sentences.append(
             Document(f"{document.id}:{number + 1}", text, tuple(mentions), frozenset(ours.values()))

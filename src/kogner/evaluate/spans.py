@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from kogner.errors import InputError
@@ -121,6 +121,12 @@ def score(
         counts["predicted"].update(mention.type for mention in pair.predicted)
         counts["correct"].update(kind for _, _, kind in (right & guess).elements())
     return summed(counts, types=scored_types(gold, types), ignored=ignored)
+
+
+def with_lost(scores: SpanScores, lost: Mapping[str, int]) -> SpanScores:
+    """Scores with the mentions of scored types that a reader had to skip (`Corpus.lost`) as gold that was missed."""
+    by_type = {kind: replace(of, gold=of.gold + lost.get(kind, 0)) for kind, of in scores.by_type.items()}
+    return replace(scores, gold=sum(of.gold for of in by_type.values()), by_type=by_type)
 
 
 def summed(counts: Mapping[str, Mapping[str, int]], *, types: Sequence[str], ignored: int = 0) -> SpanScores:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 
+FEW = 20
+
+_RUN = re.compile(r"[^\W_]+")
 _SHORT = re.compile(r"\(\s*([^\W_][^()\[\];,\n]{0,14}?[^\W_+\-]?[+\-]?)\s*[);,]")
 
 
@@ -66,18 +69,36 @@ def places(text: str, shorts: Iterable[str]) -> list[tuple[int, int]]:
 
     Of those that begin at one place the longest counts. The s is not part of a place.
     """
-    found: list[tuple[int, int]] = []
-    for short in shorts:
-        start = text.find(short)
-        while start >= 0:
+    by_start: dict[str, list[str]] = {}  # by the letters and digits they begin with, longest first
+    for short in sorted(shorts, key=len, reverse=True):
+        run = _RUN.match(short)
+        for first in (run[0], f"{run[0]}s") if run and run[0] == short else (run[0],) if run else ():
+            by_start.setdefault(first, []).append(short)
+    kept: list[tuple[int, int]] = []
+    for start in _starts(text, by_start):
+        if kept and start < kept[-1][1]:
+            continue
+        for short in by_start[_RUN.match(text, start)[0]]:  # type: ignore[index]
             end = start + len(short)
             behind = end + 1 if text[end : end + 1] == "s" else end
             free = not text[end : end + 1].isalnum() or not text[behind : behind + 1].isalnum()
-            if free and not (start and text[start - 1].isalnum()):
-                found.append((start, end))
-            start = text.find(short, start + 1)
-    kept: list[tuple[int, int]] = []
-    for start, end in sorted(found, key=lambda place: (place[0], -place[1])):
-        if not kept or start >= kept[-1][1]:
-            kept.append((start, end))
+            if free and text.startswith(short, start):
+                kept.append((start, end))
+                break
     return kept
+
+
+def _starts(text: str, runs: Collection[str]) -> Iterable[int]:
+    """Where one of some runs of letters and digits stands by itself, in order."""
+    there = set(runs).intersection(_RUN.findall(text))
+    if len(there) > FEW:
+        return (run.start() for run in _RUN.finditer(text) if run[0] in there)
+    found: list[int] = []
+    for run in there:  # some looks through the whole text cost less than one at each of its words
+        start = text.find(run)
+        while start >= 0:
+            end = start + len(run)
+            if not text[end : end + 1].isalnum() and not (start and text[start - 1].isalnum()):
+                found.append(start)
+            start = text.find(run, end)
+    return sorted(found)

@@ -141,6 +141,8 @@ def agrees(text: str, name: str, *, case: bool = True) -> bool:
         ours, theirs = cased(text), cased(name)
         if ours != theirs and ours != f"{theirs}s":
             return False
+    if text.lower() == name.lower():
+        return True
     text_blanks, text_breaks = _breaks(text)
     name_blanks, name_breaks = _breaks(name)
     return text_blanks <= name_breaks and name_blanks <= text_breaks

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from kogner.graph.forms import cased, stem
-from kogner.graph.store import GraphStore
+from kogner.graph.store import IS_A, GraphStore
 
 _FUNCTION = """
     a about above after again all also am among an and any are as at be because been before being below between
@@ -48,7 +48,6 @@ SHALLOW_ELSEWHERE = 4
 
 _CHEMICAL = frozenset({"chemical", "compound", "drug", "metabolite"})
 _MACROMOLECULES = frozenset({"Proteins", "Enzymes", "Nucleic Acids", "protein", "nucleic acid"})
-_IS_A = frozenset({"is_a", "isa", "subclass_of", "subclassof", "broader"})
 
 
 class Guard:
@@ -57,10 +56,10 @@ class Guard:
     def __init__(self, store: GraphStore) -> None:
         self._store = store
         plain = [name.lower() for name in store.relations]
-        self._up = [code for code, name in enumerate(plain) if name in _IS_A]
-        self._down = [code + len(plain) for code in self._up]
         triples = np.asarray(store.triples)
-        is_a = triples[np.isin(triples[:, 1], self._up)]
+        is_a = triples[np.isin(triples[:, 1], [code for code, name in enumerate(plain) if name in IS_A])]
+        self._up = _steps(is_a[:, 0], is_a[:, 2], len(store))
+        self._down = _steps(is_a[:, 2], is_a[:, 0], len(store))
         self._has_children = np.bincount(is_a[:, 2], minlength=len(store)) > 0
         types = np.array([kind.lower() in _CHEMICAL for kind in store.types])
         self._chemical = types[np.asarray(store.type_codes)]
@@ -112,20 +111,27 @@ class Guard:
             and len(self._closure(row, self._down, large + 1)) > large
         )
 
-    def _step(self, row: int, relations: list[int]) -> list[int]:
-        place = slice(int(self._store.indptr[row]), int(self._store.indptr[row + 1]))
-        ends, codes = self._store.neighbours[place].tolist(), self._store.edge_relations[place].tolist()
-        return [end for end, code in zip(ends, codes, strict=True) if code in relations]
-
-    def _closure(self, row: int, relations: list[int], cap: int) -> set[int]:
+    def _closure(self, row: int, steps: _Steps, cap: int) -> set[int]:
         """The entity and what is reached from it, until `cap` entities are known; cycles do no harm."""
+        starts, ends = steps
         seen, waiting = {row}, [row]
         while waiting and len(seen) < cap:
-            for one in self._step(waiting.pop(), relations):
+            here = waiting.pop()
+            for one in ends[int(starts[here]) : int(starts[here + 1])].tolist():
                 if one not in seen:
                     seen.add(one)
                     waiting.append(one)
         return seen
+
+
+_Steps = tuple[np.ndarray, np.ndarray]
+
+
+def _steps(heads: np.ndarray, tails: np.ndarray, entities: int) -> _Steps:
+    """Pairs of entities by their first: where each begins (entities + 1,), and all second ones."""
+    starts = np.zeros(entities + 1, np.int64)
+    np.cumsum(np.bincount(heads, minlength=entities), out=starts[1:])
+    return starts, tails[np.argsort(heads, kind="stable")]
 
 
 def _macromolecules(store: GraphStore, children: np.ndarray, parents: np.ndarray) -> np.ndarray:

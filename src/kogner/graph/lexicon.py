@@ -23,6 +23,7 @@ from kogner.graph.identifiers import is_text
 from kogner.progress import counting
 
 TIERS = ("exact", "casefold", "normalised", "normalised")
+FUZZY = "fuzzy"
 PREFERRED, GENERATED, PLURAL = 1, 2, 4
 
 _GREEK = (
@@ -39,7 +40,7 @@ _ONE_COMMA = re.compile(r"[^,]*[^,\s],\s+[^,\s][^,]*")
 
 @dataclass(frozen=True, slots=True)
 class NameMatch:
-    """An entity (`row` of the store) that bears a name. tier: one of `TIERS`. preferred: its name, not a synonym."""
+    """An entity (`row` of the store) that bears a name. tier: of `TIERS` or FUZZY. preferred: its own, no synonym."""
 
     row: int
     tier: str
@@ -138,6 +139,32 @@ class Lexicon:
             best = {row: found for row, found in best.items() if found[0] < 3}
         ranked = sorted(best.items(), key=lambda item: (item[1][0], not item[1][1]))
         return [NameMatch(row, TIERS[rank], preferred) for row, (rank, preferred) in ranked]
+
+    def similar(
+        self, name: str, *, types: Collection[str] | None = None, limit: int = 10
+    ) -> list[tuple[NameMatch, str, int]]:
+        """Entities whose names differ from `name` in few letters: (match of tier `fuzzy`, the name's key, edits).
+
+        Fewest edits first: letters that are added, lost, or another (Levenshtein), one of them in names of up to five
+        letters, else two. The first letter has to be right, which spares looking at all names.
+        """
+        from rapidfuzz import process
+        from rapidfuzz.distance import Levenshtein
+
+        key = normalise(normalise(name), singular=True)
+        if not key or not is_text(name):
+            return []
+        most = 1 if len(key) <= 5 else 2
+        there = [one for one in self._keys.iterkeys(key[0]) if abs(len(one) - len(key)) <= most]
+        near = process.extract(key, there, scorer=Levenshtein.distance, score_cutoff=most, limit=4 * limit)
+        found: list[tuple[NameMatch, str, int]] = []
+        seen: set[int] = set()
+        for other, edits, _ in sorted(near, key=lambda one: (one[1], one[0])):
+            for match in self.lookup(other, types=types):
+                if match.row not in seen:
+                    seen.add(match.row)
+                    found.append((NameMatch(match.row, FUZZY, match.preferred), other, int(edits)))
+        return found[:limit]
 
     def names(self) -> Iterator[tuple[str, int, bool]]:
         """Every (name or synonym as written, row, preferred), once each, in the order of the lexicon."""

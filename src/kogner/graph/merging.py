@@ -43,7 +43,8 @@ _NUMBERS = ("CAS:", "UNII:", "INCHIKEY:")
 class Merged:
     """Entities and triples of all sources as one, and what was made one.
 
-    apart: how many entities that could have become part of one stayed apart, by rule and reason. `triples` is read once, after the entities.
+    apart: how many entities that could have become part of one stayed apart, by rule and reason.
+    `triples` is read once, after the entities.
     """
 
     entities: Iterable[Entity]
@@ -154,14 +155,16 @@ class _Work:
             if uniform(one.id) not in self.called:  # else an earlier source has it, and that leads
                 self.called[uniform(one.id)] = one.became
                 self.became[one.id] = one.became
+        taken: set[str] = set()  # entities that one of this source has become part of; no rule adds another one
         for identifier in list(own):
             target = self.lead(identifier)
             if target is not None:
+                taken.add(target)
                 why = "both sources have it" if target == identifier else f"{identifier} is part of it"
                 self._join(own.pop(identifier), target, "same id", why, source.name)
         for rule, pairs in (("xref", self._by_xref), ("shared number", self._by_number)):
             for earlier in range(number):
-                self._match(own, earlier, rule, list(pairs(own, earlier)), source.name)
+                self._match(own, earlier, rule, list(pairs(own, earlier)), source.name, taken)
         for identifier, entity in own.items():
             self.entities[identifier] = entity
             self.origin[identifier] = number
@@ -169,7 +172,13 @@ class _Work:
             self._index(identifier, entity.xrefs)
 
     def _match(
-        self, own: dict[str, Entity], earlier: int, rule: str, pairs: list[tuple[str, str, str]], name: str
+        self,
+        own: dict[str, Entity],
+        earlier: int,
+        rule: str,
+        pairs: list[tuple[str, str, str]],
+        name: str,
+        taken: set[str],
     ) -> None:
         """Join what stands one to one in (own id, earlier entity, why), and count what does not."""
         why: dict[tuple[str, str], str] = {}
@@ -181,6 +190,10 @@ class _Work:
                 unlike.add(identifier)
         kept, reasons = one_to_one(why)
         for identifier, target in kept:
+            if target in taken:
+                reasons[identifier] = "its candidate has another of the source in it"
+                continue
+            taken.add(target)
             self._join(own.pop(identifier), target, rule, why[identifier, target], name)
         matched = {identifier for identifier, _ in why}
         for reason in reasons.values():

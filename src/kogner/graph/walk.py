@@ -14,6 +14,7 @@ class Steps:
     def __init__(self, trie: Any, limit: int) -> None:
         self.trie, self.limit = trie, limit
         self.left = limit
+        self.nowhere = Place(self, "", 1, (), False)
 
 
 class Place(dict[str, "Place | None"]):
@@ -41,10 +42,13 @@ class Place(dict[str, "Place | None"]):
             beyond = not named or any(one != key for one in islice(steps.trie.iterkeys(key), 2))
             place: Place | None = Place(steps, key, count, (count, *self.found) if named else self.found, beyond)
         else:
-            dead = not self.found and self._count
-            place = None if dead else Place(steps, self._key, self._count, self.found, False)
+            if self.found:
+                place = Place(steps, self._key, self._count, self.found, False)
+            else:
+                place = None if self._count else steps.nowhere
         steps.left -= 1
-        self[piece] = place
+        if steps.left > -steps.limit:  # one text may hold more steps than are to be remembered
+            self[piece] = place
         return place
 
 
@@ -52,7 +56,7 @@ step: Callable[[Any, str], Place | None] = getitem  # the place behind one more 
 
 
 class Walk:
-    """Remembered walks through a trie, at most `limit` steps of them: then it begins anew.
+    """Remembered walks through a trie, about `limit` steps of them (250 bytes each), twice as many within one text.
 
     Most words begin no key, and text repeats itself, so that nearly every step is one look-up in a dictionary.
     """

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from kogner.config import UnimpConfig
+from kogner.errors import InputError
 from kogner.graph.neighbours import Adjacency
 from kogner.progress import counting, note
 from kogner.teacher.batches import Batch, Batches, known_labels
@@ -44,6 +45,11 @@ class NodeSplit:
         order = generator(config.seed, "split").permutation(nodes)
         valid = math.ceil(nodes * config.valid_share)
         test = math.ceil(nodes * config.test_share)
+        if nodes <= valid + test:
+            raise InputError(
+                f"{nodes} entities are too few for the Graph Transformer: {valid + test} are held out and none is left "
+                "to learn from"
+            )
         parts = np.split(order, [valid, valid + test])
         return cls(train=np.sort(parts[2]), valid=np.sort(parts[0]), test=np.sort(parts[1]))
 

@@ -66,7 +66,7 @@ class Corruptor:
                 self.head_share[relation] = tails_per_head / (tails_per_head + heads_per_tail)
         self._pool = np.concatenate([*pools, np.zeros(0, np.int64)]).astype(np.int64)
         self._sizes = np.array([len(pool) for pool in pools], np.int64).reshape(-1, 2)
-        self._starts = np.concatenate([[0], np.cumsum(self._sizes)[:-1]]).reshape(-1, 2)
+        self._starts = (np.cumsum(self._sizes) - self._sizes.ravel()).reshape(-1, 2)
 
     def draw(self, triples: Array, rng: np.random.Generator) -> Own | Shared:
         """Negatives of a batch of triples (batch, 3), as `TransR.step` takes them."""

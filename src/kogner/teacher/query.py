@@ -118,7 +118,7 @@ def ask(
         "also": others,
         "parts": list(parts),
         "types": list(types),
-        "ranked": found.candidates,
+        "ranked": found.candidates - int(among is None or row in among),  # but for itself
         "unranked": found.unranked,
         "nearest": listed,
     }

@@ -138,6 +138,7 @@ def _prepare(
     )  # fmt: skip
     longest = sampler.longest(lambda label: len(tokenise_whole(student.tokenizer, [label])[0]))
     entities = linked_entities(used, bank) if bank is not None else []
+    shown = shuffled(entities, used, seed=config.seed) if recipe.distil.control == "shuffled" else entities
     examples, found = build_examples(
         [document for split in used for document in split.train],
         types=types,
@@ -153,7 +154,7 @@ def _prepare(
     readings = Readings(config.join_sentences, student.room(longest), (len(begin), len(end)))
     documents = {split.name: {"train": len(split.train), "dev": len(split.dev)} for split in used}
     note(f"{documents}; {len(examples):,} sentences, types {', '.join(types)}; {dict(found)}")
-    head = make_distil_head(recipe, student, bank, entities) if bank is not None else None
+    head = make_distil_head(recipe, student, bank, shown) if bank is not None else None
     parts = config.accumulate * processes.count
     steps = config.steps or steps_of(
         examples,
@@ -344,6 +345,24 @@ def linked_entities(splits: Sequence[Split], bank: Bank) -> list[str]:
             "with 'kogner data link' first and give --data the linked folders, or set loss.dist_weight=0"
         )
     return known
+
+
+def shuffled(entities: Sequence[str], splits: Sequence[Split], *, seed: int) -> list[str]:
+    """For each entity another of its type, drawn with a seed: whose row of the bank it is given in a control."""
+    kinds: dict[str, str] = {}
+    for split in splits:
+        for document in split.train:
+            kinds |= {one.entity: one.type for one in document.mentions if one.entity and one.entity not in kinds}
+    by_type: dict[str, list[int]] = {}
+    for number, entity in enumerate(entities):
+        by_type.setdefault(kinds[entity], []).append(number)
+    found = list(entities)
+    generator = np.random.default_rng(seed)
+    for kind in sorted(by_type):
+        places = generator.permutation(by_type[kind]).tolist()
+        for place, other in zip(places, places[1:] + places[:1], strict=True):
+            found[place] = entities[other]
+    return found
 
 
 def make_distil_head(recipe: Recipe, student: Student, bank: Bank, entities: Sequence[str]) -> DistilHead:

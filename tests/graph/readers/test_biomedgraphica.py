@@ -41,8 +41,10 @@ def edges(folder, name, rows, header=("BioMedGraphica_ID", "From_ID", "To_ID", "
 def release(tmp_path):
     folder = tmp_path / "BioMedGraphica"
     entities(folder, "Disease", DISEASE, [
-        {"BioMedGraphica_ID": "BMG_DS000001", "UMLS_Name": "Abetalipoproteinemia", "SNOMEDCT_Name": "ABL | Bassen; K.",
-         "SNOMEDCT_ID": "83123000;190787008", "UMLS_ID": "C0000744", "OMIM_ID": "MTHU014871;200100",
+        {"BioMedGraphica_ID": "BMG_DS000001", "UMLS_Name": "Abetalipoproteinemia;ABL disease",
+         "SNOMEDCT_Name": "ABL | Bassen; K.", "SNOMEDCT_ID": "83123000;190787008",
+         "UMLS_ID": "C0000744", "OMIM_ID": "MTHU014871;200100",
+         "ICD10_ID": "E10.0",
          "MONDO_ID": "MONDO:0008692"},
         {"BioMedGraphica_ID": "BMG_DS000002", "ICD11_ID": "XY9Q"},
         {"BioMedGraphica_ID": "BMG_DS000003"},
@@ -90,11 +92,13 @@ def test_the_release_with_its_oddities(release, tmp_path):
     ids = graph.all_ids()
     by_id = {name: graph.entity(row) for row, name in enumerate(ids)}
     disease = by_id["BMG_DS000001"]
-    assert (disease.name, disease.synonyms) == ("Abetalipoproteinemia", ("ABL", "Bassen; K."))
+    assert (disease.name, disease.synonyms) == ("Abetalipoproteinemia", ("ABL disease", "ABL", "Bassen; K."))
     assert disease.xrefs == (
         "UMLS:C0000744", "MONDO:0008692", "OMIM:MTHU014871", "OMIM:200100", "SCTID:83123000", "SCTID:190787008",
+        "ICD10:E10.0",
     )  # fmt: skip
     assert disease.description == 'MONDO: Fat is\nnot "absorbed".'
+    assert by_id["BMG_PT000001"].xrefs == ("UNIPROT:P01308",)
     assert by_id["BMG_DS000002"].name == "ICD11:XY9Q"
     assert by_id["BMG_DS000003"].name == "BMG_DS000003"
     assert by_id["BMG_EP0002"].name == "Salt; sea"

@@ -8,9 +8,10 @@ import sys
 import pytest
 
 from kogner.errors import InputError, MissingExtraError
-from kogner.graph.readers.cycles import cyclic
+from kogner.graph.cycles import cyclic
 from kogner.graph.readers.ontology import is_ontology, read_ontology
 from kogner.graph.rejections import Rejections
+from kogner.graph.store import build
 from kogner.records import Entity, Triple
 
 OBO = r"""format-version: 1.2
@@ -223,7 +224,8 @@ def test_circles_are_kept_and_counted(tmp_path):
     (tmp_path / "circle.obo").write_text("ontology: x\n" + terms)
     entities, triples, rejected = read(tmp_path / "circle.obo")
     assert len(entities) == len(triples) == 5
-    assert rejected.remarks == {"term in a circle of is_a": 4}
+    build(entities, triples, tmp_path / "graph", rejected=rejected)
+    assert rejected.remarks == {"entity in a circle of is_a": 4}
 
 
 def test_circles_of_any_depth():

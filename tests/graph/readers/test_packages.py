@@ -59,6 +59,11 @@ id: HP:3
 name: obsolete thing
 is_obsolete: true
 """
+GO = [
+    {"id": "GO:1", "name": "thumb development", "namespace": "biological_process", "alt_ids": ["GO:9"]},
+    {"id": "GO:2", "name": "thumb binding", "namespace": "molecular_function", "relations": {"part_of": ["GO:1"]}},
+    {"id": "GO:3", "name": "nowhere"},
+]
 HPOA = [
     "#version: 1",
     "database_id\tname\tqualifier\thpo_id\tref\tevidence\tonset\tfrequency\tsex\tmodifier\taspect\tby",
@@ -80,6 +85,7 @@ def folders(tmp_path):
         (resources / name).write_text("\n".join(lines) + "\n", encoding="utf-8")
     (resources / "mondo.json").write_text(json.dumps(MONDO))
     (resources / "chebi.json").write_text(json.dumps(CHEBI))
+    (resources / "go.json").write_text(json.dumps(GO))
     (data / "hp.obo").write_text(OBO)
     (data / "phenotype.hpoa").write_text("\n".join(HPOA) + "\n")
     (data / "genes_to_phenotype.txt").write_text("\n".join(GENES) + "\n")
@@ -99,6 +105,8 @@ def test_entities_types_and_merges(folders):
         "MESH:C3": "Chemical",
         "MONDO:0000002": "Disease",
         "CHEBI:78": "Chemical",
+        "GO:1": "BiologicalProcess",
+        "GO:2": "MolecularFunction",
         "HP:1": "Phenotype",
         "NCBIGene:501": "Gene",
         "HGNC:2": "Gene",
@@ -131,6 +139,7 @@ def test_triples_and_counts(folders, tmp_path):
         ("MESH:C2", "mapped_to", "MESH:D2"),
         ("MONDO:0000002", "is_a", "MESH:D1"),
         ("MESH:D3", "has_role", "CHEBI:78"),
+        ("GO:2", "part_of", "GO:1"),
         ("MESH:D1", "has_phenotype", "HP:1"),
         ("NCBIGene:501", "gene_associated_with_disease", "MESH:D1"),
     }
@@ -139,6 +148,7 @@ def test_triples_and_counts(folders, tmp_path):
         "annotation that is no phenotype (onset, inheritance, course)": 1,
         "broad or narrow HPO synonym": 1,
         "negated phenotype annotation": 1,
+        "GO term without a namespace that is known": 1,
         "obsolete HPO term": 1,
         "withdrawn gene": 1,
         "wrong number of fields": 1,

@@ -60,3 +60,12 @@ def test_a_bar_inside_a_list_item_of_parquet_is_said(tmp_path):
     (batch,) = batches(tmp_path / "t.parquet", ("id", "names"), rejected)
     assert batch.to_pylist() == [{"id": "1", "names": "a|b|c"}]
     assert rejected.remark_lines() == ["1 x list item with a bar, read as several (first: t.parquet: b|c)"]
+
+
+def test_a_byte_order_mark_before_a_quoted_header(tmp_path):
+    path = tmp_path / "t.csv"
+    path.write_text('\ufeff"id","name","note"\n"1","one","a"\n\n"2","two"\n', encoding="utf-8")
+    rejected = Rejections()
+    rows = [row for batch in batches(path, ("id", "name"), rejected) for row in batch.to_pylist()]
+    assert [(row["id"], row["name"]) for row in rows] == [("1", "one")]
+    assert rejected.lines() == ["1 x wrong number of cells (first: t.csv row 3 (2, not 3))"]

@@ -13,6 +13,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+from kogner.artifacts import write_lines
 from kogner.data.formats.duplicates import unique
 from kogner.data.formats.files import lines
 from kogner.data.report import Report
@@ -29,6 +30,8 @@ _SEPARATORS = re.compile(r"[|+,;]")
 _TAXON = re.compile(r"\(tax:\d+\)", re.IGNORECASE)
 _MESH = re.compile(r"[CD]\d{6,}")
 _NO_ID = {"", "-", "-1"}
+_NO_LINE, _NO_NAME = re.compile(r"[\t\r\n\x00\ud800-\udfff]"), re.compile(r"[\t\r\n\x00\ud800-\udfff|]")
+BLANKS = "characters that the format cannot hold written as blanks"
 
 
 @dataclass
@@ -70,6 +73,34 @@ def read(path: Path, *, report: Report, vocabularies: Mapping[str, str] | None =
         kept.append(replace(document, id=f"{document.id}#{counts[document.id]}"))
     report.note("passage of a longer article", len(kept))
     return kept
+
+
+def write(path: Path, documents: Iterable[Document], *, report: Report) -> None:
+    """Write documents, each as a title without an abstract, all or nothing; reading gives the same offsets and types.
+
+    Line breaks, tabs and what is no text become blanks, one for one, and so does `|` in ids and types, which is noted.
+    A mention's id column has its ids, or the entity it is linked to.
+    """
+    write_lines(path, (line for document in documents for line in _lines_of(document, report)))
+
+
+def _lines_of(document: Document, report: Report) -> Iterator[str]:
+    def plain(text: str, pattern: re.Pattern[str]) -> str:
+        changed = pattern.sub(" ", text)
+        if changed != text:
+            report.note(BLANKS)
+        return changed
+
+    name = plain(document.id, _NO_NAME).strip() or "-"
+    text = plain(document.text, _NO_LINE)
+    yield f"{name}|t|{text}"
+    yield f"{name}|a|"
+    for mention in document.mentions:
+        ids = "|".join(mention.ids) or mention.entity or "-1"
+        inside = text[mention.start : mention.end]
+        kind = plain(mention.type, _NO_NAME)
+        yield "\t".join((name, str(mention.start), str(mention.end), inside, kind, plain(ids, _NO_LINE)))
+    yield ""
 
 
 def _blocks(path: Path, report: Report) -> Iterator[_Block]:

@@ -13,6 +13,7 @@ relation's.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,13 +21,14 @@ from typing import Any
 
 from kogner.errors import InputError
 from kogner.graph.readers.tables import batches, header_of
+from kogner.graph.readers.vocabularies import prefixed, uniform
 from kogner.graph.rejections import Rejections
 from kogner.graph.triples import TripleTable
 from kogner.progress import counting, note
 from kogner.records import Entity
 
 ID = "BioMedGraphica_ID"
-BAR, SEMICOLON, PIPE = " | ", ";", "|"
+BAR, SEMICOLON = " | ", ";"
 
 
 @dataclass(frozen=True)
@@ -101,7 +103,10 @@ KINDS = {
         {"PubChem_CID": "PubChem", "DrugBank_ID": "DrugBank", "CAS_RN": "CAS", "UNII": "UNII", "InChIKEY": "INCHIKEY"},
     ),
 }  # fmt: skip
-_BY_BAR = "PubChem_Synonym"  # the one column whose names are joined by a bare bar
+# Columns whose names are joined in another way than their type's: strings of one UMLS concept by semicolons, PubChem's
+# synonyms by bare bars, and by semicolons where rows were merged. A semicolon inside a name cannot be told from these.
+_SEPARATORS = {"UMLS_Name": re.compile(r";| \| "), "PubChem_Synonym": re.compile(r"[|;]")}
+_NUMBERS = frozenset({"NCBI_Gene_ID", "PubChem_CID", "ChEBI_ID", "ChemSpider_ID", "NCBI_Taxonomy_ID"})
 
 # The relation types of the release.
 _RELATIONS = (
@@ -235,12 +240,15 @@ def _names(kind: EntityKind, cells: dict[str, list[str]], row: int) -> list[str]
     found: dict[str, None] = {}
     for column in kind.names:
         cell = cells[column][row] if column in cells else ""
-        separator = PIPE if column == _BY_BAR else kind.separator
-        for part in cell.split(separator) if separator else [cell]:
+        for part in _SEPARATORS[column].split(cell) if column in _SEPARATORS else _split(cell, kind.separator):
             name = part.strip()
             if name:
                 found[name + kind.ending] = None
     return list(found)
+
+
+def _split(cell: str, separator: str) -> list[str]:
+    return cell.split(separator) if separator else [cell]
 
 
 def _xrefs(kind: EntityKind, cells: dict[str, list[str]], row: int) -> list[str]:
@@ -248,9 +256,11 @@ def _xrefs(kind: EntityKind, cells: dict[str, list[str]], row: int) -> list[str]
     for column, prefix in kind.ids.items():
         cell = cells[column][row] if column in cells else ""
         for part in cell.split(SEMICOLON) if cell else ():
-            identifier = part.strip().removesuffix(".0")  # numbers that once were floating-point
+            identifier = part.strip()
+            if column in _NUMBERS:
+                identifier = identifier.removesuffix(".0")  # once floating-point; ICD's E10.0 is another thing
             if identifier:
-                found[f"{prefix}:{identifier}" if prefix else identifier] = None
+                found[prefixed(prefix, identifier) if prefix else uniform(identifier)] = None
     return list(found)
 
 

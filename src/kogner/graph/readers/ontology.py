@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Any
 
 from kogner.errors import InputError, MissingExtraError
-from kogner.graph.readers.cycles import cyclic
 from kogner.graph.readers.opening import lines, opened
 from kogner.graph.readers.source import Source, distinct, good_id
 from kogner.graph.readers.vocabularies import prefixed, type_of, uniform
@@ -109,9 +108,6 @@ def _entities(
     if not terms:
         raise InputError("has no term; an ontology as OBO or as OBO-graph JSON is needed", path=path)
     triples.extend(Triple(head, _relation(relation, called), tail) for head, relation, tail in relations)
-    circle = cyclic((triple.head, triple.tail) for triple in triples if triple.relation == "is_a")
-    if circle:
-        rejected.remark("term in a circle of is_a", len(circle), ", ".join(sorted(circle)[:3]))
 
 
 def _entity(term: Term, kind: str, scopes: tuple[str, ...], rejected: Rejections) -> Entity:

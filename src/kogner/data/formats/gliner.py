@@ -1,0 +1,110 @@
+"""GLiNER's training files: a JSON array (or JSON lines) of {"tokenized_text": [...], "ner": [[first, last, type]]}.
+
+Words are counted, and `last` is the last word of a mention, not the one behind it: inclusive here and nowhere else. The
+format holds no text, so words are read with a blank between each two; offsets are those of the text so made.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from kogner.artifacts import write_atomic
+from kogner.data.formats.files import lines, stem
+from kogner.data.report import Report
+from kogner.errors import InputError
+from kogner.records import Document, Mention
+from kogner.text import words
+
+OFF_WORDS = "mention off word edges"
+BAD_SPAN = "mention that is no [first word, last word, type] of its text"
+
+
+def read(path: Path, *, report: Report) -> list[Document]:
+    """Read a file. Ids are `<file>:<number>`. Mentions that point outside their words are counted and left out."""
+    documents = [_document(raw, number, path, report) for number, raw in _objects(path)]
+    if not documents:
+        raise InputError("holds no example", path=path)
+    kinds = frozenset(mention.type for document in documents for mention in document.mentions)
+    return [Document(one.id, one.text, one.mentions, one.types or kinds) for one in documents]
+
+
+def write(path: Path, documents: Iterable[Document], *, report: Report) -> None:
+    """Write documents as JSON lines, all or nothing; a mention that words cannot hold is counted and left out."""
+    write_atomic(path, "".join(f"{json.dumps(example(one, report, path))}\n" for one in documents))
+
+
+def example(document: Document, report: Report, path: Path) -> dict[str, Any]:
+    """A document as the object that GLiNER trains on."""
+    spans = words(document.text)
+    starts, ends = ({edge[side]: number for number, edge in enumerate(spans)} for side in (0, 1))
+    ner: list[list[Any]] = []
+    for mention in document.mentions:
+        first, last = starts.get(mention.start), ends.get(mention.end)
+        if first is None or last is None:
+            detail = f"{document.text[mention.start : mention.end]!r} begins or ends inside a word"
+            report.skip(OFF_WORDS, detail, path=path, line=None, document=document.id, mention=mention.type)
+        else:
+            ner.append([first, last, mention.type])
+    return {"tokenized_text": [document.text[start:end] for start, end in spans], "ner": ner}
+
+
+def joined(tokens: Iterable[str]) -> tuple[str, list[tuple[int, int]]]:
+    """Words with a blank between each two, and where each lies.
+
+    >>> joined(["IL-2", "gene"])
+    ('IL-2 gene', [(0, 4), (5, 9)])
+    """
+    spans: list[tuple[int, int]] = []
+    at = 0
+    kept = []
+    for token in tokens:
+        spans.append((at, at + len(token)))
+        kept.append(token)
+        at += len(token) + 1
+    return " ".join(kept), spans
+
+
+def _objects(path: Path) -> Iterator[tuple[int, Any]]:
+    numbered = list(lines(path))
+    first = next((line for _, line in numbered if line.strip()), "")
+    try:
+        if first.lstrip().startswith("["):
+            found = json.loads("\n".join(line for _, line in numbered))
+            yield from enumerate(found, start=1)
+            return
+        for number, line in numbered:
+            if line.strip():
+                yield number, json.loads(line)
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"not JSON: {error}", path=path) from error
+
+
+def _document(raw: Any, number: int, path: Path, report: Report) -> Document:
+    name = f"{stem(path)}:{number}"
+    tokens = raw.get("tokenized_text") if isinstance(raw, dict) else None
+    if not isinstance(tokens, list) or not all(isinstance(token, str) for token in tokens):
+        raise InputError('each example must be {"tokenized_text": [words], "ner": [[first, last, type]]}', path=path,
+                         line=number)  # fmt: skip
+    text, spans = joined(tokens)
+    mentions = []
+    entries = raw.get("ner") or []
+    for entry in entries if isinstance(entries, list) else []:
+        if not _is_span(entry, len(tokens)):
+            report.skip(BAD_SPAN, str(entry), path=path, line=number, document=name)
+            continue
+        start, end = spans[entry[0]][0], spans[entry[1]][1]
+        if start < end:
+            mentions.append(Mention(start, end, entry[2], text[start:end]))
+    labels = raw.get("ner_labels")
+    given = labels if isinstance(labels, list) and all(isinstance(label, str) for label in labels) else ()
+    return Document(name, text, tuple(mentions), frozenset(given))
+
+
+def _is_span(entry: Any, count: int) -> bool:
+    if not isinstance(entry, list) or len(entry) != 3:
+        return False
+    first, last, kind = entry
+    return type(first) is int and type(last) is int and isinstance(kind, str) and 0 <= first <= last < count

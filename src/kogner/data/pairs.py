@@ -1,0 +1,239 @@
+"""Pairs of entities that the graph relates, drawn by relation type: what sentences are to be written about.
+
+As in arXiv 2503.15737: of each relation type one row in 10,000 is drawn, rounded down, at least one, and the name of an
+end is the first usable one of its entity.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import asdict, dataclass, field
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from kogner.data.formats.files import lines
+from kogner.errors import ConfigError, InputError
+from kogner.graph.identifiers import is_text
+from kogner.graph.store import GraphStore
+from kogner.progress import counting
+
+MAX_NAME = 100  # characters; longer names are chemical formulas that no sentence would hold
+NO_NAME, SAME_ENTITY = "entity without a usable name", "both ends are one entity"
+SAME_NAME, DRAWN_TWICE = "both ends have one name", "the two entities drawn before"
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f\u200b-\u200f\u2028-\u202e\ufeff]+")
+# Of Ensembl, RefSeq, HMDB and BioMedGraphica, and anything as PREFIX:0001. LY2835219 is a drug's name; UniProt's P12345
+# cannot be told from symbols such as H2BC12.
+_ACCESSION = re.compile(r"(?:ENS[A-Z]{0,6}|[NX][CGMPRTW]_|HMDB|BMG_[A-Z]{2}|[A-Za-z][\w.]*:[A-Z]{0,2})\d{3,}(?:\.\d+)?")
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """One end of a pair: an entity's id and type, and the name a sentence is to use."""
+
+    id: str
+    type: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """Two entities and how the graph relates them. id: `<relation>:<number>`, the number that of the draw."""
+
+    id: str
+    relation: str
+    head: End
+    tail: End
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data for JSON."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, raw: Any) -> Pair:
+        """The pair that `to_dict` described. Raises KeyError or TypeError for anything else."""
+        head, tail = (End(*(_text(raw[side][name]) for name in ("id", "type", "name"))) for side in ("head", "tail"))
+        return cls(_text(raw["id"]), _text(raw["relation"]), head, tail)
+
+
+@dataclass(frozen=True)
+class PairSettings:
+    """How many pairs are drawn of each relation type.
+
+    one_in: one row in so many, rounded down, `minimum` at least (and as many as there are). number: exactly so many
+    instead. cap: never more than this. total: so many of all types together, one of each in turn; then nothing else
+    counts. seed: of the draw; each relation type has its own.
+    """
+
+    one_in: int = 10_000
+    minimum: int = 1
+    number: int | None = None
+    cap: int | None = None
+    total: int | None = None
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name in ("one_in", "minimum"):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"{name} {getattr(self, name)} must be at least 1")
+        for name in ("number", "cap", "total"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise ConfigError(f"{name} {value} must be at least 1")
+
+    def wanted(self, rows: int) -> int:
+        """How many pairs are drawn of a relation type of so many rows.
+
+        >>> PairSettings().wanted(16_484_820), PairSettings().wanted(931)
+        (1648, 1)
+        """
+        many = max(self.minimum, rows // self.one_in) if self.number is None else self.number
+        return min(many, rows, rows if self.cap is None else self.cap)
+
+
+@dataclass
+class Pairs:
+    """What was drawn. relations: per relation type its rows, how many were wanted and how many drawn.
+
+    left_out: drawn rows that others took the place of, by reason.
+    """
+
+    pairs: list[Pair] = field(default_factory=list)
+    relations: dict[str, dict[str, int]] = field(default_factory=dict)
+    left_out: Counter[str] = field(default_factory=Counter)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data for JSON."""
+        return {
+            "pairs": len(self.pairs),
+            "relations": self.relations,
+            "left_out": dict(self.left_out.most_common()),
+        }
+
+
+def draw(store: GraphStore, settings: PairSettings | None = None, *, relations: Collection[str] | None = None) -> Pairs:
+    """Draw pairs of each relation type (of those given, or all), in the order of the graph's relation types.
+
+    An end without a usable name (see `usable`), a pair of an entity with itself and two entities of one name are
+    counted, and another row is drawn. Raises ConfigError for a relation type that the graph does not have.
+    """
+    settings = settings or PairSettings()
+    unknown = sorted(set(relations or ()) - set(store.relations))
+    if unknown:
+        raise ConfigError(f"the graph has no relation {', '.join(unknown)}; it has {', '.join(store.relations)}")
+    found = Pairs()
+    triples = np.asarray(store.triples)
+    drawn: dict[str, list[Pair]] = {}
+    sources: dict[str, Iterator[Pair]] = {}
+    for code, relation in enumerate(store.relations):
+        if relations is None or relation in relations:
+            rows = np.flatnonzero(triples[:, 1] == code)
+            wanted = len(rows) if settings.total is not None else settings.wanted(len(rows))
+            found.relations[relation] = {"rows": len(rows), "wanted": wanted, "drawn": 0}
+            sources[relation] = _drawn(found.left_out, store, triples, rows, relation, settings.seed)
+            drawn[relation] = []
+    if settings.total is None:
+        with counting("drawing pairs", len(sources)) as counter:
+            for relation, source in sources.items():
+                drawn[relation].extend(islice(source, found.relations[relation]["wanted"]))
+                counter.advance()
+    else:
+        left = settings.total
+        while left and sources:
+            for relation in list(sources)[:left]:
+                pair = next(sources[relation], None)
+                if pair is None:
+                    del sources[relation]
+                else:
+                    drawn[relation].append(pair)
+                    left -= 1
+        for relation, own in drawn.items():
+            found.relations[relation]["wanted"] = len(own)
+    for relation, own in drawn.items():
+        found.relations[relation]["drawn"] = len(own)
+        found.pairs.extend(own)
+    return found
+
+
+def _drawn(
+    left_out: Counter[str], store: GraphStore, triples: Any, rows: Any, relation: str, seed: int
+) -> Iterator[Pair]:
+    """Pairs of a relation type in the order of its draw; what cannot be used is counted."""
+    digest = hashlib.sha256(f"{seed} {relation}".encode()).digest()
+    order = np.random.default_rng(int.from_bytes(digest[:8], "big")).permutation(len(rows))
+    drawn = 0
+    seen: set[tuple[int, int]] = set()
+    for place in order.tolist():
+        head, _, tail = triples[rows[place]].tolist()
+        if head == tail or (min(head, tail), max(head, tail)) in seen:
+            left_out[SAME_ENTITY if head == tail else DRAWN_TWICE] += 1
+            continue
+        first, second = _end(store, head), _end(store, tail)
+        if first is None or second is None:
+            left_out[NO_NAME] += 1
+        elif first.name.casefold() == second.name.casefold():
+            left_out[SAME_NAME] += 1
+        else:
+            seen.add((min(head, tail), max(head, tail)))
+            drawn += 1
+            yield Pair(f"{relation}:{drawn}", relation, first, second)
+
+
+def _end(store: GraphStore, row: int) -> End | None:
+    entity = store.entity(row)
+    name = usable((entity.name, *entity.synonyms), identifier=entity.id)
+    return None if name is None else End(entity.id, entity.type, name)
+
+
+def usable(names: Iterable[str], *, identifier: str = "") -> str | None:
+    """The first of some names that a sentence can hold, cleaned; None where there is none.
+
+    None can be empty, an id or accession number, without a letter, or longer than MAX_NAME. Of a cell with several
+    names, `a | b`, the first counts.
+
+    >>> usable(["", "ENST00000456328.2", '"adenosine  deaminase" | ADA'])
+    'adenosine deaminase'
+    """
+    for name in names:
+        for part in name.split(" | "):
+            plain = cleaned(part)
+            fits = plain != identifier and len(plain) <= MAX_NAME and any(map(str.isalpha, plain)) and is_text(plain)
+            if fits and not _ACCESSION.fullmatch(plain):
+                return plain
+    return None
+
+
+def cleaned(name: str) -> str:
+    """A name without control characters, doubled blanks, and quotes or brackets around all of it."""
+    plain = " ".join(_CONTROL.sub(" ", name).split())
+    for opening, closing in ('""', "''", "[]", "()", "\u201c\u201d"):
+        inside = plain[1:-1]
+        if len(plain) > 2 and plain[0] == opening and plain[-1] == closing and not {opening, closing} & set(inside):
+            plain = inside.strip()
+    return plain
+
+
+def read(path: Path) -> Iterator[Pair]:
+    """Pairs of a file of JSON lines. Raises InputError with file and line for what is not a pair."""
+    for number, line in lines(path):
+        if not line.strip():
+            continue
+        try:
+            yield Pair.from_dict(json.loads(line))
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
+            raise InputError(
+                f"is no pair of 'kogner data pairs': {type(error).__name__} {error}", path=path, line=number
+            ) from error
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"{value!r} must be a text")
+    return value

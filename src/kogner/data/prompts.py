@@ -1,0 +1,166 @@
+"""Prompts: what a language model is told to write about pairs of entities, as YAML templates with a version."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import groupby, islice
+from pathlib import Path
+from string import Template
+from typing import Any
+
+import yaml
+
+from kogner.data.pairs import End, Pair
+from kogner.errors import ConfigError
+from kogner.recipe import RECIPES
+
+FOLDER = "prompts"
+PLACES = frozenset({"entities", "relations", "types", "count"})
+# What every prompt asks for: the entities of the pairs come first in `ner`, in the order in which they were given.
+ANSWER: Mapping[str, Any] = {
+    "type": "object",
+    "properties": {
+        "sentence": {"type": "string"},
+        "ner": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "properties": {"mention": {"type": "string"}, "type": {"type": "string"}},
+                "required": ["mention", "type"],
+                "additionalProperties": False,
+            },
+        },
+    },
+    "required": ["sentence", "ner"],
+    "additionalProperties": False,
+}
+_CAMEL = re.compile(r"(?<=[a-z]{2})(?=[A-Z][a-z])")
+_APART = re.compile(r"[\s_-]+")
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """A system and a user template.
+
+    name, version: sentences are told by them where they come from. system, user: the user's with $entities, $relations,
+    $types (all that may be annotated) and $count (of entities). pairs: how many go into one sentence. negative: the
+    sentence must hold none of the entities, and its `ner` is about other things.
+    """
+
+    name: str
+    version: int
+    system: str
+    user: str
+    pairs: int = 1
+    negative: bool = False
+    about: str = ""
+
+    def __post_init__(self) -> None:
+        if self.version < 1 or self.pairs < 1:
+            raise ConfigError(f"prompt {self.name}: version and pairs must be at least 1")
+        if not self.system.strip():
+            raise ConfigError(f"prompt {self.name}: system must say what is to be written")
+        template = Template(self.user)
+        if not template.is_valid():
+            raise ConfigError(f"prompt {self.name}: a $ of the user template stands alone; write $$ for a dollar sign")
+        used = set(template.get_identifiers()) if hasattr(template, "get_identifiers") else _identifiers(template)
+        if unknown := sorted(used - PLACES):
+            raise ConfigError(f"prompt {self.name}: ${unknown[0]} is unknown; there are {', '.join(sorted(PLACES))}")
+        if "entities" not in used:
+            raise ConfigError(f"prompt {self.name}: the user template must have $entities")
+
+    @property
+    def label(self) -> str:
+        """`abstract@1`: name and version."""
+        return f"{self.name}@{self.version}"
+
+    def fill(self, pairs: Sequence[Pair], types: Iterable[str]) -> tuple[str, str]:
+        """The system and the user message about some pairs; types: that may be annotated."""
+        ends = ends_of(pairs)
+        entities = "\n".join(f"{number}. {end.name} ({spoken(end.type)})" for number, end in enumerate(ends, start=1))
+        relations = "\n".join(
+            f"- {pair.head.name} / {pair.tail.name}: {spoken(pair.relation)}" for pair in pairs
+        )  # fmt: skip
+        listed = ", ".join(sorted({spoken(kind) for kind in types}))
+        user = Template(self.user).substitute(entities=entities, relations=relations, types=listed, count=len(ends))
+        return self.system.strip(), user.strip()
+
+
+def ends_of(pairs: Iterable[Pair]) -> list[End]:
+    """The ends of some pairs, each entity once, in the order in which a prompt names them."""
+    return list({end.id: end for pair in pairs for end in (pair.head, pair.tail)}.values())
+
+
+@lru_cache(10_000)
+def spoken(name: str) -> str:
+    """A type or relation of the graph as words; what has capitals inside stays as it is.
+
+    >>> spoken("PharmacologicClass"), spoken("has_phenotype"), spoken("Cell-Line"), spoken("mRNA")
+    ('pharmacologic class', 'has phenotype', 'cell-line', 'mRNA')
+    """
+    return " ".join(map(_lowered, _CAMEL.sub(" ", name.replace("_", " ")).split()))
+
+
+def _lowered(word: str) -> str:
+    parts = word.split("-")
+    return "-".join(part if any(map(str.isupper, part[1:])) else part.lower() for part in parts)
+
+
+@lru_cache(10_000)
+def kind_key(name: str) -> str:
+    """What two spellings of one type have in common.
+
+    >>> kind_key("CellLine") == kind_key("cell line") == kind_key("CELL-LINE")
+    True
+    """
+    return _APART.sub("", name).casefold()
+
+
+def load(source: str | Path) -> Prompt:
+    """A prompt from a YAML file or by the name of a shipped one. Raises ConfigError for one that cannot be used."""
+    path = Path(source)
+    if not path.is_file():
+        found = [folder / f"{source}.yaml" for folder in _folders() if (folder / f"{source}.yaml").is_file()]
+        if not found or path.parent != Path():
+            raise ConfigError(f"prompt {source} is neither a file nor one of {', '.join(shipped())}")
+        path = found[0]
+    try:
+        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} is not valid YAML: {error}") from error
+    from kogner.mapping import from_mapping
+
+    if not isinstance(raw, dict):
+        raise ConfigError(f"{path} must be a mapping with name, version, system and user")
+    missing = [key for key in ("name", "version", "system", "user") if key not in raw]
+    if missing:
+        raise ConfigError(f"{path} lacks {', '.join(missing)}")
+    return from_mapping(Prompt, raw, where=str(path))
+
+
+def shipped() -> list[str]:
+    """Names of the prompts that come with KoGNER."""
+    return sorted({path.stem for folder in _folders() if folder.is_dir() for path in folder.glob("*.yaml")})
+
+
+def grouped(pairs: Iterable[Pair], size: int) -> Iterator[tuple[Pair, ...]]:
+    """Pairs as they go into one sentence: `size` of one relation type that follow each other; fewer at its end."""
+    if size == 1:
+        yield from ((pair,) for pair in pairs)
+        return
+    for _, same in groupby(pairs, key=lambda pair: pair.relation):
+        while group := tuple(islice(same, size)):
+            yield group
+
+
+def _folders() -> list[Path]:
+    return [RECIPES / FOLDER, Path(__file__).parents[3] / "recipes" / FOLDER]
+
+
+def _identifiers(template: Template) -> set[str]:
+    """`Template.get_identifiers`, which Python 3.10 lacks."""
+    found = template.pattern.finditer(template.template)
+    return {name for match in found if (name := match.group("named") or match.group("braced"))}

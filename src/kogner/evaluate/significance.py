@@ -1,0 +1,94 @@
+"""Is one way of training better than another? A paired bootstrap over test documents and seeds.
+
+Koehn 2004 (EMNLP, "Statistical significance tests for machine translation evaluation") resamples documents; seeds are
+resampled as well here, since both are drawn at random. Micro F1 of each resample comes from its documents' counts.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from kogner.errors import InputError
+from kogner.evaluate.spans import compare
+from kogner.records import Document
+
+Array = np.ndarray[Any, Any]
+ROUNDS = 10_000
+
+
+@dataclass(frozen=True)
+class Difference:
+    """Of two arms, F1 in points (0 to 100): the mean of the differences, its 95 % interval, and p (two-sided).
+
+    p: twice the share of resamples on the other side of zero, at least 2 / rounds.
+    """
+
+    mean: float
+    low: float
+    high: float
+    p: float
+    seeds: int
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data for JSON."""
+        return {
+            "difference": round(self.mean, 2),
+            "interval": [round(self.low, 2), round(self.high, 2)],
+            "p": round(self.p, 4),
+            "seeds": self.seeds,
+        }
+
+
+def document_counts(
+    gold: Sequence[Document], predicted: Sequence[Document], *, types: Collection[str]
+) -> list[tuple[int, int, int]]:
+    """(gold, predicted, correct) mentions of each gold document, in order; exact spans and types."""
+    found = []
+    for pair in compare(gold, predicted, types=types):
+        right, guess = (Counter(mention.key for mention in side) for side in (pair.gold, pair.predicted))
+        found.append((right.total(), guess.total(), (right & guess).total()))
+    return found
+
+
+def paired_bootstrap(
+    better: Sequence[Sequence[Sequence[int]]],
+    baseline: Sequence[Sequence[Sequence[int]]],
+    *,
+    rounds: int = ROUNDS,
+    seed: int = 0,
+) -> Difference:
+    """Compare two arms by their counts: (seeds, documents, 3) of `document_counts`, the same seeds in one order.
+
+    A resample takes documents and seeds with replacement, the same for both arms.
+    Raises InputError where the two have not the same seeds and documents.
+    """
+    ours, theirs = (np.asarray(one, np.float64) for one in (better, baseline))
+    if ours.shape != theirs.shape or ours.ndim != 3 or ours.shape[2] != 3 or 0 in ours.shape:
+        raise InputError(f"two arms need the same seeds and documents, not counts of {ours.shape} and {theirs.shape}")
+    seeds, documents, _ = ours.shape
+    generator = np.random.default_rng(seed)
+    both = np.concatenate([ours, theirs]).transpose(1, 0, 2).reshape(documents, -1)
+    differences = np.empty(rounds)
+    step = max(1, 4_000_000 // documents)
+    for start in range(0, rounds, step):
+        size = min(step, rounds - start)
+        weights = generator.multinomial(documents, np.full(documents, 1 / documents), size).astype(np.float64)
+        f1 = _f1((weights @ both).reshape(size, 2, seeds, 3))
+        chosen = generator.integers(0, seeds, (size, seeds))
+        per_seed = f1[:, 0] - f1[:, 1]
+        differences[start : start + size] = np.take_along_axis(per_seed, chosen, axis=1).mean(1)
+    mean = float((_f1(ours.sum(1)) - _f1(theirs.sum(1))).mean())
+    low, high = np.percentile(differences, [2.5, 97.5]).tolist()
+    other = min(float((differences <= 0).mean()), float((differences >= 0).mean()))
+    return Difference(mean, low, high, min(1.0, max(2 * other, 2 / rounds)), seeds)
+
+
+def _f1(counts: Array) -> Array:
+    """Micro F1 in percent of (..., 3) counts of gold, predicted and correct; 0 where there is nothing."""
+    both = counts[..., 0] + counts[..., 1]
+    return np.divide(200 * counts[..., 2], both, out=np.zeros_like(both), where=both > 0)

@@ -1,0 +1,176 @@
+"""What an experiment is: settings (what is trained on, what is scored), arms (how), seeds, and what is compared.
+
+Arms of one setting and seed share the student they start from, documents, their order and the number of steps, unless
+an arm says otherwise. A stage is a training that arms start from (`initial`), one per seed.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from kogner.errors import ConfigError
+from kogner.mapping import from_mapping
+from kogner.recipe import RECIPES
+
+FOLDER = "experiments"
+
+
+@dataclass(frozen=True)
+class Setting:
+    """train: corpora that are trained on, all together. share: of their documents, drawn by seed. test: scored on.
+
+    gold: whether the arms may use what people annotated (it only sets apart the rows of a report). set: overrides.
+    """
+
+    train: tuple[str, ...]
+    test: tuple[str, ...] = ()
+    share: float = 1.0
+    gold: bool = True
+    set: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A training that comes first. train: its corpora. set: overrides."""
+
+    train: tuple[str, ...]
+    set: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Arm:
+    """set: overrides of the recipe. initial: the stage it starts from. only: settings it is run in, all if empty."""
+
+    set: tuple[str, ...] = ()
+    initial: str | None = None
+    only: tuple[str, ...] = ()
+    about: str = ""
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """corpora: folders by name. seeds: how many. compare: pairs of arms, `better - baseline`."""
+
+    name: str
+    corpora: Mapping[str, str]
+    settings: Mapping[str, Setting]
+    arms: Mapping[str, Arm]
+    recipe: str = "small"
+    bank: str | None = None
+    seeds: int = 3
+    set: tuple[str, ...] = ()
+    stages: Mapping[str, Stage] = field(default_factory=dict)
+    compare: tuple[tuple[str, ...], ...] = ()
+    about: str = ""
+
+    def __post_init__(self) -> None:
+        if self.seeds < 1:
+            raise ConfigError(f"experiment {self.name}: seeds must be at least 1")
+        used = [one.train for one in self.stages.values()]
+        used += [names for one in self.settings.values() for names in (one.train, one.test)]
+        for name in itertools.chain(*used):
+            _known(self.name, "corpus", name, self.corpora)
+        for arm in self.arms.values():
+            if arm.initial is not None:
+                _known(self.name, "stage", arm.initial, self.stages)
+            for name in arm.only:
+                _known(self.name, "setting", name, self.settings)
+        for pair in self.compare:
+            if len(pair) != 2:
+                raise ConfigError(f"experiment {self.name}: compare needs pairs of arms, not {list(pair)}")
+            for name in pair:
+                _known(self.name, "arm", name, self.arms)
+
+    def cells(self) -> list[Cell]:
+        """Every training of the experiment: stages first, then settings, seeds, arms."""
+        first = [
+            Cell(self, "stage", name, seed)
+            for name, seed in itertools.product(self.stages, range(self.seeds))
+            if any(arm.initial == name for arm in self.arms.values())
+        ]
+        rest = [
+            Cell(self, setting, arm, seed)
+            for setting, seed, arm in itertools.product(self.settings, range(self.seeds), self.arms)
+            if not self.arms[arm].only or setting in self.arms[arm].only
+        ]
+        return [*first, *rest]
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One training. setting: `stage` for a stage, whose name is then that of the arm."""
+
+    experiment: Experiment
+    setting: str
+    arm: str
+    seed: int
+
+    @property
+    def name(self) -> str:
+        """`<setting>-<arm>-<seed>`."""
+        return f"{self.setting}-{self.arm}-{self.seed}"
+
+    @property
+    def is_stage(self) -> bool:
+        """Whether other cells start from it."""
+        return self.setting == "stage"
+
+    @property
+    def train(self) -> tuple[str, ...]:
+        """Corpora that are trained on."""
+        if self.is_stage:
+            return self.experiment.stages[self.arm].train
+        return self.experiment.settings[self.setting].train
+
+    @property
+    def test(self) -> tuple[str, ...]:
+        """Corpora that are scored."""
+        return () if self.is_stage else self.experiment.settings[self.setting].test
+
+    @property
+    def initial(self) -> Cell | None:
+        """The stage it starts from."""
+        name = None if self.is_stage else self.experiment.arms[self.arm].initial
+        return None if name is None else Cell(self.experiment, "stage", name, self.seed)
+
+    def overrides(self) -> list[str]:
+        """What its recipe is changed by, in order: later ones win."""
+        experiment = self.experiment
+        found = [f"train.seed={self.seed}", f"train.data_seed={self.seed}", *experiment.set]
+        if self.is_stage:
+            return [*found, *experiment.stages[self.arm].set]
+        setting = experiment.settings[self.setting]
+        return [*found, f"train.train_share={setting.share}", *setting.set, *experiment.arms[self.arm].set]
+
+
+def load(source: str | Path) -> Experiment:
+    """An experiment from a YAML file, or a shipped one by name. Raises ConfigError for one that cannot be run."""
+    path = Path(source)
+    if not path.is_file():
+        places = [RECIPES / FOLDER, Path(__file__).parents[3] / "recipes" / FOLDER]
+        found = [folder / f"{source}.yaml" for folder in places if (folder / f"{source}.yaml").is_file()]
+        if not found:
+            raise ConfigError(f"experiment {source} is neither a file nor a shipped one")
+        path = found[0]
+    try:
+        raw: Any = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} is not valid YAML: {error}") from error
+    if not isinstance(raw, dict):
+        raise ConfigError(f"{path} must be a mapping with name, corpora, settings and arms")
+    missing = [key for key in ("name", "corpora", "settings", "arms") if key not in raw]
+    if missing:
+        raise ConfigError(f"{path} lacks {', '.join(missing)}")
+    arms = {name: value or {} for name, value in raw["arms"].items()} if isinstance(raw["arms"], dict) else raw["arms"]
+    return from_mapping(Experiment, raw | {"arms": arms}, where=str(path))
+
+
+def _known(experiment: str, what: str, name: str, there: Mapping[str, Any]) -> None:
+    if name not in there:
+        raise ConfigError(f"experiment {experiment}: {what} {name!r} is not among {', '.join(there) or 'none'}")

@@ -1,0 +1,83 @@
+"""All cells of an experiment, several at a time with one thread each; what is finished is not run again."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from pathlib import Path
+from typing import Any
+
+from kogner.errors import KognerError
+from kogner.experiment.cell import finished, folder_of
+from kogner.experiment.plan import Cell, Experiment
+from kogner.progress import counting, note
+
+
+def run_all(
+    experiment: Experiment, plan: str, runs: Path, *, jobs: int, device: str, revision: str, only: Sequence[str] = ()
+) -> list[dict[str, Any]]:
+    """Run what is not finished, and return the scores of all cells. only: settings that are run; all if empty.
+
+    A cell starts as soon as the stage it needs is there. Raises KognerError with what a cell said that failed, once
+    those under way have ended; finished ones are kept.
+    """
+    cells = [cell for cell in experiment.cells() if cell.is_stage or not only or cell.setting in only]
+    needed = {cell.initial.name for cell in cells if cell.initial is not None}
+    cells = [cell for cell in cells if not cell.is_stage or cell.name in needed]
+    done: dict[str, dict[str, Any]] = {}
+    waiting: list[Cell] = []
+    for cell in cells:
+        found = finished(cell, runs)
+        if found is None or (cell.name in needed and not folder_of(cell, runs).is_dir()):
+            waiting.append(cell)
+        else:
+            done[cell.name] = found
+    if done:
+        note(f"{len(done)} of {len(cells)} trainings are finished already")
+    lock = threading.Lock()
+
+    def start(cell: Cell) -> dict[str, Any]:
+        command = [sys.executable, "-m", "kogner.experiment.cell", plan, cell.name, "--runs", str(runs)]
+        environment = os.environ | {"OMP_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false"}
+        ended = subprocess.run(
+            [*command, "--device", device, "--revision", revision],
+            capture_output=True, text=True, env=environment, check=False,
+        )  # fmt: skip
+        if ended.returncode:
+            raise KognerError(f"{cell.name} failed: {ended.stderr.strip()[-1500:]}")
+        with lock:
+            found = finished(cell, runs)
+        if found is None:
+            raise KognerError(f"{cell.name} ended without scores that fit its recipe, data and bank; was one changed?")
+        return found
+
+    with (
+        ThreadPoolExecutor(jobs) as pool,
+        counting(f"trainings of {experiment.name}", len(cells), start=len(done)) as counter,
+    ):
+        under_way: dict[Future[dict[str, Any]], Cell] = {}
+        failure: KognerError | None = None
+        while waiting or under_way:
+            ready = [cell for cell in waiting if cell.initial is None or cell.initial.name in done]
+            while failure is None and ready and len(under_way) < jobs:
+                cell = ready.pop(0)
+                waiting.remove(cell)
+                under_way[pool.submit(start, cell)] = cell
+            if not under_way:
+                break
+            ended, _ = wait(under_way, return_when=FIRST_COMPLETED)
+            for one in ended:
+                cell = under_way.pop(one)
+                try:
+                    done[cell.name] = one.result()
+                    counter.advance(note=cell.name)
+                except KognerError as error:
+                    failure = failure or error
+                    note(str(error))
+    if failure is not None:
+        raise failure
+    return [done[cell.name] for cell in cells]

@@ -1,0 +1,1 @@
+"""Language models over HTTP: asked with limits, paid once, remembered on disk."""

@@ -1,0 +1,165 @@
+"""`kogner data write` against a real server: all rows end as written or rejected with a reason, whatever it answers."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+from scripted import Answer, ScriptedServer
+
+from kogner.cli import main
+from kogner.data.pairs import End, Pair
+from kogner.data.prompts import load
+from kogner.data.rows import read
+from kogner.data.write import WriteSettings, tasks
+from kogner.errors import ConfigError
+from kogner.llm.request import ModelId
+
+PAIRS = [
+    Pair(f"linked:{n}", "linked", End(f"G:{n}", "Gene", f"gene{n}x"), End(f"D:{n}", "Disease", f"ache{n}x"))
+    for n in range(12)
+]
+
+
+@pytest.fixture(autouse=True)
+def ready(monkeypatch):
+    pytest.importorskip("openai", reason="the extra 'llm' is not installed")
+    for name in ("KOGNER_LLM_KEY", "HTTP_PROXY", "http_proxy"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture
+def pairs(tmp_path):
+    path = tmp_path / "pairs.jsonl"
+    path.write_text("".join(f"{json.dumps(pair.to_dict())}\n" for pair in PAIRS))
+    return path
+
+
+def number_of(seen):
+    return int(seen.user.split("1. gene")[1].split("x")[0])
+
+
+def good(number):
+    text = f"Case {number**4}: the level of gene{number}x rose {number * 37} fold in ache{number}x of {number} mice."
+    ner = [{"mention": f"gene{number}x", "type": "gene"}, {"mention": f"ache{number}x", "type": "disease"}]
+    return json.dumps({"sentence": text, "ner": ner})
+
+
+def run(*arguments):
+    with pytest.raises(SystemExit) as stopped:
+        main(["data", *map(str, arguments), "--quiet"])
+    return stopped.value.code
+
+
+def test_whatever_the_server_answers_each_row_is_written_or_rejected(pairs, tmp_path, capsys):
+    def script(seen):
+        number = number_of(seen)
+        return {
+            1: Answer("no JSON at all"),
+            2: Answer(good(2)[:-2]),
+            3: Answer(json.dumps({"sentence": "x"})),
+            4: Answer(good(4).replace("disease", "food")),
+            5: Answer(good(4)),
+            6: Answer(status=429, headers={"retry-after": "0"}) if seen.number < 2 else Answer(good(6)),
+            7: Answer(status=500) if seen.number < 1 else Answer(good(7)),
+            8: Answer(good(8)[:40], finish="length"),
+            9: Answer(good(9), drop="middle") if seen.number < 1 else Answer(good(9)),
+            10: Answer(good(10), delay_s=3 if seen.number < 1 else 0),
+            11: Answer(f"Here it is:\n```json\n{good(11)}\n```"),
+        }.get(number, Answer(good(number)))
+
+    rows, out = tmp_path / "rows.jsonl", tmp_path / "bmg"
+    with ScriptedServer(script) as server:
+        assert run("write", pairs, "--llm", server.spec, "--out", rows, "--timeout", "1") == 0
+        said = json.loads(capsys.readouterr().out.splitlines()[-1])
+        asked = len(server.seen)
+        assert run("write", pairs, "--llm", server.spec, "--out", rows, "--timeout", "1") == 0
+        assert len(server.seen) == asked  # everything was paid for
+    assert said["written"] == 12 and said["rejected"] == {
+        "no JSON in the answer": 1, "answer cut off at its token limit": 1
+    }  # fmt: skip
+    kept = [row for _, row in read(rows)]
+    assert [row.id.split("~")[0] for row in kept] == [f"abstract:linked:{n}" for n in range(12)]
+    assert [n for n, row in enumerate(kept) if row.repaired] == [2]
+    assert {row.prompt for row in kept} == {"abstract@1"} and len({row.request for row in kept}) == 12
+    capsys.readouterr()
+    assert run("check", rows, "--out", out) == 0
+    checked = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert checked["kept"] + sum(checked["rejected"].values()) == checked["written"] == 12
+    assert checked["rejected"] == {
+        "no JSON in the answer": 1, "answer cut off at its token limit": 1, "missing keys": 1,
+        "type differs from the graph's": 1, "entity not in the sentence": 1,
+    }  # fmt: skip
+
+
+def test_a_server_that_always_fails(pairs, tmp_path, capsys):
+    with ScriptedServer(lambda seen: Answer(status=404)) as server:
+        assert run("write", pairs, "--llm", server.spec, "--out", tmp_path / "rows.jsonl") == 2
+    assert "404" in capsys.readouterr().err and not (tmp_path / "rows.jsonl").exists()
+
+
+def test_dry_run_asks_nothing(pairs, tmp_path, capsys):
+    with ScriptedServer() as server:
+        assert run("write", pairs, "--llm", server.spec, "--out", tmp_path / "rows.jsonl", "--dry-run") == 0
+        assert not server.seen
+    said = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert said["requests"] == 12 and said["estimated_input_tokens"] > 12 * 200
+    assert said["output_tokens_at_most"] == 12 * 400 and not (tmp_path / "rows.jsonl.cache").exists()
+
+
+def test_max_cost_stops_and_a_higher_one_goes_on(pairs, tmp_path, capsys):
+    with ScriptedServer(lambda seen: Answer(good(number_of(seen)), usage=(1000, 100))) as server:
+        prices = tmp_path / "prices.yaml"
+        prices.write_text(f"date: today\nmodels:\n  {server.spec}: [1.0, 2.0]\n")
+        command = ("write", pairs, "--llm", server.spec, "--out", tmp_path / "rows.jsonl", "--prices", prices)
+        assert run(*command, "--max-cost", "0.006", "--concurrency", "2") == 2
+        assert "run again with a higher one" in capsys.readouterr().err and 0 < len(server.seen) < 12
+        assert run(*command, "--max-cost", "1") == 0
+        assert set(server.asked().values()) == {1}
+    said = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert said["cost"] + said["cost_of_earlier_runs"] == pytest.approx(12 * 0.0012)
+
+
+def test_pairs_are_dealt_to_the_prompts_in_turn():
+    prompts = [load("abstract"), load("several"), load("negative")]
+    model = ModelId("http", "m", "http://x/v1")
+    once = list(tasks(PAIRS, prompts, ["Gene"], model, WriteSettings()))
+    assert sorted(pair.id for task in once for pair in task.pairs) == sorted(pair.id for pair in PAIRS)
+    assert [len(task.pairs) for task in once] == [1] * 4 + [2, 2] + [1] * 4
+    twice = list(tasks(PAIRS, prompts, ["Gene"], model, WriteSettings(per_pair=2)))
+    assert len({task.id for task in twice}) == len({task.request.hash for task in twice}) == len(twice)
+    for bad in ({"per_pair": 0}, {"temperature": 3.0}, {"max_tokens": 0}):
+        with pytest.raises(ConfigError):
+            WriteSettings(**bad)
+
+
+@pytest.mark.slow
+def test_killed_ten_times_the_rows_are_the_same(pairs, tmp_path):
+    dice = random.Random(3)
+    delays = random.Random(4)
+    many = [Pair(f"linked:{n}", "linked", End(f"G:{n}", "Gene", f"gene{n}x"), End(f"D:{n}", "Disease", f"ache{n}x"))
+            for n in range(600)]  # fmt: skip
+    pairs.write_text("".join(f"{json.dumps(pair.to_dict())}\n" for pair in many))
+    with ScriptedServer(lambda seen: Answer(good(number_of(seen)), delay_s=delays.uniform(0, 0.05))) as server:
+
+        def command(out):
+            return [sys.executable, "-m", "kogner.cli", "data", "write", pairs, "--llm", server.spec, "--out", out,
+                    "--concurrency", "4", "--quiet"]  # fmt: skip
+
+        whole, cut = tmp_path / "whole.jsonl", tmp_path / "cut.jsonl"
+        subprocess.run(command(whole), check=True, capture_output=True)
+        before = len(server.seen)
+        for _ in range(10):
+            with subprocess.Popen(command(cut), stdout=subprocess.DEVNULL) as writer:
+                seen = len(server.seen)
+                while writer.poll() is None and len(server.seen) < seen + dice.randrange(1, 45):
+                    time.sleep(0.002)
+                os.kill(writer.pid, signal.SIGKILL)
+            assert not cut.exists()
+        subprocess.run(command(cut), check=True, capture_output=True)
+        assert cut.read_bytes() == whole.read_bytes()
+        assert len(server.seen) - before <= 600 + 10 * 4

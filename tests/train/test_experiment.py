@@ -1,0 +1,124 @@
+"""Experiments: cells of a plan, what makes them anew, arms paired by seed, the control, the command."""
+
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+
+from kogner.cli import main
+from kogner.errors import ConfigError
+from kogner.experiment.cell import finished, folder_of, identity, scores_of
+from kogner.experiment.plan import load
+from kogner.records import Document, Mention
+from kogner.train.loop import shuffled
+from kogner.train.splits import Split
+
+
+@pytest.fixture
+def plan(tmp_path, corpus, bank, tiny_encoder):
+    raw = {
+        "name": "tiny",
+        "bank": str(bank),
+        "seeds": 2,
+        "set": [f"student.encoder={tiny_encoder}", "train.steps=2", "train.eval_every=100000", "train.batch_size=4"],
+        "corpora": {"mine": str(corpus)},
+        "stages": {"first": {"train": ["mine"], "set": ["loss.dist_weight=0"]}},
+        "settings": {"half": {"train": ["mine"], "test": ["mine"], "share": 0.5}, "other": {"train": ["mine"]}},
+        "arms": {
+            "no-graph": {"set": ["loss.dist_weight=0"], "only": ["half"]},
+            "staged": {"initial": "first", "set": ["loss.dist_weight=0"], "only": ["half"]},
+            "mse": {"only": ["half"]},
+        },
+        "compare": [["mse", "no-graph"]],
+    }
+    path = tmp_path / "tiny.yaml"
+    path.write_text(yaml.safe_dump(raw, sort_keys=False))
+    return path
+
+
+def changed(path: Path, **changes):
+    raw = yaml.safe_load(path.read_text()) | changes
+    path.write_text(yaml.safe_dump(raw, sort_keys=False))
+    return path
+
+
+def test_cells(plan):
+    names = [cell.name for cell in load(plan).cells()]
+    cells = [f"half-{arm}-{seed}" for seed in (0, 1) for arm in ("no-graph", "staged", "mse")]
+    assert names == ["stage-first-0", "stage-first-1", *cells]
+    for name in ("quick", "low-resource"):
+        assert load(name).cells()
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"compare": [["mse", "x"]]}, "arm 'x' is not among no-graph"),
+        ({"compare": [["mse"]]}, "pairs of arms"),
+        ({"arms": {"a": {"initial": "x"}}}, "stage 'x' is not among first"),
+        ({"arms": {"a": {"only": ["x"]}}}, "setting 'x'"),
+        ({"settings": {"a": {"train": ["x"]}}}, "corpus 'x' is not among mine"),
+        ({"seeds": 0}, "seeds must be"),
+        ({"sed": 0}, "sed"),
+        ({"arms": None}, "must not be empty"),
+    ],
+)
+def test_bad_plans(plan, changes, says):
+    with pytest.raises(ConfigError, match=says):
+        load(changed(plan, **changes))
+
+
+def test_arms_of_a_seed_differ_in_what_the_arm_says_alone(plan):
+    cells = {cell.name: identity(cell) for cell in load(plan).cells()}
+    one, two = cells["half-no-graph-0"], cells["half-mse-0"]
+    assert one["recipe"].pop("loss") != two["recipe"].pop("loss") and one["recipe"] == two["recipe"]
+    assert one["bank"] is None and two["bank"] and one["data"] == two["data"]
+    assert cells["half-staged-0"]["initial"]["hash"] == cells["stage-first-0"]["hash"]
+
+
+def test_command_runs_once_and_again_where_the_recipe_changed(plan, tmp_path, capsys):
+    def run():
+        with pytest.raises(SystemExit) as stopped:
+            main(["experiment", "run", str(plan), "--runs", str(tmp_path / "runs"), "--only", "half", "--quiet",
+                  "--out", str(tmp_path / "out.json")])  # fmt: skip
+        said = json.loads(capsys.readouterr().out.splitlines()[-1])
+        assert stopped.value.code == 0
+        return said
+
+    said = run()
+    assert [(row["arm"], len(row["f1"])) for row in said["rows"]] == [("no-graph", 2), ("staged", 2), ("mse", 2)]
+    (comparison,) = said["comparisons"]
+    assert comparison["seeds"] == 2 and 0 < comparison["p"] <= 1
+    assert json.loads((tmp_path / "out.json").read_text())["rows"] == said["rows"]
+    cells = {cell.name: cell for cell in load(plan).cells()}
+    stamps = {name: scores_of(cell, tmp_path / "runs").stat().st_mtime_ns for name, cell in cells.items()}
+    assert (folder_of(cells["stage-first-0"], tmp_path / "runs") / "artifact.json").is_file()
+    assert run() == said
+    changed(
+        plan,
+        arms=yaml.safe_load(plan.read_text())["arms"] | {"mse": {"set": ["distil.control=shuffled"], "only": ["half"]}},
+    )
+    cells = {cell.name: cell for cell in load(plan).cells()}
+    assert finished(cells["half-mse-0"], tmp_path / "runs") is None
+    run()
+    after = {name: scores_of(cell, tmp_path / "runs").stat().st_mtime_ns for name, cell in cells.items()}
+    assert {name for name in after if after[name] != stamps[name]} == {"half-mse-0", "half-mse-1"}
+
+
+def test_what_a_failed_cell_says(plan, tmp_path, capsys):
+    changed(plan, set=["student.encoder=/nowhere/at/all"])
+    with pytest.raises(SystemExit) as stopped:
+        main(["experiment", "run", str(plan), "--runs", str(tmp_path / "runs"), "--quiet"])
+    assert stopped.value.code == 2 and "stage-first-0 failed" in capsys.readouterr().err
+
+
+def test_the_control_gives_each_entity_the_row_of_another_of_its_type():
+    text = "abcdefgh"
+    kinds = {"X:1": "a", "X:2": "a", "X:3": "a", "X:4": "b", "X:5": "b", "X:6": "c"}
+    mentions = tuple(Mention(n, n + 1, kind, entity=own) for n, (own, kind) in enumerate(kinds.items()))
+    splits = [Split("s", [Document("1", text, mentions)], [], ("a", "b", "c"))]
+    found = shuffled(sorted(kinds), splits, seed=0)
+    assert sorted(found) == sorted(kinds) and [kinds[one] for one in found] == list(kinds.values())
+    assert [own for own, other in zip(sorted(kinds), found, strict=True) if own == other] == ["X:6"]
+    assert found == shuffled(sorted(kinds), splits, seed=0)
