@@ -20,7 +20,7 @@ def plan(tmp_path, corpus, bank, tiny_encoder):
     raw = {
         "name": "tiny",
         "bank": str(bank),
-        "seeds": 2,
+        "seeds": 1,
         "set": [f"student.encoder={tiny_encoder}", "train.steps=2", "train.eval_every=100000", "train.batch_size=4"],
         "corpora": {"mine": str(corpus)},
         "stages": {"first": {"train": ["mine"], "set": ["loss.dist_weight=0"]}},
@@ -44,7 +44,7 @@ def changed(path: Path, **changes):
 
 
 def test_cells(plan):
-    names = [cell.name for cell in load(plan).cells()]
+    names = [cell.name for cell in load(changed(plan, seeds=2)).cells()]
     cells = [f"half-{arm}-{seed}" for seed in (0, 1) for arm in ("no-graph", "staged", "mse")]
     assert names == ["stage-first-0", "stage-first-1", *cells]
     for name in ("quick", "low-resource"):
@@ -87,9 +87,9 @@ def test_command_runs_once_and_again_where_the_recipe_changed(plan, tmp_path, ca
         return said
 
     said = run()
-    assert [(row["arm"], len(row["f1"])) for row in said["rows"]] == [("no-graph", 2), ("staged", 2), ("mse", 2)]
+    assert [(row["arm"], len(row["f1"])) for row in said["rows"]] == [("no-graph", 1), ("staged", 1), ("mse", 1)]
     (comparison,) = said["comparisons"]
-    assert comparison["seeds"] == 2 and 0 < comparison["p"] <= 1
+    assert comparison["seeds"] == 1 and 0 < comparison["p"] <= 1
     assert json.loads((tmp_path / "out.json").read_text())["rows"] == said["rows"]
     cells = {cell.name: cell for cell in load(plan).cells()}
     stamps = {name: scores_of(cell, tmp_path / "runs").stat().st_mtime_ns for name, cell in cells.items()}
@@ -103,14 +103,15 @@ def test_command_runs_once_and_again_where_the_recipe_changed(plan, tmp_path, ca
     assert finished(cells["half-mse-0"], tmp_path / "runs") is None
     run()
     after = {name: scores_of(cell, tmp_path / "runs").stat().st_mtime_ns for name, cell in cells.items()}
-    assert {name for name in after if after[name] != stamps[name]} == {"half-mse-0", "half-mse-1"}
+    assert {name for name in after if after[name] != stamps[name]} == {"half-mse-0"}
 
 
 def test_what_a_failed_cell_says(plan, tmp_path, capsys):
     changed(plan, set=["student.encoder=/nowhere/at/all"])
     with pytest.raises(SystemExit) as stopped:
         main(["experiment", "run", str(plan), "--runs", str(tmp_path / "runs"), "--quiet"])
-    assert stopped.value.code == 2 and "stage-first-0 failed" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert stopped.value.code == 2 and "stage-first-0 failed: encoder" in said and "Traceback" not in said
 
 
 def test_the_control_gives_each_entity_the_row_of_another_of_its_type():

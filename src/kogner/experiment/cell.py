@@ -5,11 +5,13 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
+import sys
 import time
 from pathlib import Path
 from typing import Any
 
 from kogner.artifacts import file_sha256, read_manifest, write_atomic
+from kogner.errors import KognerError
 from kogner.experiment.plan import Cell, Experiment, load
 
 SCORES = "scores"
@@ -134,7 +136,11 @@ def main() -> None:
     from kogner.progress import set_quiet
 
     set_quiet(True)
-    run(find(load(args.plan), args.cell), args.runs, device=args.device, revision=args.revision)
+    try:
+        run(find(load(args.plan), args.cell), args.runs, device=args.device, revision=args.revision)
+    except KognerError as error:
+        sys.stderr.write(f"{error}\n")
+        sys.exit(2)
 
 
 if __name__ == "__main__":
