@@ -109,7 +109,7 @@ def test_command_runs_once_and_again_where_the_recipe_changed(plan, tmp_path, ca
 def test_what_a_failed_cell_says(plan, tmp_path, capsys):
     changed(plan, set=["student.encoder=/nowhere/at/all"])
     with pytest.raises(SystemExit) as stopped:
-        main(["experiment", "run", str(plan), "--runs", str(tmp_path / "runs"), "--quiet"])
+        main(["experiment", "run", str(plan), "--runs", str(tmp_path / "runs"), "--jobs", "1", "--quiet"])
     said = capsys.readouterr().err
     assert stopped.value.code == 2 and "stage-first-0 failed: encoder" in said and "Traceback" not in said
 
