@@ -49,6 +49,20 @@ def load_recipe(source: str | Path | None, overrides: Sequence[str] = ()) -> Rec
     return from_mapping(Recipe, raw, where=where)
 
 
+def read_mapping(path: Path, needed: Sequence[str]) -> dict[str, Any]:
+    """A YAML file that is a mapping with at least these keys. Raises ConfigError for anything else."""
+    try:
+        raw: Any = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} is not valid YAML: {error}") from error
+    if not isinstance(raw, dict):
+        raise ConfigError(f"{path} must be a mapping with {', '.join(needed)}")
+    missing = [key for key in needed if key not in raw]
+    if missing:
+        raise ConfigError(f"{path} lacks {', '.join(missing)}")
+    return raw
+
+
 def _find_recipe(path: Path) -> Path:
     if path.is_file():
         return path

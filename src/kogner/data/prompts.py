@@ -11,29 +11,26 @@ from pathlib import Path
 from string import Template
 from typing import Any
 
-import yaml
-
 from kogner.data.pairs import End, Pair
 from kogner.errors import ConfigError
-from kogner.recipe import RECIPES
+from kogner.mapping import from_mapping
+from kogner.recipe import RECIPES, read_mapping
 
 FOLDER = "prompts"
 PLACES = frozenset({"entities", "relations", "types", "count"})
 # What every prompt asks for: the entities of the pairs come first in `ner`, in the order in which they were given.
+MENTIONS: Mapping[str, Any] = {
+    "type": "array",
+    "items": {
+        "type": "object",
+        "properties": {"mention": {"type": "string"}, "type": {"type": "string"}},
+        "required": ["mention", "type"],
+        "additionalProperties": False,
+    },
+}
 ANSWER: Mapping[str, Any] = {
     "type": "object",
-    "properties": {
-        "sentence": {"type": "string"},
-        "ner": {
-            "type": "array",
-            "items": {
-                "type": "object",
-                "properties": {"mention": {"type": "string"}, "type": {"type": "string"}},
-                "required": ["mention", "type"],
-                "additionalProperties": False,
-            },
-        },
-    },
+    "properties": {"sentence": {"type": "string"}, "ner": MENTIONS},
     "required": ["sentence", "ner"],
     "additionalProperties": False,
 }
@@ -127,17 +124,7 @@ def load(source: str | Path) -> Prompt:
         if not found or path.parent != Path():
             raise ConfigError(f"prompt {source} is neither a file nor one of {', '.join(shipped())}")
         path = found[0]
-    try:
-        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path} is not valid YAML: {error}") from error
-    from kogner.mapping import from_mapping
-
-    if not isinstance(raw, dict):
-        raise ConfigError(f"{path} must be a mapping with name, version, system and user")
-    missing = [key for key in ("name", "version", "system", "user") if key not in raw]
-    if missing:
-        raise ConfigError(f"{path} lacks {', '.join(missing)}")
+    raw = read_mapping(path, ("name", "version", "system", "user"))
     return from_mapping(Prompt, raw, where=str(path))
 
 

@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
+from kogner.data.prompts import MENTIONS
 from kogner.records import Document, Mention
 from kogner.text import words
 
@@ -33,17 +34,7 @@ Answer with one JSON object: {"entities": [{"mention": "...", "type": "..."}]}
 """
 ANSWER = {
     "type": "object",
-    "properties": {
-        "entities": {
-            "type": "array",
-            "items": {
-                "type": "object",
-                "properties": {"mention": {"type": "string"}, "type": {"type": "string"}},
-                "required": ["mention", "type"],
-                "additionalProperties": False,
-            },
-        }
-    },
+    "properties": {"entities": MENTIONS},
     "required": ["entities"],
     "additionalProperties": False,
 }

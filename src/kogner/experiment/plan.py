@@ -12,11 +12,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from kogner.errors import ConfigError
 from kogner.mapping import from_mapping
-from kogner.recipe import RECIPES
+from kogner.recipe import RECIPES, read_mapping
 
 FOLDER = "experiments"
 
@@ -158,15 +156,7 @@ def load(source: str | Path) -> Experiment:
         if not found:
             raise ConfigError(f"experiment {source} is neither a file nor a shipped one")
         path = found[0]
-    try:
-        raw: Any = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path} is not valid YAML: {error}") from error
-    if not isinstance(raw, dict):
-        raise ConfigError(f"{path} must be a mapping with name, corpora, settings and arms")
-    missing = [key for key in ("name", "corpora", "settings", "arms") if key not in raw]
-    if missing:
-        raise ConfigError(f"{path} lacks {', '.join(missing)}")
+    raw = read_mapping(path, ("name", "corpora", "settings", "arms"))
     arms = {name: value or {} for name, value in raw["arms"].items()} if isinstance(raw["arms"], dict) else raw["arms"]
     return from_mapping(Experiment, raw | {"arms": arms}, where=str(path))
 
