@@ -1,8 +1,8 @@
 """The `kogner` command. Each subcommand lives in `commands/<name>.py` and is imported only when it is called.
 
 The main path: `graph` -> commands/graph.py -> graph/store.py; `teacher` -> commands/teacher.py -> teacher/pretrain.py;
-`train` -> commands/train.py -> train/loop.py; `annotate` -> commands/annotate.py -> annotate/predictor.py; `data write` ->
-commands/data_bmg.py -> data/write.py; `experiment` -> commands/experiment.py -> experiment/runner.py.
+`train` -> commands/train.py -> train/loop.py; `annotate` -> commands/annotate.py -> annotate/predictor.py;
+`data write` -> commands/data_bmg.py -> data/write.py; `experiment` -> commands/experiment.py -> experiment/runner.py.
 """
 
 from __future__ import annotations
