@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from kogner.teacher.bank import Bank
 
 Array = np.ndarray[Any, Any]
-METHODS = ("pca", "umap")
 SHORTEST = 6e-5  # as in kogner.teacher.nearest, which needs torch
 UMAP_INPUT = 50  # components that UMAP is given; it then takes a third of the time
 NOWHERE = "not in the graph"

@@ -69,3 +69,16 @@ def test_a_byte_order_mark_before_a_quoted_header(tmp_path):
     rows = [row for batch in batches(path, ("id", "name"), rejected) for row in batch.to_pylist()]
     assert [(row["id"], row["name"]) for row in rows] == [("1", "one")]
     assert rejected.lines() == ["1 x wrong number of cells (first: t.csv row 3 (2, not 3))"]
+
+
+def test_a_plain_file_may_be_called_gz(tmp_path):
+    path = tmp_path / "t.csv.gz"
+    path.write_text("a,b\n1,2\n")
+    assert [batch.to_pylist() for batch in batches(path, ["a", "b"], Rejections())] == [[{"a": "1", "b": "2"}]]
+
+
+def test_another_separator_is_named(tmp_path):
+    path = tmp_path / "t.csv"
+    path.write_text("a;b\n1;2\n")
+    with pytest.raises(InputError, match="cells seem to stand between ';', where ',' is needed"):
+        list(batches(path, ["a", "b"], Rejections()))

@@ -20,6 +20,8 @@ from pathlib import Path
 from typing import Any
 
 from kogner.errors import InputError
+from kogner.graph.readers.opening import packed
+from kogner.graph.readers.source import good_id
 from kogner.graph.readers.tables import batches, header_of
 from kogner.graph.readers.vocabularies import prefixed, uniform
 from kogner.graph.rejections import Rejections
@@ -136,15 +138,16 @@ def read_entities(folder: str | Path, *, rejected: Rejections) -> Iterator[Entit
     unnamed = 0
     for kind in KINDS:
         file = place / "Entity" / kind / f"BioMedGraphica_{kind}.csv"
-        if not _exists(file):
+        there = packed(file)
+        if there is None:
             continue
         done.append(kind)
-        for entity in _of_kind(_found(file), kind, rejected):
+        for entity in _of_kind(there, kind, rejected):
             unnamed += entity.name in (entity.id, *entity.xrefs[:1])
             yield entity
-    merged = place / "Entity" / "BioMedGraphica_Entity.csv"
-    if _exists(merged):
-        for identifier, kind in _merged(_found(merged), set(done), rejected):
+    merged = packed(place / "Entity" / "BioMedGraphica_Entity.csv")
+    if merged is not None:
+        for identifier, kind in _merged(merged, set(done), rejected):
             unnamed += 1
             yield Entity(identifier, kind, identifier)
     elif not done:
@@ -166,16 +169,17 @@ def read_triples(folder: str | Path, *, rejected: Rejections) -> Iterator[Triple
     done: list[str] = []
     for sub in sorted(path for path in place.iterdir() if path.is_dir()):
         file = sub / f"BioMedGraphica_{sub.name.replace('-', '_')}.csv"
-        if not _exists(file):
+        there = packed(file)
+        if there is None:
             rejected.add("relation folder without its file", f"{sub.name}/{file.name}")
             continue
         if sub.name not in _RELATIONS:
             note(f"{sub.name} is no relation type of BioMedGraphica's release; it is read like the others")
         done.append(sub.name)
-        yield from _edges(_found(file), sub.name, set(), rejected)
-    merged = place / "BioMedGraphica_Relation.csv"
-    if _exists(merged):
-        yield from _edges(_found(merged), None, set(done), rejected)
+        yield from _edges(there, sub.name, set(), rejected)
+    merged = packed(place / "BioMedGraphica_Relation.csv")
+    if merged is not None:
+        yield from _edges(merged, None, set(done), rejected)
     elif not done:
         raise InputError(
             "holds no relation file; BioMedGraphica has <A>-<B>/BioMedGraphica_<A>_<B>.csv, or "
@@ -189,14 +193,6 @@ def _checked(folder: str | Path) -> Path:
     if not is_biomedgraphica(place):
         raise InputError("is not BioMedGraphica's folder: it needs Entity and Relation in it", path=place)
     return place
-
-
-def _exists(file: Path) -> bool:
-    return file.is_file() or file.with_name(f"{file.name}.gz").is_file()
-
-
-def _found(file: Path) -> Path:
-    return file if file.is_file() else file.with_name(f"{file.name}.gz")
 
 
 def _of_kind(file: Path, name: str, rejected: Rejections) -> Iterator[Entity]:
@@ -225,15 +221,12 @@ def _of_kind(file: Path, name: str, rejected: Rejections) -> Iterator[Entity]:
 
 
 def _good(identifier: str, start: str, file: Path, rejected: Rejections) -> bool:
-    if not identifier:
-        rejected.add("empty id", file.name)
-    elif len(identifier.split()) != 1 or identifier != identifier.strip():
-        rejected.add("id with blanks", f"{file.name}: {identifier!r}")
-    elif not identifier.startswith(start):
+    if not good_id(identifier, f"{file.name}: {identifier!r}", rejected):
+        return False
+    if not identifier.startswith(start):
         rejected.add("id of another entity type", f"{file.name}: {identifier}")
-    else:
-        return True
-    return False
+        return False
+    return True
 
 
 def _names(kind: EntityKind, cells: dict[str, list[str]], row: int) -> list[str]:
@@ -266,11 +259,11 @@ def _xrefs(kind: EntityKind, cells: dict[str, list[str]], row: int) -> list[str]
 
 def _descriptions(file: Path, rejected: Rejections) -> dict[str, str]:
     """By id, what the companion file says; {} where there is none."""
-    companion = file.parent / f"{file.name.partition('.csv')[0]}_Description_Combined.csv"
-    if not _exists(companion):
+    companion = packed(file.parent / f"{file.name.partition('.csv')[0]}_Description_Combined.csv")
+    if companion is None:
         return {}
     found: dict[str, str] = {}
-    for table in batches(_found(companion), [ID, "Description"], rejected):
+    for table in batches(companion, [ID, "Description"], rejected):
         pairs = zip(table[ID].to_pylist(), table["Description"].to_pylist(), strict=True)
         found.update((identifier, text.strip()) for identifier, text in pairs if text.strip())
     return found

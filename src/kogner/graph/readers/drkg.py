@@ -16,7 +16,7 @@ import numpy as np
 from kogner.errors import InputError
 from kogner.graph.readers.columns import Coded
 from kogner.graph.readers.hetionet import kind_and_id
-from kogner.graph.readers.opening import lines
+from kogner.graph.readers.opening import lines, packed
 from kogner.graph.readers.source import Source
 from kogner.graph.readers.tables import batches
 from kogner.graph.rejections import Rejections
@@ -42,14 +42,14 @@ def read_drkg(path: str | Path, *, rejected: Rejections) -> Source:
 
 def is_drkg(folder: Path) -> bool:
     """Whether a folder holds drkg.tsv."""
-    return any((folder / f"{TRIPLES}{packing}").is_file() for packing in ("", ".gz", ".xz"))
+    return packed(folder / TRIPLES) is not None
 
 
 def _found(folder: Path) -> Path:
-    for packing in ("", ".gz", ".xz"):
-        if (folder / f"{TRIPLES}{packing}").is_file():
-            return folder / f"{TRIPLES}{packing}"
-    raise InputError(f"has no {TRIPLES} (or .gz)", path=folder)
+    found = packed(folder / TRIPLES)
+    if found is None:
+        raise InputError(f"has no {TRIPLES} (or .gz)", path=folder)
+    return found
 
 
 class _Graph:
@@ -106,15 +106,14 @@ class _Graph:
 
 
 def _names(folder: Path, rejected: Rejections) -> dict[str, str]:
-    """By id, what names.tsv (or .gz) of the folder says; {} where there is none."""
+    """By id, what names.tsv (plain or packed) of the folder says; {} where there is none."""
     found: dict[str, str] = {}
-    for packing in ("", ".gz", ".xz"):
-        file = folder / f"{NAMES}{packing}"
-        for number, line in lines(file) if file.is_file() else ():
-            node, tab, name = line.partition("\t")
-            parts = kind_and_id(node)
-            if parts and tab and name.strip():
-                found[parts[1]] = " ".join(name.split())
-            else:
-                rejected.add("name without its entity", f"{file.name}:{number}")
+    file = packed(folder / NAMES)
+    for number, line in lines(file) if file is not None else ():
+        node, tab, name = line.partition("\t")
+        parts = kind_and_id(node)
+        if parts and tab and name.strip():
+            found[parts[1]] = " ".join(name.split())
+        else:
+            rejected.add("name without its entity", f"{NAMES}:{number}")
     return found

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from kogner.errors import InputError
 from kogner.graph.readers.columns import Coded
+from kogner.graph.readers.opening import packed
 from kogner.graph.readers.source import Source
 from kogner.graph.readers.tables import batches
 from kogner.graph.readers.vocabularies import local_id, type_of_kind
@@ -65,7 +66,7 @@ def read_hetionet(path: str | Path, *, rejected: Rejections) -> Source:
 
 def is_hetionet(folder: Path) -> bool:
     """Whether a folder holds Hetionet's table of nodes."""
-    return any((folder / f"{NODES}{packing}").is_file() for packing in ("", ".gz", ".xz"))
+    return packed(folder / NODES) is not None
 
 
 def kind_and_id(node: str) -> tuple[str, str] | None:
@@ -78,10 +79,10 @@ def kind_and_id(node: str) -> tuple[str, str] | None:
 
 
 def _found(folder: Path, name: str) -> Path:
-    for packing in ("", ".gz", ".xz"):
-        if (folder / f"{name}{packing}").is_file():
-            return folder / f"{name}{packing}"
-    raise InputError(f"has no {name} (or .gz); Hetionet is {NODES} and {EDGES}.gz", path=folder)
+    found = packed(folder / name)
+    if found is None:
+        raise InputError(f"has no {name} (or .gz); Hetionet is {NODES} and {EDGES}.gz", path=folder)
+    return found
 
 
 def _entities(file: Path, rejected: Rejections) -> Iterator[Entity]:

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from kogner.errors import InputError
-from kogner.graph.readers.opening import lines
+from kogner.graph.readers.opening import lines, plain_and_packed
 from kogner.graph.readers.source import Source, good_id
 from kogner.graph.readers.vocabularies import prefixed, uniform
 from kogner.graph.rejections import Rejections
@@ -20,7 +20,6 @@ from kogner.records import Entity, Triple
 
 FILES = ("phenotype.hpoa", "genes_to_phenotype.txt", "genes_to_disease.txt")
 NO_PHENOTYPE = "annotation that is no phenotype (onset, inheritance, course)"
-_PACKINGS = ("", ".gz", ".xz")
 
 
 def read_hpoa(path: str | Path, *, rejected: Rejections) -> Source:
@@ -40,7 +39,7 @@ def read_hpoa(path: str | Path, *, rejected: Rejections) -> Source:
 
 def hpoa_files(folder: Path) -> list[Path]:
     """HPO's annotation files in a folder."""
-    return [file for name in FILES for packing in _PACKINGS if (file := folder / f"{name}{packing}").is_file()]
+    return [file for name in FILES for file in plain_and_packed(folder / name)]
 
 
 def phenotypes(path: Path, rejected: Rejections, others: set[str] | None = None) -> Iterator[tuple[str, str, str]]:

@@ -23,6 +23,17 @@ _UNREADABLE = {
 _PARQUET = b"PAR1"
 
 
+def plain_and_packed(file: Path) -> list[Path]:
+    """Those that are there of the file itself and the same name with .gz and .xz."""
+    places = (file, *(file.with_name(f"{file.name}{ending}") for ending in (".gz", ".xz")))
+    return [place for place in places if place.is_file()]
+
+
+def packed(file: Path) -> Path | None:
+    """The first of `plain_and_packed`; None where none is there."""
+    return next(iter(plain_and_packed(file)), None)
+
+
 def packing_of(path: Path) -> str:
     """`gzip`, `xz`, `parquet` or `plain`. Raises InputError for a file that is not there or may not be read."""
     start = _start(path)

@@ -21,6 +21,7 @@ import numpy as np
 
 from kogner.errors import InputError
 from kogner.graph.readers.columns import Coded
+from kogner.graph.readers.opening import packed
 from kogner.graph.readers.source import Source
 from kogner.graph.readers.tables import batches
 from kogner.graph.readers.vocabularies import prefixed, type_of_kind
@@ -51,14 +52,14 @@ def read_primekg(path: str | Path, *, rejected: Rejections) -> Source:
 
 def is_primekg(folder: Path) -> bool:
     """Whether a folder holds kg.csv."""
-    return any((folder / f"{FILE}{packing}").is_file() for packing in ("", ".gz", ".xz"))
+    return packed(folder / FILE) is not None
 
 
 def _found(folder: Path) -> Path:
-    for packing in ("", ".gz", ".xz"):
-        if (folder / f"{FILE}{packing}").is_file():
-            return folder / f"{FILE}{packing}"
-    raise InputError(f"has no {FILE} (or .gz)", path=folder)
+    found = packed(folder / FILE)
+    if found is None:
+        raise InputError(f"has no {FILE} (or .gz)", path=folder)
+    return found
 
 
 def identifier(source: str, local: str) -> tuple[str, tuple[str, ...]]:

@@ -8,12 +8,12 @@ from pathlib import Path
 
 from kogner.errors import ConfigError, InputError
 from kogner.graph.readers import biomedgraphica, drkg, hetionet, hpoa, mesh, ontology, packages, primekg, tsv
+from kogner.graph.readers.opening import plain_and_packed
 from kogner.graph.readers.source import Source
 from kogner.graph.readers.tables import header_of
 from kogner.graph.rejections import Rejections
 from kogner.progress import note
 
-_PACKINGS = ("", ".gz", ".xz")
 _ENDINGS = (".tsv", ".csv", ".parquet")
 
 
@@ -112,9 +112,7 @@ def _node_tables(folder: Path) -> list[Path]:
 
 def _tables(folder: Path, name: str) -> Iterator[Path]:
     for ending in _ENDINGS:
-        for packing in _PACKINGS:
-            if (folder / f"{name}{ending}{packing}").is_file():
-                yield folder / f"{name}{ending}{packing}"
+        yield from plain_and_packed(folder / f"{name}{ending}")
 
 
 def _columns(path: Path) -> list[str]:

@@ -73,7 +73,9 @@ def batches(
     missing = [name for name in columns if name not in header]
     if missing:
         found = ", ".join(name[:40] for name in header[:20]) + (", ..." if len(header) > 20 else "")
-        raise InputError(f"no column {', '.join(missing)}; the first line has: {found}", path=path, line=1)
+        other = next((mark for mark in ";\t,|" if len(header) == 1 and mark != delimiter and mark in header[0]), None)
+        hint = "" if other is None else f"; cells seem to stand between {other!r}, where {delimiter!r} is needed"
+        raise InputError(f"no column {', '.join(missing)}; the first line has: {found}{hint}", path=path, line=1)
     if packing_of(path) == "parquet":
         yield from _parquet_batches(path, columns, rejected)
         return
@@ -147,7 +149,9 @@ def _open(path: Path) -> Any:
     packing = packing_of(path)
     if packing == "xz":  # the one that Arrow does not unpack
         return lzma.open(path)
-    return pyarrow.input_stream(str(path), compression="gzip" if packing == "gzip" else "detect")
+    if packing == "gzip":
+        return pyarrow.input_stream(str(path), compression="gzip")
+    return pyarrow.input_stream(str(path), compression=None if path.suffix in (".gz", ".xz") else "detect")
 
 
 def _parquet(path: Path) -> Any:
