@@ -169,7 +169,10 @@ class Encoder:
 
     def prepare(self, labels: list[str]) -> None:
         """Take the labels of the next race, which a uni-encoder reads before each text."""
-        self.prompt = self.student.encode_labels(labels).ids if self.student.config.architecture == "uni" else None
+        from kogner.student.encoder import Prompt
+
+        encoded = self.student.encode_labels(labels)
+        self.prompt = encoded.ids if isinstance(encoded, Prompt) else None
 
     def load(self, texts: Sequence[str], words_of: Words) -> None:
         """Make the sub-tokens, outside the clock."""

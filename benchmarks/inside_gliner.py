@@ -38,9 +38,8 @@ def main() -> None:
     from gliner import GLiNER
 
     from kogner.annotate.predictor import Predictor
-    from kogner.commands.evaluate import with_lost
     from kogner.data import corpora
-    from kogner.evaluate.spans import score
+    from kogner.evaluate.spans import score, with_lost
     from kogner.student.decode import warmed
     from kogner.text import words
 

@@ -41,13 +41,13 @@ def make(name: str, like: Path, folder: Path, texts: list[str], labels: list[str
         model = transformers.BertModel(transformers.BertConfig(vocab_size=rows))
         shape: dict[str, Any] = {"architecture": "bi", "hidden": 768}
     else:
-        model = transformers.DebertaV2Model(
-            transformers.DebertaV2Config(
-                vocab_size=rows, hidden_size=768, num_hidden_layers=6, num_attention_heads=12, intermediate_size=3072,
-                max_position_embeddings=512, relative_attention=True, position_buckets=256, type_vocab_size=0,
-                norm_rel_ebd="layer_norm", share_att_key=True, pos_att_type=["p2c", "c2p"], position_biased_input=False,
-            )
-        )  # fmt: skip
+        settings: dict[str, Any] = {
+            "vocab_size": rows, "hidden_size": 768, "num_hidden_layers": 6, "num_attention_heads": 12,
+            "intermediate_size": 3072, "max_position_embeddings": 512, "relative_attention": True,
+            "position_buckets": 256, "type_vocab_size": 0, "norm_rel_ebd": "layer_norm", "share_att_key": True,
+            "pos_att_type": ["p2c", "c2p"], "position_biased_input": False,
+        }  # fmt: skip
+        model = transformers.DebertaV2Model(transformers.DebertaV2Config(**settings))
         shape = {"architecture": "uni", "hidden": 512, "rnn_layers": 1}
     model.save_pretrained(folder / "encoder")
     tokenizer.save_pretrained(folder / "encoder")

@@ -29,9 +29,8 @@ def main() -> None:
     args = parser.parse_args()
 
     from kogner.annotate.predictor import Predictor, Settings
-    from kogner.commands.evaluate import with_lost
     from kogner.data import corpora
-    from kogner.evaluate.spans import score
+    from kogner.evaluate.spans import score, with_lost
 
     name, _, folder = args.data.partition("=")
     corpus = corpora.load(name, folder, args.split)

@@ -22,10 +22,9 @@ def main() -> None:
 
     from kogner.annotate.predictor import Predictor, Settings
     from kogner.artifacts import read_manifest
-    from kogner.commands.evaluate import with_lost
     from kogner.commands.options import named_paths, say_report
     from kogner.data import corpora
-    from kogner.evaluate.spans import score
+    from kogner.evaluate.spans import score, with_lost
 
     predictor = Predictor.load(args.model, device=args.device)
     scores: dict[str, Any] = {}

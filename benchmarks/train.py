@@ -96,7 +96,7 @@ def race(theirs: Theirs, ours: Ours, batches: Sequence[list[int]], *, bf16: bool
     """Both take each batch, in turns; the first steps are not counted."""
     seconds: dict[str, list[float]] = {"gliner": [], "ours": []}
     for number, batch in enumerate(batches):
-        sides = [("gliner", theirs), ("ours", ours)]
+        sides: list[tuple[str, Theirs | Ours]] = [("gliner", theirs), ("ours", ours)]
         for name, side in sides[:: 1 if number % 2 else -1]:
             begun = time.perf_counter()
             side.step(batch, number=number, bf16=bf16)

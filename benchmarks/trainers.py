@@ -181,6 +181,6 @@ def set_dropout(model: Any, share: float | None) -> None:
     """Give every dropout of a model this share; None leaves them."""
     import torch
 
-    for module in model.modules() if share is not None else ():
-        if isinstance(module, torch.nn.Dropout):
+    for module in model.modules():
+        if share is not None and isinstance(module, torch.nn.Dropout):
             module.p = share

@@ -148,7 +148,8 @@ def encoded(store: GraphStore, rows: Array, cache: Path) -> Array:
     """Z of rows by MiniLM, kept in `cache`."""
     texts = store.texts(rows.tolist())
     pooler = Pooler.load(FeaturesConfig(), "cpu")
-    return text_features(texts, pooler, folder=part_folder(cache, f"features-{len(rows)}", features_key(texts, pooler)))
+    folder = part_folder(cache, f"features-{len(rows)}", features_key(texts, pooler))
+    return text_features(texts, pooler, folder=folder).vectors
 
 
 def bank_features(path: Path, store: GraphStore, rows: Array) -> Array:

@@ -64,15 +64,18 @@ class Document:
 
     types: the entity types that were annotated in it. Types outside this set are unknown here, not absent: training
     masks them instead of taking them for negatives.
+    unsure: spans that may or may not be mentions of their type, as silver text has them. They are no mentions; training
+    takes neither them nor what overlaps them for negatives of the type.
     """
 
     id: str
     text: str
     mentions: tuple[Mention, ...] = ()
     types: frozenset[str] = field(default_factory=frozenset)
+    unsure: tuple[Mention, ...] = ()
 
     def __post_init__(self) -> None:
-        for mention in self.mentions:
+        for mention in (*self.mentions, *self.unsure):
             if mention.end > len(self.text):
                 raise InputError(
                     f"mention [{mention.start}, {mention.end}) runs past the text of {len(self.text)} characters",
@@ -86,7 +89,7 @@ class Sentence:
 
     words: (start, end) of each word, half-open code points of the *document*.
     spans: gold mentions as (first word, last word + 1, type, entity or None), half-open word indices.
-    types: as in `Document`.
+    types: as in `Document`. unsure: its unsure spans, (first word, last word + 1, type).
     """
 
     document: str
@@ -94,6 +97,7 @@ class Sentence:
     texts: tuple[str, ...]
     spans: tuple[tuple[int, int, str, str | None], ...] = ()
     types: frozenset[str] = field(default_factory=frozenset)
+    unsure: tuple[tuple[int, int, str], ...] = ()
 
     def __len__(self) -> int:
         return len(self.words)

@@ -13,6 +13,7 @@ import unicodedata
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 
 import sentencex
 
@@ -192,7 +193,7 @@ def to_sentences(
     """
     spans = sentences(document.text)
     if keep_mentions:
-        spans = _joined(spans, document.mentions)
+        spans = _joined(spans, (*document.mentions, *document.unsure))
     if context:
         spans = _grouped(spans, document.text, context, words)
     cut: list[Sentence] = []
@@ -201,7 +202,7 @@ def to_sentences(
         texts = tuple(document.text[start + left : start + right] for left, right in inside)
         at = tuple((start + left, start + right) for left, right in inside)
         cut.append(Sentence(document.id, at, texts, (), document.types))
-    if not document.mentions:
+    if not document.mentions and not document.unsure:
         return cut, Counter()
     gold: list[list[tuple[int, int, str, str | None]]] = [[] for _ in cut]
     unreachable: Counter[str] = Counter()
@@ -210,9 +211,15 @@ def to_sentences(
             unreachable[place] += 1
         else:
             gold[place[0]].append((place[1], place[2], mention.type, mention.entity))
+    unsure: list[list[tuple[int, int, str]]] = [[] for _ in cut]
+    for mention, place in zip(document.unsure, reach(cut, document.unsure), strict=True):
+        if isinstance(place, str):
+            unreachable[f"unsure span, {place}"] += 1
+        else:
+            unsure[place[0]].append((place[1], place[2], mention.type))
     filled = [
-        Sentence(sentence.document, sentence.words, sentence.texts, tuple(spans_of), sentence.types)
-        for sentence, spans_of in zip(cut, gold, strict=True)
+        replace(sentence, spans=tuple(spans_of), unsure=tuple(unsure_of))
+        for sentence, spans_of, unsure_of in zip(cut, gold, unsure, strict=True)
     ]
     return filled, unreachable
 

@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from kogner import encoders
 from kogner.data.batch import SPLIT, WIDER, build_examples, make_batch
+from kogner.data.epochs import Readings, take
 from kogner.records import Document, Mention
 
 TYPES = ("chemical", "disease", "gene")
@@ -57,3 +60,29 @@ def test_long_sentences_become_windows_and_no_short_mention_is_lost(build):
     assert counts[SPLIT] == 0
     assert sum(len(example.spans) for example in examples) >= 1
     assert max(len(example.encoded.ids) for example in examples) <= 20
+
+
+def test_unsure_spans_are_no_negatives_of_their_type(build):
+    text = "aspirin lowered morphine pain"
+    doubt = Mention(text.index("morphine"), len(text), "disease", text="morphine pain")
+    certain = document(text, ("aspirin", "chemical", None), ("pain", "disease", None))
+    (example,), counts = build(replace(certain, unsure=(doubt,)))
+    assert example.unsure.tolist() == [[2, 3, 1]] and counts["mentions"] == 2
+    batch = make_batch([example], max_width=3, pad_id=0)
+    unknown = batch.unknown[0]
+    assert not unknown[..., 0].any() and not unknown[:2, 0].any()  # another type, words before it
+    assert unknown[2, 0, 1] and unknown[2, 1, 1] and unknown[1, 1, 1] and unknown[0, 2, 1]  # all that share a word
+    assert not unknown[3, 0, 1] and batch.targets[0, 3, 0, 1] == 1  # a mention inside it stays one
+    assert make_batch(build(certain)[0], max_width=3, pad_id=0).unknown is None
+
+
+def test_unsure_spans_are_cut_with_the_window_and_joined_with_the_passage(build):
+    text = " ".join(["aspirin", "lowered", "morphine", "pain"] * 8)
+    doubt = Mention(text.index("morphine"), text.rindex("pain"), "disease")
+    examples, _ = build(replace(document(text), unsure=(doubt,)), max_tokens=24)
+    assert len(examples) > 1
+    for example in examples:
+        assert (example.unsure[:, 0] >= 0).all() and (example.unsure[:, 1] < len(example.encoded.first)).all()
+    one, two = (build(replace(document("morphine pain"), unsure=(Mention(0, 8, "disease"),)))[0][0] for _ in range(2))
+    (joined,) = take([one, two], [range(2)], Readings(1.0, 64, (1, 1)))
+    assert joined.unsure.tolist() == [[0, 0, 1], [2, 2, 1]]

@@ -164,3 +164,12 @@ def test_spans_that_are_left_out_get_no_gradient(scores):
     language_loss(scores, torch.zeros(2, 3, 2, 4), torch.ones(2, 4, dtype=torch.bool), spans=spans).backward()
     assert torch.all(scores.logits.grad[1, 0, 0] == 0)
     assert torch.all(scores.logits.grad[1, 1, 0] != 0)
+
+
+def test_unknown_pairs_count_nothing(scores):
+    targets, mask = torch.zeros(2, 3, 2, 4), torch.ones(2, 4, dtype=torch.bool)
+    unknown = torch.zeros(2, 3, 2, 4, dtype=torch.bool)
+    unknown[0, 1, 0, 2] = True
+    language_loss(scores, targets, mask, unknown=unknown).backward()
+    gradient = scores.logits.grad
+    assert gradient[0, 1, 0, 2] == 0 and gradient[0, 1, 0, 1] > 0

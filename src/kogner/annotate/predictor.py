@@ -184,7 +184,7 @@ class Predictor:
         config = self.config
         words, digits = splitter(config.words), settings.digits
         for number, document in enumerate(documents):
-            found, _ = to_sentences(replace(document, mentions=()), context=config.context, words=words)
+            found, _ = to_sentences(replace(document, mentions=(), unsure=()), context=config.context, words=words)
             sentences.extend(found)
             owner.extend([number] * len(found))
         candidates = self._score(sentences, labels, thresholds, settings)
@@ -198,7 +198,7 @@ class Predictor:
                     Mention(start, end, labels[span.type], text=text[start:end], score=round(span.score, digits))
                 )
         for document, found_mentions in zip(documents, mentions, strict=True):
-            yield replace(document, mentions=tuple(found_mentions), types=frozenset(labels))
+            yield replace(document, mentions=tuple(found_mentions), types=frozenset(labels), unsure=())
 
     def _score(
         self, sentences: Sequence[Sentence], labels: Sequence[str], thresholds: np.ndarray, settings: Settings

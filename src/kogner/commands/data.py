@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from kogner.commands import data_bmg
+from kogner.commands import data_bmg, data_refine
 from kogner.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -41,6 +41,8 @@ def command() -> None:
 command.add_command(data_bmg.pairs)
 command.add_command(data_bmg.write)
 command.add_command(data_bmg.check)
+command.add_command(data_refine.hide)
+command.add_command(data_refine.refine)
 
 
 @command.command("link")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -27,6 +27,7 @@ class Example:
     """One window of a training sentence.
 
     spans: (mentions, 4) int64 of first word, last word (inclusive), type index, bank row (-1 without a link).
+    unsure: (any, 3) int64 of first word, last word (inclusive), type index: spans that may or may not be mentions.
     types: (types,) bool, which types its corpus annotates. sentences: how many it holds. document: number of its
     document among those of the run. whole: False where it is a part of a sentence that was cut.
     """
@@ -37,6 +38,7 @@ class Example:
     sentences: int = 1
     document: int = 0
     whole: bool = True
+    unsure: np.ndarray = field(default_factory=lambda: np.zeros((0, 3), np.int64))
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,7 @@ class Batch:
     """tokens: see TokenBatch. targets: (batch, words, widths, types) float. type_mask: (batch, types) bool.
 
     linked: (spans, 3) of sentence, first word, last word; rows: (spans,) their bank rows.
+    unknown: (batch, words, widths, types) bool, where it is not known whether the target is 0; None where all is known.
     """
 
     tokens: TokenBatch
@@ -51,11 +54,15 @@ class Batch:
     type_mask: Tensor
     linked: Tensor
     rows: Tensor
+    unknown: Tensor | None = None
 
     def to(self, device: torch.device) -> Batch:
         """The same batch on another device."""
-        moved = (x.to(device, non_blocking=True) for x in (self.targets, self.type_mask, self.linked, self.rows))
-        return Batch(self.tokens.to(device), *moved)
+        targets, types, linked, rows = (
+            x.to(device, non_blocking=True) for x in (self.targets, self.type_mask, self.linked, self.rows)
+        )
+        unknown = None if self.unknown is None else self.unknown.to(device, non_blocking=True)
+        return Batch(self.tokens.to(device), targets, types, linked, rows, unknown)
 
 
 def build_examples(
@@ -99,6 +106,8 @@ def build_examples(
         counts[WIDER] += int(wide.sum())
         spans = spans[~wide]
         mask = np.array([name in sentence.types for name in types])
+        unsure = np.array([(a, b - 1, index[name]) for a, b, name in sentence.unsure if name in index], np.int64)
+        unsure = unsure.reshape(-1, 3)
         kept = 0
         cut = windows(encoded, specials=specials, max_tokens=max_tokens, max_words=max_words, max_width=max_width)
         for window in cut:
@@ -107,7 +116,9 @@ def build_examples(
             owned = (spans[:, 0] >= window.owned[0]) & (spans[:, 0] < window.owned[1])
             kept += int((inside & owned).sum())
             local = spans[inside] - np.array([window.first, window.first, 0, 0])
-            examples.append(Example(window.encoded, local, mask, document=number, whole=len(cut) == 1))
+            doubts = unsure[(unsure[:, 0] < last) & (unsure[:, 1] >= window.first)]
+            doubts = np.column_stack([np.clip(doubts[:, :2], window.first, last - 1) - window.first, doubts[:, 2]])
+            examples.append(Example(window.encoded, local, mask, document=number, whole=len(cut) == 1, unsure=doubts))
         counts["linked"] += int((spans[:, 3] >= 0).sum())
         counts[SPLIT] += len(spans) - kept
     return examples, +counts
@@ -119,6 +130,8 @@ def fingerprint(examples: Sequence[Example]) -> str:
     for example in examples:
         for array in (example.encoded.ids, example.encoded.first, example.spans, example.types, example.document):
             digest.update(np.ascontiguousarray(array).tobytes())
+        if len(example.unsure):
+            digest.update(b"unsure" + np.ascontiguousarray(example.unsure).tobytes())
     return digest.hexdigest()
 
 
@@ -140,4 +153,18 @@ def make_batch(examples: Sequence[Example], *, max_width: int, pad_id: int) -> B
         torch.from_numpy(np.stack([example.types for example in examples])),
         torch.from_numpy(np.concatenate(linked)),
         torch.from_numpy(np.concatenate(rows)),
+        _unknown(examples, targets),
     )
+
+
+def _unknown(examples: Sequence[Example], targets: np.ndarray) -> Tensor | None:
+    """What `Batch.unknown` is: spans of an unsure one's type that share a word with it and are no mentions."""
+    if not any(len(example.unsure) for example in examples):
+        return None
+    unknown = np.zeros(targets.shape, dtype=bool)
+    starts = np.arange(targets.shape[1])[:, None]
+    ends = starts + np.arange(targets.shape[2])
+    for number, example in enumerate(examples):
+        for first, last, kind in example.unsure:
+            unknown[number, :, :, kind] |= (starts <= last) & (ends >= first)
+    return torch.from_numpy(unknown & (targets == 0))

@@ -127,6 +127,8 @@ def _joined(parts: Sequence[Example], specials: tuple[int, int]) -> Example:
     first = np.concatenate([part.encoded.first + at for part, at in zip(parts, tokens, strict=False)])
     shift = np.array([1, 1, 0, 0])
     spans = np.concatenate([part.spans + at * shift for part, at in zip(parts, words, strict=False)])
+    unsure = np.concatenate([part.unsure + at * shift[:3] for part, at in zip(parts, words, strict=False)])
     return dataclasses.replace(
-        parts[0], encoded=Encoded(ids, first), spans=spans, sentences=sum(part.sentences for part in parts)
-    )
+        parts[0], encoded=Encoded(ids, first), spans=spans, unsure=unsure,
+        sentences=sum(part.sentences for part in parts),
+    )  # fmt: skip

@@ -69,7 +69,7 @@ def run(cell: Cell, runs: Path, *, device: str, revision: str) -> dict[str, Any]
     from kogner.data import corpora
     from kogner.evaluate.novelty import names, recall_by_novelty
     from kogner.evaluate.significance import document_counts
-    from kogner.evaluate.spans import score
+    from kogner.evaluate.spans import score, with_lost
     from kogner.recipe import load_recipe
     from kogner.teacher.bank import Bank
     from kogner.train.loop import train
@@ -108,7 +108,7 @@ def run(cell: Cell, runs: Path, *, device: str, revision: str) -> dict[str, Any]
         assert predictor is not None
         types = sorted(corpus.types)
         found = list(predictor.predict(corpus.documents, labels=types, settings=Settings(token_budget=8192, threads=1)))
-        scores = score(corpus.documents, found, types=types).to_dict()
+        scores = with_lost(score(corpus.documents, found, types=types), corpus.lost).to_dict()
         novelty = recall_by_novelty(corpus.documents, found, known, types=types)
         result["test"][name] = scores | {"skipped": dict(sorted(corpus.lost.items())), **novelty}
         result["documents"][name] = document_counts(corpus.documents, found, types=types)

@@ -18,6 +18,7 @@ def language_loss(
     gamma: float = 0.0,
     siblings: Tensor | None = None,
     spans: Tensor | None = None,
+    unknown: Tensor | None = None,
 ) -> Tensor:
     """Binary cross-entropy over all span/type pairs, summed over pairs and averaged over sentences.
 
@@ -27,6 +28,7 @@ def language_loss(
     siblings: (types, types), [t, s] True where a mention of t is known not to be an s; such a mention counts as a
     negative of s even where the corpus does not annotate s.
     spans: (batch, words, widths), False where a span is left out (see `sampled_spans`).
+    unknown: (batch, words, widths, types), True where a span may or may not be a mention: such pairs count nothing.
     Returns a scalar.
     """
     counted = type_mask[:, None, None, :]
@@ -34,7 +36,10 @@ def language_loss(
         counted = counted | (targets @ siblings.to(targets.dtype) > 0)
     valid = scores.valid if spans is None else scores.valid & spans
     logits = scores.logits.float()
-    weight = (counted & valid.unsqueeze(-1)).to(logits.dtype)
+    counted = counted & valid.unsqueeze(-1)
+    if unknown is not None:
+        counted = counted & ~unknown
+    weight = counted.to(logits.dtype)
     if alpha >= 0:
         weight = weight * (targets * alpha + (1 - targets) * (1 - alpha))
     if gamma > 0:

@@ -212,9 +212,11 @@ def _with_columns(example: Example, at: np.ndarray, count: int) -> Example:
     """An example whose type t stands in column at[t] of `count`, or in none where that is -1, nor do its mentions."""
     spans = example.spans.copy()
     spans[:, 2] = at[spans[:, 2]]
+    unsure = example.unsure.copy()
+    unsure[:, 2] = at[unsure[:, 2]]
     mask = np.zeros(count, dtype=bool)
     mask[at[at >= 0]] = example.types[at >= 0]
-    return dataclasses.replace(example, spans=spans[spans[:, 2] >= 0], types=mask)
+    return dataclasses.replace(example, spans=spans[spans[:, 2] >= 0], types=mask, unsure=unsure[unsure[:, 2] >= 0])
 
 
 def within(examples: Sequence[Example], budget: int, *, prompt: int = 0) -> Iterator[list[Example]]:

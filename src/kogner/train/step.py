@@ -77,7 +77,7 @@ class Trainee(nn.Module):
             spans = sampled_spans(batch.targets, config.negative_share, seed=seed)
         lang = language_loss(
             scores, batch.targets, batch.type_mask, alpha=config.focal_alpha, gamma=config.focal_gamma,
-            siblings=step.siblings, spans=spans,
+            siblings=step.siblings, spans=spans, unknown=batch.unknown,
         )  # fmt: skip
         lang = lang * (len(batch.targets) / step.sentences)
         total, parts = config.lang_weight * lang, {"loss_lang": float(lang.detach())}

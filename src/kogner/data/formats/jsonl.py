@@ -1,7 +1,8 @@
 """KoGNER's own format: one JSON object per line and document, nothing lost in writing and reading.
 
-`{"id", "text", "types": [...], "mentions": [{"start", "end", "text", "type", "ids": [...], "entity", "score"}]}`;
-only `text` must be there, so that `{"id", "text"}` lines serve as input of annotation.
+`{"id", "text", "types": [...], "mentions": [{"start", "end", "text", "type", "ids": [...], "entity", "score"}]}`, and
+`"unsure": [...]` of the same form where there is doubt (see `kogner.records.Document`). Only `text` must be there, so
+that `{"id", "text"}` lines serve as input of annotation.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from kogner.records import Document, Mention
 
 TEXT_DIFFERS = "mention text differs from its offsets"
 
-_KEYS = {"id", "text", "types", "mentions"}
+_KEYS = {"id", "text", "types", "mentions", "unsure"}
 _MENTION_KEYS = {"start", "end", "text", "type", "ids", "entity", "score"}
 
 
@@ -48,10 +49,16 @@ def parse(numbered: Iterable[tuple[int, str]], *, path: Path, report: Report) ->
         for key in raw.keys() - _KEYS:
             report.note(f"unknown key '{key}' ignored")
         try:
-            found = [_mention(entry, raw["text"], report, path, number, name) for entry in raw.get("mentions") or ()]
-            mentions = tuple(mention for mention in found if mention is not None)
+            mentions, unsure = (
+                tuple(
+                    mention
+                    for entry in raw.get(key) or ()
+                    if (mention := _mention(entry, raw["text"], report, path, number, name)) is not None
+                )
+                for key in ("mentions", "unsure")
+            )
             types = frozenset(_text(kind) for kind in raw.get("types") or ())
-            yield number, Document(name, raw["text"], mentions, types)
+            yield number, Document(name, raw["text"], mentions, types, unsure)
         except InputError as error:
             if error.path is not None:
                 raise
@@ -91,21 +98,26 @@ def _text(value: Any) -> str:
 
 def line_of(document: Document) -> str:
     """A document as one line of JSON without its line end; `parse` reads it back to an equal document."""
-    mentions = []
-    for mention in document.mentions:
-        entry: dict[str, Any] = {"start": mention.start, "end": mention.end, "text": mention.text, "type": mention.type}
-        entry["ids"] = list(mention.ids)
-        entry["entity"] = mention.entity
-        if mention.score is not None:
-            entry["score"] = mention.score
-        mentions.append(entry)
-    raw = {"id": document.id, "text": document.text, "types": sorted(document.types), "mentions": mentions}
+    raw = {
+        "id": document.id,
+        "text": document.text,
+        "types": sorted(document.types),
+        "mentions": [_entry(mention) for mention in document.mentions],
+    }
+    if document.unsure:
+        raw["unsure"] = [_entry(mention) for mention in document.unsure]
     line = json.dumps(raw, ensure_ascii=False)
     try:
         line.encode()
     except UnicodeEncodeError:  # a lone surrogate, which UTF-8 cannot hold but JSON can escape
         return json.dumps(raw)
     return line
+
+
+def _entry(mention: Mention) -> dict[str, Any]:
+    entry: dict[str, Any] = {"start": mention.start, "end": mention.end, "text": mention.text, "type": mention.type}
+    entry |= {"ids": list(mention.ids), "entity": mention.entity}
+    return entry if mention.score is None else entry | {"score": mention.score}
 
 
 def write(path: Path, documents: Iterable[Document]) -> None:
