@@ -288,6 +288,7 @@ class TrainConfig:
     mask token stands for. max_types: most types a step scores (0 = all); gold types of its sentences always are.
     drop_types, of a uni-encoder only, which sees its types shuffled: share of the types without a mention in the step
     that are left out; in as large a share of the steps some of those with one are as well, their mentions with them.
+    kinds: most classes of the graph, of entities of the step, shown as further labels (see `kogner.train.kind_labels`).
     label_names: other names or descriptions of a type, any of which may stand for it. label_siblings: labels that a
     mention of a type is known not to be.
     """
@@ -320,6 +321,7 @@ class TrainConfig:
     mask_words: float = 0.0
     max_types: int = 0
     drop_types: float = 0.3
+    kinds: int = 0
     label_names: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     label_siblings: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     seed: int = 0
@@ -328,7 +330,7 @@ class TrainConfig:
     def __post_init__(self) -> None:
         _positive(self, "epochs", "batch_size", "encoder_lr", "head_lr", "max_grad_norm", "train_share")
         _positive(self, "eval_every", "save_every", "log_every", "accumulate")
-        _not_negative(self, "batch_tokens", "patience", "freeze_layers", "max_types", "seed", "data_seed")
+        _not_negative(self, "batch_tokens", "patience", "freeze_layers", "max_types", "kinds", "seed", "data_seed")
         _up_to_one(self, "layer_decay")
         _share(self, "warmup_ratio", "join_sentences", "mask_words", "drop_types")
         _one_of(self, "schedule", ("cosine", "linear", "constant"))

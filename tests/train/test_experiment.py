@@ -11,7 +11,7 @@ from kogner.errors import ConfigError
 from kogner.experiment.cell import finished, folder_of, identity, scores_of
 from kogner.experiment.plan import load
 from kogner.records import Document, Mention
-from kogner.train.loop import shuffled
+from kogner.train.linked import shuffled
 from kogner.train.splits import Split
 
 

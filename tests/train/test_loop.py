@@ -21,8 +21,9 @@ from kogner.recipe import load_recipe
 from kogner.records import Document, Mention
 from kogner.teacher.bank import Bank
 from kogner.train import dev
+from kogner.train.linked import make_distil_head
 from kogner.train.log import TrainingLog
-from kogner.train.loop import make_distil_head, train
+from kogner.train.loop import train
 from kogner.train.splits import subset, to_split
 
 FAST = [

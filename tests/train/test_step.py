@@ -15,8 +15,9 @@ from kogner.recipe import load_recipe
 from kogner.student import checkpoint
 from kogner.teacher.bank import Bank
 from kogner.train import loop
+from kogner.train.linked import linked_entities, make_distil_head
 from kogner.train.log import TrainingLog
-from kogner.train.loop import linked_entities, make_distil_head, train
+from kogner.train.loop import train
 from kogner.train.sampling import Sampler
 from kogner.train.splits import to_split
 from kogner.train.step import Step, Trainee, seed_of

@@ -14,6 +14,7 @@ import click
 @click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override one value of the recipe.")
 @click.option("--data", "data", multiple=True, required=True, metavar="NAME=DIR", help="A corpus; can be repeated.")
 @click.option("--bank", default=None, help="Bank of the teacher; needed unless loss.dist_weight is 0.")
+@click.option("--graph", default=None, help="The graph; needed only where the recipe has train.kinds.")
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder for the student.")
 @click.option("--device", default="cpu", show_default=True, help="cpu or cuda.")
 @click.option(
@@ -24,6 +25,7 @@ def command(
     overrides: tuple[str, ...],
     data: tuple[str, ...],
     bank: str | None,
+    graph: str | None,
     out: Path,
     device: str,
     processes: int,
@@ -39,6 +41,7 @@ def command(
     """
     from kogner.commands.options import named_paths, say_report
     from kogner.data import corpora
+    from kogner.graph.store import GraphStore
     from kogner.recipe import load_recipe
     from kogner.teacher.bank import Bank
     from kogner.train.loop import train
@@ -49,7 +52,7 @@ def command(
     if processes > 1:
         values = [("--recipe", recipe), ("--out", str(out)), ("--device", device)]
         values += [("--set", item) for item in overrides] + [("--data", item) for item in data]
-        values += [("--bank", bank)] if bank is not None else []
+        values += [(name, value) for name, value in (("--bank", bank), ("--graph", graph)) if value is not None]
         context = click.get_current_context().find_root()
         flags = [f"--{name}" for name in ("quiet", "debug") if context.params.get(name)]
         sys.exit(launch([*flags, "train", *(part for pair in values for part in pair)], count=processes))
@@ -63,6 +66,7 @@ def command(
                 say_report(corpus)
         splits.append(to_split(name, training, dev))
     opened = Bank.open(bank) if bank is not None and plan.loss.dist_weight > 0 else None
-    metrics = train(plan, splits, out, bank=opened, device=device)
+    store = GraphStore.open(graph) if graph is not None and plan.train.kinds else None
+    metrics = train(plan, splits, out, bank=opened, graph=store, device=device)
     if metrics:  # the first process has them
         click.echo(json.dumps({"model": str(out)} | metrics))

@@ -27,6 +27,8 @@ class Example:
     """One window of a training sentence.
 
     spans: (mentions, 4) int64 of first word, last word (inclusive), type index, bank row (-1 without a link).
+    entities: (mentions,) int64, number of each mention's entity among those that kinds are known of, -1 for another;
+    empty where no kinds are learnt.
     unsure: (any, 3) int64 of first word, last word (inclusive), type index: spans that may or may not be mentions.
     types: (types,) bool, which types its corpus annotates. sentences: how many it holds. document: number of its
     document among those of the run. whole: False where it is a part of a sentence that was cut.
@@ -39,6 +41,7 @@ class Example:
     document: int = 0
     whole: bool = True
     unsure: np.ndarray = field(default_factory=lambda: np.zeros((0, 3), np.int64))
+    entities: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))
 
 
 @dataclass(frozen=True)
@@ -76,11 +79,13 @@ def build_examples(
     max_words: int = MAX_WORDS,
     context: int = 0,
     words: Splitter = words,
+    kinds: Mapping[str, int] | None = None,
 ) -> tuple[list[Example], Counter[str]]:
     """Cut documents into training windows.
 
     types: all entity types of the run, in the order of the targets. rows: graph entity -> bank row. max_tokens: room of
     a window, special tokens included and a uni-encoder's prompt not. context, words: see `to_sentences`.
+    kinds: graph entity -> its number among those that kinds are known of; None where no kinds are learnt.
     Returns the examples, and counts: mentions, linked mentions, and the mentions that training cannot use by reason.
     """
     index = {name: i for i, name in enumerate(types)}
@@ -102,9 +107,10 @@ def build_examples(
             dtype=np.int64,
         ).reshape(-1, 4)
         counts["mentions"] += len(spans)
+        named = [-1 if kinds is None else kinds.get(entity or "", -1) for *_, entity in sentence.spans]
         wide = spans[:, 1] - spans[:, 0] >= max_width
         counts[WIDER] += int(wide.sum())
-        spans = spans[~wide]
+        spans, entities = spans[~wide], np.array(named, np.int64)[~wide]
         mask = np.array([name in sentence.types for name in types])
         unsure = np.array([(a, b - 1, index[name]) for a, b, name in sentence.unsure if name in index], np.int64)
         unsure = unsure.reshape(-1, 3)
@@ -118,7 +124,8 @@ def build_examples(
             local = spans[inside] - np.array([window.first, window.first, 0, 0])
             doubts = unsure[(unsure[:, 0] < last) & (unsure[:, 1] >= window.first)]
             doubts = np.column_stack([np.clip(doubts[:, :2], window.first, last - 1) - window.first, doubts[:, 2]])
-            examples.append(Example(window.encoded, local, mask, document=number, whole=len(cut) == 1, unsure=doubts))
+            own = entities[:0] if kinds is None else entities[inside]
+            examples.append(Example(window.encoded, local, mask, 1, number, len(cut) == 1, doubts, own))
         counts["linked"] += int((spans[:, 3] >= 0).sum())
         counts[SPLIT] += len(spans) - kept
     return examples, +counts

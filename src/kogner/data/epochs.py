@@ -130,5 +130,6 @@ def _joined(parts: Sequence[Example], specials: tuple[int, int]) -> Example:
     unsure = np.concatenate([part.unsure + at * shift[:3] for part, at in zip(parts, words, strict=False)])
     return dataclasses.replace(
         parts[0], encoded=Encoded(ids, first), spans=spans, unsure=unsure,
+        entities=np.concatenate([part.entities for part in parts]),
         sentences=sum(part.sentences for part in parts),
     )  # fmt: skip

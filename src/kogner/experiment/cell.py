@@ -43,12 +43,14 @@ def identity(cell: Cell) -> dict[str, Any]:
     values["train"].pop("threads")  # one here, and no figure depends on it
     values.pop("teacher")  # the bank says how it was made
     used = experiment.bank if recipe.loss.dist_weight > 0 else None
+    graph = experiment.graph if recipe.train.kinds else None
     said = {
         "recipe": values,
         "data": data,
         "train": list(cell.train),
         "test": list(cell.test),
         "bank": None if used is None else read_manifest(Path(used)).hash,
+        "graph": None if graph is None else read_manifest(Path(graph)).hash,
         "initial": None if cell.initial is None else identity(cell.initial),
     }
     return said | {"hash": hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()}
@@ -70,6 +72,7 @@ def run(cell: Cell, runs: Path, *, device: str, revision: str) -> dict[str, Any]
     from kogner.evaluate.novelty import names, recall_by_novelty
     from kogner.evaluate.significance import document_counts
     from kogner.evaluate.spans import score, with_lost
+    from kogner.graph.store import GraphStore
     from kogner.recipe import load_recipe
     from kogner.teacher.bank import Bank
     from kogner.train.loop import train
@@ -89,7 +92,8 @@ def run(cell: Cell, runs: Path, *, device: str, revision: str) -> dict[str, Any]
         splits.append(to_split(name, corpora.load(name, path, "train"), dev))
     said = identity(cell)
     out.parent.mkdir(parents=True, exist_ok=True)
-    metrics = train(recipe, splits, out, bank=bank, device=device)
+    graph = GraphStore.open(experiment.graph) if recipe.train.kinds and experiment.graph is not None else None
+    metrics = train(recipe, splits, out, bank=bank, graph=graph, device=device)
     result: dict[str, Any] = {
         "cell": {"setting": cell.setting, "arm": cell.arm, "seed": cell.seed},
         "identity": said,

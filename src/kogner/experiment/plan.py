@@ -61,6 +61,7 @@ class Experiment:
     arms: Mapping[str, Arm]
     recipe: str = "small"
     bank: str | None = None
+    graph: str | None = None
     seeds: int = 3
     set: tuple[str, ...] = ()
     stages: Mapping[str, Stage] = field(default_factory=dict)

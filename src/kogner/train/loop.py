@@ -28,12 +28,12 @@ from kogner.config import Recipe, TrainConfig
 from kogner.data.batch import Example, build_examples, fingerprint, make_batch
 from kogner.data.epochs import Readings, steps_of, stream, take
 from kogner.errors import ConfigError, KognerError
+from kogner.graph.store import GraphStore
 from kogner.hardware import bf16_is_fast, check_device, keep_freed_memory
 from kogner.mapping import to_mapping
 from kogner.progress import Counter, counting, note
 from kogner.student import checkpoint as student_files
 from kogner.student.checkpoint import StudentInfo
-from kogner.student.distil import DistilHead
 from kogner.student.encoder import special_tokens, tokenise_whole
 from kogner.student.model import Student
 from kogner.teacher.bank import Bank
@@ -41,6 +41,8 @@ from kogner.text import splitter
 from kogner.train.card import write_card
 from kogner.train.checkpoint import Progress, Workspace
 from kogner.train.dev import dev_scores, evaluate
+from kogner.train.kind_labels import KindLabels
+from kogner.train.linked import linked_entities, make_distil_head, shuffled
 from kogner.train.log import TrainingLog, check_tensorboard
 from kogner.train.optim import dist_weight, freeze_layers, make_optimizer, make_schedule
 from kogner.train.processes import Processes
@@ -63,6 +65,7 @@ class Run:
     readings: Readings
     types: Sequence[str]
     sampler: Sampler
+    kinds: KindLabels | None
     dev: Sequence[Split]
     steps: int
     optimizer: AdamW
@@ -86,13 +89,20 @@ class Run:
 
 
 def train(
-    recipe: Recipe, splits: Sequence[Split], out: Path, *, bank: Bank | None = None, device: str = "cpu"
+    recipe: Recipe,
+    splits: Sequence[Split],
+    out: Path,
+    *,
+    bank: Bank | None = None,
+    graph: GraphStore | None = None,
+    device: str = "cpu",
 ) -> dict[str, Any]:
     """Train a student and write it to `out`; resumes from `<out>.work` where a run of the same recipe was killed.
 
     Returns metrics: steps, best dev F1 and its step, dev scores per corpus, counts of the training data; nothing in
     processes other than the first.
-    Raises ConfigError where distillation is asked for without a bank, or no training data is left.
+    Raises ConfigError where distillation is asked for without a bank, kinds without a graph, or no training data is
+    left.
     """
     check_device(device)
     if recipe.train.tensorboard:
@@ -101,7 +111,7 @@ def train(
     if processes.first:
         artifacts.check_replaceable(out, kind=student_files.KIND)
     with artifacts.locked(out.with_name(out.name + ".work")) if processes.first else nullcontext():
-        run, counts, used_bank = _prepare(recipe, splits, out, processes, bank=bank, device=device)
+        run, counts, used_bank = _prepare(recipe, splits, out, processes, bank=bank, graph=graph, device=device)
         with counting("training", run.steps, start=run.progress.step) as counter:
             _steps(run, counter)
         metrics = _finish(run, splits, out, counts, used_bank) if processes.first else {}
@@ -110,7 +120,14 @@ def train(
 
 
 def _prepare(
-    recipe: Recipe, splits: Sequence[Split], out: Path, processes: Processes, *, bank: Bank | None, device: str
+    recipe: Recipe,
+    splits: Sequence[Split],
+    out: Path,
+    processes: Processes,
+    *,
+    bank: Bank | None,
+    graph: GraphStore | None,
+    device: str,
 ) -> tuple[Run, dict[str, Any], Bank | None]:
     """Data, model, optimiser and the state to go on from; what the data held; the bank where it is distilled."""
     config = recipe.train
@@ -136,7 +153,12 @@ def _prepare(
         config, types, mask_id=mask_id, specials=(len(begin), len(end)),
         in_a_row=student.config.architecture == "uni",
     )  # fmt: skip
-    longest = sampler.longest(lambda label: len(tokenise_whole(student.tokenizer, [label])[0]))
+    kinds = KindLabels.of(config, used, types, graph)
+
+    def length(label: str) -> int:
+        return len(tokenise_whole(student.tokenizer, [label])[0])
+
+    longest = [*sampler.longest(length), *(kinds.longest(length) if kinds is not None else ())]
     entities = linked_entities(used, bank) if bank is not None else []
     shown = shuffled(entities, used, seed=config.seed) if recipe.distil.control == "shuffled" else entities
     examples, found = build_examples(
@@ -148,6 +170,7 @@ def _prepare(
         max_tokens=student.room(longest),
         context=student.config.context,
         words=splitter(student.config.words),
+        kinds=None if kinds is None else kinds.numbers,
     )
     if not examples:
         raise ConfigError("the training data holds no sentence; check --data")
@@ -174,6 +197,7 @@ def _prepare(
         "dev data": dev_hash(dev),
         "initial weights": weights,
         "bank": bank.artifact.hash if bank is not None else None,
+        "graph": graph.artifact.hash if kinds is not None and graph is not None else None,
     }
     folder = out.with_name(out.name + ".work")
     if not processes.first:  # which makes the folder
@@ -193,8 +217,8 @@ def _prepare(
         board=out.with_name(out.name + ".tensorboard") if config.tensorboard and processes.first else None,
     )
     run = Run(
-        recipe, processes, trainee, examples, readings, types, sampler, dev, steps, optimizer, schedule, progress, work,
-        log, origin,
+        recipe, processes, trainee, examples, readings, types, sampler, kinds, dev, steps, optimizer, schedule,
+        progress, work, log, origin,
     )  # fmt: skip
     return run, {"training_data": dict(found), "corpora": documents}, bank
 
@@ -252,6 +276,8 @@ def _learn(run: Run, examples: Sequence[Example]) -> dict[str, float]:
     """One update from a whole batch; returns the figures of its losses."""
     recipe, config, student, number = run.recipe, run.recipe.train, run.trainee.student, run.progress.step
     view = run.sampler.view(examples, step=number)
+    if run.kinds is not None:
+        view = run.kinds.add(view, examples, step=number)
     weight = dist_weight(recipe, step=number, steps=run.steps)
     step = Step.of(view, number=number, dist_weight=weight, device=student.device)
     bf16 = config.precision == "bf16" or (config.precision == "auto" and bf16_is_fast(student.device.type))
@@ -325,56 +351,6 @@ def _finish(run: Run, splits: Sequence[Split], out: Path, counts: dict[str, Any]
         write_card(folder, recipe=recipe, info=info, metrics=metrics, distilled=bank is not None)
     run.work.remove()
     return metrics
-
-
-def linked_entities(splits: Sequence[Split], bank: Bank) -> list[str]:
-    """Entities that training mentions link to and that have a row in the bank, sorted."""
-    linked = {
-        mention.entity
-        for split in splits
-        for document in split.train
-        for mention in document.mentions
-        if mention.entity
-    }
-    known = sorted(entity for entity in linked if bank.row(entity) is not None)
-    if linked and len(known) < len(linked):
-        note(f"{len(linked) - len(known):,} of {len(linked):,} linked entities have no row in the bank")
-    if not known:
-        raise ConfigError(
-            "no training mention is linked to an entity of the bank, so nothing can be distilled; link the corpora "
-            "with 'kogner data link' first and give --data the linked folders, or set loss.dist_weight=0"
-        )
-    return known
-
-
-def shuffled(entities: Sequence[str], splits: Sequence[Split], *, seed: int) -> list[str]:
-    """For each entity another of its type, drawn with a seed: whose row of the bank it is given in a control."""
-    kinds: dict[str, str] = {}
-    for split in splits:
-        for document in split.train:
-            kinds |= {one.entity: one.type for one in document.mentions if one.entity and one.entity not in kinds}
-    by_type: dict[str, list[int]] = {}
-    for number, entity in enumerate(entities):
-        by_type.setdefault(kinds[entity], []).append(number)
-    found = list(entities)
-    generator = np.random.default_rng(seed)
-    for kind in sorted(by_type):
-        places = generator.permutation(by_type[kind]).tolist()
-        for place, other in zip(places, places[1:] + places[:1], strict=True):
-            found[place] = entities[other]
-    return found
-
-
-def make_distil_head(recipe: Recipe, student: Student, bank: Bank, entities: Sequence[str]) -> DistilHead:
-    """The distillation head on the rows of the linked entities.
-
-    Its weights are drawn from a random stream of their own, so that a run with b = 0 starts from the same student.
-    """
-    parts = recipe.distil.parts
-    columns = [stop - start for start, stop in bank.ranges(parts).values()]
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(recipe.train.seed + 1)
-        return DistilHead(recipe.distil, hidden=student.hidden, bank=bank.take(entities, parts), columns=columns)
 
 
 def weights_hash(student: Student) -> str:

@@ -216,7 +216,9 @@ def _with_columns(example: Example, at: np.ndarray, count: int) -> Example:
     unsure[:, 2] = at[unsure[:, 2]]
     mask = np.zeros(count, dtype=bool)
     mask[at[at >= 0]] = example.types[at >= 0]
-    return dataclasses.replace(example, spans=spans[spans[:, 2] >= 0], types=mask, unsure=unsure[unsure[:, 2] >= 0])
+    kept, doubts = spans[:, 2] >= 0, unsure[:, 2] >= 0
+    entities = example.entities[kept] if len(example.entities) else example.entities
+    return dataclasses.replace(example, spans=spans[kept], types=mask, unsure=unsure[doubts], entities=entities)
 
 
 def within(examples: Sequence[Example], budget: int, *, prompt: int = 0) -> Iterator[list[Example]]:
