@@ -54,7 +54,7 @@ def run(plan: str, runs: Path, settings: tuple[str, ...], jobs: int | None, devi
         experiment, plan, runs, jobs=jobs or os.cpu_count() or 1, device=device, revision=found["revision"],
         only=settings,
     )  # fmt: skip
-    summary = summarise(experiment, [one for one in results if one["cell"]["setting"] != "stage"])
+    summary = summarise(experiment, results)
     table = new_table("setting", "corpus", "arm", "F1", "sd", "unseen", numbers=("F1", "sd", "unseen"))
     for row in summary["rows"]:
         figures = (f"{row['mean']:.2f}", f"{row['sd']:.2f}", f"{row['unseen_recall']:.2f}")

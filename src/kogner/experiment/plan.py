@@ -1,7 +1,7 @@
 """What an experiment is: settings (what is trained on, what is scored), arms (how), seeds, and what is compared.
 
 Arms of one setting and seed share the student they start from, documents, their order and the number of steps, unless
-an arm says otherwise. A stage is a training that arms start from (`initial`), one per seed.
+an arm says otherwise. A stage is a training that arms start from (`initial`), one per seed or one for all.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from kogner.mapping import from_mapping
 from kogner.recipe import RECIPES, read_mapping
 
 FOLDER = "experiments"
+STAGE = "stage"
 
 
 @dataclass(frozen=True)
@@ -35,10 +36,15 @@ class Setting:
 
 @dataclass(frozen=True)
 class Stage:
-    """A training that comes first. train: its corpora. set: overrides."""
+    """A training that comes first. train: its corpora. set: overrides. test: corpora it is itself scored on.
+
+    shared: one with seed 0 serves all seeds, so that what these say holds for that stage only.
+    """
 
     train: tuple[str, ...]
     set: tuple[str, ...] = ()
+    test: tuple[str, ...] = ()
+    shared: bool = False
 
 
 @dataclass(frozen=True)
@@ -71,7 +77,7 @@ class Experiment:
     def __post_init__(self) -> None:
         if self.seeds < 1:
             raise ConfigError(f"experiment {self.name}: seeds must be at least 1")
-        used = [one.train for one in self.stages.values()]
+        used = [names for one in self.stages.values() for names in (one.train, one.test)]
         used += [names for one in self.settings.values() for names in (one.train, one.test)]
         for name in itertools.chain(*used):
             _known(self.name, "corpus", name, self.corpora)
@@ -89,9 +95,10 @@ class Experiment:
     def cells(self) -> list[Cell]:
         """Every training of the experiment: stages first, then settings, seeds, arms."""
         first = [
-            Cell(self, "stage", name, seed)
-            for name, seed in itertools.product(self.stages, range(self.seeds))
-            if any(arm.initial == name for arm in self.arms.values())
+            Cell(self, STAGE, name, seed)
+            for name, stage in self.stages.items()
+            for seed in range(1 if stage.shared else self.seeds)
+            if any(arm.initial == name for arm in self.arms.values()) or stage.test
         ]
         rest = [
             Cell(self, setting, arm, seed)
@@ -118,7 +125,7 @@ class Cell:
     @property
     def is_stage(self) -> bool:
         """Whether other cells start from it."""
-        return self.setting == "stage"
+        return self.setting == STAGE
 
     @property
     def train(self) -> tuple[str, ...]:
@@ -130,13 +137,17 @@ class Cell:
     @property
     def test(self) -> tuple[str, ...]:
         """Corpora that are scored."""
-        return () if self.is_stage else self.experiment.settings[self.setting].test
+        if self.is_stage:
+            return self.experiment.stages[self.arm].test
+        return self.experiment.settings[self.setting].test
 
     @property
     def initial(self) -> Cell | None:
         """The stage it starts from."""
         name = None if self.is_stage else self.experiment.arms[self.arm].initial
-        return None if name is None else Cell(self.experiment, "stage", name, self.seed)
+        if name is None:
+            return None
+        return Cell(self.experiment, STAGE, name, 0 if self.experiment.stages[name].shared else self.seed)
 
     def overrides(self) -> list[str]:
         """What its recipe is changed by, in order: later ones win."""

@@ -27,7 +27,7 @@ def run_all(
     """
     cells = [cell for cell in experiment.cells() if cell.is_stage or not only or cell.setting in only]
     needed = {cell.initial.name for cell in cells if cell.initial is not None}
-    cells = [cell for cell in cells if not cell.is_stage or cell.name in needed]
+    cells = [cell for cell in cells if not cell.is_stage or cell.name in needed or (cell.test and not only)]
     done: dict[str, dict[str, Any]] = {}
     waiting: list[Cell] = []
     for cell in cells:

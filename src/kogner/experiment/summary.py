@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from kogner.evaluate.significance import paired_bootstrap
-from kogner.experiment.plan import Experiment
+from kogner.experiment.plan import STAGE, Experiment
 
 
 def summarise(experiment: Experiment, results: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
@@ -31,6 +31,10 @@ def summarise(experiment: Experiment, results: Sequence[Mapping[str, Any]]) -> d
                     found_difference = paired_bootstrap(*counts).to_dict()
                     names = {"setting": setting, "corpus": corpus, "arm": better, "baseline": baseline}
                     comparisons.append(names | found_difference)
+    for stage, trained in experiment.stages.items():
+        found = [by_cell[key] for key in _seeds(by_cell, STAGE, stage)]
+        for corpus in trained.test if found else ():
+            rows.append({"setting": STAGE, "corpus": corpus, "arm": stage, **_row(found, corpus)})
     return {"rows": rows, "comparisons": comparisons}
 
 
