@@ -77,6 +77,20 @@ def test_arms_of_a_seed_differ_in_what_the_arm_says_alone(plan):
     assert cells["half-staged-0"]["initial"]["hash"] == cells["stage-first-0"]["hash"]
 
 
+def test_scores_from_before_a_setting_was_there_still_count(plan, tmp_path):
+    cell = next(cell for cell in load(plan).cells() if cell.name == "half-staged-0")
+    stored = identity(cell)
+    for one in (stored, stored["initial"]):
+        del one["recipe"]["train"]["kinds"], one["graph"]
+    stored["recipe"]["train"]["seed"] = 0
+    scores_of(cell, tmp_path).parent.mkdir(parents=True)
+    scores_of(cell, tmp_path).write_text(json.dumps({"identity": stored}))
+    assert finished(cell, tmp_path) is not None
+    stored["initial"]["recipe"]["train"]["encoder_lr"] = 1
+    scores_of(cell, tmp_path).write_text(json.dumps({"identity": stored}))
+    assert finished(cell, tmp_path) is None
+
+
 def test_command_runs_once_and_again_where_the_recipe_changed(plan, tmp_path, capsys):
     def run():
         with pytest.raises(SystemExit) as stopped:

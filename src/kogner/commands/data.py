@@ -151,9 +151,16 @@ def info(data: tuple[str, ...], strict: bool) -> None:
     "--text",
     "texts",
     multiple=True,
-    required=True,
     metavar="FILE",
     help="Plain text, JSON lines of {id, text}, or a PubMed file (.xml, .xml.gz); can be repeated.",
+)
+@click.option(
+    "--corpus",
+    "unlabelled",
+    multiple=True,
+    metavar="DIR",
+    type=click.Path(path_type=Path),
+    help="Corpus whose training texts are taken without their annotation; can be repeated.",
 )
 @click.option(
     "--types",
@@ -172,12 +179,14 @@ def info(data: tuple[str, ...], strict: bool) -> None:
     multiple=True,
     metavar="DIR",
     type=click.Path(path_type=Path),
-    help="Corpus whose documents are left out, by id and by shared text; can be repeated.",
+    help="Corpus whose documents are left out, by id and by shared text; of a --corpus its dev and test documents. "
+    "Can be repeated.",
 )
 @click.option("--index", type=click.Path(path_type=Path), help="Folder of the scan index. Default: GRAPH.scan.")
 def silver(
     graph: str,
     texts: tuple[str, ...],
+    unlabelled: tuple[Path, ...],
     types: str,
     out: Path,
     sentences: int | None,
@@ -219,13 +228,18 @@ def silver(
     store = GraphStore.open(graph)
     scanner = Scanner(store, [kind for kinds in mapping.values() for kind in kinds], index=index)
     excluded: list[Document] = []
+    if not texts and not unlabelled:
+        raise ConfigError("nothing to read: give --text, --corpus or both")
+    own = {folder.resolve() for folder in unlabelled}
     for folder in exclude:
         for split in corpora.splits(folder):
+            if split == "train" and folder.resolve() in own:
+                continue
             corpus = corpora.load(folder.name, folder, split)
             say_report(corpus)
             excluded.extend(corpus.documents)
     reports: dict[str, Any] = {}
-    found = make(_texts(texts, reports), scanner, mapping, settings=settings, excluded=Overlap(excluded))
+    found = make(_texts(texts, unlabelled, reports), scanner, mapping, settings=settings, excluded=Overlap(excluded))
     for name, report in reports.items():
         for line in report.lines():
             note(f"{name}: {line}")
@@ -257,11 +271,14 @@ def silver(
     click.echo(json.dumps({"out": str(out), "hash": written, **counts, "read": read, **rates}))
 
 
-def _texts(sources: tuple[str, ...], reports: dict[str, Any]) -> Iterator[Document]:
-    """Documents of text files one after the other; what their readers met is put into `reports`."""
+def _texts(sources: tuple[str, ...], unlabelled: tuple[Path, ...], reports: dict[str, Any]) -> Iterator[Document]:
+    """Documents of text files, then those of corpora; what the readers of files met is put into `reports`."""
     from kogner.annotate.texts import read_texts
+    from kogner.commands.options import say_report
+    from kogner.data import corpora
     from kogner.data.formats import pubmed
     from kogner.data.report import Report
+    from kogner.records import Document
 
     for source in sources:
         path = Path(source)
@@ -270,6 +287,11 @@ def _texts(sources: tuple[str, ...], reports: dict[str, Any]) -> Iterator[Docume
             yield from pubmed.read(path, report=report)
         else:
             yield from read_texts(source)
+    for folder in unlabelled:
+        corpus = corpora.load(folder.name, folder, "train")
+        say_report(corpus)
+        for document in corpus.documents:
+            yield Document(f"{folder.name}:{document.id}", document.text)
 
 
 def _by_type(corpus: Corpus, counts: dict[str, int]) -> str:

@@ -53,7 +53,25 @@ def identity(cell: Cell) -> dict[str, Any]:
         "graph": None if graph is None else read_manifest(Path(graph)).hash,
         "initial": None if cell.initial is None else identity(cell.initial),
     }
-    return said | {"hash": hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()}
+    return said | {"hash": _hash(said)}
+
+
+def _hash(said: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
+
+
+def _today(stored: dict[str, Any], now: dict[str, Any]) -> dict[str, Any]:
+    """A stored identity with what settings that came later were then: what they are by default."""
+    from kogner.config import Recipe
+    from kogner.mapping import to_mapping
+
+    defaults = json.loads(json.dumps(to_mapping(Recipe())))
+    sections = {name: defaults[name] | values for name, values in stored["recipe"].items() if isinstance(values, dict)}
+    sections["train"].pop("threads", None)
+    said = {key: stored.get(key) for key in now if key != "hash"} | {"recipe": stored["recipe"] | sections}
+    if said["initial"] is not None and now["initial"] is not None:
+        said["initial"] = _today(said["initial"], now["initial"])
+    return said | {"hash": _hash(said)}
 
 
 def finished(cell: Cell, runs: Path) -> dict[str, Any] | None:
@@ -62,7 +80,8 @@ def finished(cell: Cell, runs: Path) -> dict[str, Any] | None:
     if not file.is_file():
         return None
     found: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
-    return found if found["identity"]["hash"] == identity(cell)["hash"] else None
+    now = identity(cell)
+    return found if _today(found["identity"], now)["hash"] == now["hash"] else None
 
 
 def run(cell: Cell, runs: Path, *, device: str, revision: str) -> dict[str, Any]:
