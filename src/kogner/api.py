@@ -16,14 +16,15 @@ if TYPE_CHECKING:
 
     from kogner.annotate.predictor import Predictor
     from kogner.config import StudentConfig
-    from kogner.data.linking import Linker
+    from kogner.link.linker import EntityLinker
 
 
 @dataclass(frozen=True, slots=True)
 class FoundEntity:
     """An entity in a text: half-open code points [start, end), the text there, its type, its score in [0, 1].
 
-    entity_id: the graph entity of that name, None without a graph or without such a name.
+    entity_id: the graph entity it was linked to, None without a graph or where none is likely; entity_score: how likely
+    that is, in [0, 1].
     """
 
     start: int
@@ -32,11 +33,13 @@ class FoundEntity:
     type: str
     score: float
     entity_id: str | None = None
+    entity_score: float | None = None
 
     @classmethod
     def of(cls, mention: Mention) -> FoundEntity:
         """The same as a mention that a predictor found."""
-        return cls(mention.start, mention.end, mention.text, mention.type, mention.score or 0.0, mention.entity)
+        linked = mention.links[0].score if mention.links else None
+        return cls(mention.start, mention.end, mention.text, mention.type, mention.score or 0.0, mention.entity, linked)
 
 
 class KoGNER:
@@ -46,7 +49,7 @@ class KoGNER:
     >>> model.predict(["Aspirin lowers fever."], labels=["chemical", "disease"])  # doctest: +SKIP
     """
 
-    def __init__(self, predictor: Predictor, *, linker: Linker | None = None) -> None:
+    def __init__(self, predictor: Predictor, *, linker: EntityLinker | None = None) -> None:
         self.predictor = predictor
         self._linker = linker
 
@@ -56,6 +59,7 @@ class KoGNER:
         name: str | Path,
         *,
         graph: str | Path | None = None,
+        link_to: Sequence[str] = (),
         device: str = "cpu",
         engine: str | None = None,
         label_cache: str | Path | None = None,
@@ -65,8 +69,9 @@ class KoGNER:
         A hub id is `owner/name` or `owner/name@revision`; it finds students and GLiNER checkpoints, no ONNX exports.
 
         engine: `torch`, or `onnx` or `openvino` for an ONNX export; None = as the folder says. graph: a graph store
-        whose lexicon gives found entities their ids. label_cache: a file that keeps the vectors of labels between runs,
-        or a folder in which each checkpoint has a file of its own.
+        that gives found entities their ids. link_to: vocabularies that ids are wanted of, best first, such as MESH.
+        label_cache: a file that keeps the vectors of labels between runs, or a folder in which each checkpoint has a
+        file of its own.
         Raises ArtifactError where it is missing, damaged or of a variant that is not read, KognerError where the hub
         cannot be reached, ConfigError for a device that is not there or an engine that cannot run it, MissingExtraError
         where the engine is not installed.
@@ -75,10 +80,9 @@ class KoGNER:
 
         linker = None
         if graph is not None:
-            from kogner.data.linking import Linker
-            from kogner.graph.store import GraphStore
+            from kogner.link.linker import EntityLinker, LinkSettings
 
-            linker = Linker(GraphStore.open(str(graph)))
+            linker = EntityLinker.open(graph, LinkSettings(tuple(link_to)))
         return cls(Predictor.load(name, device=device, engine=engine, label_cache=label_cache), linker=linker)
 
     @property

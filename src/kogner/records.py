@@ -32,12 +32,29 @@ class Triple:
 
 
 @dataclass(frozen=True, slots=True)
+class Link:
+    """An entity that a mention may mean.
+
+    id: the entity's. score: in [0, 1]. name: its own in the graph. how: it was found (`kogner.link.candidates`), by the
+    name `found`. related: ids of entities of the same document that the graph relates it to.
+    """
+
+    id: str
+    score: float
+    name: str = ""
+    how: str = ""
+    found: str = ""
+    related: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Mention:
     """A span of a document's text that names something.
 
     start, end: half-open, code points of the document. type: as the user names it, e.g. `disease`.
     ids: what a corpus says the mention refers to (`MESH:D003000`); several for a composite mention; empty if unknown.
     entity: the graph entity it was linked to, None where there is no link. score: in [0, 1], None for gold mentions.
+    links: entities that a linker found for it, best first; [0] is `entity`.
     """
 
     start: int
@@ -47,6 +64,7 @@ class Mention:
     ids: tuple[str, ...] = ()
     entity: str | None = None
     score: float | None = None
+    links: tuple[Link, ...] = ()
 
     def __post_init__(self) -> None:
         if not 0 <= self.start < self.end:

@@ -6,18 +6,22 @@ import html
 import json
 import re
 from collections.abc import Iterable, Iterator
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from kogner.records import Document, Mention
+from kogner.records import Document, Link, Mention
 
 _SURROGATE = re.compile(r"[\ud800-\udfff]")
 
 
-def to_json(document: Document) -> str:
-    """One line of JSON: id, text, entities with start, end (half-open code points), text, type, score, entity_id."""
+def to_json(document: Document, *, explain: bool = False) -> str:
+    """One line of JSON: id, text, entities with start, end (half-open code points), text, type, score, entity_id.
+
+    Linked ones have an entity_score. explain: also `links`, what an entity may be, best first.
+    """
     entities = [
         {
             "start": mention.start,
@@ -27,6 +31,8 @@ def to_json(document: Document) -> str:
             "score": mention.score,
             "entity_id": mention.entity,
         }
+        | ({"entity_score": mention.links[0].score} if mention.links else {})
+        | ({"links": [_link(link) for link in mention.links]} if explain else {})
         for mention in document.mentions
     ]
     raw = {"id": document.id, "text": document.text, "entities": entities}
@@ -35,13 +41,18 @@ def to_json(document: Document) -> str:
     return line if _visible(line) == line else json.dumps(raw)
 
 
+def _link(link: Link) -> dict[str, Any]:
+    said = {"id": link.id, "score": link.score, "name": link.name, "how": link.how}
+    return said | {"matched": link.found, "related": list(link.related)}
+
+
 def _visible(text: str) -> str:
     """A text that UTF-8 can hold: lone surrogates become U+FFFD, one for one, so that offsets stay."""
     return _SURROGATE.sub("\ufffd", text)
 
 
-def table(documents: Iterable[Document], console: Console) -> None:
-    """Print one table a document."""
+def table(documents: Iterable[Document], console: Console, *, explain: bool = False) -> None:
+    """Print one table a document. explain: with what else each entity may be, and why."""
     for document in documents:
         # Text, since a str would be read as markup: ids and texts may hold brackets.
         title = Text(_visible(f"{document.id}: {len(document.mentions)} entities"))
@@ -55,6 +66,10 @@ def table(documents: Iterable[Document], console: Console) -> None:
             shown = " ".join(mention.text.split())
             cells = (str(mention.start), str(mention.end), shown, mention.type, score, mention.entity or "-")
             grid.add_row(*(Text(_visible(cell)) for cell in cells))
+            for link in mention.links if explain else ():
+                related = f", related to {', '.join(link.related)}" if link.related else ""
+                said = f"{link.name} ({link.how}{related})"
+                grid.add_row("", "", *(Text(_visible(cell)) for cell in (said, "", f"{link.score:.2f}", link.id)))
         console.print(grid)
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from kogner.commands.options import engine_options
-from kogner.errors import ArtifactError, InputError
+from kogner.errors import ArtifactError, ConfigError, InputError
 from kogner.student.decode import OVERLAPS
 
 if TYPE_CHECKING:
@@ -31,7 +31,14 @@ DEFAULT_MODEL = Path("models/kogner-mini")
     show_default=True,
     help="A student, a GLiNER checkpoint or an ONNX export: folder, or hub id (owner/name, owner/name@revision).",
 )
-@click.option("--graph", default=None, help="Graph store: adds the id of each entity that its lexicon knows.")
+@click.option("--graph", default=None, help="Graph store: adds the id of each entity that it knows.")
+@click.option("--link-to", default=None, metavar="PREFIX,...", help="Vocabularies that ids are wanted of, best first, "
+              "such as MESH,OMIM. Default: any.")  # fmt: skip
+@click.option("--aliases", multiple=True, metavar="DIR", help="Corpus with linked mentions, whose names for entities "
+              "count beside the graph's; can be repeated.")  # fmt: skip
+@click.option("--bank", default=None, help="Bank of the teacher: finds entities that no name fits by their vectors.")
+@click.option("--nil", type=float, default=0.5, show_default=True, help="Score below which an entity has no id.")
+@click.option("--explain", is_flag=True, help="Show what else an entity may be in the graph, and why.")
 @click.option(
     "--format",
     "form",
@@ -78,6 +85,11 @@ def command(
     labels: str,
     model: str,
     graph: str | None,
+    link_to: str | None,
+    aliases: tuple[str, ...],
+    bank: str | None,
+    nil: float,
+    explain: bool,
     form: str | None,
     nested: bool,
     multi_label: bool,
@@ -126,10 +138,12 @@ def command(
     )
     linker = None
     if graph is not None:
-        from kogner.data.linking import Linker
-        from kogner.graph.store import GraphStore
+        from kogner.link.linker import EntityLinker, LinkSettings
 
-        linker = Linker(GraphStore.open(graph))
+        wanted = tuple(part.strip() for part in link_to.split(",") if part.strip()) if link_to else ()
+        linker = EntityLinker.open(graph, LinkSettings(wanted, nil=nil), aliases=aliases, bank=bank)
+    elif link_to or aliases or bank or explain:
+        raise ConfigError("--link-to, --aliases, --bank and --explain are of no use without --graph")
     documents = read_texts(source)
     predictor = Predictor.load(model, device=device, engine=engine, label_cache=label_cache)
     untrained = [name for name in names if name.lower() not in {kind.lower() for kind in predictor.info.types}]
@@ -140,19 +154,19 @@ def command(
         unhurried(documents) if source == STDIN else documents, labels=names, settings=settings
     )
     if linker is not None:
-        annotated = (linker.link_document(document) for document in annotated)
+        annotated = linker.link_documents(annotated, block=1 if source == STDIN else None)
     annotated = _counted(annotated)
     form = form or ("table" if sys.stdout.isatty() else "jsonl")
     if form == "jsonl":
         for document in annotated:
-            click.echo(output.to_json(document))
+            click.echo(output.to_json(document, explain=explain))
     elif form == "html":
         for piece in output.to_html(annotated):
             click.echo(piece, nl=False)
     else:
         from rich.console import Console
 
-        output.table(annotated, Console(width=None if sys.stdout.isatty() else 120))
+        output.table(annotated, Console(width=None if sys.stdout.isatty() else 120), explain=explain)
 
 
 def _counted(documents: Iterator[Document]) -> Iterator[Document]:

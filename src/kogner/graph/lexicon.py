@@ -166,6 +166,11 @@ class Lexicon:
                     found.append((NameMatch(match.row, FUZZY, match.preferred), other, int(edits)))
         return found[:limit]
 
+    def keys_from(self, start: str) -> list[str]:
+        """Normalised names that begin with `start`."""
+        found: list[str] = self._keys.keys(start)
+        return found
+
     def names(self) -> Iterator[tuple[str, int, bool]]:
         """Every (name or synonym as written, row, preferred), once each, in the order of the lexicon."""
         return ((self.name(number), row, preferred) for number, row, preferred in self.postings())

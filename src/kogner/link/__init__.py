@@ -1,0 +1,1 @@
+"""From mentions to entities of a graph: candidates by name, one reading per document, a vocabulary of choice."""

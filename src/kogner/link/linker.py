@@ -1,0 +1,258 @@
+"""The linker: every mention of a document gets the entities it may mean, best first, with scores.
+
+Names decide, in the order of `kogner.link.candidates`; a short form is what its document says it is; entities of the
+document's other mentions that a candidate is related to count for it; and what a name means in a document it means all
+through it. Where the ids are to be of certain vocabularies, an entity without one gives way to the nearest entity above
+it that has one.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+
+from kogner.data.linking import graph_types
+from kogner.errors import ConfigError
+from kogner.graph.store import IS_A, GraphStore
+from kogner.link.aliases import Aliases
+from kogner.link.candidates import STEM, Candidate, Candidates, conjuncts
+from kogner.link.shortforms import expanded, short_forms
+from kogner.link.vectors import Vectors
+from kogner.records import Document, Link, Mention
+
+UP = 2  # `is_a` edges up to which an entity of a wanted vocabulary is looked for
+STEP_COST = 0.02  # of the score, for each
+RANK_COST = 0.03  # for each wanted vocabulary that would have been better
+UNLIKE_COST = 0.05  # for an entity above whose name has no word of the mention
+OTHER_COST = 0.3  # where none is found
+TIE = 0.02  # candidates so near to the best are told apart by what they are related to
+RELATED_BONUS = 0.001  # for entities of the document that a candidate is related to; breaks ties of names
+BLOCK = 64  # documents that are linked at a time
+MOST_NEIGHBOURS = 5_000  # an entity with more relates to everything
+
+
+@dataclass(frozen=True)
+class LinkSettings:
+    """vocabularies: prefixes of the ids that are wanted, such as MESH, best first; () takes any.
+
+    nil: score below which a mention stays without an entity. top: entities kept of each mention.
+    """
+
+    vocabularies: tuple[str, ...] = ()
+    nil: float = 0.5
+    top: int = 5
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.nil < 1 or self.top < 1:
+            raise ConfigError(f"nil={self.nil} must be in [0, 1) and top={self.top} at least 1")
+
+
+class EntityLinker:
+    """Links mentions to the entities of a graph.
+
+    aliases: names of entities beside those of the graph. vectors: for mentions that no name fits.
+    index: folder of the scan index, by default beside the graph.
+    """
+
+    def __init__(
+        self,
+        store: GraphStore,
+        settings: LinkSettings | None = None,
+        *,
+        aliases: Aliases | None = None,
+        vectors: Vectors | None = None,
+        index: Path | None = None,
+    ) -> None:
+        self.store, self.settings = store, settings or LinkSettings()
+        self._candidates = Candidates(store, aliases=aliases, vectors=vectors, index=index)
+        self._up = np.array([number for number, name in enumerate(store.relations) if name.casefold() in IS_A])
+        self._types: dict[str, frozenset[str]] = {}
+        self._wanted: dict[int, tuple[int, float]] = {}
+
+    @classmethod
+    def open(
+        cls,
+        graph: str | Path,
+        settings: LinkSettings | None = None,
+        *,
+        aliases: Sequence[str | Path] = (),
+        bank: str | Path | None = None,
+    ) -> EntityLinker:
+        """A linker to a graph store. aliases: corpus folders with linked mentions. bank: of the teacher, for vectors.
+
+        Raises what opening these raises; ConfigError for a bank of another graph.
+        """
+        from kogner.data import corpora
+
+        store = GraphStore.open(graph)
+        names, vectors = None, None
+        if aliases:
+            linked = [
+                document
+                for folder in map(Path, aliases)
+                for split in corpora.splits(folder)
+                for document in corpora.load(folder.name, folder, split).documents
+            ]
+            names = Aliases.collect(linked, store)
+        if bank is not None:
+            from kogner.teacher.bank import Bank
+
+            vectors = Vectors(Bank.open(bank), store)
+        return cls(store, settings, aliases=names, vectors=vectors)
+
+    def link_document(self, document: Document) -> Document:
+        """The document with the best entity of each mention, or None where none scores `nil`."""
+        (linked,) = self.link_documents([document])
+        return linked
+
+    def link_documents(self, documents: Iterable[Document], *, block: int | None = None) -> Iterator[Document]:
+        """Documents with the best entity of each mention, in their order.
+
+        block: how many are waited for; None as many as pay, where vectors are compared, else one.
+        """
+        for some in batched(documents, block or (BLOCK if self._candidates.vectors is not None else 1)):
+            for document, links in zip(some, self.links(some), strict=True):
+                linked = [
+                    replace(mention, entity=found[0].id if found else None, links=found)
+                    for mention, found in zip(document.mentions, links, strict=True)
+                ]
+                yield replace(document, mentions=tuple(linked))
+
+    def links(self, documents: Sequence[Document]) -> list[list[tuple[Link, ...]]]:
+        """The entities of each mention of each document, best first; () where none scores `nil`."""
+        shorts = [short_forms(document) for document in documents]
+        self._candidates.look_ahead(
+            (text, types)
+            for document, of in zip(documents, shorts, strict=True)
+            for mention in document.mentions
+            if (types := self._graph_types(mention.type))
+            for text in [*expanded(mention.text, of), mention.text][:1]
+        )
+        return [self._links_of(document, of) for document, of in zip(documents, shorts, strict=True)]
+
+    def _links_of(self, document: Document, shorts: dict[str, str]) -> list[tuple[Link, ...]]:
+        found = [self._of(mention, shorts) for mention in document.mentions]
+        rows = np.array(sorted({one[0].row for one in found if one}), np.int32)
+        ranked: dict[tuple[str, str], tuple[Link, ...]] = {}
+        for mention, candidates in zip(document.mentions, found, strict=True):
+            key = (mention.text, mention.type)
+            if key not in ranked:
+                ranked[key] = self._links(self._related(candidates, rows))
+        return [ranked[mention.text, mention.type] for mention in document.mentions]
+
+    def _of(self, mention: Mention, shorts: dict[str, str]) -> list[Candidate]:
+        types = self._graph_types(mention.type)
+        if not types:
+            return []
+        for long in expanded(mention.text, shorts):
+            found = self._candidates.of(long, types)
+            if found:
+                return self._as_wanted(mention.text, found)
+        found = self._candidates.of(mention.text, types)
+        if not found or found[0].score < 0.9:
+            parts = [one for part in conjuncts(mention.text) for one in self._candidates.of(part, types)[:1]]
+            if parts and all(one.score > 0.9 for one in parts):
+                found = (*(replace(one, score=one.score - 0.05) for one in parts), *found)
+        return self._as_wanted(mention.text, found)
+
+    def _graph_types(self, kind: str) -> frozenset[str]:
+        if kind not in self._types:
+            self._types[kind] = graph_types(kind, self.store.types)
+        return self._types[kind]
+
+    def _as_wanted(self, text: str, found: Sequence[Candidate]) -> list[Candidate]:
+        """Candidates of the wanted vocabularies, best first."""
+        if not self.settings.vocabularies:
+            return list(found)
+        best: dict[int, Candidate] = {}
+        for one in found:
+            row, cost = self._nearest_wanted(one.row, text)
+            moved = replace(one, row=row, score=one.score - cost)
+            if row not in best or moved.score > best[row].score:
+                best[row] = moved
+        return sorted(best.values(), key=lambda one: -one.score)
+
+    def _nearest_wanted(self, row: int, text: str) -> tuple[int, float]:
+        """The nearest entity, this or one above it, that has an id of a wanted vocabulary, and what it costs."""
+        if row in self._wanted:
+            return self._wanted[row]
+        waiting, seen = deque([(row, 0)]), {row}
+        reached: list[tuple[float, int, int]] = [(OTHER_COST, 0, row)]
+        while waiting:
+            at, away = waiting.popleft()
+            rank = self._rank(at)
+            if rank is not None:
+                shared = _shared(self.store.entity(at).name, text)
+                cost = STEP_COST * away + RANK_COST * rank + (UNLIKE_COST if away and not shared else 0)
+                reached.append((round(cost, 6), -shared, at))
+            if away < UP and rank != 0:
+                for above in self._above(at):
+                    if above not in seen:
+                        seen.add(above)
+                        waiting.append((above, away + 1))
+        cost, _, at = min(reached)
+        self._wanted[row] = (at, cost)
+        return at, cost
+
+    def _rank(self, row: int) -> int | None:
+        """Which of the wanted vocabularies an entity has an id of; None where it has none."""
+        entity = self.store.entity(row)
+        prefixes = {one.partition(":")[0] for one in (entity.id, *entity.xrefs)}
+        return next((rank for rank, wanted in enumerate(self.settings.vocabularies) if wanted in prefixes), None)
+
+    def _above(self, row: int) -> list[int]:
+        place = slice(int(self.store.indptr[row]), int(self.store.indptr[row + 1]))
+        chosen = np.isin(self.store.edge_relations[place], self._up)
+        above: list[int] = self.store.neighbours[place][chosen].tolist()
+        return above
+
+    def _related(self, candidates: Sequence[Candidate], rows: np.ndarray) -> list[tuple[Candidate, list[int]]]:
+        """Candidates with the rows among `rows` that they are related to, in order; these decide where names tie."""
+        if not candidates:
+            return []
+        near = [one for one in candidates if candidates[0].score - one.score <= TIE]
+        found = []
+        for number, one in enumerate(candidates[: max(self.settings.top, len(near))]):
+            start, end = int(self.store.indptr[one.row]), int(self.store.indptr[one.row + 1])
+            related: list[int] = []
+            if end - start <= MOST_NEIGHBOURS:
+                related = rows[np.isin(rows, self.store.neighbours[start:end])].tolist()
+            bonus = RELATED_BONUS * min(len(related), 3) if number < len(near) > 1 else 0
+            found.append((replace(one, score=min(one.score + bonus, 1.0)), related))
+        return sorted(found, key=lambda one: -one[0].score)
+
+    def _links(self, candidates: Sequence[tuple[Candidate, list[int]]]) -> tuple[Link, ...]:
+        kept = [one for one in candidates if one[0].score >= self.settings.nil][: self.settings.top]
+        return tuple(self._link(one, related) for one, related in kept)
+
+    def _link(self, one: Candidate, related: Sequence[int]) -> Link:
+        own = self.store.entity(one.row).name
+        return Link(self._id(one.row), round(one.score, 4), own, one.how, one.name, tuple(map(self._id, related)))
+
+    def _id(self, row: int) -> str:
+        """The entity's id, or that of the first wanted vocabulary it has one of."""
+        entity = self.store.entity(row)
+        for wanted in self.settings.vocabularies:
+            for one in (entity.id, *entity.xrefs):
+                if one.partition(":")[0] == wanted:
+                    return one
+        return entity.id
+
+
+def _shared(name: str, text: str) -> int:
+    """Words of a text that begin like a word of a name; its last, the head, counts twice."""
+    stems = {word.casefold()[:STEM] for word in name.replace(",", " ").split()}
+    words = [word.casefold()[:STEM] for word in text.replace("-", " ").split()]
+    return sum(word in stems for word in words) + (words[-1:] != [] and words[-1] in stems)
+
+
+def batched(items: Iterable[Document], count: int) -> Iterator[list[Document]]:
+    """Lists of `count` items, the last of which may be shorter."""
+    waiting = iter(items)
+    while block := list(islice(waiting, count)):
+        yield block
