@@ -66,15 +66,24 @@ def test_what_cannot_be_meant_is_said(model):
         model.predict([TEXT], labels=[])
 
 
-def test_a_graph_gives_entities_their_ids(model):
-    class Linker:
-        def link_document(self, document):
-            from dataclasses import replace
+def test_a_graph_gives_entities_their_ids(model, tmp_path):
+    from kogner.graph.rejections import Rejections
+    from kogner.graph.store import build
+    from kogner.link.linker import EntityLinker, LinkSettings
+    from kogner.records import Entity
 
-            return replace(document, mentions=tuple(replace(m, entity="X:1") for m in document.mentions))
-
-    (found,) = KoGNER(model.predictor, linker=Linker()).predict([TEXT], labels=LABELS, threshold=0.02)
-    assert {entity.entity_id for entity in found} == {"X:1"}
+    build([Entity("X:1", "Disease", "fever", (), ("MESH:D1",))], [], tmp_path / "graph", rejected=Rejections())
+    linker = EntityLinker.open(tmp_path / "graph", LinkSettings(("MESH",)))
+    linked = KoGNER(model.predictor, linker=linker)
+    (found,) = linked.predict([TEXT], labels=["disease"], threshold=0.02, overlap="all")
+    ids = {one.text: (one.entity_id, one.entity_score) for one in found}
+    assert ids["fever"][0] == "MESH:D1" and ids["fever"][1] > 0.9
+    (plain,) = model.predict([TEXT], labels=["disease"], threshold=0.02, overlap="all")
+    score = {one.text: one.score for one in plain}
+    raised = {one.text: one.score for one in found}
+    odds = raised["fever"] / (1 - raised["fever"]) / (score["fever"] / (1 - score["fever"]))
+    assert odds == pytest.approx(np.e, rel=0.01)  # a name of the graph: one logit more
+    assert all(raised[text] == value for text, value in score.items() if text != "fever")
 
 
 def test_span_vectors_are_the_span_heads(model):

@@ -50,8 +50,11 @@ class KoGNER:
     """
 
     def __init__(self, predictor: Predictor, *, linker: EntityLinker | None = None) -> None:
+        from kogner.annotate.names import Names
+
         self.predictor = predictor
         self._linker = linker
+        self._names = None if linker is None else Names(linker.store)
 
     @classmethod
     def from_pretrained(
@@ -117,7 +120,8 @@ class KoGNER:
         except TypeError as error:
             raise InputError(f"{error}; see kogner.annotate.predictor.Settings for what can be set") from None
         given = [_document(text) for text in texts] if isinstance(texts, Sequence) else map(_document, texts)
-        documents = self.predictor.predict(given, labels=labels, settings=chosen)
+        names = self._names
+        documents = self.predictor.predict(given, labels=labels, settings=chosen, names=names)
         if self._linker is not None:
             documents = map(self._linker.link_document, documents)
         for document in documents:

@@ -18,6 +18,7 @@ import torch
 
 from kogner.annotate.engine import CHOICES, Engine, resolved, threads
 from kogner.annotate.labels import LabelCache, label_hash
+from kogner.annotate.names import DEFAULT_WEIGHT, Names, shifted, with_names
 from kogner.annotate.onnx import OnnxEngine, OnnxStudent, engine_for
 from kogner.config import StudentConfig
 from kogner.errors import ConfigError, InputError
@@ -34,6 +35,7 @@ from kogner.text import splitter, to_sentences
 
 MAX_LABELS = 2000
 MAX_THREADS = 1024  # a number that no machine has ends the process
+MAX_NAME_WEIGHT = 10.0  # logits: a name that the student gives 0.0001 would count
 FIRST_BLOCK = 20_000  # characters after which the first results of a stream come; later blocks are larger
 
 
@@ -48,6 +50,7 @@ class Settings:
     precision: fp32, bf16, fp16 (GPU only), or auto: bf16 where the device is fast at it, else fp32.
     threads: of the CPU, 0 = as many as torch has. compile: have torch's compiler write the text encoder, which takes
     about half a minute at the first text. digits: decimal places of scores.
+    name_weight: logits that a name of the graph adds, where names are given; None takes the checkpoint's per label.
     """
 
     threshold: float | None = None
@@ -61,6 +64,7 @@ class Settings:
     threads: int = 0
     compile: bool = False
     digits: int = 4
+    name_weight: float | None = None
 
     def __post_init__(self) -> None:
         if self.thresholds is not None and not isinstance(self.thresholds, Mapping):
@@ -71,6 +75,8 @@ class Settings:
             if not isinstance(number, numbers.Real) or not 0 < number < 1:
                 raise InputError(f"threshold {name}={number!r} must lie between 0 and 1, as a number")
         check_overlap(self.overlap, nested=self.nested)
+        if self.name_weight is not None and not 0 <= self.name_weight <= MAX_NAME_WEIGHT:
+            raise InputError(f"name_weight={self.name_weight} must lie between 0 and {MAX_NAME_WEIGHT:g}")
         if self.precision not in CHOICES:
             raise InputError(f"precision {self.precision!r} is not known; use one of {', '.join(CHOICES)}")
         for name, least in (("token_budget", 1), ("block", 1), ("threads", 0), ("digits", 0)):
@@ -153,18 +159,25 @@ class Predictor:
         """Architecture of the student."""
         return self._model.config
 
-    def predict_text(self, text: str, *, labels: Sequence[str], settings: Settings | None = None) -> list[Mention]:
-        """Entities of one text, in its order."""
-        (document,) = self.predict([Document("text", text)], labels=labels, settings=settings)
+    def predict_text(
+        self, text: str, *, labels: Sequence[str], settings: Settings | None = None, names: Names | None = None
+    ) -> list[Mention]:
+        """Entities of one text, in its order. names: as in `predict`."""
+        (document,) = self.predict([Document("text", text)], labels=labels, settings=settings, names=names)
         return list(document.mentions)
 
     def predict(
-        self, documents: Iterable[Document | None], *, labels: Sequence[str], settings: Settings | None = None
+        self,
+        documents: Iterable[Document | None],
+        *,
+        labels: Sequence[str],
+        settings: Settings | None = None,
+        names: Names | None = None,
     ) -> Iterator[Document]:
         """Yield each document with the entities found in it, in the order they came.
 
         documents: None among them says that no other is there yet, and that results are not to wait for more.
-        labels: entity types to look for, as the user names them.
+        labels: entity types to look for, as the user names them. names: of a graph, as evidence.
         Raises InputError where labels are missing, blank, doubled or more than 2,000; and what `documents` raises, once
         the documents before it are done.
         """
@@ -172,12 +185,17 @@ class Predictor:
         labels = check_labels(labels)
         thresholds = self._thresholds(labels, settings)
         for block in _blocks(documents, settings.block):
-            yield from self._predict_block(block, labels, thresholds, settings)
+            yield from self._predict_block(block, labels, thresholds, settings, names)
             if sum(len(document.text) for document in block) >= settings.block:
                 release_freed_memory()  # of 1.4 GB that a stream of sentences held, 0.6 GB had been freed
 
     def _predict_block(
-        self, documents: Sequence[Document], labels: Sequence[str], thresholds: np.ndarray, settings: Settings
+        self,
+        documents: Sequence[Document],
+        labels: Sequence[str],
+        thresholds: Sequence[float],
+        settings: Settings,
+        names: Names | None,
     ) -> Iterator[Document]:
         sentences: list[Sentence] = []
         owner: list[int] = []
@@ -187,7 +205,15 @@ class Predictor:
             found, _ = to_sentences(replace(document, mentions=(), unsure=()), context=config.context, words=words)
             sentences.extend(found)
             owner.extend([number] * len(found))
-        candidates = self._score(sentences, labels, thresholds, settings)
+        weights = [0.0] * len(labels) if names is None else self._name_weights(labels, settings)
+        least = [shifted(value, -weight) for value, weight in zip(thresholds, weights, strict=True)]
+        candidates = self._score(sentences, labels, self._raw(labels, least), settings)
+        if names is not None:
+            named = [names.spans(document.text, labels) for document in documents]
+            candidates = [
+                with_names(found, sentence, named[number], weights, thresholds)
+                for found, sentence, number in zip(candidates, sentences, owner, strict=True)
+            ]
         mentions: list[list[Mention]] = [[] for _ in documents]
         for sentence, number, spans in zip(sentences, owner, candidates, strict=True):
             text = documents[number].text
@@ -289,19 +315,28 @@ class Predictor:
         assert isinstance(vectors, torch.Tensor)
         return vectors
 
-    def _thresholds(self, labels: Sequence[str], settings: Settings) -> np.ndarray:
-        """By label, the score before calibration that is the threshold after it: (labels,)."""
+    def _name_weights(self, labels: Sequence[str], settings: Settings) -> list[float]:
+        if settings.name_weight is not None:
+            return [settings.name_weight] * len(labels)
+        return [self.info.name_weight(label, DEFAULT_WEIGHT) for label in labels]
+
+    def _raw(self, labels: Sequence[str], scores: Sequence[float]) -> np.ndarray:
+        """By label, the score before calibration that is the given one after it: (labels,)."""
+        heats = [self.info.temperature(label) for label in labels]
+        return np.array(
+            [score if heat == 1 else warmed(score, 1 / heat) for score, heat in zip(scores, heats, strict=True)]
+        )
+
+    def _thresholds(self, labels: Sequence[str], settings: Settings) -> list[float]:
+        """By label, the score from which a span counts."""
         own = {name.strip(): value for name, value in (settings.thresholds or {}).items()}
         unknown = sorted(set(own) - set(labels))
         if unknown:
             raise InputError(f"threshold given for {unknown[0]!r}, which is not among the labels: {', '.join(labels)}")
-        values = []
-        for label in labels:
-            fitted = self.info.threshold(label)
-            value = own.get(label, fitted if settings.threshold is None else settings.threshold)
-            temperature = self.info.temperature(label)
-            values.append(value if temperature == 1 else warmed(value, 1 / temperature))
-        return np.array(values, dtype=np.float64)
+        return [
+            own.get(label, self.info.threshold(label) if settings.threshold is None else settings.threshold)
+            for label in labels
+        ]
 
 
 def _blocks(documents: Iterable[Document | None], size: int) -> Iterator[list[Document]]:

@@ -32,6 +32,8 @@ DEFAULT_MODEL = Path("models/kogner-mini")
     help="A student, a GLiNER checkpoint or an ONNX export: folder, or hub id (owner/name, owner/name@revision).",
 )
 @click.option("--graph", default=None, help="Graph store: adds the id of each entity that it knows.")
+@click.option("--name-weight", type=float, default=None, help="Logits that a name of the graph adds to a span's score; "
+              "0 for none. Default: as fitted by 'kogner calibrate --graph', else 1.")  # fmt: skip
 @click.option("--link-to", default=None, metavar="PREFIX,...", help="Vocabularies that ids are wanted of, best first, "
               "such as MESH,OMIM. Default: any.")  # fmt: skip
 @click.option("--aliases", multiple=True, metavar="DIR", help="Corpus with linked mentions, whose names for entities "
@@ -85,6 +87,7 @@ def command(
     labels: str,
     model: str,
     graph: str | None,
+    name_weight: float | None,
     link_to: str | None,
     aliases: tuple[str, ...],
     bank: str | None,
@@ -135,13 +138,16 @@ def command(
         token_budget=batch_tokens,
         threads=threads,
         compile=compiled,
+        name_weight=name_weight,
     )
-    linker = None
+    linker = of_graph = None
     if graph is not None:
+        from kogner.annotate.names import Names
         from kogner.link.linker import EntityLinker, LinkSettings
 
         wanted = tuple(part.strip() for part in link_to.split(",") if part.strip()) if link_to else ()
         linker = EntityLinker.open(graph, LinkSettings(wanted, nil=nil), aliases=aliases, bank=bank)
+        of_graph = Names(linker.store)
     elif link_to or aliases or bank or explain:
         raise ConfigError("--link-to, --aliases, --bank and --explain are of no use without --graph")
     documents = read_texts(source)
@@ -151,7 +157,7 @@ def command(
         known = ", ".join(predictor.info.types)
         note(f"not among the types this model was trained on ({known}): {', '.join(untrained)}; expect less of them")
     annotated = predictor.predict(
-        unhurried(documents) if source == STDIN else documents, labels=names, settings=settings
+        unhurried(documents) if source == STDIN else documents, labels=names, settings=settings, names=of_graph
     )
     if linker is not None:
         annotated = linker.link_documents(annotated, block=1 if source == STDIN else None)

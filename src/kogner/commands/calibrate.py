@@ -24,10 +24,13 @@ CALIBRATION = "\n## Calibration\n"
 @click.command("calibrate")
 @click.option("--data", multiple=True, required=True, metavar="NAME=DIR", help="Corpus to fit to; may be repeated.")
 @click.option("--split", default="dev", show_default=True, help="Split to fit to; never the one you report.")
+@click.option(
+    "--graph", help="Graph store: also fit how much a name of it counts for a span (kogner annotate --graph)."
+)
 @click.option("--threads", type=click.IntRange(min=0), default=0, help="CPU threads; 0 = all.")
 @click.argument("model")
 @click.argument("out", type=click.Path(path_type=Path))
-def command(data: tuple[str, ...], split: str, threads: int, model: str, out: Path) -> None:
+def command(data: tuple[str, ...], split: str, graph: str | None, threads: int, model: str, out: Path) -> None:
     """Fit a score threshold and a temperature per type on dev documents, and write MODEL with them to OUT.
 
     MODEL is a KoGNER student or a GLiNER checkpoint (a folder, or a hub id); its weights stay as they are. After it a
@@ -38,6 +41,7 @@ def command(data: tuple[str, ...], split: str, threads: int, model: str, out: Pa
     \b
     Example:
       kogner calibrate --data mine=corpora/mine downloads/gliner_small build/gliner_small_mine
+      kogner calibrate --data mine=corpora/mine --graph build/graph runs/mine build/mine-with-names
     """
     from dataclasses import replace
 
@@ -47,7 +51,7 @@ def command(data: tuple[str, ...], split: str, threads: int, model: str, out: Pa
     from kogner.data import corpora
     from kogner.student import checkpoint, gliner, layout
     from kogner.train.splits import Split
-    from kogner.train.thresholds import fit_to, scored_dev
+    from kogner.train.thresholds import best_name_weights, fit_to, scored_dev
 
     place = hub.fetch(model)
     theirs = layout.is_gliner(place)
@@ -59,20 +63,31 @@ def command(data: tuple[str, ...], split: str, threads: int, model: str, out: Pa
     splits = [Split(corpus.name, (), corpus.documents, tuple(sorted(corpus.types))) for corpus in loaded]
     types = tuple(dict.fromkeys(name for one in splits for name in one.types))
     student, info = checkpoint.open_student(place)
+    names = None
+    if graph is not None:
+        from kogner.annotate.names import Names
+        from kogner.graph.store import GraphStore
+
+        names = Names(GraphStore.open(graph))
     with with_threads(threads):
-        dev = scored_dev(student, splits, types)
+        dev = scored_dev(student, splits, types, names=names)
     fitted = fit_to(dev, types)
     after = replace(
         info,
         thresholds={**_without(info.thresholds, types), **fitted.thresholds},
         temperatures={**_without(info.temperatures, types), **fitted.temperatures},
     )
+    if names is not None:
+        weights = best_name_weights(dev, types, after)
+        after = replace(after, name_weights={**_without(info.name_weights, types), **weights})
     result: dict[str, Any] = {
         "thresholds": dict(fitted.thresholds),
         "temperatures": dict(fitted.temperatures),
         "before": _scores(dev, splits, types, info),
-        "after": _scores(dev, splits, types, after),
+        "after": _scores(dev, splits, types, replace(after, name_weights={})),
     }
+    if names is not None:
+        result |= {"name_weights": weights, "with_names": _scores(dev, splits, types, after)}
     known = (place / artifacts.MANIFEST).is_file()  # a GLiNER checkpoint of another hand has none
     artifact = artifacts.open_artifact(place, kind=kind, version=version) if known else None
     with artifacts.writing(

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
               "http://host/v1:MODEL, local.")  # fmt: skip
 @click.option("--data", "data", multiple=True, required=True, metavar="NAME=DIR", help="A corpus; can be repeated.")
 @click.option("--split", default="test", show_default=True, type=click.Choice(["train", "dev", "test"]))
+@click.option("--graph", default=None, help="Graph store: its names count for spans, as in 'kogner annotate --graph'.")
 @click.option(
     "--train",
     "train",
@@ -63,6 +64,7 @@ def command(
     data: tuple[str, ...],
     split: str,
     train: tuple[str, ...],
+    graph: str | None,
     sentences: int | None,
     seed: int,
     threshold: float | None,
@@ -131,11 +133,18 @@ def command(
     for name, path in trained_on:
         known = (known or set()) | names(corpora.load(name, path, "train").documents)
     predictor = Predictor.load(model, device=device)
+    of_graph = None
+    if graph is not None:
+        from kogner.annotate.names import Names
+        from kogner.graph.store import GraphStore
+
+        of_graph = Names(GraphStore.open(graph))
     results = {}
     for corpus in loaded:
         predicted = []
         with counting(f"annotating {corpus.name}", len(corpus.documents)) as counter:
-            for document in predictor.predict(corpus.documents, labels=sorted(corpus.types), settings=settings):
+            labels = sorted(corpus.types)
+            for document in predictor.predict(corpus.documents, labels=labels, settings=settings, names=of_graph):
                 predicted.append(document)
                 counter.advance()
         results[corpus.name] = _result(corpus, predicted, predictor, known)
@@ -153,6 +162,7 @@ def _refuse_options_of_students() -> None:
         "multi_label",
         "overlap",
         "train",
+        "graph",
         "device",
         "threads",
         "precision",

@@ -42,6 +42,8 @@ class StudentInfo:
     fitted on dev data; `default_threshold` for all other labels. base: name of the encoder it was fine-tuned from.
     temperatures: what a type's logits are divided by before the sigmoid, so that a score is a probability; fitted on
     dev data, 1 for all other labels. Thresholds are probabilities after that.
+    name_weights: logits that a name of the graph adds to a span of the type, fitted on dev data; see
+    `kogner.annotate.names`.
     """
 
     types: tuple[str, ...] = ()
@@ -49,16 +51,18 @@ class StudentInfo:
     default_threshold: float = 0.5
     base: str = ""
     temperatures: Mapping[str, float] = field(default_factory=dict)
+    name_weights: Mapping[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if not all(isinstance(name, str) for name in (*self.types, self.base)):
             raise ArtifactError(f"types and base of a student must be text, not {self.types!r} and {self.base!r}")
-        for field_name, most in (("thresholds", 1.0), ("temperatures", math.inf)):
+        for field_name, most in (("thresholds", 1.0), ("temperatures", math.inf), ("name_weights", math.inf)):
             values = getattr(self, field_name)
             if not isinstance(values, Mapping):
                 raise ArtifactError(f"{field_name} of a student must be a mapping of types to numbers, not {values!r}")
             for name, value in values.items():
-                _between(f"{field_name}[{name!r}]", value, most)
+                if field_name != "name_weights" or value != 0:
+                    _between(f"{field_name}[{name!r}]", value, most)
         _between("default_threshold", self.default_threshold, 1.0)
 
     @classmethod
@@ -85,6 +89,11 @@ class StudentInfo:
         """The temperature of a label, whatever its case."""
         fitted = {name.lower(): value for name, value in self.temperatures.items()}
         return fitted.get(label.lower(), 1.0)
+
+    def name_weight(self, label: str, default: float) -> float:
+        """The weight of a name of the label, whatever its case; `default` where none was fitted."""
+        fitted = {name.lower(): value for name, value in self.name_weights.items()}
+        return fitted.get(label.lower(), default)
 
 
 def _between(name: str, value: Any, most: float) -> None:

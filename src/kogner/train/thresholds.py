@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from kogner.annotate.names import Names
 from kogner.annotate.predictor import Predictor, Settings
 from kogner.records import Document, Mention
 from kogner.student.checkpoint import StudentInfo
@@ -20,6 +21,8 @@ from kogner.student.model import Student
 if TYPE_CHECKING:
     from kogner.train.splits import Split
 
+WEIGHTS = (0.0, 0.5, 1.0, 1.5, 2.0, 2.5, 3.0, 3.5, 4.0)  # logits
+NEAR = 0.0005  # of F1
 GRID = np.round(np.arange(0.20, 0.81, 0.05), 2)
 FLOOR = 0.01  # score from which spans are looked at; below lie nearly all spans of a text, nearly none of them right
 COOLEST, HOTTEST = 1 / 3, 3.0  # a score of FLOOR is still below GRID[0] at the hottest
@@ -41,12 +44,18 @@ class Scored:
 
     spans: (spans, 4) int64 of document, start, end (half-open characters), type index; in order of the documents.
     scores: (spans,) float64. right: (spans,) bool, whether it is a gold mention. gold: gold mentions by type.
+    named: (spans,) bool, whether it is a name of its type in the graph; all False without one.
     """
 
     spans: np.ndarray
     scores: np.ndarray
     right: np.ndarray
     gold: Mapping[str, int]
+    named: np.ndarray = field(default_factory=lambda: np.zeros(0, dtype=bool))
+
+    def __post_init__(self) -> None:
+        if len(self.named) != len(self.scores):  # none was looked for
+            object.__setattr__(self, "named", np.zeros(len(self.scores), dtype=bool))
 
 
 def fit(student: Student, splits: Sequence[Split], types: Sequence[str], *, calibrate: bool = True) -> Fitted:
@@ -63,14 +72,16 @@ def fit_to(dev: Scored, types: Sequence[str], *, calibrate: bool = True) -> Fitt
     return Fitted(temperatures, best_thresholds(dev, types, temperatures))
 
 
-def scored_dev(student: Student, splits: Sequence[Split], types: Sequence[str]) -> Scored:
-    """The spans of all dev documents, each asked for those of `types` that its own corpus has."""
+def scored_dev(
+    student: Student, splits: Sequence[Split], types: Sequence[str], *, names: Names | None = None
+) -> Scored:
+    """The spans of all dev documents, each asked for those of `types` that its own corpus has. names: of a graph."""
     predictor = Predictor(student)
     index = {name: number for number, name in enumerate(types)}
     # Small blocks: of a student that has learned nothing, every span scores FLOOR.
     everything = Settings(threshold=FLOOR, multi_label=True, overlap="all", token_budget=8192, block=100_000, digits=17)
     gold: Counter[str] = Counter()
-    spans, scores, right = array("q"), array("d"), array("b")
+    spans, scores, right, named = array("q"), array("d"), array("b"), array("b")
     number = 0
     with evaluating(student):
         for split in splits:
@@ -80,13 +91,17 @@ def scored_dev(student: Student, splits: Sequence[Split], types: Sequence[str]) 
             predicted = predictor.predict(split.dev, labels=labels, settings=everything)
             for document, found in zip(split.dev, predicted, strict=True):
                 keys = {mention.key for mention in document.mentions}
+                known = set() if names is None else names.spans(document.text, labels)
                 gold.update(mention.type for mention in document.mentions)
                 for mention in found.mentions:
                     spans.extend((number, mention.start, mention.end, index[mention.type]))
                     scores.append(mention.score or 0.0)
                     right.append(mention.key in keys)
+                    named.append((mention.start, mention.end, labels.index(mention.type)) in known)
                 number += 1
-    return Scored(np.array(spans).reshape(-1, 4), np.array(scores), np.array(right, dtype=bool), gold)
+    return Scored(
+        np.array(spans).reshape(-1, 4), np.array(scores), np.array(right, dtype=bool), gold, np.array(named, dtype=bool)
+    )
 
 
 @contextmanager
@@ -105,6 +120,7 @@ def found_at(
 ) -> dict[str, list[Document]]:
     """By corpus, its dev documents with what a student with these thresholds and temperatures finds there."""
     scores = _calibrated(dev, [info.temperature(name) for name in types])
+    scores = _with_names(dev, scores, [info.name_weight(name, 0) for name in types])
     enough = scores >= np.array([info.threshold(name) for name in types])[dev.spans[:, 3]]
     spans, scores = dev.spans[enough], scores[enough]
     number = 0
@@ -176,6 +192,47 @@ def best_thresholds(dev: Scored, types: Sequence[str], temperatures: Mapping[str
             hits, false = _at_least(correct[number]), _at_least(wrong[number])
             fitted[name] = float(GRID[int(np.argmax(2 * hits / (hits + false + dev.gold[name])))])
     return fitted
+
+
+def best_name_weights(dev: Scored, types: Sequence[str], info: StudentInfo) -> dict[str, float]:
+    """For each type with names among the spans, the weight of WEIGHTS with the best exact F1 at its threshold.
+
+    Of weights within NEAR of the best the smallest, since dev documents are not all there are. Each type by itself.
+    """
+    calibrated = _calibrated(dev, [info.temperature(name) for name in types])
+    fitted: dict[str, float] = {}
+    for number, name in enumerate(types):
+        own = dev.spans[:, 3] == number
+        if not dev.gold.get(name) or not dev.named[own].any():
+            continue
+        f1 = []
+        for weight in WEIGHTS:
+            scores = _with_names(dev, calibrated, [weight] * len(types))
+            enough = own & (scores >= info.threshold(name))
+            right, found = _kept(dev, scores, enough)
+            f1.append(2 * right / (found + dev.gold[name]))
+        fitted[name] = WEIGHTS[next(at for at, value in enumerate(f1) if value >= max(f1) - NEAR)]
+    return fitted
+
+
+def _kept(dev: Scored, scores: np.ndarray, enough: np.ndarray) -> tuple[int, int]:
+    """How many of some spans are right and how many there are, once those that overlap are decided between."""
+    spans, chosen_scores, right = dev.spans[enough], scores[enough], dev.right[enough]
+    hits = found = 0
+    for part in np.split(np.arange(len(spans)), np.flatnonzero(np.diff(spans[:, 0])) + 1):
+        candidates = _candidates(spans[part], chosen_scores[part])
+        gold = {candidate[:3] for candidate, is_right in zip(candidates, right[part], strict=True) if is_right}
+        chosen = decode(candidates)
+        hits += sum(one[:3] in gold for one in chosen)
+        found += len(chosen)
+    return hits, found
+
+
+def _with_names(dev: Scored, scores: np.ndarray, weights: Sequence[float]) -> np.ndarray:
+    """Scores with the weight of its type added to the logit of each span that is a name."""
+    added = np.array(weights)[dev.spans[:, 3]] * dev.named
+    found: np.ndarray = np.where(added == 0, scores, _sigmoid(_logits(scores) + added))
+    return found
 
 
 def _candidates(spans: np.ndarray, scores: np.ndarray) -> list[Candidate]:

@@ -1,0 +1,124 @@
+"""Names of a graph as evidence: what scores higher by how much, and the weights that dev documents give."""
+
+from __future__ import annotations
+
+import json
+import math
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from kogner import artifacts
+from kogner.annotate.names import Names, shifted, with_names
+from kogner.annotate.predictor import Predictor, Settings
+from kogner.cli import cli
+from kogner.data.formats import jsonl
+from kogner.errors import ArtifactError, InputError
+from kogner.graph.rejections import Rejections
+from kogner.graph.store import GraphStore, build
+from kogner.records import Document, Entity, Mention, Sentence
+from kogner.student import checkpoint
+from kogner.student.checkpoint import StudentInfo
+from kogner.student.decode import Candidate
+from kogner.train.thresholds import Scored, best_name_weights
+
+TEXT = "aspirin lowered the fever"
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory):
+    path = tmp_path_factory.mktemp("names") / "graph"
+    entities = [Entity("X:1", "Chemical", "aspirin"), Entity("X:2", "Disease", "fever"), Entity("X:3", "Gene", "THB1")]
+    build(entities, [], path, rejected=Rejections())
+    return GraphStore.open(path)
+
+
+def test_names_count_for_the_labels_of_their_type(store):
+    names = Names(store)
+    assert names.spans(TEXT, ["disease", "drug"]) == {(0, 7, 1), (20, 25, 0)}
+    assert names.spans("THB1 is a gene", ["gene", "protein"]) == {(0, 4, 0), (0, 4, 1)}
+    assert names.spans(TEXT, ["anything else"]) == set()
+
+
+def test_a_shifted_score_is_a_logit_away():
+    assert shifted(0.5, 1) == pytest.approx(1 / (1 + math.exp(-1)))
+    assert shifted(shifted(0.3, 2), -2) == pytest.approx(0.3)
+    assert (shifted(0, 3), shifted(1, 3), shifted(0.3, 0)) == (0, 1, 0.3)
+
+
+def test_what_is_no_name_has_to_reach_the_threshold_by_itself():
+    sentence = Sentence("d", ((0, 7), (8, 15), (16, 19), (20, 25)), ("aspirin", "lowered", "the", "fever"))
+    candidates = [Candidate(0, 1, 0, 0.3), Candidate(1, 2, 0, 0.3), Candidate(3, 4, 0, 0.6)]
+    assert with_names(candidates, sentence, {(0, 7, 0)}, [0.5], [0.5]) == [candidates[2]]
+    kept = with_names(candidates, sentence, {(0, 7, 0)}, [2.0], [0.5])
+    assert [one.start for one in kept] == [0, 3] and kept[0].score == shifted(0.3, 2)
+
+
+def test_predictions_with_names(tiny_student, store):
+    predictor = Predictor(tiny_student, StudentInfo(types=("disease",), name_weights={"Disease": 2.0}))
+    everything = Settings(threshold=0.0001, overlap="all", multi_label=True, digits=12)
+    plain = {m.key: m.score for m in predictor.predict_text(TEXT, labels=["chemical", "disease"], settings=everything)}
+    found = predictor.predict_text(TEXT, labels=["chemical", "disease"], settings=everything, names=Names(store))
+    weights = {(0, 7, "chemical"): 1.0, (20, 25, "disease"): 2.0}  # the default, and what the checkpoint says
+    assert {m.key for m in found} >= set(plain)
+    for mention in found:
+        wanted = shifted(plain[mention.key], weights.get(mention.key, 0))
+        assert mention.score == pytest.approx(wanted, rel=1e-9)
+    none = predictor.predict_text(
+        TEXT, labels=["chemical", "disease"], names=Names(store),
+        settings=Settings(threshold=0.0001, overlap="all", multi_label=True, digits=12, name_weight=0),
+    )  # fmt: skip
+    assert {m.key: m.score for m in none} == plain
+    # A threshold between what the student gives and what it is with the name added.
+    between = Settings(threshold=shifted(plain[20, 25, "disease"], 1), overlap="all")
+    for given, wanted in ((Names(store), True), (None, False)):
+        found = predictor.predict_text(TEXT, labels=["disease"], settings=between, names=given)
+        assert ((20, 25) in {m.key[:2] for m in found}) == wanted
+
+
+def test_settings_and_checkpoints_that_cannot_be():
+    with pytest.raises(InputError, match="name_weight"):
+        Settings(name_weight=-1)
+    with pytest.raises(ArtifactError, match="name_weights"):
+        StudentInfo(name_weights={"a": -0.5})
+    assert StudentInfo(name_weights={"a": 0}).name_weight("A", 1.0) == 0
+
+
+def test_weights_are_what_dev_says():
+    """Type a: names below the threshold are right. Type b: they are wrong. Type c: none was found."""
+    spans, scores, right, named = [], [], [], []
+    for document in range(200):
+        for kind, start, score, is_right, is_name in (
+            (0, 0, 0.3, True, True), (0, 5, 0.3, False, False), (0, 10, 0.9, True, False),
+            (1, 20, 0.3, False, True), (1, 25, 0.9, True, False), (2, 30, 0.9, True, False),
+        ):  # fmt: skip
+            spans.append((document, start, start + 3, kind))
+            scores.append(score)
+            right.append(is_right)
+            named.append(is_name)
+    gold = {"a": 400, "b": 200, "c": 200}
+    dev = Scored(np.array(spans), np.array(scores), np.array(right), gold, np.array(named))
+    weights = best_name_weights(dev, ["a", "b", "c"], StudentInfo())
+    assert weights == {"a": 1.0, "b": 0.0}  # 0.3 reaches 0.5 with 0.85 logits
+
+
+def test_calibrate_fits_them_and_annotate_takes_them(tiny_student, store, tmp_path):
+    with artifacts.writing(tmp_path / "student", kind=checkpoint.KIND, version=checkpoint.VERSION) as folder:
+        checkpoint.save(tiny_student, StudentInfo(types=("disease",)), folder)
+    corpus = tmp_path / "corpus"
+    corpus.mkdir()
+    document = Document("1", TEXT, (Mention(20, 25, "disease", "fever"),), frozenset({"disease"}))
+    jsonl.write(corpus / "dev.jsonl", [document] * 1)
+    run = ["calibrate", "--data", f"made={corpus}", "--graph", str(store.path), "--threads", "1"]
+    result = CliRunner().invoke(cli, [*run, str(tmp_path / "student"), str(tmp_path / "out")])
+    assert result.exit_code == 0, result.output
+    said = json.loads(result.stdout.splitlines()[-1])
+    assert set(said["name_weights"]) == {"disease"} and said["with_names"]["made"]["f1"] >= said["after"]["made"]["f1"]
+    _, info, _ = checkpoint.load(tmp_path / "out")
+    assert dict(info.name_weights) == said["name_weights"]
+    result = CliRunner().invoke(
+        cli, ["evaluate", "--model", str(tmp_path / "out"), "--data", f"made={corpus}", "--split", "dev", "--json",
+              "--graph", str(store.path)],
+    )  # fmt: skip
+    assert json.loads(result.stdout.splitlines()[-1])["made"]["f1"] == said["with_names"]["made"]["f1"]
