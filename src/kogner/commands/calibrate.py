@@ -78,7 +78,7 @@ def command(data: tuple[str, ...], split: str, graph: str | None, threads: int, 
         temperatures={**_without(info.temperatures, types), **fitted.temperatures},
     )
     if names is not None:
-        weights = best_name_weights(dev, types, after)
+        weights = best_name_weights(dev, splits, types, after)
         after = replace(after, name_weights={**_without(info.name_weights, types), **weights})
     result: dict[str, Any] = {
         "thresholds": dict(fitted.thresholds),

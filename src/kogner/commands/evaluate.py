@@ -24,7 +24,10 @@ if TYPE_CHECKING:
 @click.option("--model", default=None, help="Folder, or hub id, of a student.")
 @click.option("--llm", default=None, metavar="MODEL", help="A language model instead: openai:MODEL, anthropic:MODEL, "
               "http://host/v1:MODEL, local.")  # fmt: skip
-@click.option("--data", "data", multiple=True, required=True, metavar="NAME=DIR", help="A corpus; can be repeated.")
+@click.option("--data", "data", multiple=True, metavar="NAME=DIR", help="A corpus; can be repeated.")
+@click.option("--suite", default=None, help="Corpora that belong together: biomed, or a YAML file.")
+@click.option("--corpora", type=click.Path(path_type=Path), help="Folder of a suite's corpora.  [default: "
+              "$KOGNER_SHARED/corpora, else ../shared/corpora]")  # fmt: skip
 @click.option("--split", default="test", show_default=True, type=click.Choice(["train", "dev", "test"]))
 @click.option("--graph", default=None, help="Graph store: its names count for spans, as in 'kogner annotate --graph'.")
 @click.option(
@@ -32,7 +35,8 @@ if TYPE_CHECKING:
     "train",
     multiple=True,
     metavar="NAME=DIR",
-    help="A corpus trained on; can be repeated. Adds recall on names that its train split has and has not.",
+    help="A corpus trained on; can be repeated. Adds recall on names that its train split has and has not, and leaves "
+    "test documents out that it shares.",
 )
 @click.option("--sentences", type=click.IntRange(min=1), help="Only so many sentences of each corpus, drawn at random.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Of --sentences.")
@@ -62,6 +66,8 @@ def command(
     model: str | None,
     llm: str | None,
     data: tuple[str, ...],
+    suite: str | None,
+    corpora: Path | None,
     split: str,
     train: tuple[str, ...],
     graph: str | None,
@@ -90,9 +96,12 @@ def command(
     the corpus' types and nothing else; what of its answers cannot be used is counted by reason. Keys, limits and the
     cache of paid answers are those of 'kogner data write'.
 
+    With --suite corpora that are not there are marked as missing, and with --graph its names alone are scored as well.
+
     \b
     Example:
       kogner evaluate --model models/kogner-mini --data bc5cdr=corpora/bc5cdr --data ncbi=corpora/ncbi_disease --json
+      kogner evaluate --model models/kogner-mini --suite biomed --graph build/graph --json
       kogner evaluate --model runs/mine --data bc5cdr=corpora/bc5cdr --train bc5cdr=corpora/bc5cdr
       kogner evaluate --llm openai:gpt-4o-mini --data bc5cdr=corpora/bc5cdr --sentences 100
     """
@@ -100,12 +109,16 @@ def command(
         _refuse_options_of_students()
     if (model is None) == (llm is None):
         raise ConfigError("give either --model, a student, or --llm, a language model")
+    from dataclasses import replace
+
     from kogner.annotate.predictor import Predictor, Settings
     from kogner.commands.options import named_paths, say_report
-    from kogner.data import corpora
+    from kogner.data.corpora import load
+    from kogner.data.overlap import Overlap
     from kogner.evaluate.novelty import names
     from kogner.evaluate.sample import sampled
-    from kogner.progress import counting
+    from kogner.evaluate.suite import folder_of_corpora, names_alone, open_member, open_suite, without_known
+    from kogner.progress import counting, note
 
     settings = Settings(
         threshold=threshold,
@@ -117,21 +130,36 @@ def command(
         threads=threads,
     )
     trained_on = named_paths(train, option="--train")
-    loaded = [corpora.load(name, path, split) for name, path in named_paths(data)]
+    if not data and suite is None:
+        raise ConfigError("nothing to score: give --data NAME=DIR, or --suite")
+    loaded = [load(name, path, split) for name, path in named_paths(data)]
+    plan = None if suite is None else open_suite(suite)
+    missing: dict[str, str] = {}
+    nested_ones: set[str] = set()
+    for name, member in plan.corpora.items() if plan is not None else ():
+        found = open_member(name, member, folder_of_corpora(corpora), split)
+        if isinstance(found, str):
+            missing[name] = found
+            continue
+        loaded.append(found)
+        nested_ones |= {name} if member.nested else set()
     for corpus in loaded:
         say_report(corpus)
     if sentences is not None:
         loaded = [sampled(corpus, sentences, seed=seed) for corpus in loaded]
     if llm is not None:
-        results = evaluate_llm(llm, loaded, cache, limits)
+        answered = evaluate_llm(llm, loaded, cache, limits)
         if not as_json:
-            llm_table(results, split)
-        click.echo(json.dumps(results))
+            llm_table(answered, split)
+        click.echo(json.dumps(answered))
         return
     assert model is not None
     known: set[tuple[str, str]] | None = None
+    trained: list[Document] = []
     for name, path in trained_on:
-        known = (known or set()) | names(corpora.load(name, path, "train").documents)
+        trained += load(name, path, "train").documents
+        known = (known or set()) | names(trained)
+    shared = Overlap(trained)
     predictor = Predictor.load(model, device=device)
     of_graph = None
     if graph is not None:
@@ -139,17 +167,26 @@ def command(
         from kogner.graph.store import GraphStore
 
         of_graph = Names(GraphStore.open(graph))
-    results = {}
-    for corpus in loaded:
+    results: dict[str, Any] = {}
+    for whole in loaded:
+        corpus, left_out = without_known(whole, shared) if trained else (whole, {})
+        labels = sorted(corpus.types)
+        chosen = replace(settings, nested=True) if corpus.name in nested_ones else settings
         predicted = []
         with counting(f"annotating {corpus.name}", len(corpus.documents)) as counter:
-            labels = sorted(corpus.types)
-            for document in predictor.predict(corpus.documents, labels=labels, settings=settings, names=of_graph):
+            for document in predictor.predict(corpus.documents, labels=labels, settings=chosen, names=of_graph):
                 predicted.append(document)
                 counter.advance()
-        results[corpus.name] = _result(corpus, predicted, predictor, known)
+        results[corpus.name] = _result(corpus, predicted, predictor, known) | {"left_out": left_out}
+        if plan is not None and of_graph is not None:
+            results[corpus.name]["names_alone"] = names_alone(corpus, of_graph)
     if not as_json:
         _table(results, split)
+        for name, reason in missing.items():
+            note(f"{name} is not scored: {reason}")
+    if plan is not None:
+        mean = plan.mean({name: result["f1"] for name, result in results.items()})
+        results = {"suite": plan.name, "mean_f1_of_six": mean, "corpora": results, "missing": missing}
     click.echo(json.dumps(results))
 
 

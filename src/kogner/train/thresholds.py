@@ -194,25 +194,44 @@ def best_thresholds(dev: Scored, types: Sequence[str], temperatures: Mapping[str
     return fitted
 
 
-def best_name_weights(dev: Scored, types: Sequence[str], info: StudentInfo) -> dict[str, float]:
+def best_name_weights(
+    dev: Scored, splits: Sequence[Split], types: Sequence[str], info: StudentInfo
+) -> dict[str, float]:
     """For each type with names among the spans, the weight of WEIGHTS with the best exact F1 at its threshold.
 
-    Of weights within NEAR of the best the smallest, since dev documents are not all there are. Each type by itself.
+    The F1 is the mean over the corpora that have the type, since one may mark what the graph names and another may
+    not. Of weights within NEAR of the best the smallest, since dev documents are not all there is. Each type by itself.
     """
     calibrated = _calibrated(dev, [info.temperature(name) for name in types])
     fitted: dict[str, float] = {}
     for number, name in enumerate(types):
         own = dev.spans[:, 3] == number
-        if not dev.gold.get(name) or not dev.named[own].any():
+        parts = [
+            (own & (dev.spans[:, 0] >= first) & (dev.spans[:, 0] < last), gold)
+            for first, last, gold in _corpora(splits, types, name)
+        ]
+        if not parts or not dev.named[own].any():
             continue
         f1 = []
         for weight in WEIGHTS:
             scores = _with_names(dev, calibrated, [weight] * len(types))
-            enough = own & (scores >= info.threshold(name))
-            right, found = _kept(dev, scores, enough)
-            f1.append(2 * right / (found + dev.gold[name]))
+            enough = scores >= info.threshold(name)
+            kept = [(*_kept(dev, scores, part & enough), gold) for part, gold in parts]
+            f1.append(sum(2 * right / (found + gold) for right, found, gold in kept) / len(kept))
         fitted[name] = WEIGHTS[next(at for at, value in enumerate(f1) if value >= max(f1) - NEAR)]
     return fitted
+
+
+def _corpora(splits: Sequence[Split], types: Sequence[str], name: str) -> Iterator[tuple[int, int, int]]:
+    """Of each corpus with mentions of a type: its documents' numbers in `Scored`, half-open, and how many mentions."""
+    number = 0
+    for split in splits:
+        if not split.dev or not _asked(split, types):
+            continue
+        gold = sum(mention.type == name for document in split.dev for mention in document.mentions)
+        if gold and name in split.types:
+            yield number, number + len(split.dev), gold
+        number += len(split.dev)
 
 
 def _kept(dev: Scored, scores: np.ndarray, enough: np.ndarray) -> tuple[int, int]:

@@ -1,0 +1,98 @@
+"""Suites: corpora that are scored together, in `recipes/suites/`."""
+
+from __future__ import annotations
+
+import os
+import statistics
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from kogner.data.corpora import Corpus, load, splits
+from kogner.data.overlap import Overlap
+from kogner.errors import ConfigError
+from kogner.evaluate.spans import score, with_lost
+from kogner.mapping import from_mapping
+from kogner.recipe import RECIPES, read_mapping
+from kogner.records import Mention
+
+if TYPE_CHECKING:
+    from kogner.annotate.names import Names
+
+FOLDER = "suites"
+
+
+@dataclass(frozen=True)
+class Member:
+    """A corpus of a suite. folder: below that of all corpora. nested: whether its gold mentions lie in one another."""
+
+    folder: str
+    nested: bool = False
+
+
+@dataclass(frozen=True)
+class Suite:
+    """corpora: by name. six: those whose mean F1 is quoted."""
+
+    name: str
+    corpora: Mapping[str, Member]
+    six: tuple[str, ...] = ()
+    about: str = ""
+
+    def __post_init__(self) -> None:
+        unknown = [name for name in self.six if name not in self.corpora]
+        if unknown:
+            raise ConfigError(f"suite {self.name}: {unknown[0]} of `six` is not among its corpora")
+
+    def mean(self, f1: Mapping[str, float]) -> float | None:
+        """The mean F1 of the six, None where one of them was not scored."""
+        return round(statistics.mean(f1[name] for name in self.six), 2) if set(self.six) <= set(f1) else None
+
+
+def open_suite(source: str) -> Suite:
+    """A suite from a YAML file, or a shipped one by name. Raises ConfigError for what is none."""
+    path = Path(source)
+    if not path.is_file():
+        places = [RECIPES / FOLDER, Path(__file__).parents[3] / "recipes" / FOLDER]
+        found = [folder / f"{source}.yaml" for folder in places if (folder / f"{source}.yaml").is_file()]
+        if not found:
+            raise ConfigError(f"suite {source} is neither a file nor a shipped one")
+        path = found[0]
+    return from_mapping(Suite, read_mapping(path, ("name", "corpora")), where=str(path))
+
+
+def folder_of_corpora(given: Path | None) -> Path:
+    """Where corpora lie: as given, else below what KOGNER_SHARED names, else `../shared/corpora`."""
+    return given if given is not None else Path(os.environ.get("KOGNER_SHARED", "../shared")) / "corpora"
+
+
+def open_member(name: str, member: Member, folder: Path, split: str) -> Corpus | str:
+    """A split of a corpus, or why there is none."""
+    place = folder / member.folder
+    if not place.is_dir():
+        return f"no folder {member.folder}"
+    return load(name, place, split) if split in splits(place) else f"no {split} split"
+
+
+def without_known(corpus: Corpus, known: Overlap) -> tuple[Corpus, dict[str, Any]]:
+    """A corpus without the documents that were trained on, and how many were left out, by reason."""
+    reasons = [known.found(document) for document in corpus.documents]
+    kept = tuple(one for one, reason in zip(corpus.documents, reasons, strict=True) if reason is None)
+    counts = Counter(reason for reason in reasons if reason is not None)
+    return replace(corpus, documents=kept), dict(sorted(counts.items()))
+
+
+def names_alone(corpus: Corpus, names: Names) -> dict[str, Any]:
+    """Exact scores of the graph's names as the only thing that is found: the floor."""
+    types = sorted(corpus.types)
+    found = [
+        replace(
+            document,
+            mentions=tuple(Mention(start, end, types[kind]) for start, end, kind in names.spans(document.text, types)),
+        )
+        for document in corpus.documents
+    ]
+    scores = with_lost(score(corpus.documents, found, types=types), corpus.lost).to_dict()
+    return {key: scores[key] for key in ("precision", "recall", "f1")}

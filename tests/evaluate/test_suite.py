@@ -1,0 +1,75 @@
+"""A suite scores what is there, marks what is not, and leaves out what was trained on."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+import yaml
+from click.testing import CliRunner
+
+from kogner import artifacts
+from kogner.cli import cli
+from kogner.data.formats import jsonl
+from kogner.errors import ConfigError
+from kogner.evaluate.suite import open_suite
+from kogner.graph.rejections import Rejections
+from kogner.graph.store import build
+from kogner.records import Document, Entity, Mention
+from kogner.student import checkpoint
+from kogner.student.checkpoint import StudentInfo
+
+FEVER = Mention(20, 25, "disease", "fever")
+LONG = "aspirin lowered the fever of rats that had eaten nothing but cheese for a week and drunk water"
+
+
+@pytest.fixture
+def folder(tmp_path):
+    for name, documents in {
+        "one": [Document("1", "aspirin lowered the fever", (FEVER,), frozenset({"disease"}))],
+        "two": [Document("7", LONG, (FEVER,), frozenset({"disease"})),
+                Document("8", "aspirin raised their fever", (Mention(21, 26, "disease", "fever"),))],
+        "train": [Document("9", f"Again: {LONG}.", (), frozenset({"disease"}))],
+    }.items():  # fmt: skip
+        (tmp_path / name).mkdir()
+        split = "train" if name == "train" else "test"
+        jsonl.write(tmp_path / name / f"{split}.jsonl", documents)
+    plan = {"name": "mine", "six": ["One"], "corpora": {
+        "One": {"folder": "one"}, "Two": {"folder": "two", "nested": True}, "Three": {"folder": "three"},
+        "Trained": {"folder": "train"},
+    }}  # fmt: skip
+    (tmp_path / "mine.yaml").write_text(yaml.safe_dump(plan))
+    return tmp_path
+
+
+def test_a_suite_is_scored(folder, tiny_student):
+    with artifacts.writing(folder / "student", kind=checkpoint.KIND, version=checkpoint.VERSION) as place:
+        checkpoint.save(tiny_student, StudentInfo(types=("disease",)), place)
+    build([Entity("X:1", "Disease", "fever")], [], folder / "graph", rejected=Rejections())
+    run = ["evaluate", "--model", str(folder / "student"), "--suite", str(folder / "mine.yaml"), "--json"]
+    run += ["--corpora", str(folder), "--graph", str(folder / "graph"), "--train", f"trained={folder / 'train'}"]
+    result = CliRunner().invoke(cli, run)
+    assert result.exit_code == 0, result.output
+    said = json.loads(result.stdout.splitlines()[-1])
+    assert said["missing"] == {"Three": "no folder three", "Trained": "no test split"}
+    assert set(said["corpora"]) == {"One", "Two"}
+    assert said["mean_f1_of_six"] == said["corpora"]["One"]["f1"]
+    assert said["corpora"]["Two"]["left_out"] == {"document of an excluded corpus, by a shared run of text": 1}
+    assert said["corpora"]["Two"]["gold"] == 1
+    assert said["corpora"]["One"]["names_alone"] == {"precision": 100.0, "recall": 100.0, "f1": 100.0}
+
+
+def test_the_shipped_suite_and_what_is_none(tmp_path):
+    suite = open_suite("biomed")
+    assert len(suite.six) == 6 and suite.corpora["GENIA"].nested
+    assert suite.mean(dict.fromkeys(suite.six, 50.0)) == 50 and suite.mean({"BC5CDR": 1}) is None
+    with pytest.raises(ConfigError, match="neither a file nor a shipped one"):
+        open_suite("nothing")
+    (tmp_path / "bad.yaml").write_text("name: x\ncorpora: {A: {folder: a}}\nsix: [B]\n")
+    with pytest.raises(ConfigError, match="B of `six`"):
+        open_suite(str(tmp_path / "bad.yaml"))
+
+
+def test_nothing_to_score(folder):
+    result = CliRunner().invoke(cli, ["evaluate", "--model", str(folder)])
+    assert isinstance(result.exception, ConfigError) and "nothing to score" in str(result.exception)
