@@ -26,6 +26,7 @@ COMMANDS = {
     "evaluate": "Score a student on corpora: exact span F1.",
     "experiment": "Train in several ways, paired by seed, and compare.",
     "annotate": "Find the entities in text.",
+    "convert": "Turn documents of one format into another: PubTator, BioC, BRAT, ...",
     "calibrate": "Fit score thresholds and temperatures of a student on dev data.",
     "export": "Write a student as a GLiNER checkpoint or for ONNX Runtime.",
     "convert-checkpoint": "Turn an old GLiNER checkpoint into safetensors.",

@@ -77,6 +77,18 @@ class Mention:
 
 
 @dataclass(frozen=True, slots=True)
+class Passage:
+    """A stretch of a document that is a part of its own, such as a title. start, end: half-open code points.
+
+    infons: what a file says of it, as (key, value).
+    """
+
+    start: int
+    end: int
+    infons: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Document:
     """A text with its mentions.
 
@@ -84,6 +96,7 @@ class Document:
     masks them instead of taking them for negatives.
     unsure: spans that may or may not be mentions of their type, as silver text has them. They are no mentions; training
     takes neither them nor what overlaps them for negatives of the type.
+    passages: its parts in order, where the file tells them; () where it is one.
     """
 
     id: str
@@ -91,6 +104,7 @@ class Document:
     mentions: tuple[Mention, ...] = ()
     types: frozenset[str] = field(default_factory=frozenset)
     unsure: tuple[Mention, ...] = ()
+    passages: tuple[Passage, ...] = ()
 
     def __post_init__(self) -> None:
         for mention in (*self.mentions, *self.unsure):

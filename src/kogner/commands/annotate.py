@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +15,7 @@ from kogner.errors import ArtifactError, ConfigError, InputError
 from kogner.student.decode import OVERLAPS
 
 if TYPE_CHECKING:
+    from kogner.data.report import Report
     from kogner.records import Document
 
 DEFAULT_MODEL = Path("models/kogner-mini")
@@ -48,6 +49,9 @@ DEFAULT_MODEL = Path("models/kogner-mini")
     default=None,
     help="Default: a table on a terminal, JSON lines elsewhere.",
 )
+@click.option("--out", help="File or BRAT folder to write instead of standard output: .jsonl, .html, .pubtator, "
+              ".bioc.xml, .bioc.json, or NAME/ for BRAT.")  # fmt: skip
+@click.option("--from", "from_", help="Format of FILE, as of 'kogner convert'. Default: told by its content.")
 @click.option("--nested", is_flag=True, help="Also entities inside entities.")
 @click.option("--multi-label", is_flag=True, help="Also several types for one span.")
 @click.option(
@@ -94,6 +98,8 @@ def command(
     nil: float,
     explain: bool,
     form: str | None,
+    out: str | None,
+    from_: str | None,
     nested: bool,
     multi_label: bool,
     overlap: str,
@@ -109,10 +115,14 @@ def command(
 ) -> None:
     """Find the entities in FILE (or standard input): plain text, or JSON lines of {"id", "text"}.
 
+    A FILE may also be PubTator, BioC (XML, JSON), a BRAT folder, PubMed's XML, CoNLL, or a table (CSV, TSV, Parquet)
+    with a column `text`; what is annotated in it is not looked at.
+
     \b
     Offsets are half-open code points of the input text. Example:
       kogner annotate examples/abstract.txt --labels chemical,disease,gene
       kogner annotate notes.jsonl --labels disease --format jsonl --label-threshold disease=0.6
+      kogner annotate abstracts.bioc.xml --labels disease --graph build/graph --out found.bioc.xml
       kogner annotate notes.jsonl --labels disease --precision auto --threads 4 --label-cache build/labels/
     """
     from kogner.annotate import output
@@ -150,7 +160,8 @@ def command(
         of_graph = Names(linker.store)
     elif link_to or aliases or bank or explain:
         raise ConfigError("--link-to, --aliases, --bank and --explain are of no use without --graph")
-    documents = read_texts(source)
+    writer = None if out is None else _writer(out, form)
+    documents = read_texts(source) if source == STDIN else _documents(Path(source), from_)
     predictor = Predictor.load(model, device=device, engine=engine, label_cache=label_cache)
     untrained = [name for name in names if name.lower() not in {kind.lower() for kind in predictor.info.types}]
     if untrained and predictor.info.types:
@@ -162,6 +173,16 @@ def command(
     if linker is not None:
         annotated = linker.link_documents(annotated, block=1 if source == STDIN else None)
     annotated = _counted(annotated)
+    if out is not None and writer is not None:
+        from kogner.data.report import Report
+
+        report = Report()
+        writer(Path(out), annotated, report=report)
+        for reason, count in sorted(report.noted.items()):
+            note(f"{out}: {count:,} x {reason}")
+        for line in report.lines():
+            note(line)
+        return
     form = form or ("table" if sys.stdout.isatty() else "jsonl")
     if form == "jsonl":
         for document in annotated:
@@ -173,6 +194,48 @@ def command(
         from rich.console import Console
 
         output.table(annotated, Console(width=None if sys.stdout.isatty() else 120), explain=explain)
+
+
+def _documents(path: Path, name: str | None) -> Iterator[Document]:
+    """Documents of a file of any format; what its reader met is said at the end."""
+    from kogner.annotate.texts import read_texts
+    from kogner.data.formats.registry import by_name, of_input
+    from kogner.data.report import Report
+    from kogner.progress import note
+
+    form = by_name(name) if name is not None else of_input(path)
+    if form.name in ("text", "jsonl"):
+        yield from read_texts(str(path))
+        return
+    if form.read is None:
+        raise ConfigError(f"format {form.name} is written only")
+    report = Report()
+    yield from form.read(path, report=report)
+    for line in report.lines():
+        note(f"{path}: {line}")
+
+
+def _writer(out: str, form: str | None) -> Callable[..., None]:
+    """What writes annotated documents to a file, all or nothing. Raises ConfigError where the ending tells nothing."""
+    from kogner.annotate import output
+    from kogner.artifacts import write_lines
+    from kogner.data.formats.registry import of_output
+
+    def lines(path: Path, documents: Iterable[Document], *, report: Report) -> None:
+        write_lines(path, (output.to_json(document) for document in documents))
+
+    def page(path: Path, documents: Iterable[Document], *, report: Report) -> None:
+        write_lines(path, output.to_html(documents))
+
+    if form == "table":
+        raise ConfigError("--format table goes to a terminal; leave --out, or take jsonl or html")
+    if form == "html" or (form is None and out.lower().endswith((".html", ".htm"))):
+        return page
+    found = None if form == "jsonl" else of_output(out)
+    if found is None or found.name == "jsonl":
+        return lines
+    assert found.write is not None
+    return found.write
 
 
 def _counted(documents: Iterator[Document]) -> Iterator[Document]:

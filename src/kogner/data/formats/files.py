@@ -7,7 +7,7 @@ import lzma
 import zlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import IO
+from typing import IO, cast
 
 from kogner.errors import InputError
 
@@ -24,7 +24,7 @@ def lines(path: Path) -> Iterator[tuple[int, str]]:
     """
     number = 0
     try:
-        with _open(path) as stream:
+        with opened(path) as stream:
             for number, line in lines_of(stream, path):
                 yield number, line
     except _DAMAGED as error:
@@ -58,7 +58,7 @@ def lines_of(stream: Iterable[bytes], path: Path) -> Iterator[tuple[int, str]]:
 def read_bytes(path: Path) -> bytes:
     """The whole content, decompressed. Raises InputError for a file that is missing, empty or damaged."""
     try:
-        with _open(path) as stream:
+        with opened(path) as stream:
             data = stream.read()
     except _DAMAGED as error:
         raise InputError(f"the compressed file is damaged ({error})", path=path) from error
@@ -69,7 +69,8 @@ def read_bytes(path: Path) -> bytes:
     return data
 
 
-def _open(path: Path) -> IO[bytes] | gzip.GzipFile | lzma.LZMAFile:
+def opened(path: Path) -> IO[bytes]:
+    """The unpacked bytes of a file. Raises InputError for a folder and for what does not exist."""
     if path.is_dir():
         raise InputError("is a folder; a file is needed here", path=path)
     if not path.exists():
@@ -77,9 +78,9 @@ def _open(path: Path) -> IO[bytes] | gzip.GzipFile | lzma.LZMAFile:
     with path.open("rb") as stream:
         head = stream.read(len(_XZ))
     if head.startswith(_GZIP):
-        return gzip.open(path, "rb")
+        return cast(IO[bytes], gzip.open(path, "rb"))
     if head.startswith(_XZ):
-        return lzma.open(path, "rb")
+        return cast(IO[bytes], lzma.open(path, "rb"))
     return path.open("rb")
 
 

@@ -17,11 +17,11 @@ from kogner.data.formats.duplicates import unique
 from kogner.data.formats.files import lines, stem
 from kogner.data.report import Report
 from kogner.errors import InputError
-from kogner.records import Document, Mention
+from kogner.records import Document, Mention, Passage
 
 TEXT_DIFFERS = "mention text differs from its offsets"
 
-_KEYS = {"id", "text", "types", "mentions", "unsure"}
+_KEYS = {"id", "text", "types", "mentions", "unsure", "passages"}
 _MENTION_KEYS = {"start", "end", "text", "type", "ids", "entity", "score"}
 
 
@@ -58,7 +58,8 @@ def parse(numbered: Iterable[tuple[int, str]], *, path: Path, report: Report) ->
                 for key in ("mentions", "unsure")
             )
             types = frozenset(_text(kind) for kind in raw.get("types") or ())
-            yield number, Document(name, raw["text"], mentions, types, unsure)
+            passages = tuple(_passage(entry, len(raw["text"])) for entry in raw.get("passages") or ())
+            yield number, Document(name, raw["text"], mentions, types, unsure, passages)
         except InputError as error:
             if error.path is not None:
                 raise
@@ -90,6 +91,14 @@ def _mention(entry: Any, text: str, report: Report, path: Path, line: int, docum
     )  # fmt: skip
 
 
+def _passage(entry: Any, length: int) -> Passage:
+    start, end = entry["start"], entry["end"]
+    if type(start) is not int or type(end) is not int or not 0 <= start <= end <= length:
+        raise ValueError(f"passage [{start!r}, {end!r}) of {length} characters")
+    infons = entry.get("infons") or {}
+    return Passage(start, end, tuple((_text(key), _text(value)) for key, value in infons.items()))
+
+
 def _text(value: Any) -> str:
     if not isinstance(value, str):
         raise TypeError(f"{value!r} must be a text")
@@ -104,6 +113,10 @@ def line_of(document: Document) -> str:
         "types": sorted(document.types),
         "mentions": [_entry(mention) for mention in document.mentions],
     }
+    if document.passages:
+        raw["passages"] = [
+            {"start": one.start, "end": one.end, "infons": dict(one.infons)} for one in document.passages
+        ]
     if document.unsure:
         raw["unsure"] = [_entry(mention) for mention in document.unsure]
     line = json.dumps(raw, ensure_ascii=False)

@@ -30,7 +30,7 @@ def read(path: Path, *, report: Report) -> Iterator[Document]:
     """
     try:
         with _opened(path) as stream:
-            _check_prolog(stream, path)
+            check_prolog(stream, path)
         with _opened(path) as stream:
             yield from _citations(stream, path, report)
     except ElementTree.ParseError as error:
@@ -43,13 +43,16 @@ def _opened(path: Path) -> IO[bytes]:
     return cast(IO[bytes], gzip.open(path, "rb")) if path.suffix == ".gz" else path.open("rb")
 
 
-def _check_prolog(stream: IO[bytes], path: Path) -> None:
+def check_prolog(stream: IO[bytes], path: Path) -> None:
+    """Raise InputError for what begins with no XML element, or declares entities of its own before it."""
     head = stream.read(PROLOG).replace(b"\0", b"")  # of UTF-16
     root = _ROOT.search(head)
     if root is None:
         raise InputError(f"has no XML element in its first {PROLOG:,} bytes", path=path)
     if b"<!ENTITY" in head[: root.start()]:
-        raise InputError("declares XML entities of its own, which is refused; PubMed's files declare none", path=path)
+        raise InputError(
+            "declares XML entities of its own, which is refused, since those can grow without bounds", path=path
+        )
 
 
 def _citations(stream: IO[bytes], path: Path, report: Report) -> Iterator[Document]:

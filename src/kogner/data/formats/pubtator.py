@@ -18,8 +18,9 @@ from kogner.data.formats.duplicates import unique
 from kogner.data.formats.files import lines
 from kogner.data.report import Report
 from kogner.errors import InputError
-from kogner.records import Document, Mention
+from kogner.records import Document, Mention, Passage
 
+TITLE, ABSTRACT = "title", "abstract"
 REPAIR_WITHIN = 5
 OFFSET_REPAIRED = "offset repaired"
 OTHER_SIGNS = "text differs from its offsets in signs only"
@@ -76,8 +77,10 @@ def read(path: Path, *, report: Report, vocabularies: Mapping[str, str] | None =
 
 
 def write(path: Path, documents: Iterable[Document], *, report: Report) -> None:
-    """Write documents, each as a title without an abstract, all or nothing; reading gives the same offsets and types.
+    """Write documents, all or nothing; reading gives the same offsets and types.
 
+    Of a document of two passages with one blank or line end between them the first is the title and the second the
+    abstract; any other is a title without an abstract.
     Line breaks, tabs and what is no text become blanks, one for one, and so does `|` in ids and types, which is noted.
     A mention's id column has its ids, or the entity it is linked to.
     """
@@ -93,14 +96,25 @@ def _lines_of(document: Document, report: Report) -> Iterator[str]:
 
     name = plain(document.id, _NO_NAME).strip() or "-"
     text = plain(document.text, _NO_LINE)
-    yield f"{name}|t|{text}"
-    yield f"{name}|a|"
+    title = _title(document)
+    yield f"{name}|t|{text[:title]}"
+    yield f"{name}|a|{text[title + 1 :]}"
     for mention in document.mentions:
         ids = "|".join(mention.ids) or mention.entity or "-1"
         inside = text[mention.start : mention.end]
         kind = plain(mention.type, _NO_NAME)
         yield "\t".join((name, str(mention.start), str(mention.end), inside, kind, plain(ids, _NO_LINE)))
     yield ""
+
+
+def _title(document: Document) -> int:
+    """Where the title ends; the end of the text where there is no abstract."""
+    whole = len(document.text)
+    if len(document.passages) != 2:
+        return whole
+    first, second = document.passages
+    apart = second.start == first.end + 1 and document.text[first.end].isspace()
+    return first.end if first.start == 0 and apart and second.end == whole > second.start else whole
 
 
 def _blocks(path: Path, report: Report) -> Iterator[_Block]:
@@ -170,7 +184,11 @@ def _document(block: _Block, path: Path, report: Report, vocabularies: Mapping[s
         if span is not None:
             ids = identifiers(columns[5] if len(columns) > 5 else "", vocabulary=vocabularies.get(kind))
             mentions.append(Mention(*span, kind, block.text[span[0] : span[1]], ids))
-    return Document(block.id, block.text, tuple(mentions))
+    parts: tuple[Passage, ...] = ()
+    if block.title and block.abstract:
+        at = len(block.title)
+        parts = (Passage(0, at, (("type", TITLE),)), Passage(at + 1, len(block.text), (("type", ABSTRACT),)))
+    return Document(block.id, block.text, tuple(mentions), passages=parts)
 
 
 def nearest(text: str, stated: str, start: int) -> tuple[int, int] | None:

@@ -1,0 +1,123 @@
+"""BRAT's standoff format (brat.nlplab.org/standoff.html): a folder of `<id>.txt` with `<id>.ann` beside it.
+
+Text-bound annotations (T) are mentions, normalisations (N) their identifiers. Relations, events, attributes and notes
+are counted, not kept. A type cannot have blanks there: they are written as `_`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from kogner.artifacts import write_atomic
+from kogner.data.formats.files import read_bytes
+from kogner.data.formats.pubtator import OFFSET_MISMATCH, OFFSET_REPAIRED, nearest
+from kogner.data.report import Report
+from kogner.errors import InputError
+from kogner.records import Document, Mention
+
+IN_PIECES = "mention in several pieces, kept from the first to the last"
+OTHER = "line of another kind ({}) not kept"
+BAD_LINE = "line that is none of BRAT's"
+RENAMED = "document id written as another file name"
+
+_BOUND = re.compile(r"(T\S+)\t(\S+) (\d+ \d+(?:;\d+ \d+)*)(?:\t(.*))?")
+_NORMAL = re.compile(r"(N\S+)\tReference (\S+) ([^\t]+?)(?:\t.*)?")
+_NO_NAME = re.compile(r"[^\w.#-]")
+
+
+def is_brat(path: Path) -> bool:
+    """Whether a path is a folder with annotation files."""
+    return path.is_dir() and any(path.glob("*.ann"))
+
+
+def read(path: Path, *, report: Report) -> Iterator[Document]:
+    """Yield the documents of a folder in the order of their names; a text without annotations is one without mentions.
+
+    Raises InputError for a folder without texts, and for texts that are not UTF-8.
+    """
+    texts = sorted(path.glob("*.txt"))
+    if not texts:
+        raise InputError("holds no .txt file; BRAT is <id>.txt with <id>.ann beside it", path=path)
+    for file in texts:
+        text = _decoded(file)
+        annotations = file.with_suffix(".ann")
+        lines = _decoded(annotations).split("\n") if annotations.is_file() else []
+        yield Document(file.stem, text, tuple(_mentions(lines, text, annotations, report)))
+
+
+def _decoded(file: Path) -> str:
+    if file.stat().st_size == 0:
+        return ""
+    try:
+        return read_bytes(file).decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise InputError(f"not UTF-8: byte {error.start}; convert it to UTF-8", path=file) from error
+
+
+def _mentions(lines: list[str], text: str, file: Path, report: Report) -> list[Mention]:
+    ids: dict[str, list[str]] = {}
+    bound: list[tuple[int, re.Match[str]]] = []
+    for number, raw in enumerate(lines, 1):
+        line = raw.removesuffix("\r")
+        if not line.strip():
+            continue
+        found, normal = _BOUND.fullmatch(line), _NORMAL.fullmatch(line)
+        if found:
+            bound.append((number, found))
+        elif normal:
+            ids.setdefault(normal[2], []).append(normal[3].strip())
+        elif line[0] in "REMA*#":
+            report.note(OTHER.format(line[0]))
+        else:
+            report.skip(BAD_LINE, repr(line[:60]), path=file, line=number)
+    mentions = []
+    for number, found in bound:
+        places = [tuple(map(int, place.split())) for place in found[3].split(";")]
+        start, end = min(place[0] for place in places), max(place[1] for place in places)
+        stated = found[4] or ""
+        if len(places) > 1:
+            report.note(IN_PIECES)
+        elif stated and text[start:end].replace("\n", " ") != stated:
+            moved = nearest(text, stated, start)
+            detail = f"{stated[:60]!r} is not at [{start}, {end})"
+            if moved is None:
+                report.skip(OFFSET_MISMATCH, detail, path=file, line=number, document=file.stem, mention=found[2])
+                continue
+            report.repair(OFFSET_REPAIRED, detail, path=file, line=number, document=file.stem)
+            start, end = moved
+        if not start < end <= len(text):
+            detail = f"[{start}, {end}) of {len(text)} characters"
+            report.skip(OFFSET_MISMATCH, detail, path=file, line=number, document=file.stem, mention=found[2])
+            continue
+        mentions.append(Mention(start, end, found[2], text[start:end], tuple(dict.fromkeys(ids.get(found[1], ())))))
+    return sorted(mentions, key=lambda one: one.key)
+
+
+def write(path: Path, documents: Iterable[Document], *, report: Report) -> None:
+    """Write a folder of texts and annotations; reading gives the same texts, offsets and types but for blanks in them.
+
+    An id that is no file name becomes one, which is counted; ids of different documents never share a file.
+    """
+    path.mkdir(parents=True, exist_ok=True)
+    used: set[str] = set()
+    for document in documents:
+        name = _NO_NAME.sub("_", document.id).lstrip(".") or "_"
+        wanted, number = name, 1
+        while name.casefold() in used:  # some file systems know no case
+            number += 1
+            name = f"{wanted}#{number}"
+        used.add(name.casefold())
+        if name != document.id:
+            report.note(RENAMED)
+        lines = []
+        for number, mention in enumerate(document.mentions, 1):
+            inside = re.sub(r"[\r\n\t]", " ", document.text[mention.start : mention.end])
+            kind = "_".join(mention.type.split()) or "_"
+            lines.append(f"T{number}\t{kind} {mention.start} {mention.end}\t{inside}")
+            ids = mention.ids or ((mention.entity,) if mention.entity is not None else ())
+            for own in ids:
+                lines.append(f"N{len(lines)}\tReference T{number} {own.replace(chr(9), ' ')}\t{inside}")
+        write_atomic(path / f"{name}.txt", document.text)
+        write_atomic(path / f"{name}.ann", "".join(f"{line}\n" for line in lines))

@@ -1,0 +1,127 @@
+"""The formats that documents come in and go out in: their names, endings, signs, readers and writers."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from kogner.data.formats import bioc, brat, conll, genia, gliner, jsonl, pubmed, pubtator, tables
+from kogner.data.formats.files import opened
+from kogner.data.report import Report
+from kogner.errors import ConfigError, InputError
+from kogner.records import Document
+
+HEAD = 65_536  # bytes that a format is told by
+_PACKED = (".gz", ".xz")
+
+
+@dataclass(frozen=True)
+class Format:
+    """A format. read, write: None where it is written, or read, only. endings: of file names.
+
+    Content tells the format of a file that is read, and its ending where that does not.
+    """
+
+    name: str
+    about: str
+    endings: tuple[str, ...]
+    read: Callable[..., Iterable[Document]] | None = None
+    write: Callable[..., None] | None = None
+
+
+def _text(path: Path, *, report: Report) -> Iterator[Document]:
+    from kogner.annotate.texts import read_texts
+
+    yield from read_texts(str(path))
+
+
+def _jsonl(path: Path, documents: Iterable[Document], *, report: Report) -> None:
+    jsonl.write(path, documents)
+
+
+FORMATS = {
+    one.name: one
+    for one in (
+        Format("text", "plain text, one document", (".txt",), _text),
+        Format("jsonl", "KoGNER's JSON lines", (".jsonl", ".jsonlines"), jsonl.read, _jsonl),
+        Format("pubtator", "PubTator", (".pubtator",), pubtator.read, pubtator.write),
+        Format("bioc-xml", "BioC XML", (".bioc.xml", ".bioc"), bioc.read_xml, bioc.write_xml),
+        Format("bioc-json", "BioC JSON", (".bioc.json",), bioc.read_json, bioc.write_json),
+        Format("brat", "BRAT standoff, a folder", ("/",), brat.read, brat.write),
+        Format("conll", "CoNLL: token and tag", (".conll", ".iob", ".iob2", ".bio"), conll.read),
+        Format("gliner", "GLiNER's training JSON", (".gliner.json",), gliner.read, gliner.write),
+        Format("genia", "GENIA as JSON lines with nested spans", (), genia.read),
+        Format("pubmed", "PubMed's XML", (".xml",), pubmed.read),
+        Format("csv", "CSV or TSV with a column `text`", (".csv", ".tsv", ".tab"), tables.read_delimited),
+        Format("parquet", "Parquet with a column `text`", (".parquet",), tables.read_parquet),
+    )
+}
+
+
+def by_name(name: str) -> Format:
+    """A format. Raises ConfigError for one that is not known."""
+    if name not in FORMATS:
+        raise ConfigError(f"format {name!r} is not known; formats: {', '.join(FORMATS)}")
+    return FORMATS[name]
+
+
+def of_output(target: str) -> Format:
+    """The format that a file to write is meant to have, by its ending. Raises ConfigError where that tells none."""
+    name = Path(target).name.lower()
+    if target.endswith("/") or Path(target).is_dir():
+        return FORMATS["brat"]
+    fitting = [
+        (len(ending), one) for one in FORMATS.values() for ending in one.endings if one.write and name.endswith(ending)
+    ]
+    if not fitting:
+        known = ", ".join(ending for one in FORMATS.values() if one.write for ending in one.endings)
+        raise ConfigError(f"{target} does not say its format; give --to, or one of the endings {known}")
+    return max(fitting, key=lambda item: item[0])[1]
+
+
+def of_input(path: Path) -> Format:
+    """The format of a file by what it begins with, else by its ending. Raises InputError for what cannot be read."""
+    if path.is_dir():
+        if brat.is_brat(path) or any(path.glob("*.txt")):
+            return FORMATS["brat"]
+        raise InputError("is a folder without .txt and .ann files; of a corpus give the file", path=path)
+    try:
+        with opened(path) as stream:
+            head = stream.read(HEAD)
+    except (OSError, EOFError) as error:
+        raise InputError(f"cannot be read: {error}", path=path) from error
+    if not head:
+        raise InputError("the file is empty", path=path)
+    if head.startswith(b"PAR1"):
+        return FORMATS["parquet"]
+    start = head.decode("utf-8-sig", errors="replace").lstrip()
+    name = path.name.lower()
+    for packed in _PACKED:
+        name = name.removesuffix(packed)
+    return FORMATS[_told(start, name)]
+
+
+def _told(start: str, name: str) -> str:
+    first = start.split("\n", 1)[0]
+    if start.startswith("<"):
+        return "pubmed" if re.search(r"<(PubmedArticle|MedlineCitation)", start) else "bioc-xml"
+    if start.startswith(("{", "[")):
+        if '"tokenized_text"' in start:
+            return "gliner"
+        if '"passages"' in start or '"documents"' in first:
+            return "bioc-json"
+        if '"entity_mentions"' in first or '"tokens"' in first:
+            return "genia"
+        return "jsonl"
+    if re.match(r"[^|\t\n]+\|[ta]\|", first):
+        return "pubtator"
+    for ending in FORMATS["csv"].endings:
+        if name.endswith(ending) and re.search(r"(?:^|[,\t\"])text(?:$|[,\t\"\r])", first, re.IGNORECASE):
+            return "csv"
+    if first.startswith("-DOCSTART-") or (
+        not name.endswith(".txt") and re.search(r"[\t ](?:O|[BIESLUM]-\S.*)$", first.rstrip())
+    ):
+        return "conll"
+    return "text"

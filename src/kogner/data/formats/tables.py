@@ -1,0 +1,73 @@
+"""Tables with a column of texts: CSV, TSV and Parquet, read row by row or in batches."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator
+from pathlib import Path
+
+from kogner.data.formats.files import lines
+from kogner.data.report import Report
+from kogner.errors import InputError
+from kogner.records import Document
+
+TEXT, ID = "text", "id"
+EMPTY = "row without text"
+BROKEN = "row with another number of cells"
+ROWS = 1024  # of Parquet at a time
+
+
+def read_delimited(path: Path, *, report: Report) -> Iterator[Document]:
+    """Yield a document for each row of a CSV or TSV file with a first line that has a column `text`.
+
+    Ids come from a column `id`, else from the row's number. Rows without a text are counted and left out. Raises
+    InputError for a file without that column, and for what is no table of UTF-8.
+    """
+    plain = path.name.removesuffix(".gz").removesuffix(".xz").removesuffix(".zst")
+    delimiter = "\t" if plain.endswith((".tsv", ".tab")) else ","
+    csv.field_size_limit(1 << 30)
+    rows = csv.reader((f"{line}\n" for _, line in lines(path)), delimiter=delimiter)
+    try:
+        header = [name.strip() for name in next(rows, [])]
+        text, own = _columns(header, path)
+        for number, row in enumerate(rows, 1):
+            if not row:
+                continue
+            if len(row) != len(header):
+                report.skip(BROKEN, f"{len(row)}, not {len(header)}", path=path, line=rows.line_num)
+            elif not row[text].strip():
+                report.skip(EMPTY, f"row {number}", path=path, line=rows.line_num)
+            else:
+                yield Document(row[own] if own is not None and row[own] else str(number), row[text])
+    except csv.Error as error:
+        raise InputError(f"is no table ({error})", path=path, line=rows.line_num) from error
+
+
+def read_parquet(path: Path, *, report: Report) -> Iterator[Document]:
+    """As `read_delimited`, of a Parquet file."""
+    import pyarrow
+    import pyarrow.parquet
+
+    try:
+        with pyarrow.parquet.ParquetFile(path) as file:
+            names = file.schema_arrow.names
+            text, own = _columns(names, path)
+            wanted = [names[text], *([names[own]] if own is not None else [])]
+            number = 0
+            for batch in file.iter_batches(batch_size=ROWS, columns=wanted):
+                ids = batch[names[own]].to_pylist() if own is not None else [None] * len(batch)
+                for found, name in zip(batch[names[text]].to_pylist(), ids, strict=True):
+                    number += 1
+                    if not isinstance(found, str) or not found.strip():
+                        report.skip(EMPTY, f"row {number}", path=path, line=None)
+                    else:
+                        yield Document(str(name) if name not in (None, "") else str(number), found)
+    except (OSError, pyarrow.ArrowException) as error:
+        raise InputError(f"cannot be read ({str(error).splitlines()[0]})", path=path) from error
+
+
+def _columns(header: list[str], path: Path) -> tuple[int, int | None]:
+    folded = [name.casefold() for name in header]
+    if TEXT not in folded:
+        raise InputError(f"has no column {TEXT!r}; its columns: {', '.join(header)[:200]}", path=path, line=1)
+    return folded.index(TEXT), folded.index(ID) if ID in folded else None

@@ -1,0 +1,251 @@
+"""Documents through every format and back: the same text, mentions and ids; and what is none of a format."""
+
+from __future__ import annotations
+
+import contextlib
+import gzip
+import json
+import random
+
+import pytest
+from click.testing import CliRunner
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from kogner.cli import cli
+from kogner.data.formats import bioc, brat, tables
+from kogner.data.formats.registry import FORMATS, of_input, of_output
+from kogner.data.report import Report
+from kogner.errors import ConfigError, InputError, KognerError
+from kogner.records import Document, Mention, Passage
+
+LETTERS = st.text(st.characters(codec="utf-8", exclude_categories=("Cc", "Cs", "Zl", "Zp")), min_size=1, max_size=40)
+
+
+@st.composite
+def documents(draw):
+    """Texts with mentions of one kind of blank, so that no format has to change them."""
+    found = []
+    for number in range(draw(st.integers(1, 3))):
+        text = draw(LETTERS.filter(lambda text: text.strip()))
+        mentions = set()
+        for _ in range(draw(st.integers(0, 3))):
+            start = draw(st.integers(0, len(text) - 1))
+            end = draw(st.integers(start + 1, len(text)))
+            kind = draw(st.sampled_from(["disease", "cell", "Ω"]))
+            ids = draw(st.sampled_from([(), ("MESH:D1",), ("MESH:D1", "OMIM:2")]))
+            if text[start:end].strip():
+                mentions.add(Mention(start, end, kind, text[start:end], ids))
+        unlike = {one.key: one for one in mentions}
+        found.append(Document(f"d{number}", text, tuple(sorted(unlike.values(), key=lambda one: one.key))))
+    return found
+
+
+@pytest.mark.parametrize("name", ["jsonl", "pubtator", "bioc-xml", "bioc-json", "brat"])
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(docs=documents())
+def test_there_and_back(name, docs, tmp_path_factory):
+    place = tmp_path_factory.mktemp("back") / ("folder" if name == "brat" else "file")
+    report = Report()
+    FORMATS[name].write(place, docs, report=report)
+    back = list(FORMATS[name].read(place, report=report))
+    assert not report.skipped and not report.repaired, report.to_dict()
+    assert [one.id for one in back] == [one.id for one in docs]
+    assert [one.text for one in back] == [one.text for one in docs]
+    for ours, theirs in zip(docs, back, strict=True):
+        assert [(m.key, m.ids) for m in theirs.mentions] == [(m.key, m.ids) for m in ours.mentions]
+
+
+TITLED = Document(
+    "7", "A title. The abstract of rats.", (Mention(2, 7, "x", "title"), Mention(25, 29, "species", "rats")),
+    passages=(Passage(0, 8, (("type", "title"),)), Passage(9, 30, (("type", "abstract"), ("section", "R&D <1>")))),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ["bioc-xml", "bioc-json", "jsonl"])
+def test_passages_and_their_infons_are_kept(name, tmp_path):
+    FORMATS[name].write(tmp_path / "f", [TITLED], report=Report())
+    (back,) = FORMATS[name].read(tmp_path / "f", report=Report())
+    assert back.passages == TITLED.passages and back.text == TITLED.text
+
+
+def test_a_title_and_an_abstract_are_pubtators(tmp_path):
+    FORMATS["pubtator"].write(tmp_path / "f", [TITLED], report=Report())
+    assert (tmp_path / "f").read_text().startswith("7|t|A title.\n7|a|The abstract of rats.\n7\t2\t7\ttitle\tx\t-1\n")
+    (back,) = FORMATS["pubtator"].read(tmp_path / "f", report=Report())
+    assert back.text == TITLED.text and [m.key for m in back.mentions] == [m.key for m in TITLED.mentions]
+
+
+XML = """<?xml version="1.0"?><collection><source>x</source><document><id>1</id>
+<passage><infon key="type">title</infon><offset>0</offset><text>Fever &amp; pain</text>
+<annotation id="a"><infon key="type">Disease</infon><infon key="MESH">D005334</infon><location offset="0" length="5"/>
+<text>Fever</text></annotation></passage>
+<passage><offset>13</offset><sentence><offset>13</offset><text>Rats ran.</text>
+<annotation id="b"><infon key="type">Species</infon><infon key="NCBI Taxonomy">10116</infon>
+<location offset="13" length="4"/><text>Rats</text></annotation></sentence>
+<sentence><offset>23</offset><text>They died of rage.</text>
+<annotation id="c"><infon key="type">Disease</infon><location offset="36" length="2"/><location offset="39" length="1"/>
+<text>rage</text></annotation>
+<annotation id="d"><infon key="type">Disease</infon><location offset="26" length="4"/><text>died</text></annotation>
+<annotation id="e"><infon key="type">Disease</infon><location offset="23" length="4"/><text>gone</text></annotation>
+<annotation id="f"><location offset="23" length="4"/><text>They</text></annotation></sentence>
+<relation id="r"/></passage></document></collection>"""
+
+
+def test_bioc_of_another_hand(tmp_path):
+    """Sentences, pieces, identifiers by vocabulary, an offset that misses by some characters, and what is left out."""
+    path = tmp_path / "f.xml.gz"
+    path.write_bytes(gzip.compress(XML.encode()))
+    assert of_input(path).name == "bioc-xml"
+    report = Report()
+    (document,) = bioc.read_xml(path, report=report)
+    assert document.text == "Fever & pain Rats ran. They died of rage."
+    found = [(m.text, m.type, m.ids) for m in document.mentions]
+    assert found == [
+        ("Fever", "Disease", ("MESH:D005334",)), ("Rats", "Species", ("NCBITaxon:10116",)), ("died", "Disease", ()),
+        ("rage", "Disease", ()),
+    ]  # fmt: skip
+    assert report.skipped == {bioc.OFFSET_MISMATCH: 1, bioc.NO_TYPE: 1}
+    assert report.repaired == {bioc.OFFSET_REPAIRED: 1} and report.noted == {bioc.IN_PIECES: 1, bioc.RELATIONS: 1}
+
+
+def test_passages_whose_offsets_cannot_be(tmp_path):
+    raw = {"documents": [{"id": 1, "passages": [
+        {"offset": 0, "text": "Fever", "annotations": []},
+        {"offset": 3, "text": "Pain", "annotations": [
+            {"infons": {"type": "D"}, "locations": [{"offset": 3, "length": 4}], "text": "Pain"}]},
+        {"offset": 10**12, "text": "Cold"},
+    ]}]}  # fmt: skip
+    path = tmp_path / "f.json"
+    path.write_text(json.dumps(raw))
+    report = Report()
+    (document,) = bioc.read_json(path, report=report)
+    assert document.text == "Fever Pain Cold" and document.mentions[0].text == "Pain"
+    assert report.repaired == {bioc.BEHIND: 1, bioc.FAR: 1}
+
+
+BOMB = '<!DOCTYPE c [<!ENTITY a "aaaa"><!ENTITY b "&a;&a;">]><collection><document><id>&b;</id></document></collection>'
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "says"),
+    [
+        ("bioc-xml", BOMB, "declares XML entities"),
+        ("bioc-xml", "<collection><document>", "not well-formed"),
+        ("bioc-xml", "<html></html>", "its root is <html>"),
+        ("bioc-json", "{", "not JSON"),
+        ("bioc-json", '{"a": 1}', "neither documents nor passages"),
+        ("bioc-json", '{"documents": [{"passages": [{"offset": "x"}]}]}', "no BioC"),
+        ("bioc-json", '{"documents": []}', "no document"),
+        ("csv", "a,b\n1,2\n", "no column 'text'"),
+        ("parquet", "PAR1 and no more", "cannot be read"),
+    ],
+)
+def test_what_is_none_of_a_format(name, content, says, tmp_path):
+    path = tmp_path / "f"
+    path.write_text(content)
+    with pytest.raises(InputError, match=says):
+        list(FORMATS[name].read(path, report=Report()))
+
+
+READERS = ["bioc-xml", "bioc-json", "csv", "jsonl", "pubtator", "gliner", "pubmed"]
+
+
+@pytest.mark.parametrize("name", READERS)
+def test_damage_is_an_error_of_ours(name, tmp_path):
+    """Bytes of a good file changed at random: documents or one of our errors, never another."""
+    dice = random.Random(5)
+    writer = FORMATS[name].write
+    if writer is not None:
+        writer(tmp_path / "good", [TITLED], report=Report())
+        good = (tmp_path / "good").read_bytes()
+    else:
+        good = b"id,text\n1,A title\n" if name == "csv" else XML.encode()
+    for _ in range(300):
+        bad = bytearray(good)
+        for _ in range(dice.randint(1, 4)):
+            at = dice.randrange(len(bad))
+            bad[at : at + dice.randint(0, 3)] = bytes(
+                dice.choice(b'\x00"{}[]<>,|\t\n\xff9') for _ in range(dice.randint(0, 3))
+            )
+        (tmp_path / "bad").write_bytes(bytes(bad))
+        with contextlib.suppress(KognerError):
+            list(FORMATS[name].read(tmp_path / "bad", report=Report()))
+
+
+def test_brat_of_another_hand(tmp_path):
+    (tmp_path / "a.txt").write_text("Fever and\nchest pain.")
+    (tmp_path / "a.ann").write_text(
+        "T1\tDisease 0 5\tFever\nN1\tReference T1 MESH:D005334\tFever\nT2\tDisease 10 15;16 20\tchest pain\n"
+        "R1\tcauses Arg1:T1 Arg2:T2\nT3\tDisease 1 4\tnowhere\nwhat is this\n"
+    )
+    (tmp_path / "b.txt").write_text("")
+    report = Report()
+    one, two = brat.read(tmp_path, report=report)
+    assert [(m.text, m.ids) for m in one.mentions] == [("Fever", ("MESH:D005334",)), ("chest pain", ())]
+    assert two.text == "" and of_input(tmp_path).name == "brat"
+    assert report.skipped == {brat.OFFSET_MISMATCH: 1, brat.BAD_LINE: 1}
+    assert report.noted == {brat.IN_PIECES: 1, brat.OTHER.format("R"): 1}
+
+
+def test_brat_ids_become_file_names(tmp_path):
+    report = Report()
+    docs = [Document("../x", "one"), Document("a/b", "two"), Document("A_b", "three")]
+    brat.write(tmp_path / "out", docs, report=report)
+    names = sorted(path.name for path in (tmp_path / "out").glob("*.txt"))
+    assert names == ["A_b#2.txt", "_x.txt", "a_b.txt"] and report.noted == {brat.RENAMED: 3}
+    assert not (tmp_path / "x.txt").exists()
+
+
+def test_tables(tmp_path):
+    import pyarrow
+    import pyarrow.parquet
+
+    (tmp_path / "t.csv").write_text('Id,Text\n7,"two lines,\nhere"\n,plain\n9,\n1,2,3\n')
+    report = Report()
+    found = list(tables.read_delimited(tmp_path / "t.csv", report=report))
+    assert [(one.id, one.text) for one in found] == [("7", "two lines,\nhere"), ("2", "plain")]
+    assert report.skipped == {tables.EMPTY: 1, tables.BROKEN: 1}
+    pyarrow.parquet.write_table(pyarrow.table({"text": ["a b", None, "c"], "n": [1, 2, 3]}), tmp_path / "t.parquet")
+    report = Report()
+    found = list(tables.read_parquet(tmp_path / "t.parquet", report=report))
+    assert [(one.id, one.text) for one in found] == [("1", "a b"), ("3", "c")] and report.skipped == {tables.EMPTY: 1}
+    assert [of_input(tmp_path / name).name for name in ("t.csv", "t.parquet")] == ["csv", "parquet"]
+
+
+def test_endings_and_names(tmp_path):
+    for target, name in [
+        ("a.bioc.xml", "bioc-xml"),
+        ("a.bioc.json", "bioc-json"),
+        ("a.jsonl", "jsonl"),
+        ("b/", "brat"),
+    ]:
+        assert of_output(target).name == name
+    with pytest.raises(ConfigError, match="does not say its format"):
+        of_output("a.docx")
+
+
+def test_the_command(tmp_path):
+    FORMATS["pubtator"].write(tmp_path / "a.pubtator", [TITLED], report=Report())
+    run = CliRunner().invoke(cli, ["convert", str(tmp_path / "a.pubtator"), str(tmp_path / "out" / "a.bioc.json")])
+    assert run.exit_code == 0, run.output
+    said = json.loads(run.stdout.splitlines()[-1])
+    assert (said["from"], said["to"], said["documents"], said["mentions"]) == ("pubtator", "bioc-json", 1, 2)
+    refused = CliRunner().invoke(cli, ["convert", str(tmp_path / "a.pubtator"), str(tmp_path / "a"), "--to", "pubmed"])
+    assert isinstance(refused.exception, ConfigError) and "read only" in str(refused.exception)
+
+
+@pytest.mark.parametrize("corpus", ["bc5cdr", "ncbi_disease", "gnormplus", "linnaeus", "nlmchem", "jnlpba", "genia"])
+def test_real_corpora_through_every_format(corpus, shared, tmp_path):
+    """The first documents of each shared corpus: no mention is lost or moved."""
+    from kogner.data import corpora
+
+    docs = corpora.load(corpus, shared / "corpora" / corpus, "test").documents[:40]
+    wanted = [(one.id, [m.key for m in sorted(one.mentions, key=lambda m: m.key)]) for one in docs]
+    for name in ("jsonl", "pubtator", "bioc-xml", "bioc-json"):
+        FORMATS[name].write(tmp_path / name, docs, report=Report())
+        report = Report()
+        back = list(FORMATS[name].read(tmp_path / name, report=report))
+        assert not report.skipped and not report.repaired
+        assert [(one.id, [m.key for m in sorted(one.mentions, key=lambda m: m.key)]) for one in back] == wanted
+        assert [one.text for one in back] == [one.text for one in docs]
