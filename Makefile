@@ -30,7 +30,7 @@ TORCH_STAMP := $(VENV)/.torch-$(TORCH)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run test test-slow lint format wheel check-wheel graph teacher linked mini evaluate paired parity bench-annotate bench-memory bench-train bench-graph bench-transr bench-transr-graph bench-unimp bench-teacher bench-check bench-llm bench-scanner bench-link bmg-smoke inside-gliner reading clean
+.PHONY: help run test test-slow lint format wheel check-wheel graph teacher linked mini evaluate paired parity bench-annotate bench-memory bench-train bench-graph bench-transr bench-transr-graph bench-unimp bench-teacher bench-check bench-llm bench-scanner bench-link bench-names bmg-smoke inside-gliner reading clean
 
 help:  ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | awk -F'\t' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -152,6 +152,11 @@ bmg-smoke: $(VENV)/.local graph  ## 30 sentences about 30 pairs of the graph, wr
 
 bench-scanner: $(VENV)/.installed graph  ## Names of the graph in real text against gold mentions, and the speed of the first pass
 	@$(BIN)/python benchmarks/scanner.py --graph $(GRAPH) --splits train,dev --out benchmarks/results/scanner.json
+
+bench-names: $(VENV)/.installed graph  ## F1 of the shipped checkpoint with and without names of the graph, test splits
+	@$(BIN)/python benchmarks/names.py --graph $(GRAPH) --model kogner-mini=$(MODEL) --out $(RESULTS)/names.json \
+	  --data ncbi=$(KOGNER_SHARED)/corpora/ncbi_disease $(if $(filter small,$(SIZE)),,\
+	  --data bc5cdr=$(KOGNER_SHARED)/corpora/bc5cdr --data bc2gm=$(KOGNER_SHARED)/corpora/bc2gm)
 
 bench-link: $(VENV)/.minilm graph  ## Mentions of real corpora linked to the graph, top-1 and top-5 (BANK=build/bank: with vectors)
 	@$(BIN)/python benchmarks/link.py --graph $(GRAPH) --model $(MODEL) $(if $(BANK),--bank $(BANK)) \
