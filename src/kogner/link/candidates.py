@@ -21,7 +21,7 @@ PART_SCORE, NEAR_SCORE = 0.75, 0.7  # at most
 LEAST_LIKE = 0.6  # similarity from which a name is near
 STEM = 5  # letters at least that near names begin with alike
 COMPARED = 10  # of the entities that fit in part
-LIKENESS = 0.7  # weight of the cosine beside the score of a part
+LIKENESS = 0.5  # weight of the cosine beside the score of a part
 ALONE = 0.3  # score in place of that of a part, where no part fits
 KEPT = 100_000
 
