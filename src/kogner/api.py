@@ -72,9 +72,9 @@ class KoGNER:
         A hub id is `owner/name` or `owner/name@revision`; it finds students and GLiNER checkpoints, no ONNX exports.
 
         engine: `torch`, or `onnx` or `openvino` for an ONNX export; None = as the folder says. graph: a graph store
-        that gives found entities their ids. link_to: vocabularies that ids are wanted of, best first, such as MESH.
-        label_cache: a file that keeps the vectors of labels between runs, or a folder in which each checkpoint has a
-        file of its own.
+        that gives found entities their ids, and whose names count for spans. link_to: vocabularies that ids are wanted
+        of, best first, such as MESH. label_cache: a file that keeps the vectors of labels between runs, or a folder in
+        which each checkpoint has a file of its own.
         Raises ArtifactError where it is missing, damaged or of a variant that is not read, KognerError where the hub
         cannot be reached, ConfigError for a device that is not there or an engine that cannot run it, MissingExtraError
         where the engine is not installed.
@@ -85,7 +85,7 @@ class KoGNER:
         if graph is not None:
             from kogner.link.linker import EntityLinker, LinkSettings
 
-            linker = EntityLinker.open(graph, LinkSettings(tuple(link_to)))
+            linker = EntityLinker.open(graph, LinkSettings((link_to,) if isinstance(link_to, str) else tuple(link_to)))
         return cls(Predictor.load(name, device=device, engine=engine, label_cache=label_cache), linker=linker)
 
     @property

@@ -19,6 +19,7 @@ from kogner.graph.store import GraphStore
 from kogner.records import Sentence
 from kogner.student.decode import Candidate
 
+SCANNERS = 4  # sets of types that a scanner is kept for
 DEFAULT_WEIGHT = 1.0  # logits; for a label that none was fitted for
 
 
@@ -38,10 +39,16 @@ class Names:
         if not of:
             return set()
         kinds = frozenset(of)
-        if kinds not in self._scanners:
-            self._scanners[kinds] = Scanner(self.store, kinds, index=self._index)
-        found = self._scanners[kinds].scan(text)
-        return {(one.start, one.end, number) for one in found for number in of[one.type]}
+        scanner = self._scanners.pop(kinds, None) or Scanner(self.store, kinds, index=self._index)
+        self._scanners[kinds] = scanner  # the last one used stands last
+        if len(self._scanners) > SCANNERS:
+            del self._scanners[next(iter(self._scanners))]
+        return {
+            (one.start, one.end, number)
+            for one in scanner.scan(text)
+            for kind in {reading.type for reading in one.readings}
+            for number in of[kind]
+        }
 
 
 def shifted(score: float, weight: float) -> float:

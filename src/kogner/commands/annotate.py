@@ -32,7 +32,7 @@ DEFAULT_MODEL = Path("models/kogner-mini")
     show_default=True,
     help="A student, a GLiNER checkpoint or an ONNX export: folder, or hub id (owner/name, owner/name@revision).",
 )
-@click.option("--graph", default=None, help="Graph store: adds the id of each entity that it knows.")
+@click.option("--graph", default=None, help="Graph store: adds ids; its names count for spans, see --name-weight.")
 @click.option("--name-weight", type=float, default=None, help="Logits that a name of the graph adds to a span's score; "
               "0 for none. Default: as fitted by 'kogner calibrate --graph', else 1.")  # fmt: skip
 @click.option("--link-to", default=None, metavar="PREFIX,...", help="Vocabularies that ids are wanted of, best first, "
@@ -134,7 +134,8 @@ def command(
         names = check_labels(next(csv.reader([labels], skipinitialspace=True), []))
     except csv.Error as error:
         raise InputError(f"--labels cannot be read ({error}); separate labels by commas, in one line") from None
-    if form == "html" and overlap == "all":
+    page = form == "html" or (form is None and out is not None and out.lower().endswith((".html", ".htm")))
+    if page and overlap == "all":
         raise InputError("--format html cannot show entities that cross (--overlap all); take jsonl or table")
     if Path(model) == DEFAULT_MODEL and not DEFAULT_MODEL.exists():
         raise ArtifactError(f"{DEFAULT_MODEL}, the default model, does not exist here; give --model DIR")
@@ -158,9 +159,11 @@ def command(
         wanted = tuple(part.strip() for part in link_to.split(",") if part.strip()) if link_to else ()
         linker = EntityLinker.open(graph, LinkSettings(wanted, nil=nil), aliases=aliases, bank=bank)
         of_graph = Names(linker.store)
-    elif link_to or aliases or bank or explain:
-        raise ConfigError("--link-to, --aliases, --bank and --explain are of no use without --graph")
-    writer = None if out is None else _writer(out, form)
+    elif link_to or aliases or bank or explain or name_weight is not None:
+        raise ConfigError("--link-to, --aliases, --bank, --explain and --name-weight are of no use without --graph")
+    if from_ is not None and source == STDIN:
+        raise ConfigError("--from is of no use with standard input, which is text or JSON lines")
+    writer = None if out is None else _writer(out, form, explain=explain)
     documents = read_texts(source) if source == STDIN else _documents(Path(source), from_)
     predictor = Predictor.load(model, device=device, engine=engine, label_cache=label_cache)
     untrained = [name for name in names if name.lower() not in {kind.lower() for kind in predictor.info.types}]
@@ -213,16 +216,18 @@ def _documents(path: Path, name: str | None) -> Iterator[Document]:
     yield from form.read(path, report=report)
     for line in report.lines():
         note(f"{path}: {line}")
+    for reason, count in sorted(report.noted.items()):
+        note(f"{path}: {count:,} x {reason}")
 
 
-def _writer(out: str, form: str | None) -> Callable[..., None]:
+def _writer(out: str, form: str | None, *, explain: bool) -> Callable[..., None]:
     """What writes annotated documents to a file, all or nothing. Raises ConfigError where the ending tells nothing."""
     from kogner.annotate import output
     from kogner.artifacts import write_lines
     from kogner.data.formats.registry import of_output
 
     def lines(path: Path, documents: Iterable[Document], *, report: Report) -> None:
-        write_lines(path, (output.to_json(document) for document in documents))
+        write_lines(path, (output.to_json(document, explain=explain) for document in documents))
 
     def page(path: Path, documents: Iterable[Document], *, report: Report) -> None:
         write_lines(path, output.to_html(documents))

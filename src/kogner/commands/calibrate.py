@@ -76,6 +76,7 @@ def command(data: tuple[str, ...], split: str, graph: str | None, threads: int, 
         info,
         thresholds={**_without(info.thresholds, types), **fitted.thresholds},
         temperatures={**_without(info.temperatures, types), **fitted.temperatures},
+        name_weights=_without(info.name_weights, types),  # they held at the old thresholds
     )
     if names is not None:
         weights = best_name_weights(dev, splits, types, after)

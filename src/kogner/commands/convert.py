@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 @click.option("--to", help="Format of TARGET. Default: told by its ending.")
 @click.option("--strict", is_flag=True, help="Stop at the first thing that would be skipped or repaired.")
 def command(source: Path, target: str, from_: str | None, to: str | None, strict: bool) -> None:
-    """Convert SOURCE, a file or a BRAT folder, into TARGET: mentions keep their offsets, ids and scores.
+    """Convert SOURCE, a file or a BRAT folder, into TARGET: mentions keep their offsets and ids.
 
     \b
     Formats: text, jsonl, pubtator, bioc-xml, bioc-json, brat, gliner; read only: conll, genia, pubmed, csv, parquet.
@@ -52,6 +52,8 @@ def command(source: Path, target: str, from_: str | None, to: str | None, strict
             for document in read(source, report=report):
                 counts["documents"] += 1
                 counts["mentions"] += len(document.mentions)
+                for what, count in wanted.not_kept(document):
+                    report.note(what, count)
                 counter.advance()
                 yield document
 

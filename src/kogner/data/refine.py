@@ -144,6 +144,7 @@ def _sorted(
         else:
             refined.counts[TAKEN_BACK] += 1
     names = {one.key for one in document.mentions}
+    doubted = {one.key for one in unsure}
     agreed = {
         key: min(one.get(key, 0.0) for one in found)
         for key in {key for one in found for key in one}
@@ -159,8 +160,11 @@ def _sorted(
             sure.append(mention)
             kept.add(mention.key)
             refined.counts[ADDED] += 1
+        elif mention.key in doubted:
+            continue
         elif not crosses or not any(kind == k and a <= start and end <= b for a, b, k in kept):
             unsure.append(mention)
             refined.counts[ADDED_DOUBT] += 1
     order = sorted(sure, key=lambda one: one.key)
+    unsure = [one for one in unsure if one.key not in kept]
     return replace(document, mentions=tuple(order), unsure=tuple(sorted(unsure, key=lambda one: one.key)))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from kogner.graph.lexicon import normalise
@@ -34,13 +34,11 @@ class Aliases:
                     aliases.counts.setdefault(_key(mention.text), Counter())[rows[0]] += 1
         return aliases
 
-    def of(self, name: str) -> list[tuple[int, float]]:
-        """(row, score) of the entities that a name was used for, commonest first."""
-        found = self.counts.get(_key(name))
-        if found is None:
-            return []
-        total = found.total()
-        return [(row, MOST * count / (total + DOUBT)) for row, count in found.most_common()]
+    def of(self, name: str, fitting: Callable[[int], bool]) -> list[tuple[int, float]]:
+        """(row, score) of the entities that a name was used for, commonest first, among those rows that fit."""
+        found = [(row, count) for row, count in self.counts.get(_key(name), Counter()).most_common() if fitting(row)]
+        total = sum(count for _, count in found)
+        return [(row, MOST * count / (total + DOUBT)) for row, count in found]
 
     def __len__(self) -> int:
         """How many names."""

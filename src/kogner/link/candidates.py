@@ -100,9 +100,11 @@ class Candidates:
         return found
 
     def _named(self, text: str, types: frozenset[str]) -> Iterator[Candidate]:
-        for row, score in self.aliases.of(text) if self.aliases is not None else ():
-            if self.store.types[int(self.store.type_codes[row])] in types:
-                yield Candidate(row, score, ALIAS, text)
+        def fits(row: int) -> bool:
+            return self.store.types[int(self.store.type_codes[row])] in types
+
+        for row, score in self.aliases.of(text, fits) if self.aliases is not None else ():
+            yield Candidate(row, score, ALIAS, text)
         for match in self.store.lexicon.lookup(text, types=types):
             yield Candidate(match.row, SCORES[match.tier] + PREFERRED_BONUS * match.preferred, match.tier, text)
         for found in self._scanner.scan(text):

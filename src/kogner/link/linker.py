@@ -2,8 +2,8 @@
 
 Names decide, in the order of `kogner.link.candidates`; a short form is what its document says it is; entities of the
 document's other mentions that a candidate is related to count for it; and what a name means in a document it means all
-through it. Where the ids are to be of certain vocabularies, an entity without one gives way to the nearest entity above
-it that has one.
+through it. Where the ids are to be of certain vocabularies, an entity without one of the first gives way to the nearest
+entity above it that has one, unless it has one of the others and that lies too far.
 """
 
 from __future__ import annotations
@@ -32,13 +32,16 @@ UNLIKE_COST = 0.05  # for an entity above whose name has no word of the mention
 OTHER_COST = 0.3  # where none is found
 TIE = 0.02  # candidates so near to the best are told apart by what they are related to
 RELATED_BONUS = 0.001  # for entities of the document that a candidate is related to; breaks ties of names
+LEAST_NAME = 0.9  # score that candidates have whose name is the whole of the text
+KEPT = 100_000
 BLOCK = 64  # documents that are linked at a time
 MOST_NEIGHBOURS = 5_000  # an entity with more relates to everything
 
 
 @dataclass(frozen=True)
 class LinkSettings:
-    """vocabularies: prefixes of the ids that are wanted, such as MESH, best first; () takes any.
+    """vocabularies: prefixes of the ids that are wanted, such as MESH, in any case, best first; () takes any. An entity
+    without one of them still counts, with a lower score.
 
     nil: score below which a mention stays without an entity. top: entities kept of each mention.
     """
@@ -48,6 +51,8 @@ class LinkSettings:
     top: int = 5
 
     def __post_init__(self) -> None:
+        if isinstance(self.vocabularies, str):
+            raise ConfigError(f"vocabularies must be a list such as ['MESH'], not the string {self.vocabularies!r}")
         if not 0 <= self.nil < 1 or self.top < 1:
             raise ConfigError(f"nil={self.nil} must be in [0, 1) and top={self.top} at least 1")
 
@@ -71,8 +76,9 @@ class EntityLinker:
         self.store, self.settings = store, settings or LinkSettings()
         self._candidates = Candidates(store, aliases=aliases, vectors=vectors, index=index)
         self._up = np.array([number for number, name in enumerate(store.relations) if name.casefold() in IS_A])
+        self._vocabularies = tuple(name.casefold() for name in self.settings.vocabularies)
         self._types: dict[str, frozenset[str]] = {}
-        self._wanted: dict[int, tuple[int, float]] = {}
+        self._wanted: dict[tuple[int, str], tuple[int, float]] = {}
 
     @classmethod
     def open(
@@ -83,7 +89,8 @@ class EntityLinker:
         aliases: Sequence[str | Path] = (),
         bank: str | Path | None = None,
     ) -> EntityLinker:
-        """A linker to a graph store. aliases: corpus folders with linked mentions. bank: of the teacher, for vectors.
+        """A linker to a graph store. aliases: corpus folders with linked mentions, of which train
+        and dev are read. bank: of the teacher, for vectors.
 
         Raises what opening these raises; ConfigError for a bank of another graph.
         """
@@ -96,6 +103,7 @@ class EntityLinker:
                 document
                 for folder in map(Path, aliases)
                 for split in corpora.splits(folder)
+                if split != "test"
                 for document in corpora.load(folder.name, folder, split).documents
             ]
             names = Aliases.collect(linked, store)
@@ -137,26 +145,28 @@ class EntityLinker:
 
     def _links_of(self, document: Document, shorts: dict[str, str]) -> list[tuple[Link, ...]]:
         found = [self._of(mention, shorts) for mention in document.mentions]
-        rows = np.array(sorted({one[0].row for one in found if one}), np.int32)
+        best = {one[0].row for one in found if one and one[0].score >= self.settings.nil}
         ranked: dict[tuple[str, str], tuple[Link, ...]] = {}
         for mention, candidates in zip(document.mentions, found, strict=True):
             key = (mention.text, mention.type)
             if key not in ranked:
-                ranked[key] = self._links(self._related(candidates, rows))
+                others = best - {one.row for one in candidates}
+                ranked[key] = self._links(self._related(candidates, np.array(sorted(others), np.int32)))
         return [ranked[mention.text, mention.type] for mention in document.mentions]
 
     def _of(self, mention: Mention, shorts: dict[str, str]) -> list[Candidate]:
         types = self._graph_types(mention.type)
         if not types:
             return []
-        for long in expanded(mention.text, shorts):
-            found = self._candidates.of(long, types)
-            if found:
-                return self._as_wanted(mention.text, found)
         found = self._candidates.of(mention.text, types)
-        if not found or found[0].score < 0.9:
+        for long in expanded(mention.text, shorts):
+            written_out = self._candidates.of(long, types)
+            named = written_out and written_out[0].score >= LEAST_NAME
+            if written_out and (named or not found or written_out[0].score >= found[0].score):
+                return self._as_wanted(long, written_out)
+        if not found or found[0].score < LEAST_NAME:
             parts = [one for part in conjuncts(mention.text) for one in self._candidates.of(part, types)[:1]]
-            if parts and all(one.score > 0.9 for one in parts):
+            if parts and all(one.score >= LEAST_NAME for one in parts):
                 found = (*(replace(one, score=one.score - 0.05) for one in parts), *found)
         return self._as_wanted(mention.text, found)
 
@@ -179,8 +189,9 @@ class EntityLinker:
 
     def _nearest_wanted(self, row: int, text: str) -> tuple[int, float]:
         """The nearest entity, this or one above it, that has an id of a wanted vocabulary, and what it costs."""
-        if row in self._wanted:
-            return self._wanted[row]
+        key = (row, text)
+        if key in self._wanted:
+            return self._wanted[key]
         waiting, seen = deque([(row, 0)]), {row}
         reached: list[tuple[float, int, int]] = [(OTHER_COST, 0, row)]
         while waiting:
@@ -196,14 +207,16 @@ class EntityLinker:
                         seen.add(above)
                         waiting.append((above, away + 1))
         cost, _, at = min(reached)
-        self._wanted[row] = (at, cost)
+        if len(self._wanted) >= KEPT:
+            self._wanted.clear()
+        self._wanted[key] = (at, cost)
         return at, cost
 
     def _rank(self, row: int) -> int | None:
         """Which of the wanted vocabularies an entity has an id of; None where it has none."""
         entity = self.store.entity(row)
-        prefixes = {one.partition(":")[0] for one in (entity.id, *entity.xrefs)}
-        return next((rank for rank, wanted in enumerate(self.settings.vocabularies) if wanted in prefixes), None)
+        prefixes = {one.partition(":")[0].casefold() for one in (entity.id, *entity.xrefs)}
+        return next((rank for rank, wanted in enumerate(self._vocabularies) if wanted in prefixes), None)
 
     def _above(self, row: int) -> list[int]:
         place = slice(int(self.store.indptr[row]), int(self.store.indptr[row + 1]))
@@ -227,8 +240,12 @@ class EntityLinker:
         return sorted(found, key=lambda one: -one[0].score)
 
     def _links(self, candidates: Sequence[tuple[Candidate, list[int]]]) -> tuple[Link, ...]:
-        kept = [one for one in candidates if one[0].score >= self.settings.nil][: self.settings.top]
-        return tuple(self._link(one, related) for one, related in kept)
+        found: dict[str, Link] = {}
+        for one, related in candidates:
+            if one.score >= self.settings.nil and len(found) < self.settings.top:
+                link = self._link(one, related)
+                found.setdefault(link.id, link)
+        return tuple(found.values())
 
     def _link(self, one: Candidate, related: Sequence[int]) -> Link:
         own = self.store.entity(one.row).name
@@ -237,9 +254,9 @@ class EntityLinker:
     def _id(self, row: int) -> str:
         """The entity's id, or that of the first wanted vocabulary it has one of."""
         entity = self.store.entity(row)
-        for wanted in self.settings.vocabularies:
+        for wanted in self._vocabularies:
             for one in (entity.id, *entity.xrefs):
-                if one.partition(":")[0] == wanted:
+                if one.partition(":")[0].casefold() == wanted:
                     return one
         return entity.id
 

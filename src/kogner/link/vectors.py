@@ -31,6 +31,10 @@ class Vectors:
             raise ConfigError(f"{bank.path} has no Z (it was reduced or has other parts): linking compares that")
         if bank.artifact.parents.get("graph") != store.artifact.hash:
             raise ConfigError(f"{bank.path} was made from another graph than {store.path}")
+        if len(bank) != len(store) or bank.row(store.ids([len(store) - 1])[0]) != len(store) - 1:
+            raise ConfigError(
+                f"{bank.path} has {len(bank):,} of the graph's {len(store):,} entities; take the whole bank"
+            )
         self.store = store
         self._vectors = bank.vectors[:, slice(*bank.parts["Z"])]
         made = bank.artifact.recipe["teacher"]["features"]

@@ -25,6 +25,7 @@ WEIGHTS = (0.0, 0.5, 1.0, 1.5, 2.0, 2.5, 3.0, 3.5, 4.0)  # logits
 NEAR = 0.0005  # of F1
 GRID = np.round(np.arange(0.20, 0.81, 0.05), 2)
 FLOOR = 0.01  # score from which spans are looked at; below lie nearly all spans of a text, nearly none of them right
+NAME_FLOOR = 1e-4  # of a name, whose weight may still bring it to its threshold
 COOLEST, HOTTEST = 1 / 3, 3.0  # a score of FLOOR is still below GRID[0] at the hottest
 LEAST = 30  # right and wrong spans that a temperature is fitted to
 EDGE = 2**-25  # scores are made in single precision: 1 stands for anything above 1 - EDGE
@@ -40,7 +41,8 @@ class Fitted:
 
 @dataclass(frozen=True)
 class Scored:
-    """Every span of the dev documents that scores FLOOR or more, overlapping or not, before calibration.
+    """Every span of the dev documents that scores FLOOR or more, names of the graph NAME_FLOOR or more, overlapping or
+    not, before calibration.
 
     spans: (spans, 4) int64 of document, start, end (half-open characters), type index; in order of the documents.
     scores: (spans,) float64. right: (spans,) bool, whether it is a gold mention. gold: gold mentions by type.
@@ -79,7 +81,8 @@ def scored_dev(
     predictor = Predictor(student)
     index = {name: number for number, name in enumerate(types)}
     # Small blocks: of a student that has learned nothing, every span scores FLOOR.
-    everything = Settings(threshold=FLOOR, multi_label=True, overlap="all", token_budget=8192, block=100_000, digits=17)
+    floor = FLOOR if names is None else NAME_FLOOR
+    everything = Settings(threshold=floor, multi_label=True, overlap="all", token_budget=8192, block=100_000, digits=17)
     gold: Counter[str] = Counter()
     spans, scores, right, named = array("q"), array("d"), array("b"), array("b")
     number = 0
@@ -94,10 +97,13 @@ def scored_dev(
                 known = set() if names is None else names.spans(document.text, labels)
                 gold.update(mention.type for mention in document.mentions)
                 for mention in found.mentions:
+                    is_name = (mention.start, mention.end, labels.index(mention.type)) in known
+                    if (mention.score or 0.0) < FLOOR and not is_name:
+                        continue
                     spans.extend((number, mention.start, mention.end, index[mention.type]))
                     scores.append(mention.score or 0.0)
                     right.append(mention.key in keys)
-                    named.append((mention.start, mention.end, labels.index(mention.type)) in known)
+                    named.append(is_name)
                 number += 1
     return Scored(
         np.array(spans).reshape(-1, 4), np.array(scores), np.array(right, dtype=bool), gold, np.array(named, dtype=bool)
@@ -153,7 +159,7 @@ def fit_temperatures(dev: Scored, types: Sequence[str]) -> dict[str, float]:
     """
     fitted = {}
     for number, name in enumerate(types):
-        own = dev.spans[:, 3] == number
+        own = (dev.spans[:, 3] == number) & (dev.scores >= FLOOR)
         z, right = _logits(dev.scores[own]), dev.right[own]
         if min(right.sum(), (~right).sum()) < LEAST:
             continue

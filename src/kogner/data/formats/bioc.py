@@ -5,15 +5,17 @@ them, as PubTator has it, or line ends where there is more room, so that every o
 Where a passage's offset lies inside the one before, as in files that count bytes, it is put behind that, its
 annotations with it, and counted.
 
-Read are passages and sentences, infons of passages, and annotations with their type and identifiers. Relations and
-other infons are counted, not kept. XML is parsed as a stream by the standard library, which reads nothing outside the
-file; a file that declares entities of its own is refused, as in `kogner.data.formats.pubmed`.
+Read are passages and sentences, infons of passages, and annotations with their type and identifiers, not their other
+infons. Relations, and annotations outside passages, are counted, not kept. XML is parsed as a stream by the standard
+library, which reads nothing outside the file; a file that declares entities of its own is refused, as in
+`kogner.data.formats.pubmed`.
 """
 
 from __future__ import annotations
 
 import json
 import re
+from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date
@@ -23,7 +25,7 @@ from xml.etree import ElementTree
 from xml.sax.saxutils import escape, quoteattr
 
 from kogner.artifacts import write_lines
-from kogner.data.formats.files import opened, read_bytes
+from kogner.data.formats.files import DAMAGED, opened, read_bytes
 from kogner.data.formats.pubmed import check_prolog
 from kogner.data.formats.pubtator import OFFSET_MISMATCH, OFFSET_REPAIRED, identifiers, nearest
 from kogner.data.report import Report
@@ -35,6 +37,7 @@ FAR = "passage whose offset lies far behind the one before, put behind it"
 MOST_BETWEEN = 100_000  # code points between two passages
 IN_PIECES = "mention in several pieces, kept from the first to the last"
 RELATIONS = "relation not kept"
+OUTSIDE = "annotation outside passages not kept"
 NO_TYPE = "annotation without a type"
 NO_PLACE = "annotation without a place"
 ACROSS = "mention across passages, written in the first"
@@ -73,7 +76,9 @@ def read_xml(path: Path, *, report: Report) -> Iterator[Document]:
                     root.clear()
     except ElementTree.ParseError as error:
         raise InputError(f"is not well-formed XML: {error}", path=path, line=error.position[0]) from error
-    except (OSError, EOFError) as error:
+    except InputError:
+        raise
+    except (OSError, ValueError, LookupError, *DAMAGED) as error:  # of them an encoding that is none
         raise InputError(f"cannot be read: {error}", path=path) from error
 
 
@@ -107,7 +112,7 @@ def _objects(text: str, path: Path) -> Iterator[Any]:
         return
     except (ValueError, RecursionError) as error:
         first = error
-    for number, line in enumerate(text.splitlines(), 1):
+    for number, line in enumerate(text.split("\n"), 1):
         if not line.strip():
             continue
         try:
@@ -128,8 +133,12 @@ def _of_json(raw: Any, path: Path, report: Report) -> Document:
             if passage.get("text"):
                 for sentence in passage.get("sentences") or ():
                     parts[-1].annotations += _json_part(sentence, path, name).annotations
+            if not passage.get("text") and passage.get("sentences"):
+                parts[-len(passage["sentences"])].annotations += _json_part(passage, path, name).annotations
             report_relations(passage, report)
         report_relations(raw, report)
+        if raw.get("annotations"):
+            report.note(OUTSIDE, len(raw["annotations"]))
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise InputError(f"a document is no BioC ({error!r})", path=path) from error
     return _document(name, parts, path, report)
@@ -165,7 +174,12 @@ def _of_xml(element: ElementTree.Element, report: Report) -> list[_Part]:
             whole.annotations += [one for sentence in sentences for one in _xml_part(sentence).annotations]
             parts.append(whole)
         else:
-            parts += [_xml_part(sentence) for sentence in sentences]
+            own = [_xml_part(sentence) for sentence in sentences]
+            own[0].annotations += whole.annotations
+            parts += own
+    outside = len(element.findall("annotation"))
+    if outside:
+        report.note(OUTSIDE, outside)
     return parts
 
 
@@ -312,11 +326,11 @@ def _infons(mention: Mention) -> dict[str, str]:
 def _parted(document: Document, report: Report) -> Iterator[tuple[Passage, list[Mention]]]:
     """Each passage with the mentions that begin in it; a document without any is one."""
     passages = document.passages or (Passage(0, len(document.text)),)
-    rest = list(document.mentions)
-    for number, passage in enumerate(passages):
-        last = number + 1 == len(passages)
-        own = [one for one in rest if last or one.start < passages[number + 1].start]
-        rest = [one for one in rest if one not in own]
+    starts = [passage.start for passage in passages]
+    inside: list[list[Mention]] = [[] for _ in passages]
+    for one in document.mentions:
+        inside[max(bisect_right(starts, one.start) - 1, 0)].append(one)
+    for passage, own in zip(passages, inside, strict=True):
         across = sum(one.end > passage.end for one in own)
         if across:
             report.note(ACROSS, across)

@@ -22,6 +22,7 @@ OTHER = "line of another kind ({}) not kept"
 BAD_LINE = "line that is none of BRAT's"
 RENAMED = "document id written as another file name"
 
+LONGEST = 100  # letters of a file name, since file systems have a limit of bytes
 _BOUND = re.compile(r"(T\S+)\t(\S+) (\d+ \d+(?:;\d+ \d+)*)(?:\t(.*))?")
 _NORMAL = re.compile(r"(N\S+)\tReference (\S+) ([^\t]+?)(?:\t.*)?")
 _NO_NAME = re.compile(r"[^\w.#-]")
@@ -51,7 +52,7 @@ def _decoded(file: Path) -> str:
     if file.stat().st_size == 0:
         return ""
     try:
-        return read_bytes(file).decode("utf-8-sig")
+        return read_bytes(file).decode()
     except UnicodeDecodeError as error:
         raise InputError(f"not UTF-8: byte {error.start}; convert it to UTF-8", path=file) from error
 
@@ -103,7 +104,7 @@ def write(path: Path, documents: Iterable[Document], *, report: Report) -> None:
     path.mkdir(parents=True, exist_ok=True)
     used: set[str] = set()
     for document in documents:
-        name = _NO_NAME.sub("_", document.id).lstrip(".") or "_"
+        name = _NO_NAME.sub("_", document.id).lstrip(".")[:LONGEST] or "_"
         wanted, number = name, 1
         while name.casefold() in used:  # some file systems know no case
             number += 1

@@ -12,7 +12,7 @@ from typing import IO, cast
 from kogner.errors import InputError
 
 _GZIP, _XZ, _BOM = b"\x1f\x8b", b"\xfd7zXZ\x00", b"\xef\xbb\xbf"
-_DAMAGED = (EOFError, gzip.BadGzipFile, lzma.LZMAError, zlib.error)
+DAMAGED = (EOFError, gzip.BadGzipFile, lzma.LZMAError, zlib.error)
 _UTF16 = (b"\xff\xfe", b"\xfe\xff")
 
 
@@ -27,7 +27,7 @@ def lines(path: Path) -> Iterator[tuple[int, str]]:
         with opened(path) as stream:
             for number, line in lines_of(stream, path):
                 yield number, line
-    except _DAMAGED as error:
+    except DAMAGED as error:
         raise InputError(f"the compressed file is damaged after line {number} ({error})", path=path) from error
     except OSError as error:
         raise InputError(f"cannot be read: {error.strerror or error}", path=path) from error
@@ -60,7 +60,7 @@ def read_bytes(path: Path) -> bytes:
     try:
         with opened(path) as stream:
             data = stream.read()
-    except _DAMAGED as error:
+    except DAMAGED as error:
         raise InputError(f"the compressed file is damaged ({error})", path=path) from error
     except OSError as error:
         raise InputError(f"cannot be read: {error.strerror or error}", path=path) from error

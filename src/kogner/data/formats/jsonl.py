@@ -2,7 +2,8 @@
 
 `{"id", "text", "types": [...], "mentions": [{"start", "end", "text", "type", "ids": [...], "entity", "score"}]}`, and
 `"unsure": [...]` of the same form where there is doubt (see `kogner.records.Document`). Only `text` must be there, so
-that `{"id", "text"}` lines serve as input of annotation.
+that `{"id", "text"}` lines serve as input of annotation. What `kogner annotate` writes, with `entities` in the place of
+`mentions`, is read as well.
 """
 
 from __future__ import annotations
@@ -21,8 +22,8 @@ from kogner.records import Document, Mention, Passage
 
 TEXT_DIFFERS = "mention text differs from its offsets"
 
-_KEYS = {"id", "text", "types", "mentions", "unsure", "passages"}
-_MENTION_KEYS = {"start", "end", "text", "type", "ids", "entity", "score"}
+_KEYS = {"id", "text", "types", "mentions", "unsure", "passages", "entities"}
+_MENTION_KEYS = {"start", "end", "text", "type", "ids", "entity", "score", "entity_id", "entity_score", "links"}
 
 
 def read(path: Path, *, report: Report) -> list[Document]:
@@ -52,7 +53,7 @@ def parse(numbered: Iterable[tuple[int, str]], *, path: Path, report: Report) ->
             mentions, unsure = (
                 tuple(
                     mention
-                    for entry in raw.get(key) or ()
+                    for entry in raw.get(key) or (raw.get("entities") if key == "mentions" else ()) or ()
                     if (mention := _mention(entry, raw["text"], report, path, number, name)) is not None
                 )
                 for key in ("mentions", "unsure")
@@ -82,7 +83,7 @@ def _mention(entry: Any, text: str, report: Report, path: Path, line: int, docum
         detail = f"{stated!r} is not at [{start}, {end}) of {len(text)} characters"
         report.skip(TEXT_DIFFERS, detail, path=path, line=line, document=document, mention=kind)
         return None
-    entity, score = entry.get("entity"), entry.get("score")
+    entity, score = entry.get("entity", entry.get("entity_id")), entry.get("score")
     return Mention(
         start, end, kind, text[start:end] if stated is None else stated,
         tuple(_text(one) for one in entry.get("ids") or ()),

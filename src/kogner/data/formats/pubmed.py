@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import gzip
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, cast
+from typing import IO
 from xml.etree import ElementTree
 
+from kogner.data.formats.files import DAMAGED, opened
 from kogner.data.report import Report
 from kogner.errors import InputError
 from kogner.records import Document
@@ -19,33 +19,32 @@ TITLE_ONLY = "citation without an abstract, title only"
 PROLOG = 1 << 20  # bytes in which the first element has to begin
 
 _ROOT = re.compile(rb"<[A-Za-z_]")
+_ASIDE = re.compile(rb"<!--.*?-->|<\?.*?\?>", re.DOTALL)
 
 
 def read(path: Path, *, report: Report) -> Iterator[Document]:
-    """Yield the citations of a file one by one, packed with gzip or not; memory does not depend on its size.
+    """Yield the citations of a file one by one, packed or not; memory does not depend on its size.
 
     The text is the title and the parts of the abstract, one blank between them. What has no text is counted in
     `report`. A file that declares entities of its own is refused, since those can grow without bounds; nothing outside
     the file is ever read. Raises InputError for what cannot be unpacked or parsed.
     """
     try:
-        with _opened(path) as stream:
+        with opened(path) as stream:
             check_prolog(stream, path)
-        with _opened(path) as stream:
+        with opened(path) as stream:
             yield from _citations(stream, path, report)
     except ElementTree.ParseError as error:
         raise InputError(f"is not well-formed XML: {error}", path=path, line=error.position[0]) from error
-    except (OSError, EOFError) as error:
+    except InputError:
+        raise
+    except (OSError, ValueError, LookupError, *DAMAGED) as error:
         raise InputError(f"cannot be read: {error}", path=path) from error
-
-
-def _opened(path: Path) -> IO[bytes]:
-    return cast(IO[bytes], gzip.open(path, "rb")) if path.suffix == ".gz" else path.open("rb")
 
 
 def check_prolog(stream: IO[bytes], path: Path) -> None:
     """Raise InputError for what begins with no XML element, or declares entities of its own before it."""
-    head = stream.read(PROLOG).replace(b"\0", b"")  # of UTF-16
+    head = _ASIDE.sub(b"", stream.read(PROLOG).replace(b"\0", b""))  # of UTF-16
     root = _ROOT.search(head)
     if root is None:
         raise InputError(f"has no XML element in its first {PROLOG:,} bytes", path=path)

@@ -2,26 +2,31 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from kogner.data.formats import bioc, brat, conll, genia, gliner, jsonl, pubmed, pubtator, tables
-from kogner.data.formats.files import opened
+from kogner.data.formats.files import DAMAGED, opened
 from kogner.data.report import Report
 from kogner.errors import ConfigError, InputError
 from kogner.records import Document
 
 HEAD = 65_536  # bytes that a format is told by
 _PACKED = (".gz", ".xz")
+_XML = re.compile(r"<\?xml|<!DOCTYPE|<!--|<(?:collection|PubmedArticle|MedlineCitation)")
+_JSON = re.compile(r"\{|\[\s*[{\]]")
+_TAGGED = re.compile(r"\S+(?:[\t ]\S+)*[\t ](?:O|[BIESLUM]-\S+)$")
 
 
 @dataclass(frozen=True)
 class Format:
     """A format. read, write: None where it is written, or read, only. endings: of file names.
 
-    Content tells the format of a file that is read, and its ending where that does not.
+    keeps: which of scores, unsure spans and passages a file of it holds. Content tells the format of a file that is
+    read, and its ending where that does not.
     """
 
     name: str
@@ -29,6 +34,17 @@ class Format:
     endings: tuple[str, ...]
     read: Callable[..., Iterable[Document]] | None = None
     write: Callable[..., None] | None = None
+    keeps: frozenset[str] = frozenset()
+
+    def not_kept(self, document: Document) -> Iterator[tuple[str, int]]:
+        """What of a document a file of this format does not hold, and how many."""
+        there = {
+            "score": sum(one.score is not None for one in document.mentions),
+            "unsure span": len(document.unsure),
+            "passage": len(document.passages),
+            "link but the best": sum(max(len(one.links) - 1, 0) for one in document.mentions),
+        }
+        return ((f"{what} not kept", count) for what, count in there.items() if count and what not in self.keeps)
 
 
 def _text(path: Path, *, report: Report) -> Iterator[Document]:
@@ -41,14 +57,16 @@ def _jsonl(path: Path, documents: Iterable[Document], *, report: Report) -> None
     jsonl.write(path, documents)
 
 
+_PARTS = frozenset({"score", "passage"})
+_ALL = _PARTS | {"unsure span"}
 FORMATS = {
     one.name: one
     for one in (
         Format("text", "plain text, one document", (".txt",), _text),
-        Format("jsonl", "KoGNER's JSON lines", (".jsonl", ".jsonlines"), jsonl.read, _jsonl),
+        Format("jsonl", "KoGNER's JSON lines", (".jsonl", ".jsonlines"), jsonl.read, _jsonl, _ALL),
         Format("pubtator", "PubTator", (".pubtator",), pubtator.read, pubtator.write),
-        Format("bioc-xml", "BioC XML", (".bioc.xml", ".bioc"), bioc.read_xml, bioc.write_xml),
-        Format("bioc-json", "BioC JSON", (".bioc.json",), bioc.read_json, bioc.write_json),
+        Format("bioc-xml", "BioC XML", (".bioc.xml", ".bioc"), bioc.read_xml, bioc.write_xml, _PARTS),
+        Format("bioc-json", "BioC JSON", (".bioc.json",), bioc.read_json, bioc.write_json, _PARTS),
         Format("brat", "BRAT standoff, a folder", ("/",), brat.read, brat.write),
         Format("conll", "CoNLL: token and tag", (".conll", ".iob", ".iob2", ".bio"), conll.read),
         Format("gliner", "GLiNER's training JSON", (".gliner.json",), gliner.read, gliner.write),
@@ -90,7 +108,7 @@ def of_input(path: Path) -> Format:
     try:
         with opened(path) as stream:
             head = stream.read(HEAD)
-    except (OSError, EOFError) as error:
+    except (OSError, *DAMAGED) as error:
         raise InputError(f"cannot be read: {error}", path=path) from error
     if not head:
         raise InputError("the file is empty", path=path)
@@ -104,24 +122,33 @@ def of_input(path: Path) -> Format:
 
 
 def _told(start: str, name: str) -> str:
-    first = start.split("\n", 1)[0]
-    if start.startswith("<"):
+    first = start.split("\n", 1)[0].rstrip("\r")
+    if _XML.match(start):
         return "pubmed" if re.search(r"<(PubmedArticle|MedlineCitation)", start) else "bioc-xml"
-    if start.startswith(("{", "[")):
-        if '"tokenized_text"' in start:
-            return "gliner"
-        if '"passages"' in start or '"documents"' in first:
-            return "bioc-json"
-        if '"entity_mentions"' in first or '"tokens"' in first:
-            return "genia"
-        return "jsonl"
+    if _JSON.match(start):
+        return _of_json(start, first)
     if re.match(r"[^|\t\n]+\|[ta]\|", first):
         return "pubtator"
-    for ending in FORMATS["csv"].endings:
-        if name.endswith(ending) and re.search(r"(?:^|[,\t\"])text(?:$|[,\t\"\r])", first, re.IGNORECASE):
-            return "csv"
-    if first.startswith("-DOCSTART-") or (
-        not name.endswith(".txt") and re.search(r"[\t ](?:O|[BIESLUM]-\S.*)$", first.rstrip())
-    ):
+    if name.endswith(FORMATS["csv"].endings):
+        return "csv"
+    lines = [line for line in start.split("\n")[:20] if line.strip()]
+    tagged = sum(bool(_TAGGED.match(line.rstrip("\r"))) for line in lines)
+    if first.startswith("-DOCSTART-") or name.endswith(FORMATS["conll"].endings):
         return "conll"
-    return "text"
+    return "conll" if len(lines) > 1 and tagged == len(lines) and not name.endswith(".md") else "text"
+
+
+def _of_json(start: str, first: str) -> str:
+    """Which of the JSON formats it is: by the keys of the first object, or by what stands where no line is one."""
+    try:
+        raw = json.loads(first)
+    except (ValueError, RecursionError):
+        raw = None
+    keys = set(raw) if isinstance(raw, dict) else set()
+    if isinstance(raw, dict) and isinstance(raw.get("text"), str):
+        return "jsonl"
+    if "tokenized_text" in keys or (not keys and '"tokenized_text"' in start):
+        return "gliner"
+    if keys & {"passages", "documents"} or (not keys and re.search(r'"(?:passages|documents)"\s*:', start)):
+        return "bioc-json"
+    return "genia" if keys & {"entity_mentions", "tokens"} else "jsonl"

@@ -23,10 +23,12 @@ def read_delimited(path: Path, *, report: Report) -> Iterator[Document]:
     Ids come from a column `id`, else from the row's number. Rows without a text are counted and left out. Raises
     InputError for a file without that column, and for what is no table of UTF-8.
     """
-    plain = path.name.removesuffix(".gz").removesuffix(".xz").removesuffix(".zst")
+    plain = path.name.removesuffix(".gz").removesuffix(".xz")
     delimiter = "\t" if plain.endswith((".tsv", ".tab")) else ","
     csv.field_size_limit(1 << 30)
-    rows = csv.reader((f"{line}\n" for _, line in lines(path)), delimiter=delimiter)
+    numbered = (f"{line}\n" for _, line in lines(path))
+    # A quote may stand in a cell between tabs, a tab cannot.
+    rows = csv.reader(numbered, delimiter="\t", quoting=csv.QUOTE_NONE) if delimiter == "\t" else csv.reader(numbered)
     try:
         header = [name.strip() for name in next(rows, [])]
         text, own = _columns(header, path)
