@@ -183,7 +183,52 @@ def test_a_bank_of_another_graph(store, bank, tmp_path):
         EntityLinker.open(tmp_path / "other", bank=bank)
 
 
+def test_links_do_not_depend_on_what_came_before(tmp_path):
+    """Of two classes above an entity that has names like both, the one like the mention, in any order."""
+    entities = [
+        Entity("O:1", "Disease", "renal tumor", ("liver growth",)),
+        Entity("M:1", "Disease", "Renal Neoplasms", (), ("MESH:D1",)),
+        Entity("M:2", "Disease", "Liver Diseases", (), ("MESH:D2",)),
+    ]
+    triples = [Triple("O:1", "is_a", "M:1"), Triple("O:1", "is_a", "M:2")]
+    build(entities, triples, tmp_path / "graph", rejected=Rejections())
+    marked = [document(name, (name, "disease")) for name in ("renal tumor", "liver growth")]
+    for order in (marked, marked[::-1]):
+        linker = EntityLinker.open(tmp_path / "graph", LinkSettings(("mesh",)))
+        assert dict(zip([one.text for one in order], ids(linker, *order), strict=True)) == {
+            "renal tumor": "MESH:D1", "liver growth": "MESH:D2"
+        }  # fmt: skip
+
+
+def test_a_mention_is_not_its_own_company(tmp_path):
+    entities = [Entity("A:1", "Disease", "one", ("cold",)), Entity("B:1", "Disease", "two", ("cold",))]
+    build(entities, [Triple("A:1", "causes", "B:1")], tmp_path / "graph", rejected=Rejections())
+    (found,) = EntityLinker.open(tmp_path / "graph").links([document("a cold", ("cold", "disease"))])[0]
+    assert [one.id for one in found] == ["A:1", "B:1"] and not any(one.related for one in found)
+
+
+def test_a_poor_long_form_gives_way_to_the_short_forms_own_name(tmp_path):
+    build([Entity("G:1", "Gene", "TNA"), Entity("G:2", "Gene", "alpha")], [], tmp_path / "graph", rejected=Rejections())
+    marked = document("tumour necrosing alpha (TNA)", ("TNA", "gene"))
+    assert ids(EntityLinker.open(tmp_path / "graph"), marked) == ["G:1"]
+
+
+def test_a_part_of_a_bank_is_refused(store, bank, tmp_path):
+    from kogner.teacher.bank import Bank
+
+    Bank.open(bank).slice(store.all_ids()[:4], tmp_path / "slice")
+    with pytest.raises(ConfigError, match="whole bank"):
+        EntityLinker.open(store.path, bank=tmp_path / "slice")
+
+
+def test_a_vocabulary_that_the_graph_does_not_have(store):
+    with pytest.raises(ConfigError, match=r"no entity of .* has an id UMLS"):
+        EntityLinker(store, LinkSettings(("UMLS",)))
+
+
 def test_settings_that_cannot_be():
+    with pytest.raises(ConfigError, match="must be a list"):
+        LinkSettings("MESH")
     with pytest.raises(ConfigError, match="nil"):
         LinkSettings(nil=1)
 

@@ -42,6 +42,10 @@ class Identifiers:
             return ()
         return tuple(self._rows[self._offsets[number] : self._offsets[number + 1]].tolist())
 
+    def any_begins(self, start: str) -> bool:
+        """Whether an own id or an xref begins with `start`."""
+        return is_text(start) and next(iter(self._trie.iterkeys(start)), None) is not None
+
     def ids(self, rows: Iterable[int] | np.ndarray | None = None) -> list[str]:
         """Own ids of `rows` (of all rows when None), in their order."""
         numbers = self._own if rows is None else self._own[np.asarray(_listed(rows), dtype=np.int64)]

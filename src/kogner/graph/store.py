@@ -83,6 +83,10 @@ class GraphStore:
         """Rows an identifier means: the entity whose own id it is, else all that have it as an xref; () if none."""
         return self._identifiers.resolve(identifier)
 
+    def has_vocabulary(self, prefix: str) -> bool:
+        """Whether an entity has an id or xref `PREFIX:...`; as it is written, or in capitals or small letters."""
+        return any(self._identifiers.any_begins(f"{one}:") for one in (prefix, prefix.upper(), prefix.lower()))
+
     def ids(self, rows: Iterable[int] | np.ndarray) -> list[str]:
         """Entity ids of `rows`, in their order."""
         return self._identifiers.ids(rows)

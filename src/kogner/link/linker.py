@@ -74,6 +74,9 @@ class EntityLinker:
         index: Path | None = None,
     ) -> None:
         self.store, self.settings = store, settings or LinkSettings()
+        unknown = [name for name in self.settings.vocabularies if not store.has_vocabulary(name)]
+        if unknown:
+            raise ConfigError(f"no entity of {store.path} has an id {unknown[0]}:...; 'kogner graph show ID' lists ids")
         self._candidates = Candidates(store, aliases=aliases, vectors=vectors, index=index)
         self._up = np.array([number for number, name in enumerate(store.relations) if name.casefold() in IS_A])
         self._vocabularies = tuple(name.casefold() for name in self.settings.vocabularies)

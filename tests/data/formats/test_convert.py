@@ -213,6 +213,64 @@ def test_tables(tmp_path):
     assert [of_input(tmp_path / name).name for name in ("t.csv", "t.parquet")] == ["csv", "parquet"]
 
 
+def test_our_json_lines_with_passages_are_ours(tmp_path):
+    for name in ("jsonl", "bioc-json"):
+        FORMATS[name].write(tmp_path / name, [TITLED] * 2, report=Report())
+        assert of_input(tmp_path / name).name == name
+    found = {"id": "1", "text": "a fever", "entities": [
+        {"start": 2, "end": 7, "text": "fever", "type": "disease", "score": 0.9, "entity_id": "MESH:D1"}]}  # fmt: skip
+    (tmp_path / "found.jsonl").write_text(json.dumps(found) + "\n")
+    (document,) = FORMATS["jsonl"].read(tmp_path / "found.jsonl", report=Report())
+    assert [(m.text, m.entity, m.score) for m in document.mentions] == [("fever", "MESH:D1", 0.9)]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "form"),
+    [
+        ("abstract", "Loss of E-cadherin\n", "text"),
+        ("note.md", "Treatment of B-cell lymphoma with L-DOPA\n", "text"),
+        ("note.txt", "<5% of patients had fever\n", "text"),
+        ("note.txt", "[Treatment of gout].\n", "text"),
+        ("a.csv", "id, text\n1, fever\n", "csv"),
+        ("a.csv", "id,body\n1,fever\n", "csv"),
+        ("a", "IL-2\tB-gene\nrises\tO\n\nNo\tO\n", "conll"),
+        ("a", '[{"tokenized_text": ["a"], "ner": []}]', "gliner"),
+        ("a", '{\n "documents": [\n', "bioc-json"),
+    ],
+)
+def test_content_tells_the_format(name, content, form, tmp_path):
+    (tmp_path / name).write_text(content)
+    assert of_input(tmp_path / name).name == form
+
+
+@pytest.mark.parametrize("packed", [b"\x1f\x8b\x08\x00damaged", b"\xfd7zXZ\x00damaged"])
+def test_damaged_archives(packed, tmp_path):
+    (tmp_path / "a.xml").write_bytes(packed)
+    for call in (
+        lambda: of_input(tmp_path / "a.xml"),
+        lambda: list(bioc.read_xml(tmp_path / "a.xml", report=Report())),
+    ):
+        with pytest.raises(InputError):
+            call()
+
+
+def test_entities_behind_a_comment_are_refused_as_well(tmp_path):
+    (tmp_path / "a.xml").write_text(f'<?xml version="1.0"?><!-- <a -->{BOMB}')
+    with pytest.raises(InputError, match="declares XML entities"):
+        list(bioc.read_xml(tmp_path / "a.xml", report=Report()))
+
+
+def test_tabs_with_quotes_and_what_a_format_does_not_keep(tmp_path):
+    (tmp_path / "a.tsv").write_text('id\ttext\n1\t"a\n2\tb\n3\tc" d\n')
+    found = list(tables.read_delimited(tmp_path / "a.tsv", report=Report()))
+    assert [one.text for one in found] == ['"a', "b", 'c" d']
+    scored = Document("1", "a fever", (Mention(2, 7, "x", "fever", score=0.5),), unsure=(Mention(0, 1, "x", "a"),))
+    FORMATS["jsonl"].write(tmp_path / "a.jsonl", [scored], report=Report())
+    run = CliRunner().invoke(cli, ["convert", str(tmp_path / "a.jsonl"), str(tmp_path / "a.pubtator")])
+    noted = json.loads(run.stdout.splitlines()[-1])["noted"]
+    assert noted["score not kept"] == noted["unsure span not kept"] == 1
+
+
 def test_endings_and_names(tmp_path):
     for target, name in [
         ("a.bioc.xml", "bioc-xml"),
