@@ -84,7 +84,7 @@ def command(data: tuple[str, ...], split: str, graph: str | None, threads: int, 
     result: dict[str, Any] = {
         "thresholds": dict(fitted.thresholds),
         "temperatures": dict(fitted.temperatures),
-        "before": _scores(dev, splits, types, info),
+        "before": _scores(dev, splits, types, replace(info, name_weights={})),
         "after": _scores(dev, splits, types, replace(after, name_weights={})),
     }
     if names is not None:
