@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 import json
 import time
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -33,8 +32,9 @@ def main() -> None:
     from kogner.data import corpora
     from kogner.evaluate.significance import document_counts, paired_bootstrap
     from kogner.evaluate.spans import score, with_lost
+    from kogner.evaluate.suite import names_alone
     from kogner.graph.store import GraphStore
-    from kogner.records import Document, Mention
+    from kogner.records import Document
 
     store = GraphStore.open(args.graph)
     names = Names(store)
@@ -49,19 +49,8 @@ def main() -> None:
 
     alone: dict[str, Any] = {}
     for corpus in loaded:
-        types = sorted(corpus.types)
         begun = time.perf_counter()
-        found = [
-            replace(
-                document,
-                mentions=tuple(
-                    Mention(start, end, types[number])
-                    for start, end, number in sorted(names.spans(document.text, types))
-                ),
-            )
-            for document in corpus.documents
-        ]
-        alone[corpus.name] = figures(corpus, found) | {"seconds": round(time.perf_counter() - begun, 2)}
+        alone[corpus.name] = names_alone(corpus, names) | {"seconds": round(time.perf_counter() - begun, 2)}
     models: dict[str, Any] = {}
     for model, place in named_paths(args.model, option="--model"):
         predictor = Predictor.load(place)

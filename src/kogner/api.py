@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 class FoundEntity:
     """An entity in a text: half-open code points [start, end), the text there, its type, its score in [0, 1].
 
-    entity_id: the graph entity it was linked to, None without a graph or where none is likely; entity_score: how likely
-    that is, in [0, 1].
+    entity_id: the graph entity it was linked to, None without a graph or where none fits; entity_score: how well it
+    fits, in [0, 1], no probability.
     """
 
     start: int

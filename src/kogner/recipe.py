@@ -63,6 +63,19 @@ def read_mapping(path: Path, needed: Sequence[str]) -> dict[str, Any]:
     return raw
 
 
+def shipped(source: str | Path, folder: str) -> Path:
+    """A YAML file, or the one of that name that is shipped in a folder of the recipes.
+
+    Raises ConfigError where there is neither.
+    """
+    path = Path(source)
+    places = [RECIPES / folder, Path(__file__).parents[2] / "recipes" / folder]
+    for found in (path, *(place / f"{source}.yaml" for place in places)):
+        if found.is_file():
+            return found
+    raise ConfigError(f"{source} is neither a file nor one of the shipped {folder}")
+
+
 def _find_recipe(path: Path) -> Path:
     if path.is_file():
         return path

@@ -47,6 +47,14 @@ def test_cells(plan):
     names = [cell.name for cell in load(changed(plan, seeds=2)).cells()]
     cells = [f"half-{arm}-{seed}" for seed in (0, 1) for arm in ("no-graph", "staged", "mse")]
     assert names == ["stage-first-0", "stage-first-1", *cells]
+    shared = {
+        "first": {"train": ["mine"], "test": ["mine"], "shared": True},
+        "scored": {"train": ["mine"], "test": ["mine"]},
+    }
+    both = load(changed(plan, stages=shared)).cells()
+    stages = {cell.name: cell.test for cell in both if cell.is_stage}
+    assert stages == {"stage-first-0": ("mine",), "stage-scored-0": ("mine",), "stage-scored-1": ("mine",)}
+    assert {cell.initial.name for cell in both if cell.arm == "staged"} == {"stage-first-0"}
     for name in ("quick", "low-resource"):
         assert load(name).cells()
 

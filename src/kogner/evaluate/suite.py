@@ -15,7 +15,7 @@ from kogner.data.overlap import Overlap
 from kogner.errors import ConfigError
 from kogner.evaluate.spans import score, with_lost
 from kogner.mapping import from_mapping
-from kogner.recipe import RECIPES, read_mapping
+from kogner.recipe import read_mapping, shipped
 from kogner.records import Mention
 
 if TYPE_CHECKING:
@@ -53,13 +53,7 @@ class Suite:
 
 def open_suite(source: str) -> Suite:
     """A suite from a YAML file, or a shipped one by name. Raises ConfigError for what is none."""
-    path = Path(source)
-    if not path.is_file():
-        places = [RECIPES / FOLDER, Path(__file__).parents[3] / "recipes" / FOLDER]
-        found = [folder / f"{source}.yaml" for folder in places if (folder / f"{source}.yaml").is_file()]
-        if not found:
-            raise ConfigError(f"suite {source} is neither a file nor a shipped one")
-        path = found[0]
+    path = shipped(source, FOLDER)
     return from_mapping(Suite, read_mapping(path, ("name", "corpora")), where=str(path))
 
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from kogner.errors import ConfigError
 from kogner.mapping import from_mapping
-from kogner.recipe import RECIPES, read_mapping
+from kogner.recipe import read_mapping, shipped
 
 FOLDER = "experiments"
 STAGE = "stage"
@@ -161,13 +161,7 @@ class Cell:
 
 def load(source: str | Path) -> Experiment:
     """An experiment from a YAML file, or a shipped one by name. Raises ConfigError for one that cannot be run."""
-    path = Path(source)
-    if not path.is_file():
-        places = [RECIPES / FOLDER, Path(__file__).parents[3] / "recipes" / FOLDER]
-        found = [folder / f"{source}.yaml" for folder in places if (folder / f"{source}.yaml").is_file()]
-        if not found:
-            raise ConfigError(f"experiment {source} is neither a file nor a shipped one")
-        path = found[0]
+    path = shipped(source, FOLDER)
     raw = read_mapping(path, ("name", "corpora", "settings", "arms"))
     arms = {name: value or {} for name, value in raw["arms"].items()} if isinstance(raw["arms"], dict) else raw["arms"]
     return from_mapping(Experiment, raw | {"arms": arms}, where=str(path))

@@ -148,6 +148,17 @@ def test_what_is_none_of_a_format(name, content, says, tmp_path):
         list(FORMATS[name].read(path, report=Report()))
 
 
+PUBMED = (
+    "<PubmedArticleSet><PubmedArticle><MedlineCitation><PMID>1</PMID><Article><ArticleTitle>A title</ArticleTitle>"
+    "<Abstract><AbstractText>Rats.</AbstractText></Abstract></Article></MedlineCitation></PubmedArticle></PubmedArticleSet>"
+)
+
+
+def _written(path, content):
+    path.write_bytes(content)
+    return path
+
+
 READERS = ["bioc-xml", "bioc-json", "csv", "jsonl", "pubtator", "gliner", "pubmed"]
 
 
@@ -160,7 +171,8 @@ def test_damage_is_an_error_of_ours(name, tmp_path):
         writer(tmp_path / "good", [TITLED], report=Report())
         good = (tmp_path / "good").read_bytes()
     else:
-        good = b"id,text\n1,A title\n" if name == "csv" else XML.encode()
+        good = b"id,text\n1,A title\n" if name == "csv" else PUBMED.encode()
+        assert list(FORMATS[name].read(_written(tmp_path / "good", good), report=Report()))
     for _ in range(300):
         bad = bytearray(good)
         for _ in range(dice.randint(1, 4)):
