@@ -99,3 +99,37 @@ def test_the_command_hides_and_the_corpus_reads_back(tmp_path):
 def test_parts_that_are_none(tmp_path, part, message):
     result = CliRunner().invoke(cli, ["data", "hide", str(tmp_path), "--part", part, "--out", str(tmp_path / "out")])
     assert result.exit_code == 2 and message in result.output
+
+
+def test_refine_and_silver_of_a_corpus_as_commands(tmp_path, tiny_student):
+    from kogner import artifacts
+    from kogner.graph.rejections import Rejections
+    from kogner.graph.store import build
+    from kogner.records import Entity
+    from kogner.student import checkpoint
+    from kogner.student.checkpoint import StudentInfo
+
+    build([Entity("D:1", "Disease", "fever")], [], tmp_path / "graph", rejected=Rejections())
+    corpus = tmp_path / "corpus"
+    corpus.mkdir()
+    wrong = Mention(0, 4, "disease", "Rats")
+    jsonl.write(corpus / "train.jsonl", [Document("1", "Rats with fever ran away quickly.", (wrong,))])
+    jsonl.write(corpus / "test.jsonl", [Document("2", "Something else.", (), frozenset({"disease"}))])
+    call = ["data", "silver", "--graph", str(tmp_path / "graph"), "--types", "disease=Disease"]
+    result = CliRunner().invoke(cli, [*call, "--out", str(tmp_path / "none")])
+    assert isinstance(result.exception, ConfigError) and "nothing to read" in str(result.exception)
+    call += ["--corpus", str(corpus), "--exclude", str(corpus), "--out", str(tmp_path / "silver")]
+    result = CliRunner().invoke(cli, call)
+    assert result.exit_code == 0, result.output
+    (line,) = (tmp_path / "silver" / "train.jsonl").read_text().splitlines()
+    assert [one["text"] for one in json.loads(line)["mentions"]] == ["fever"]  # the corpus' own mention is not read
+    with artifacts.writing(tmp_path / "student", kind=checkpoint.KIND, version=checkpoint.VERSION) as folder:
+        checkpoint.save(tiny_student, StudentInfo(types=("disease",)), folder)
+    call = ["data", "refine", str(tmp_path / "silver"), "--out", str(tmp_path / "refined")]
+    one = ["--model", str(tmp_path / "student")]
+    result = CliRunner().invoke(cli, [*call, *one])
+    assert isinstance(result.exception, ConfigError) and "at least two" in str(result.exception)
+    result = CliRunner().invoke(cli, [*call, *one, *one])
+    assert result.exit_code == 0, result.output
+    counts = json.loads(result.stdout.splitlines()[-1])["counts"]
+    assert sum(counts.get(what, 0) for what in ("name kept", "name in doubt", "name taken back")) == 1
