@@ -8,7 +8,7 @@ from operator import index
 import numpy as np
 import torch
 
-from kogner.annotate.predictor import check_labels
+from kogner.annotate.label_check import check_labels
 from kogner.errors import InputError
 from kogner.records import Document, Mention
 from kogner.student.encoder import Encoded, special_tokens, tokenise

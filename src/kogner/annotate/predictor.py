@@ -7,7 +7,6 @@ scored in batches of bounded token count, so that memory depends on the settings
 from __future__ import annotations
 
 import numbers
-import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,6 +16,7 @@ import numpy as np
 import torch
 
 from kogner.annotate.engine import CHOICES, Engine, resolved, threads
+from kogner.annotate.label_check import check_labels
 from kogner.annotate.labels import LabelCache, label_hash
 from kogner.annotate.names import DEFAULT_WEIGHT, Names, shifted, with_names
 from kogner.annotate.onnx import OnnxEngine, OnnxStudent, engine_for
@@ -33,7 +33,6 @@ from kogner.student.model import Student
 from kogner.student.windows import Window, windows
 from kogner.text import splitter, to_sentences
 
-MAX_LABELS = 2000
 MAX_THREADS = 1024  # a number that no machine has ends the process
 MAX_NAME_WEIGHT = 10.0  # logits: a name that the student gives 0.0001 would count
 FIRST_BLOCK = 20_000  # characters after which the first results of a stream come; later blocks are larger
@@ -362,38 +361,6 @@ def _blocks(documents: Iterable[Document | None], size: int) -> Iterator[list[Do
         raise
     if block:
         yield block
-
-
-def check_labels(labels: Sequence[str]) -> list[str]:
-    """Labels without surrounding blanks.
-
-    Raises InputError where there are none, too many, doubled ones, one without a visible character, or one that is no
-    text or not UTF-8.
-    """
-    if isinstance(labels, str):
-        raise InputError(f"labels is one string, {labels!r}; give a list of labels, e.g. [{labels!r}]")
-    if not isinstance(labels, Iterable):
-        raise InputError(f"labels must be a list of strings, not {labels!r}")
-    labels = list(labels)
-    wrong = next((label for label in labels if not isinstance(label, str)), None)
-    if wrong is not None:
-        raise InputError(f"labels must be strings, not {wrong!r}")
-    cleaned = [label.strip() for label in labels]
-    if not cleaned or not any(cleaned):
-        raise InputError("no labels given; name the entity types to look for, e.g. --labels chemical,disease")
-    if not all(any(unicodedata.category(c)[0] not in "CZ" for c in label) for label in cleaned):
-        raise InputError("one of the labels is empty; separate labels by single commas")
-    for label in cleaned:
-        try:
-            label.encode("utf-8")
-        except UnicodeEncodeError:
-            raise InputError(f"label {label!r} is not UTF-8; write it in UTF-8") from None
-    if len(cleaned) > MAX_LABELS:
-        raise InputError(f"{len(cleaned)} labels given, the limit is {MAX_LABELS}; annotate in several runs")
-    doubled = sorted({label for label in cleaned if cleaned.count(label) > 1})
-    if doubled:
-        raise InputError(f"label {doubled[0]!r} is given more than once")
-    return cleaned
 
 
 def _batches(

@@ -126,7 +126,8 @@ def command(
       kogner annotate notes.jsonl --labels disease --precision auto --threads 4 --label-cache build/labels/
     """
     from kogner.annotate import output
-    from kogner.annotate.predictor import Predictor, Settings, check_labels
+    from kogner.annotate.label_check import check_labels
+    from kogner.annotate.predictor import Predictor, Settings
     from kogner.annotate.texts import STDIN, read_texts, unhurried
     from kogner.progress import note
 
