@@ -271,7 +271,9 @@ class TrainConfig:
     """The loop. Exactly one of steps and epochs counts: epochs where steps is None. Rates are AdamW peaks.
 
     train_share: share of the training documents that is used, drawn with data_seed; smaller shares are subsets of
-    larger ones. eval_documents: dev documents scored during training, per corpus (0 = all; the end scores all).
+    larger ones. beside: corpora that stand beside the others, such as a large silver one beside little gold: a step
+    takes so many of their sentences for each sentence of the others, which alone count epochs and are shared out.
+    eval_documents: dev documents scored during training, per corpus (0 = all; the end scores all).
     precision: auto is bf16 where the device is fast at it. freeze_embeddings: keep the pretrained word embeddings, half
     of a MiniLM's weights, as they are. threads: CPU threads, 0 = as torch chooses.
 
@@ -303,6 +305,7 @@ class TrainConfig:
     schedule: str = "cosine"
     max_grad_norm: float = 1.0
     train_share: float = 1.0
+    beside: Mapping[str, float] = field(default_factory=dict)
     eval_every: int = 500
     eval_documents: int = 0
     save_every: int = 250
@@ -337,6 +340,9 @@ class TrainConfig:
         _one_of(self, "precision", ("auto", "fp32", "bf16"))
         if self.train_share > 1:
             raise ConfigError(f"train.train_share={self.train_share} must be at most 1 (1 = all training documents)")
+        for name, ratio in self.beside.items():
+            if ratio <= 0:
+                raise ConfigError(f"train.beside.{name}={ratio} must be above 0: its sentences for each of the others")
         if self.steps is not None and self.steps < 1:
             raise ConfigError(f"train.steps={self.steps} must be at least 1, or null to count epochs")
 

@@ -13,9 +13,10 @@ import pytest
 from kogner.annotate import predictor as prediction
 from kogner.annotate.predictor import Predictor, Settings
 from kogner.data import corpora
+from kogner.evaluate.spans import score
 from kogner.records import Document, Mention
 from kogner.student.checkpoint import StudentInfo
-from kogner.train.dev import evaluate, sampled_scores
+from kogner.train.dev import fitted_scores, sampled_scores
 from kogner.train.splits import Split
 from kogner.train.thresholds import fit, scored_dev
 
@@ -34,6 +35,16 @@ def splits(tiny_student, corpus) -> list[Split]:
     return [Split("first", (), gold[:20], TYPES), Split("second", (), gold[20:], TYPES), Split("no dev", (), (), TYPES)]
 
 
+def evaluate(student, splits, info):
+    found = {}
+    for split in splits:
+        if split.dev:
+            predictor = Predictor(student.eval(), info)
+            predicted = list(predictor.predict(split.dev, labels=split.types, settings=Settings(token_budget=8192)))
+            found[split.name] = score(split.dev, predicted, types=split.types).to_dict()
+    return found
+
+
 def test_the_score_a_step_is_chosen_by_is_that_of_the_thresholds_a_student_ships_with(tiny_student, splits):
     scores = sampled_scores(tiny_student, splits, TYPES)
     fitted = fit(tiny_student, splits, TYPES)
@@ -42,10 +53,12 @@ def test_the_score_a_step_is_chosen_by_is_that_of_the_thresholds_a_student_ships
         results = evaluate(tiny_student, splits, info=how)
         assert set(results) == {"first", "second"}
         assert scores[name] == pytest.approx(np.mean([one["f1"] for one in results.values()]), abs=0.01)
+        if how is info:
+            assert fitted_scores(tiny_student, splits, TYPES) == (fitted, results)
     assert scores["dev_f1"] > scores["dev_f1_unfitted"]
 
 
-@pytest.mark.parametrize("score", [evaluate, lambda *given: scored_dev(*given, TYPES)])
+@pytest.mark.parametrize("score", [scored_dev, fitted_scores])
 def test_an_engine_is_made_once_for_all_blocks_and_the_student_trains_on(tiny_student, splits, score, monkeypatch):
     made = []
 
@@ -56,12 +69,12 @@ def test_an_engine_is_made_once_for_all_blocks_and_the_student_trains_on(tiny_st
 
     monkeypatch.setattr(prediction, "Engine", Counted)
     tiny_student.train()
-    score(tiny_student, splits)
+    score(tiny_student, splits, TYPES)
     assert len(made) == 1
     assert tiny_student.training
     broken = [dataclasses.replace(splits[0], dev=["no document"])]
     with pytest.raises(TypeError):
-        score(tiny_student, broken)
+        score(tiny_student, broken, TYPES)
     assert tiny_student.training
 
 

@@ -66,6 +66,7 @@ def test_cells(plan):
         ({"compare": [["mse"]]}, "pairs of arms"),
         ({"arms": {"a": {"initial": "x"}}}, "stage 'x' is not among first"),
         ({"arms": {"a": {"only": ["x"]}}}, "setting 'x'"),
+        ({"arms": {"a": {"beside": {"x": 1}}}}, "corpus 'x' is not among mine"),
         ({"settings": {"a": {"train": ["x"]}}}, "corpus 'x' is not among mine"),
         ({"seeds": 0}, "seeds must be"),
         ({"sed": 0}, "sed"),

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import json
 import math
 import os
@@ -11,20 +12,25 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
 from kogner.artifacts import read_manifest
 from kogner.data import corpora
+from kogner.data.batch import Example
+from kogner.data.epochs import Readings
 from kogner.errors import ArtifactError, ConfigError, KognerError
 from kogner.recipe import load_recipe
 from kogner.records import Document, Mention
+from kogner.student.encoder import Encoded
 from kogner.teacher.bank import Bank
 from kogner.train import dev
+from kogner.train.feed import Feed
 from kogner.train.linked import make_distil_head
 from kogner.train.log import TrainingLog
 from kogner.train.loop import train
-from kogner.train.splits import subset, to_split
+from kogner.train.splits import subset, to_split, used
 
 FAST = [
     "train.threads=1",
@@ -226,3 +232,45 @@ def test_a_work_folder_of_another_version_is_refused(tmp_path):
     (tmp_path / "run.json").write_text('{"recipe": {}}')
     with pytest.raises(ConfigError, match="another version of KoGNER began"):
         Workspace(tmp_path, identity={"recipe": {}})
+
+
+def test_a_corpus_beside_changes_neither_steps_nor_the_others_batches(tiny_encoder, corpus, tmp_path):
+    gold = split_of(corpus)
+    silver = dataclasses.replace(gold, name="silver", train=[dataclasses.replace(d, id=f"s{d.id}") for d in gold.train])
+    config = recipe(tiny_encoder, "train.train_share=0.25", "train.beside={silver: 1.5}", "train.epochs=3").train
+    both = used([silver, gold], config)
+    assert [(split.name, len(split.train)) for split in both] == [("made", 9), ("silver", 36)]
+
+    def feed(splits, config):
+        examples = [
+            Example(Encoded(np.arange(3 + n % 5), np.arange(1)), np.zeros((0, 4)), np.ones(1, bool), document=n)
+            for n in range(sum(len(split.train) for split in splits))
+        ]
+        return Feed.of(examples, splits, config, readings=Readings(), parts=1)
+
+    mixed, alone = feed(both, config), feed(both[:1], dataclasses.replace(config, beside={}))
+    assert mixed.steps == alone.steps == 9  # 4, 4, 1 of the gold documents, three times
+
+    def documents(feed, *, start=0):
+        steps = itertools.islice(feed.batches(start=start), 12 - start)
+        return [[[example.document for example in group] for group in step] for step in steps]
+
+    steps = documents(mixed)
+    assert [group for group, _ in steps] == [group for (group,) in documents(alone)]
+    assert [len(more) for _, more in steps] == [6] * 12
+    assert {number for _, more in steps[:6] for number in more} == set(range(9, 45))  # one epoch of the silver one
+    assert documents(mixed, start=5) == steps[5:]
+    train(
+        dataclasses.replace(recipe(tiny_encoder, "loss.dist_weight=0"), train=config), [silver, gold], tmp_path / "out"
+    )
+    metrics = read_manifest(tmp_path / "out").metrics
+    assert metrics["steps"] == 9 and metrics["corpora"]["silver"]["train"] == 36
+
+
+@pytest.mark.parametrize(
+    ("beside", "says"),
+    [("{made: 1}", "names every corpus"), ("{x: 1}", "'x', which is not among"), ("{made: 0}", "above 0")],
+)
+def test_beside_needs_another_corpus(tiny_encoder, corpus, tmp_path, beside, says):
+    with pytest.raises(ConfigError, match=says):
+        train(recipe(tiny_encoder, f"train.beside={beside}"), [split_of(corpus)], tmp_path / "out")

@@ -37,7 +37,7 @@ def identity(cell: Cell) -> dict[str, Any]:
     recipe = load_recipe(experiment.recipe, cell.overrides())
     data = {
         name: {split: file_sha256(file) for split, file in corpora.splits(experiment.corpora[name]).items()}
-        for name in dict.fromkeys((*cell.train, *cell.test))
+        for name in dict.fromkeys((*cell.train, *cell.beside, *cell.test))
     }
     values: dict[str, Any] = json.loads(json.dumps(to_mapping(recipe)))
     values["train"].pop("threads")  # one here, and no figure depends on it
@@ -105,7 +105,7 @@ def run(cell: Cell, runs: Path, *, device: str, revision: str) -> dict[str, Any]
     recipe = load_recipe(experiment.recipe, overrides)
     bank = Bank.open(str(experiment.bank)) if recipe.loss.dist_weight > 0 and experiment.bank is not None else None
     splits = []
-    for name in cell.train:
+    for name in (*cell.train, *cell.beside):
         path = experiment.corpora[name]
         dev = corpora.load(name, path, "dev") if "dev" in corpora.splits(path) else None
         splits.append(to_split(name, corpora.load(name, path, "train"), dev))
@@ -124,7 +124,8 @@ def run(cell: Cell, runs: Path, *, device: str, revision: str) -> dict[str, Any]
         "documents": {},
     }
     share, seed = recipe.train.train_share, recipe.train.data_seed
-    known = set().union(*(names(subset(split.train, share, seed)) for split in splits))
+    of_setting = splits[: len(cell.train)]  # so that all arms are asked for the same unseen names
+    known = set().union(*(names(subset(split.train, share, seed)) for split in of_setting))
     predictor = Predictor.load(str(out), device=device) if cell.test else None
     for name in cell.test:
         corpus = corpora.load(name, experiment.corpora[name], "test")

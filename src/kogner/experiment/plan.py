@@ -7,6 +7,7 @@ an arm says otherwise. A stage is a training that arms start from (`initial`), o
 from __future__ import annotations
 
 import itertools
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -49,10 +50,15 @@ class Stage:
 
 @dataclass(frozen=True)
 class Arm:
-    """set: overrides of the recipe. initial: the stage it starts from. only: settings it is run in, all if empty."""
+    """set: overrides of the recipe. initial: the stage it starts from. only: settings it is run in, all if empty.
+
+    beside: corpora that stand beside those of the setting, with how many of their sentences for each of its
+    (`train.beside`).
+    """
 
     set: tuple[str, ...] = ()
     initial: str | None = None
+    beside: Mapping[str, float] = field(default_factory=dict)
     only: tuple[str, ...] = ()
     about: str = ""
 
@@ -82,6 +88,8 @@ class Experiment:
         for name in itertools.chain(*used):
             _known(self.name, "corpus", name, self.corpora)
         for arm in self.arms.values():
+            for name in arm.beside:
+                _known(self.name, "corpus", name, self.corpora)
             if arm.initial is not None:
                 _known(self.name, "stage", arm.initial, self.stages)
             for name in arm.only:
@@ -135,6 +143,11 @@ class Cell:
         return self.experiment.settings[self.setting].train
 
     @property
+    def beside(self) -> Mapping[str, float]:
+        """Corpora that stand beside them."""
+        return {} if self.is_stage else self.experiment.arms[self.arm].beside
+
+    @property
     def test(self) -> tuple[str, ...]:
         """Corpora that are scored."""
         if self.is_stage:
@@ -156,6 +169,8 @@ class Cell:
         if self.is_stage:
             return [*found, *experiment.stages[self.arm].set]
         setting = experiment.settings[self.setting]
+        if self.beside:
+            found.append(f"train.beside={json.dumps(dict(self.beside))}")
         return [*found, f"train.train_share={setting.share}", *setting.set, *experiment.arms[self.arm].set]
 
 

@@ -7,12 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from kogner.annotate.predictor import Predictor, Settings
 from kogner.evaluate.spans import score
 from kogner.hardware import release_freed_memory
 from kogner.student.checkpoint import StudentInfo
 from kogner.student.model import Student
-from kogner.train.thresholds import evaluating, fit_to, found_at, scored_dev
+from kogner.train.thresholds import Fitted, fit_to, found_at, scored_dev
 
 if TYPE_CHECKING:
     from kogner.train.loop import Run
@@ -50,13 +49,14 @@ def sampled_scores(student: Student, splits: Sequence[Split], types: Sequence[st
     return means
 
 
-def evaluate(student: Student, splits: Sequence[Split], *, info: StudentInfo | None = None) -> dict[str, Any]:
-    """Exact span scores on the dev documents of each corpus that has any, for its own types."""
-    predictor = Predictor(student, info)
-    results = {}
-    with evaluating(student):
-        for split in splits:
-            if split.dev:
-                predicted = list(predictor.predict(split.dev, labels=split.types, settings=Settings(token_budget=8192)))
-                results[split.name] = score(split.dev, predicted, types=split.types).to_dict()
-    return results
+def fitted_scores(
+    student: Student, splits: Sequence[Split], types: Sequence[str]
+) -> tuple[Fitted, dict[str, dict[str, Any]]]:
+    """What dev decides of a finished student, and with it the exact span scores of each corpus that has dev documents,
+    for its own types; from one pass of the student."""
+    dev = scored_dev(student, splits, types)
+    fitted = fit_to(dev, types)
+    info = StudentInfo(thresholds=fitted.thresholds, temperatures=fitted.temperatures)
+    found = found_at(dev, splits, types, info)
+    with_dev = (split for split in splits if split.dev)
+    return fitted, {s.name: score(s.dev, found[s.name], types=s.types).to_dict() for s in with_dev}

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import itertools
 import json
 from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
@@ -26,7 +27,7 @@ from torch.optim.lr_scheduler import LRScheduler
 from kogner import artifacts
 from kogner.config import Recipe, TrainConfig
 from kogner.data.batch import Example, build_examples, fingerprint, make_batch
-from kogner.data.epochs import Readings, steps_of, stream, take
+from kogner.data.epochs import Readings
 from kogner.errors import ConfigError, KognerError
 from kogner.graph.store import GraphStore
 from kogner.hardware import bf16_is_fast, check_device, keep_freed_memory
@@ -40,16 +41,17 @@ from kogner.teacher.bank import Bank
 from kogner.text import splitter
 from kogner.train.card import write_card
 from kogner.train.checkpoint import Progress, Workspace
-from kogner.train.dev import dev_scores, evaluate
+from kogner.train.dev import dev_scores, fitted_scores
+from kogner.train.feed import Feed
 from kogner.train.kind_labels import KindLabels
 from kogner.train.linked import linked_entities, make_distil_head, shuffled
 from kogner.train.log import TrainingLog, check_tensorboard
 from kogner.train.optim import dist_weight, freeze_layers, make_optimizer, make_schedule
 from kogner.train.processes import Processes
 from kogner.train.sampling import Sampler, View, within
-from kogner.train.splits import Split, dev_hash, first, note_dev_types, subset
+from kogner.train.splits import Split, dev_hash, first, note_dev_types
+from kogner.train.splits import used as used_of
 from kogner.train.step import Step, Trainee, seed_of
-from kogner.train.thresholds import fit
 
 LOG = "log.jsonl"
 
@@ -61,8 +63,7 @@ class Run:
     recipe: Recipe
     processes: Processes
     trainee: Trainee
-    examples: Sequence[Example]
-    readings: Readings
+    feed: Feed
     types: Sequence[str]
     sampler: Sampler
     kinds: KindLabels | None
@@ -141,7 +142,7 @@ def _prepare(
     origin = student_files.origin(recipe.student)  # as it is now; at the end the place may hold something else
     _set_up_encoders(student, config)
     weights = weights_hash(student)
-    used = [dataclasses.replace(s, train=subset(s.train, config.train_share, config.data_seed)) for s in splits]
+    used = used_of(splits, config)
     types = tuple(dict.fromkeys(name for split in used for name in split.types))
     note_dev_types(used)
     bank = bank if recipe.loss.dist_weight > 0 else None
@@ -172,20 +173,15 @@ def _prepare(
         words=splitter(student.config.words),
         kinds=None if kinds is None else kinds.numbers,
     )
-    if not examples:
-        raise ConfigError("the training data holds no sentence; check --data")
+    parts = config.accumulate * processes.count
     readings = Readings(config.join_sentences, student.room(longest), (len(begin), len(end)))
+    feed = Feed.of(examples, used, config, readings=readings, parts=parts)
+    if not feed.examples:
+        raise ConfigError("the training data holds no sentence; check --data")
     documents = {split.name: {"train": len(split.train), "dev": len(split.dev)} for split in used}
     note(f"{documents}; {len(examples):,} sentences, types {', '.join(types)}; {dict(found)}")
     head = make_distil_head(recipe, student, bank, shown) if bank is not None else None
-    parts = config.accumulate * processes.count
-    steps = config.steps or steps_of(
-        examples,
-        epochs=config.epochs,
-        batch_size=config.batch_size * parts,
-        seed=config.data_seed + config.seed,
-        readings=readings,
-    )
+    steps = feed.steps
     trainee = Trainee(student, head).to(device)
     optimizer = make_optimizer(trainee, config)
     schedule = make_schedule(optimizer, config, steps=steps)
@@ -217,7 +213,7 @@ def _prepare(
         board=out.with_name(out.name + ".tensorboard") if config.tensorboard and processes.first else None,
     )
     run = Run(
-        recipe, processes, trainee, examples, readings, types, sampler, kinds, dev, steps, optimizer, schedule,
+        recipe, processes, trainee, feed, types, sampler, kinds, dev, steps, optimizer, schedule,
         progress, work, log, origin,
     )  # fmt: skip
     return run, {"training_data": dict(found), "corpora": documents}, bank
@@ -244,15 +240,9 @@ def _steps(run: Run, counter: Counter) -> None:
     """Steps until the end: batch, losses, update; log, dev score and saved state in their turn."""
     config, progress = run.recipe.train, run.progress
     run.trainee.train()
-    batches = stream(
-        run.examples,
-        batch_size=config.batch_size * run.parts,
-        seed=config.data_seed + config.seed,
-        start=progress.step,
-        readings=run.readings,
-    )
+    batches = run.feed.batches(start=progress.step)
     while not run.over:
-        progress.add(_learn(run, take(run.examples, next(batches), run.readings)))
+        progress.add(_learn(run, next(batches)))
         counter.advance(1, f"loss {progress.sums['loss_lang'] / progress.since:.2f}")
         last = progress.step == run.steps
         if progress.step % config.log_every == 0 or last:
@@ -272,8 +262,9 @@ def _steps(run: Run, counter: Counter) -> None:
             run.work.save(run.trainee, run.optimizer, run.schedule, progress)
 
 
-def _learn(run: Run, examples: Sequence[Example]) -> dict[str, float]:
-    """One update from a whole batch; returns the figures of its losses."""
+def _learn(run: Run, groups: Sequence[Sequence[Example]]) -> dict[str, float]:
+    """One update from a whole batch, in groups of about one length; returns the figures of its losses."""
+    examples = [example for group in groups for example in group]
     recipe, config, student, number = run.recipe, run.recipe.train, run.trainee.student, run.progress.step
     view = run.sampler.view(examples, step=number)
     if run.kinds is not None:
@@ -283,7 +274,7 @@ def _learn(run: Run, examples: Sequence[Example]) -> dict[str, float]:
     bf16 = config.precision == "bf16" or (config.precision == "auto" and bf16_is_fast(student.device.type))
     pad_id = student.tokenizer.pad_token_id or 0
     figures = run.trainee.figures()
-    for part, members in _parts(run, view):
+    for part, members in _parts(run, view, [len(group) for group in groups]):
         torch.manual_seed(seed_of(config.seed, number, part))
         batch = make_batch(members, max_width=student.config.max_width, pad_id=pad_id)
         with torch.autocast(student.device.type, dtype=torch.bfloat16, enabled=bf16):
@@ -304,8 +295,8 @@ def _learn(run: Run, examples: Sequence[Example]) -> dict[str, float]:
     return run.processes.total(figures, device=student.device)
 
 
-def _parts(run: Run, view: View) -> Iterator[tuple[int, list[Example]]]:
-    """This process's parts of a step, each with its number, by which it draws."""
+def _parts(run: Run, view: View, sizes: Sequence[int]) -> Iterator[tuple[int, list[Example]]]:
+    """This process's parts of a step, each with its number, by which it draws. sizes: of the step's groups."""
     budget, student = run.recipe.train.batch_tokens, run.trainee.student
     # Equal shares: of the sentences, which are of one length here, or of the sub-tokens where some come as passages.
     passages = any(example.sentences > 1 for example in view.examples)
@@ -313,8 +304,11 @@ def _parts(run: Run, view: View) -> Iterator[tuple[int, list[Example]]]:
     ends = [0, *(int(np.searchsorted(done, done[-1] * part / run.parts)) + 1 for part in range(1, run.parts + 1))]
     prompt = student.text_limit - student.room(view.labels) if budget else 0
     for part in range(run.processes.rank, run.parts, run.processes.count):
-        members = view.examples[ends[part] : ends[part + 1]]  # none where the last batch of an epoch is small
-        for more, piece in enumerate(within(members, budget, prompt=prompt)):
+        begin, end = ends[part], ends[part + 1]  # the same where the last batch of an epoch is small
+        borders = [begin, *(at for at in itertools.accumulate(sizes) if begin < at < end), end]
+        groups = (view.examples[a:b] for a, b in itertools.pairwise(borders))
+        pieces = itertools.chain.from_iterable(within(group, budget, prompt=prompt) for group in groups)
+        for more, piece in enumerate(pieces):
             yield part + more * run.parts, piece
 
 
@@ -325,13 +319,13 @@ def _finish(run: Run, splits: Sequence[Split], out: Path, counts: dict[str, Any]
     student, recipe = run.trainee.student, run.recipe
     student.half().float()
     base, parents = run.origin[0], dict(run.origin[1])
-    fitted = fit(student, splits, run.types)
+    fitted, on_dev = fitted_scores(student, splits, run.types)
     info = StudentInfo(tuple(run.types), thresholds=fitted.thresholds, temperatures=fitted.temperatures, base=base)
     metrics: dict[str, Any] = {
         "steps": run.progress.step,
         "best_step": run.progress.best_step,
         "best_f1_on_dev_sample": run.progress.best_f1,
-        "dev": evaluate(student, splits, info=info),
+        "dev": on_dev,
         "thresholds": dict(info.thresholds),
         "temperatures": dict(info.temperatures),
         **counts,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 from collections import Counter as Counts
 from collections.abc import Sequence
@@ -9,8 +10,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from kogner.config import TrainConfig
 from kogner.data.corpora import Corpus
 from kogner.data.formats.jsonl import line_of
+from kogner.errors import ConfigError
 from kogner.progress import note
 from kogner.records import Document
 
@@ -36,6 +39,23 @@ def subset(documents: Sequence[Document], share: float, seed: int) -> list[Docum
         return list(documents)
     chosen = np.random.default_rng(seed).permutation(len(documents))[: max(1, round(share * len(documents)))]
     return [documents[i] for i in sorted(chosen)]
+
+
+def used(splits: Sequence[Split], config: TrainConfig) -> list[Split]:
+    """What a run trains on: `train.train_share` of the corpora, then those of `train.beside`, whole, in its order.
+
+    Raises ConfigError for a corpus of `train.beside` that is not there, or where no other is.
+    """
+    by_name = {split.name: split for split in splits}
+    for name in config.beside:
+        if name not in by_name:
+            raise ConfigError(f"train.beside names {name!r}, which is not among the corpora: {', '.join(by_name)}")
+    main = [split for split in splits if split.name not in config.beside]
+    if not main:
+        raise ConfigError("train.beside names every corpus; at least one other is needed, whose epochs count")
+    share, seed = config.train_share, config.data_seed
+    shared = [dataclasses.replace(split, train=subset(split.train, share, seed)) for split in main]
+    return [*shared, *(by_name[name] for name in config.beside)]
 
 
 def first(documents: Sequence[Document], count: int, seed: int) -> list[Document]:
