@@ -13,7 +13,7 @@ from typing import IO
 
 from kogner.data.formats import files, jsonl
 from kogner.data.report import Report
-from kogner.errors import InputError
+from kogner.errors import ConfigError, InputError
 from kogner.records import Document
 
 STDIN = "-"
@@ -39,6 +39,23 @@ def read_texts(source: str) -> Iterator[Document]:
         text = _decode(files.read_bytes(path), path)
         _refuse_json(text, path)
         yield Document(path.name, text)
+
+
+def read_documents(path: Path, form: str | None, *, report: Report) -> Iterator[Document]:
+    """Yield the documents of a file (or BRAT folder) of any format. form: its name, None = told by the content.
+
+    What the format's reader meets goes into the report. Raises ConfigError for a format that is written only, and
+    InputError as the readers do.
+    """
+    from kogner.data.formats.registry import by_name, of_input
+
+    found = by_name(form) if form is not None else of_input(path)
+    if found.name in ("text", "jsonl"):  # here only their texts are wanted: as a stream, and ids may come twice
+        yield from read_texts(str(path))
+        return
+    if found.read is None:
+        raise ConfigError(f"format {found.name} is written only")
+    yield from found.read(path, report=report)
 
 
 def unhurried(documents: Iterator[Document]) -> Iterator[Document | None]:

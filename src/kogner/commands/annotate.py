@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import itertools
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -10,47 +11,37 @@ from typing import TYPE_CHECKING
 
 import click
 
-from kogner.commands.options import engine_options
-from kogner.errors import ArtifactError, ConfigError, InputError
+from kogner.commands.options import engine_options, graph_options, model_option
+from kogner.errors import ConfigError, InputError
 from kogner.student.decode import OVERLAPS
 
 if TYPE_CHECKING:
     from kogner.data.report import Report
     from kogner.records import Document
 
-DEFAULT_MODEL = Path("models/kogner-mini")
+RUNTIMES = ("torch", "onnx", "openvino")
+SPREADS = ("local", "ray")
+SHARD_FORMATS = ("jsonl", "pubtator", "bioc-xml", "bioc-json")
 
 
 @click.command("annotate")
-@click.argument("source", metavar="FILE|-")
+@click.argument("sources", nargs=-1, required=True, metavar="FILE...|-")
 @click.option(
     "--labels", required=True, help="Entity types to look for, separated by commas; one with a comma in double quotes."
 )
-@click.option(
-    "--model",
-    default=str(DEFAULT_MODEL),
-    show_default=True,
-    help="A student, a GLiNER checkpoint or an ONNX export: folder, or hub id (owner/name, owner/name@revision).",
-)
-@click.option("--graph", default=None, help="Graph store: adds ids; its names count for spans, see --name-weight.")
-@click.option("--name-weight", type=float, default=None, help="Logits that a name of the graph adds to a span's score; "
-              "0 for none. Default: as fitted by 'kogner calibrate --graph', else 1.")  # fmt: skip
-@click.option("--link-to", default=None, metavar="PREFIX,...", help="Vocabularies that ids are wanted of, best first, "
-              "such as MESH,OMIM. Default: any.")  # fmt: skip
-@click.option("--aliases", multiple=True, metavar="DIR", help="Corpus with linked mentions, whose names for entities "
-              "count beside the graph's; can be repeated.")  # fmt: skip
-@click.option("--bank", default=None, help="Bank of the teacher: finds entities that no name fits by their vectors.")
-@click.option("--nil", type=float, default=0.5, show_default=True, help="Score below which an entity has no id.")
+@model_option
+@graph_options
 @click.option("--explain", is_flag=True, help="Show what else an entity may be in the graph, and why.")
 @click.option(
     "--format",
     "form",
-    type=click.Choice(["table", "jsonl", "html"]),
+    type=click.Choice(["table", "html", *SHARD_FORMATS, "brat"]),
     default=None,
-    help="Default: a table on a terminal, JSON lines elsewhere.",
+    help="Default: as --out ends; else a table on a terminal, JSON lines elsewhere.",
 )
-@click.option("--out", help="File or BRAT folder to write instead of standard output: .jsonl, .html, .pubtator, "
-              ".bioc.xml, .bioc.json, or NAME/ for BRAT.")  # fmt: skip
+@click.option("--out", help="File to write instead of standard output: .jsonl, .html, .pubtator, .bioc.xml, "
+              ".bioc.json. Or a folder: for any number of documents, in shards, by several processes, resumable; with "
+              "--format brat a BRAT folder.")  # fmt: skip
 @click.option("--from", "from_", help="Format of FILE, as of 'kogner convert'. Default: told by its content.")
 @click.option("--nested", is_flag=True, help="Also entities inside entities.")
 @click.option("--multi-label", is_flag=True, help="Also several types for one span.")
@@ -76,9 +67,11 @@ DEFAULT_MODEL = Path("models/kogner-mini")
 @click.option("--compile", "compiled", is_flag=True, help="Compile the encoder first: pays on long input only.")
 @click.option(
     "--engine",
-    type=click.Choice(["torch", "onnx", "openvino"]),
-    default=None,
-    help="What runs the model; onnx and openvino need one that 'kogner export --to onnx' wrote. Default: what it is.",
+    "engines",
+    multiple=True,
+    type=click.Choice([*RUNTIMES, *SPREADS]),
+    help="What runs the model: torch, onnx or openvino (these need one that 'kogner export --to onnx' wrote; default: "
+    "what it is). Where --out is a folder also what it runs in: local processes, or ray, a cluster. Can be repeated.",
 )
 @click.option(
     "--label-cache",
@@ -86,8 +79,13 @@ DEFAULT_MODEL = Path("models/kogner-mini")
     default=None,
     help="File that keeps the vectors of labels between runs; of a folder, each checkpoint has a file in it.",
 )
+@click.option("--processes", type=click.IntRange(min=1), help="Where --out is a folder: how many. Default: one a core.")
+@click.option("--shard", type=click.IntRange(min=1), default=1000, show_default=True,
+              help="Where --out is a folder: documents of one file in it.")  # fmt: skip
+@click.option("--max-characters", type=click.IntRange(min=1), default=2_000_000, show_default=True,
+              help="Where --out is a folder: of a document; a longer one is a failure.")  # fmt: skip
 def command(
-    source: str,
+    sources: tuple[str, ...],
     labels: str,
     model: str,
     graph: str | None,
@@ -110,10 +108,13 @@ def command(
     precision: str,
     batch_tokens: int,
     compiled: bool,
-    engine: str | None,
+    engines: tuple[str, ...],
     label_cache: str | None,
+    processes: int | None,
+    shard: int,
+    max_characters: int,
 ) -> None:
-    """Find the entities in FILE (or standard input): plain text, or JSON lines of {"id", "text"}.
+    """Find the entities in FILEs (or standard input): plain text, or JSON lines of {"id", "text"}.
 
     A FILE may also be PubTator, BioC (XML, JSON), a BRAT folder, PubMed's XML, CoNLL, or a table (CSV, TSV, Parquet)
     with a column `text`; what is annotated in it is not looked at.
@@ -124,11 +125,16 @@ def command(
       kogner annotate notes.jsonl --labels disease --format jsonl --label-threshold disease=0.6
       kogner annotate abstracts.bioc.xml --labels disease --graph build/graph --out found.bioc.xml
       kogner annotate notes.jsonl --labels disease --precision auto --threads 4 --label-cache build/labels/
+      kogner annotate pubmed/*.xml.gz --labels chemical,disease --graph build/graph --out annotated/
     """
     from kogner.annotate import output
+    from kogner.annotate.annotator import Annotator, GraphUse
     from kogner.annotate.label_check import check_labels
-    from kogner.annotate.predictor import Predictor, Settings
+    from kogner.annotate.predictor import Settings
     from kogner.annotate.texts import STDIN, read_texts, unhurried
+    from kogner.bulk.shards import Cut
+    from kogner.bulk.worker import WorkPlan
+    from kogner.commands.annotate_folder import annotate_folder
     from kogner.progress import note
 
     try:
@@ -138,8 +144,6 @@ def command(
     page = form == "html" or (form is None and out is not None and out.lower().endswith((".html", ".htm")))
     if page and overlap == "all":
         raise InputError("--format html cannot show entities that cross (--overlap all); take jsonl or table")
-    if Path(model) == DEFAULT_MODEL and not DEFAULT_MODEL.exists():
-        raise ArtifactError(f"{DEFAULT_MODEL}, the default model, does not exist here; give --model DIR")
     settings = Settings(
         threshold=threshold,
         thresholds=_thresholds(label_thresholds),
@@ -152,30 +156,39 @@ def command(
         compile=compiled,
         name_weight=name_weight,
     )
-    linker = of_graph = None
-    if graph is not None:
-        from kogner.annotate.names import Names
-        from kogner.link.linker import EntityLinker, LinkSettings
-
-        wanted = tuple(part.strip() for part in link_to.split(",") if part.strip()) if link_to else ()
-        linker = EntityLinker.open(graph, LinkSettings(wanted, nil=nil), aliases=aliases, bank=bank)
-        of_graph = Names(linker.store)
-    elif link_to or aliases or bank or explain or name_weight is not None:
-        raise ConfigError("--link-to, --aliases, --bank, --explain and --name-weight are of no use without --graph")
+    if graph is None and explain:
+        raise ConfigError("--explain is of no use without --graph")
+    used = GraphUse(graph, link_to, aliases, bank, nil, name_weight)
+    runtime = next((name for name in engines if name in RUNTIMES), None)
+    spread = next((name for name in engines if name in SPREADS), None)
+    if out is not None and form != "brat" and _is_folder(out):
+        work = WorkPlan(
+            model, tuple(names), settings, used, device, runtime, label_cache, form=form or "jsonl", explain=explain
+        )
+        limits = Cut(shard, longest=max_characters)
+        annotate_folder(work, sources, Path(out), spread=spread, processes=processes, form=from_, limits=limits)
+        return
+    if spread is not None or processes is not None:
+        raise ConfigError(f"{'--processes' if spread is None else f'--engine {spread}'} needs a folder: --out DIR/")
+    if STDIN in sources and len(sources) > 1:
+        raise InputError("standard input (-) is annotated by itself; give files, or - alone")
+    source = sources[0]
     if from_ is not None and source == STDIN:
         raise ConfigError("--from is of no use with standard input, which is text or JSON lines")
     writer = None if out is None else _writer(out, form, explain=explain)
-    documents = read_texts(source) if source == STDIN else _documents(Path(source), from_)
-    predictor = Predictor.load(model, device=device, engine=engine, label_cache=label_cache)
-    untrained = [name for name in names if name.lower() not in {kind.lower() for kind in predictor.info.types}]
-    if untrained and predictor.info.types:
-        known = ", ".join(predictor.info.types)
+    read = (_documents(Path(name), from_) for name in sources)
+    documents = read_texts(source) if source == STDIN else itertools.chain.from_iterable(read)
+    annotator = Annotator.open(model, used, device=device, engine=runtime, label_cache=label_cache)
+    untrained = annotator.untrained(names)
+    if untrained:
+        known = ", ".join(annotator.predictor.info.types)
         note(f"not among the types this model was trained on ({known}): {', '.join(untrained)}; expect less of them")
-    annotated = predictor.predict(
-        unhurried(documents) if source == STDIN else documents, labels=names, settings=settings, names=of_graph
+    annotated = annotator.annotate(
+        unhurried(documents) if source == STDIN else documents,
+        labels=names,
+        settings=settings,
+        block=1 if source == STDIN else None,
     )
-    if linker is not None:
-        annotated = linker.link_documents(annotated, block=1 if source == STDIN else None)
     annotated = _counted(annotated)
     if out is not None and writer is not None:
         from kogner.data.report import Report
@@ -200,21 +213,18 @@ def command(
         output.table(annotated, Console(width=None if sys.stdout.isatty() else 120), explain=explain)
 
 
-def _documents(path: Path, name: str | None) -> Iterator[Document]:
+def _is_folder(out: str) -> bool:
+    return out.endswith("/") or Path(out).is_dir() or not Path(out).suffix
+
+
+def _documents(path: Path, form: str | None) -> Iterator[Document]:
     """Documents of a file of any format; what its reader met is said at the end."""
-    from kogner.annotate.texts import read_texts
-    from kogner.data.formats.registry import by_name, of_input
+    from kogner.annotate.texts import read_documents
     from kogner.data.report import Report
     from kogner.progress import note
 
-    form = by_name(name) if name is not None else of_input(path)
-    if form.name in ("text", "jsonl"):
-        yield from read_texts(str(path))
-        return
-    if form.read is None:
-        raise ConfigError(f"format {form.name} is written only")
     report = Report()
-    yield from form.read(path, report=report)
+    yield from read_documents(path, form, report=report)
     for line in report.lines():
         note(f"{path}: {line}")
     for reason, count in sorted(report.noted.items()):
@@ -225,7 +235,7 @@ def _writer(out: str, form: str | None, *, explain: bool) -> Callable[..., None]
     """What writes annotated documents to a file, all or nothing. Raises ConfigError where the ending tells nothing."""
     from kogner.annotate import output
     from kogner.artifacts import write_lines
-    from kogner.data.formats.registry import of_output
+    from kogner.data.formats.registry import by_name, of_output
 
     def lines(path: Path, documents: Iterable[Document], *, report: Report) -> None:
         write_lines(path, (output.to_json(document, explain=explain) for document in documents))
@@ -237,7 +247,7 @@ def _writer(out: str, form: str | None, *, explain: bool) -> Callable[..., None]
         raise ConfigError("--format table goes to a terminal; leave --out, or take jsonl or html")
     if form == "html" or (form is None and out.lower().endswith((".html", ".htm"))):
         return page
-    found = None if form == "jsonl" else of_output(out)
+    found = of_output(out) if form is None else by_name(form)
     if found is None or found.name == "jsonl":
         return lines
     assert found.write is not None

@@ -1,0 +1,271 @@
+"""The folder of a job: what it was asked, one file a shard and what became of it, and at the end a manifest.
+
+    job.json                     how documents are annotated and cut, and the inputs, in the order they were given
+    parts/00000-NAME/00000.jsonl a shard's documents; 00000.json counts and failures, written last: it makes it done
+    parts/00000-NAME/input.json  counts of a whole input, written when all of its shards are done
+    failures.jsonl               one line a document without a result: input, place in it from 0, id, reason
+    manifest.json                counts of all
+
+Every file is written beside its place and moved there, so that what a killed job left is either done or not there.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from kogner.artifacts import write_atomic, write_lines
+from kogner.bulk.shards import Failure
+from kogner.data.report import Report
+from kogner.errors import ArtifactError, InputError
+from kogner.records import Document
+
+VERSION = 1
+JOB, MANIFEST, FAILURES, PARTS, INPUT = "job.json", "manifest.json", "failures.jsonl", "parts", "input.json"
+_EDGE = 1 << 16  # bytes at each end of an input that it is known by, beside its size
+_UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
+
+
+@dataclass(frozen=True)
+class ShardResult:
+    """What became of a shard. documents: of the input, failed ones among them. entities: found, by type. linked: of
+    them. characters: of the annotated documents."""
+
+    input: int
+    number: int
+    documents: int
+    entities: Mapping[str, int]
+    linked: int = 0
+    characters: int = 0
+    failures: tuple[Failure, ...] = ()
+
+
+@dataclass(frozen=True)
+class Input:
+    """A file (or BRAT folder) of documents. bytes, digest: what it is known by again."""
+
+    number: int
+    path: str
+    bytes: int
+    digest: str
+
+    @property
+    def folder(self) -> str:
+        """Name of the folder of its shards."""
+        return f"{self.number:05d}-{_UNSAFE.sub('_', Path(self.path).name)[:80]}"
+
+
+@dataclass(frozen=True)
+class Counts:
+    """Of an input, or of all: documents = annotated + failed. skipped: by the reader, by reason.
+
+    error: why it could not be read to its end.
+    """
+
+    documents: int = 0
+    failed: int = 0
+    entities: Mapping[str, int] = field(default_factory=dict)
+    linked: int = 0
+    characters: int = 0
+    skipped: Mapping[str, int] = field(default_factory=dict)
+    noted: Mapping[str, int] = field(default_factory=dict)
+    error: str | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data for JSON."""
+        raw = asdict(self)
+        error = raw.pop("error")
+        raw["annotated"] = self.documents - self.failed
+        return raw | ({} if error is None else {"error": error})
+
+
+class JobFolder:
+    """A job's folder on disk. Several processes may write shards into it at once."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = Path(path)
+        self._inputs: list[Input] | None = None
+
+    def begin(self, said: Mapping[str, Any], inputs: Sequence[Path]) -> list[Input]:
+        """Say what the job is, or go on with one that is there; its inputs, numbered.
+
+        said: how documents are annotated and cut, as plain data. Inputs that the job does not know yet are added.
+        Raises ArtifactError where the folder holds something else, or a job with another plan or a changed input.
+        """
+        file = self.path / JOB
+        known: list[Input] = []
+        if file.is_file():
+            raw = self._job()
+            _same(self.path, raw["plan"], json.loads(json.dumps(said)))
+            known = [Input(**one) for one in raw["inputs"]]
+        elif self.path.exists() and (not self.path.is_dir() or any(self.path.iterdir())):
+            raise ArtifactError(f"{self.path} is there and holds no job of annotation; give another folder")
+        by_path = {one.path: one for one in known}
+        chosen: list[Input] = []
+        for path in inputs:
+            size, digest = _fingerprint(path)
+            name = str(path.absolute())
+            found = by_path.get(name)
+            if found is None:
+                found = by_path[name] = Input(len(known), name, size, digest)
+                known.append(found)
+            elif (found.bytes, found.digest) != (size, digest):
+                raise ArtifactError(
+                    f"{path} has changed since {self.path} was begun; give another folder, or the file under another "
+                    "name to have it annotated beside the old one"
+                )
+            if found in chosen:
+                raise InputError("is given twice", path=path)
+            chosen.append(found)
+        self.path.mkdir(parents=True, exist_ok=True)
+        job = {"version": VERSION, "plan": said, "inputs": [asdict(one) for one in known]}
+        write_atomic(file, json.dumps(job, indent=2) + "\n")
+        self._inputs = known
+        for one in chosen:
+            self._parts(one).mkdir(parents=True, exist_ok=True)
+        return chosen
+
+    def write_shard(self, result: ShardResult, documents: Sequence[Document], *, form: str, explain: bool) -> None:
+        """Write a shard's documents, then that it is done."""
+        from kogner.annotate import output
+        from kogner.data.formats.registry import by_name
+
+        place = self._parts(self.inputs()[result.input])
+        stem = f"{result.number:05d}"
+        if form == "jsonl":
+            write_lines(place / f"{stem}.jsonl", (output.to_json(one, explain=explain) for one in documents))
+        else:
+            wanted = by_name(form)
+            assert wanted.write is not None
+            report = Report()
+            wanted.write(place / f"{stem}{wanted.endings[0]}", documents, report=report)
+        write_atomic(place / f"{stem}.json", json.dumps(asdict(result)))
+
+    def done(self, one: Input) -> set[int]:
+        """Numbers of an input's shards that are done."""
+        return {int(file.stem) for file in self._parts(one).glob("*.json") if file.name != INPUT}
+
+    def finished(self, one: Input) -> Counts | None:
+        """The counts of an input whose shards are all done, else None."""
+        file = self._parts(one) / INPUT
+        if not file.is_file():
+            return None
+        raw = json.loads(file.read_text(encoding="utf-8"))
+        raw.pop("annotated")
+        return Counts(**raw)
+
+    def finish(self, one: Input, report: Report, *, error: str | None = None) -> Counts:
+        """Add up an input's shards. Unless it could not be read to its end, it is not looked at again."""
+        counts = Counts(**self._sums(one), skipped=dict(report.skipped), noted=dict(report.noted), error=error)
+        if error is None:
+            write_atomic(self._parts(one) / INPUT, json.dumps(counts.to_dict()))
+        return counts
+
+    def results(self, one: Input) -> Iterator[ShardResult]:
+        """What became of an input's shards, in their order."""
+        for number in sorted(self.done(one)):
+            raw = json.loads((self._parts(one) / f"{number:05d}.json").read_text(encoding="utf-8"))
+            failures = tuple(Failure(**failure) for failure in raw.pop("failures"))
+            yield ShardResult(**raw, failures=failures)
+
+    def inputs(self) -> list[Input]:
+        """All inputs of the job."""
+        if self._inputs is None:
+            self._inputs = [Input(**one) for one in self._job()["inputs"]]
+        return self._inputs
+
+    def write_manifest(self, counts: Mapping[int, Counts], **more: Any) -> dict[str, Any]:
+        """Write failures.jsonl and manifest.json; returns what the latter says. more: further figures.
+
+        counts: of inputs, by number; those of inputs that were finished before are read.
+        """
+        inputs = self.inputs()
+        all_counts = {one.number: counts.get(one.number) or self.finished(one) for one in inputs}
+
+        def failures() -> Iterator[str]:
+            for one in inputs:
+                for result in self.results(one):
+                    for failure in result.failures:
+                        yield json.dumps({"input": one.path, **asdict(failure)})
+
+        write_lines(self.path / FAILURES, failures())
+        known = [found for found in all_counts.values() if found is not None]
+        total = Counts(
+            documents=sum(one.documents for one in known),
+            failed=sum(one.failed for one in known),
+            entities=dict(sorted(sum((Counter(one.entities) for one in known), Counter()).items())),
+            linked=sum(one.linked for one in known),
+            characters=sum(one.characters for one in known),
+            skipped=dict(sum((Counter(one.skipped) for one in known), Counter())),
+            noted=dict(sum((Counter(one.noted) for one in known), Counter())),
+        )
+        listed = [
+            {"path": one.path, "folder": f"{PARTS}/{one.folder}", "bytes": one.bytes}
+            | ({"error": "was not read to its end"} if (found := all_counts[one.number]) is None else found.to_dict())
+            for one in inputs
+        ]
+        manifest = {"version": VERSION, **total.to_dict(), **more, "plan": self._job()["plan"], "inputs": listed}
+        write_atomic(self.path / MANIFEST, json.dumps(manifest, indent=2) + "\n")
+        return manifest
+
+    def _sums(self, one: Input) -> dict[str, Any]:
+        documents = failed = linked = characters = 0
+        entities: Counter[str] = Counter()
+        for result in self.results(one):
+            documents += result.documents
+            failed += len(result.failures)
+            linked += result.linked
+            characters += result.characters
+            entities.update(result.entities)
+        return {
+            "documents": documents, "failed": failed, "entities": dict(sorted(entities.items())), "linked": linked,
+            "characters": characters,
+        }  # fmt: skip
+
+    def _job(self) -> dict[str, Any]:
+        file = self.path / JOB
+        try:
+            raw: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+            version = raw["version"]
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise ArtifactError(f"{file} cannot be read ({error}); give another folder") from error
+        if version != VERSION:
+            raise ArtifactError(f"{file} has version {version}, this KoGNER reads {VERSION}; give another folder")
+        return raw
+
+    def _parts(self, one: Input) -> Path:
+        return self.path / PARTS / one.folder
+
+
+def _same(path: Path, before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+    for key in now:
+        if before.get(key) != now[key]:
+            raise ArtifactError(
+                f"{path} was begun with {key} = {json.dumps(before.get(key))}, not {json.dumps(now[key])}; go on with "
+                "what it was begun with, or give another folder"
+            )
+
+
+def _fingerprint(path: Path) -> tuple[int, str]:
+    """Bytes of a file or folder, and a hash of its ends, or of its files' names and sizes."""
+    digest = hashlib.sha256()
+    if path.is_dir():
+        files = sorted(file for file in path.iterdir() if file.is_file())
+        for file in files:
+            digest.update(f"{file.name} {file.stat().st_size}\n".encode(errors="surrogateescape"))
+        return sum(file.stat().st_size for file in files), digest.hexdigest()
+    try:
+        size = path.stat().st_size
+        with path.open("rb") as stream:
+            digest.update(stream.read(_EDGE))
+            stream.seek(max(size - _EDGE, 0))
+            digest.update(stream.read(_EDGE))
+    except OSError as error:
+        raise InputError(f"cannot be read: {error.strerror or error}", path=path) from error
+    return size, digest.hexdigest()

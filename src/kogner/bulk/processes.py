@@ -1,0 +1,209 @@
+"""Shards in several processes of this machine, each with a student of its own.
+
+A process may die at any moment (out of memory, a crash of a library, `kill -9`). Its shard is then annotated again,
+document by document; one that a process died of twice is a failure and left out.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import time
+from collections import Counter, deque
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from multiprocessing.connection import Connection, wait
+from multiprocessing.context import SpawnProcess
+from pathlib import Path
+from typing import Any
+
+from kogner.bulk.folder import ShardResult
+from kogner.bulk.shards import Shard
+from kogner.bulk.worker import Worker, WorkPlan
+from kogner.errors import KognerError
+from kogner.progress import note, set_quiet
+
+LAST_CHANCE = 2  # deaths at one document after which it is a failure
+STARTS = 3  # processes that may die one after the other before any of them was ready
+POLL_S = 1.0
+
+
+@dataclass(frozen=True)
+class Task:
+    """A shard to annotate. careful: document by document. without: places that are failures, with the reason."""
+
+    shard: Shard
+    careful: bool = False
+    without: dict[int, str] = field(default_factory=dict)
+
+
+@dataclass
+class _Process:
+    process: SpawnProcess
+    connection: Connection
+    task: Task | None = None
+    ready: bool = False
+    place: int | None = None  # in the shard, of the document it said it was at
+    heard: float = field(default_factory=time.monotonic)
+
+
+class ProcessPool:
+    """Annotates shards in `count` processes. silence: seconds without a sign of life after which one is killed.
+
+    threads of a process: those of the plan's settings.
+    """
+
+    def __init__(self, plan: WorkPlan, folder: Path, *, count: int, silence: float = 900.0) -> None:
+        self.plan, self.folder, self.count, self.silence = plan, folder, count, silence
+        self._workers: list[_Process] = []
+        self._again: deque[Task] = deque()
+        self._deaths: Counter[tuple[tuple[int, int], int | None]] = Counter()
+        self._failed_starts = 0
+        self._said_untrained = False
+
+    def run(self, shards: Iterator[Shard]) -> Iterator[ShardResult]:
+        """What became of each shard, as they are done. As many shards are read ahead as there are processes.
+
+        Raises KognerError where a process cannot open the student, or where they die whatever they are given.
+        """
+        ahead: deque[Shard] = deque()
+        more = True
+        try:
+            self._workers = [self._start() for _ in range(self.count)]
+            while True:
+                for worker in self._workers:
+                    if worker.ready and worker.task is None:
+                        if self._again:
+                            self._give(worker, self._again.popleft())
+                        elif ahead or (more and (found := next(shards, None)) is not None):
+                            self._give(worker, Task(ahead.popleft() if ahead else found))  # type: ignore[arg-type]
+                        else:
+                            more = False
+                if not more and not self._again and all(worker.task is None for worker in self._workers):
+                    return
+                if more and len(ahead) < self.count:
+                    read = next(shards, None)
+                    if read is None:
+                        more = False
+                    else:
+                        ahead.append(read)
+                yield from self._listen(0.0 if more and len(ahead) < self.count else POLL_S)
+        finally:
+            self._stop()
+
+    def _start(self) -> _Process:
+        context = multiprocessing.get_context("spawn")
+        ours, theirs = context.Pipe()
+        process = context.Process(target=_work, args=(theirs, self.plan, self.folder), daemon=True)
+        process.start()
+        theirs.close()
+        return _Process(process, ours)
+
+    def _give(self, worker: _Process, task: Task) -> None:
+        worker.task, worker.place, worker.heard = task, None, time.monotonic()
+        with suppress(OSError):  # one that is dead is met as such where it is listened to
+            worker.connection.send(task)
+
+    def _listen(self, seconds: float) -> Iterator[ShardResult]:
+        by_connection = {worker.connection: worker for worker in self._workers}
+        for connection in wait(list(by_connection), seconds):
+            worker = by_connection[connection]  # type: ignore[index]
+            try:
+                kind, said = worker.connection.recv()
+            except (EOFError, OSError):
+                self._bury(worker)
+                continue
+            worker.heard = time.monotonic()
+            if kind == "ready":
+                if said and not self._said_untrained:
+                    note(f"not among the types this model was trained on: {', '.join(said)}; expect less of them")
+                self._said_untrained = True
+                worker.ready, self._failed_starts = True, 0
+            elif kind == "at":
+                worker.place = said
+            elif kind == "failed":
+                raise KognerError(said)
+            else:
+                worker.task = None
+                yield said
+        for worker in list(self._workers):
+            if time.monotonic() - worker.heard > self.silence and (worker.task is not None or not worker.ready):
+                note(f"process {worker.process.pid} gave no sign of life for {self.silence:.0f} s and is ended")
+                worker.process.kill()
+                self._bury(worker)
+
+    def _bury(self, worker: _Process) -> None:
+        """Start another process in the place of a dead one, and put what it was at back in the row."""
+        worker.process.join(10)
+        code, task = worker.process.exitcode, worker.task
+        worker.connection.close()
+        self._workers.remove(worker)
+        if not worker.ready:
+            self._failed_starts += 1
+            if self._failed_starts >= STARTS:
+                raise KognerError(
+                    f"{STARTS} processes ended (exit code {code}) while they opened the model; is there enough memory "
+                    f"for {self.count}? Give fewer with --processes"
+                )
+        if task is not None:
+            at = worker.place
+            self._deaths[task.shard.key, at if task.careful else None] += 1
+            deaths = self._deaths[task.shard.key, at if task.careful else None]
+            name = task.shard.documents[at].id if at is not None else "?"
+            if task.careful and at is not None and deaths >= LAST_CHANCE:
+                note(f"document {name} ended {deaths} processes (exit code {code}) and is left out")
+                reason = f"annotating it ended the process {deaths} times (exit code {code})"
+                task = replace(task, without={**task.without, at: reason})
+            elif deaths > len(task.shard.documents) + STARTS:
+                raise KognerError(f"shard {task.shard.key} ended {deaths} processes (exit code {code})")
+            else:
+                note(f"a process ended (exit code {code}) near document {name}; its shard is annotated again")
+            self._again.append(replace(task, careful=True))
+        self._workers.append(self._start())
+
+    def _stop(self) -> None:
+        for worker in self._workers:
+            worker.connection.close()  # which ends it
+            if worker.task is not None or not worker.ready:
+                worker.process.kill()
+        for worker in self._workers:
+            worker.process.join(10)
+            if worker.process.is_alive():
+                worker.process.kill()
+                worker.process.join()
+
+
+def _work(connection: Connection, plan: WorkPlan, folder: Path) -> None:
+    """A process: open the student once, then annotate and write what is sent."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to all; the one that gave the work ends the others
+    set_quiet(True)
+
+    def say(kind: str, said: Any = None) -> None:
+        try:
+            connection.send((kind, said))
+        except OSError:
+            os._exit(1)  # nobody is there any more
+
+    try:
+        worker = Worker(plan, folder)
+    except KognerError as error:
+        say("failed", str(error))
+        return
+    say("ready", worker.annotator.untrained(plan.labels))
+    while True:
+        try:
+            task: Task = connection.recv()
+        except (EOFError, OSError):
+            return
+        try:
+            result = worker.write(
+                task.shard, beat=lambda place: say("at", place), careful=task.careful, without=task.without
+            )
+        except KognerError as error:
+            say("failed", str(error))
+        except OSError as error:
+            say("failed", f"{folder} cannot be written to: {error}")
+        else:
+            say("done", result)

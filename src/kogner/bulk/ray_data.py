@@ -1,0 +1,103 @@
+"""Shards over a cluster with Ray Data: the same annotator, one student an actor; all machines see the same folders."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from kogner.bulk.folder import Input, JobFolder, ShardResult
+from kogner.bulk.shards import Cut, Failure
+from kogner.bulk.worker import Worker, WorkPlan
+from kogner.errors import KognerError, MissingExtraError
+from kogner.progress import set_quiet
+
+if TYPE_CHECKING:
+    from kogner.bulk.inputs import InputReader
+
+
+def run(
+    plan: WorkPlan,
+    folder: Path,
+    inputs: Sequence[Input],
+    reader: InputReader,
+    limits: Cut,
+    *,
+    count: int | None,
+) -> Iterator[ShardResult | tuple[int, dict[str, Any]]]:
+    """What became of each shard, and for each input its number and what its reader met, as they are done.
+
+    count: actors; None as many as the cluster has processors.
+    An input is read by a task, its shards go to the actors as these are free (Ray Data's back-pressure), and an actor
+    that dies is started again with the shard it had. Raises MissingExtraError without Ray.
+    """
+    try:
+        import ray
+        import ray.data
+    except ImportError as error:
+        raise MissingExtraError("annotating with Ray", "bulk") from error
+    if not ray.is_initialized():
+        ray.init(include_dashboard=False, log_to_driver=False, logging_level="error")
+    context = ray.data.DataContext.get_current()
+    context.enable_progress_bars = False
+    context.execution_options.preserve_order = False
+    actors = count or max(1, int(ray.cluster_resources().get("CPU", 1)) - 1)  # one is left for those that read
+    rows = [{"input": one.number} for one in inputs]
+    by_number = {one.number: one for one in inputs}
+
+    def shards(row: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+        set_quiet(True)
+        one = by_number[int(row["input"])]
+        job = JobFolder(folder)
+        for shard in reader.shards(one, limits, done=job.done(one)):
+            yield {"shard": shard, "input": one.number, "report": None}
+        yield {"shard": None, "input": one.number, "report": reader.said(one)}
+
+    done = (
+        ray.data.from_items(rows, override_num_blocks=max(1, len(rows)))
+        .flat_map(shards, num_cpus=0.1)
+        .map_batches(
+            _Actor,
+            fn_constructor_args=(plan, str(folder)),
+            batch_size=1,
+            concurrency=(1, actors) if actors > 1 else 1,
+            num_cpus=0.9,
+        )
+    )
+    for row in done.iter_rows():
+        if row["error"]:
+            raise KognerError(str(row["error"]))
+        if row["report"] is not None:
+            yield int(row["input"]), dict(row["report"])
+            continue
+        raw = dict(row["result"])
+        failures = tuple(Failure(**failure) for failure in raw.pop("failures"))
+        yield ShardResult(**raw, failures=failures)
+
+
+class _Actor:
+    """A student that stays where it is while shards come by."""
+
+    def __init__(self, plan: WorkPlan, folder: str) -> None:
+        set_quiet(True)
+        self.error = ""
+        self.worker: Worker | None = None
+        try:
+            self.worker = Worker(plan, Path(folder))
+        except KognerError as error:
+            self.error = str(error)
+
+    def __call__(self, batch: Mapping[str, Any]) -> dict[str, list[Any]]:
+        results: list[Any] = []
+        for shard in batch["shard"]:
+            done = None
+            if shard is not None and self.worker is not None:
+                done = asdict(self.worker.write(shard))
+            results.append(done)
+        return {
+            "result": results,
+            "input": list(batch["input"]),
+            "report": list(batch["report"]),
+            "error": [self.error] * len(results),
+        }

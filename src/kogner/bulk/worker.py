@@ -1,0 +1,99 @@
+"""What annotates and writes shards: opened once in each process."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from kogner.annotate.annotator import Annotator, GraphUse
+from kogner.annotate.predictor import Settings
+from kogner.bulk.folder import JobFolder, ShardResult
+from kogner.bulk.shards import Failure, Shard
+from kogner.errors import KognerError
+from kogner.records import Document
+
+BEAT = 25  # documents after which a process says that it lives
+
+
+@dataclass(frozen=True)
+class WorkPlan:
+    """How documents are annotated. runtime: `torch`, `onnx`, `openvino`, None = as the model says.
+
+    form: of the shards' files, a name of `kogner.data.formats.registry`. explain: see `annotate.output.to_json`.
+    """
+
+    model: str
+    labels: tuple[str, ...]
+    settings: Settings
+    graph: GraphUse = field(default_factory=GraphUse)
+    device: str = "cpu"
+    runtime: str | None = None
+    label_cache: str | None = None
+    form: str = "jsonl"
+    explain: bool = False
+
+
+class Worker:
+    """Annotates shards as a plan says. Raises what opening a model, a graph or a bank raises."""
+
+    def __init__(self, plan: WorkPlan, folder: Path) -> None:
+        self.plan, self.folder = plan, JobFolder(folder)
+        self.annotator = Annotator.open(
+            plan.model, plan.graph, device=plan.device, engine=plan.runtime, label_cache=plan.label_cache
+        )
+
+    def write(
+        self,
+        shard: Shard,
+        *,
+        beat: Callable[[int], None] = lambda place: None,
+        careful: bool = False,
+        without: Mapping[int, str] | None = None,
+    ) -> ShardResult:
+        """Annotate a shard and write its file. A document that raises an error is a failure, and the others go on.
+
+        beat: called with the place of a document in the shard before it is annotated, of every one where `careful`,
+        since each is then annotated by itself. without: places that are failures already, with the reason.
+        """
+        reasons = {**shard.refused, **(without or {})}
+        places = [place for place in range(len(shard.documents)) if place not in reasons]
+        done: dict[int, Document] = {}
+        if not careful:
+            try:
+                self._together(shard, places, done, beat)
+            except Exception:  # whichever of the documents it came from, it comes again below
+                careful = True
+        if careful:
+            for place in places:
+                if place in done:
+                    continue
+                beat(place)
+                try:
+                    (done[place],) = self._annotated([shard.documents[place]])
+                except Exception as error:
+                    known = isinstance(error, KognerError)
+                    reasons[place] = str(error) if known else f"{type(error).__name__}: {error}"
+        found = [done[place] for place in sorted(done)]
+        failures = [
+            Failure(shard.first + place, shard.documents[place].id, reason) for place, reason in sorted(reasons.items())
+        ]
+        entities = Counter(mention.type for document in found for mention in document.mentions)
+        linked = sum(mention.entity is not None for document in found for mention in document.mentions)
+        characters = sum(len(document.text) for document in found)
+        result = ShardResult(*shard.key, len(shard.documents), dict(entities), linked, characters, tuple(failures))
+        self.folder.write_shard(result, found, form=self.plan.form, explain=self.plan.explain)
+        return result
+
+    def _together(
+        self, shard: Shard, places: Sequence[int], done: dict[int, Document], beat: Callable[[int], None]
+    ) -> None:
+        waiting = iter(places)
+        for number, document in enumerate(self._annotated(shard.documents[place] for place in places)):
+            if number % BEAT == 0:
+                beat(places[number])
+            done[next(waiting)] = document
+
+    def _annotated(self, documents: Iterable[Document]) -> Iterator[Document]:
+        return self.annotator.annotate(documents, labels=self.plan.labels, settings=self.plan.settings)

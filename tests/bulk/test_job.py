@@ -1,0 +1,267 @@
+"""Jobs: every document has one result or one failure, whatever dies, and what is done is not done again."""
+
+import dataclasses
+import json
+import multiprocessing
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import dying
+import pytest
+
+from kogner import artifacts
+from kogner.annotate import output
+from kogner.annotate.predictor import Predictor, Settings
+from kogner.bulk import processes
+from kogner.bulk.folder import JobFolder
+from kogner.bulk.job import Job
+from kogner.bulk.shards import Cut
+from kogner.bulk.worker import Worker, WorkPlan
+from kogner.cli import main
+from kogner.data.formats import pubtator
+from kogner.data.report import Report
+from kogner.errors import ArtifactError, InputError, KognerError
+from kogner.records import Document
+from kogner.student import checkpoint
+from kogner.student.checkpoint import StudentInfo
+
+LABELS = ("chemical", "disease")
+SETTINGS = Settings(threshold=0.3, threads=1)
+
+
+@pytest.fixture(scope="module")
+def model(tiny_encoder, tmp_path_factory) -> Path:
+    import torch
+
+    from kogner.config import StudentConfig
+
+    torch.manual_seed(1)
+    student = checkpoint.create(StudentConfig(encoder=str(tiny_encoder), max_width=4)).eval()
+    folder = tmp_path_factory.mktemp("model") / "student"
+    with artifacts.writing(folder, kind=checkpoint.KIND, version=checkpoint.VERSION) as building:
+        checkpoint.save(student, StudentInfo(LABELS), building)
+    return folder
+
+
+def documents(count, *, word="aspirin", prefix="d"):
+    return [Document(f"{prefix}{n}", f"{word} lowered the fever of {n} rats in pain .") for n in range(count)]
+
+
+def written(path: Path, some) -> Path:
+    path.write_text("".join(json.dumps({"id": one.id, "text": one.text}) + "\n" for one in some), encoding="utf-8")
+    return path
+
+
+def job(model, inputs, out, **more):
+    plan = WorkPlan(str(model), LABELS, SETTINGS)
+    return Job(plan, inputs, out, **{"processes": 1, "limits": Cut(documents=4)} | more)
+
+
+def results(out: Path) -> list[dict]:
+    return [json.loads(line) for file in sorted(out.glob("parts/*/*.jsonl")) for line in file.open(encoding="utf-8")]
+
+
+@pytest.fixture
+def in_this_process(monkeypatch):
+    """The pool without processes: what happens in them happens here."""
+
+    class Pool:
+        def __init__(self, plan, folder, **more):
+            self.worker = Worker(plan, folder)
+
+        def run(self, shards):
+            for shard in shards:
+                yield self.worker.write(shard)
+
+    monkeypatch.setattr("kogner.bulk.job.ProcessPool", Pool)
+
+
+def test_results_are_those_of_the_predictor_and_counted(model, tmp_path, in_this_process):
+    first, second = documents(10), documents(3, prefix="e")
+    inputs = [written(tmp_path / "a b.jsonl", first), written(tmp_path / "b.jsonl", second)]
+    manifest = job(model, inputs, tmp_path / "out").run()
+    expected = list(Predictor.load(str(model)).predict(first + second, labels=LABELS, settings=SETTINGS))
+    assert results(tmp_path / "out") == [json.loads(output.to_json(one)) for one in expected]
+    found = sum(len(one.mentions) for one in expected)
+    assert found and sum(manifest["entities"].values()) == found
+    assert (manifest["documents"], manifest["annotated"], manifest["failed"]) == (13, 13, 0)
+    assert [one["documents"] for one in manifest["inputs"]] == [10, 3]
+    assert manifest == json.loads((tmp_path / "out" / "manifest.json").read_text())
+    assert sorted(one.name for one in (tmp_path / "out" / "parts").iterdir()) == ["00000-a_b.jsonl", "00001-b.jsonl"]
+    stamps = {file: file.stat().st_mtime_ns for file in (tmp_path / "out" / "parts").rglob("*")}
+    more = written(tmp_path / "c.jsonl", documents(1, prefix="f"))
+    again = job(model, [more], tmp_path / "out").run()
+    assert (again["documents"], again["run"]["documents"], len(again["inputs"])) == (14, 1, 3)
+    assert all(file.stat().st_mtime_ns == stamp for file, stamp in stamps.items())
+
+
+def test_a_document_that_cannot_be_annotated_is_a_failure_and_the_others_go_on(
+    model, tmp_path, in_this_process, monkeypatch
+):
+    some = documents(9)
+    some[5] = dataclasses.replace(some[5], text="this one breaks it")
+    some[7] = dataclasses.replace(some[7], text="x" * 500)
+    predict = Predictor.predict
+
+    def breaking(self, given, **more):
+        for document in predict(self, given, **more):
+            if "breaks" in document.text:
+                raise RuntimeError("something inside")
+            yield document
+
+    monkeypatch.setattr(Predictor, "predict", breaking)
+    limits = Cut(documents=4, longest=400)
+    manifest = job(model, [written(tmp_path / "a.jsonl", some)], tmp_path / "out", limits=limits).run()
+    assert (manifest["documents"], manifest["annotated"], manifest["failed"]) == (9, 7, 2)
+    assert [one["id"] for one in results(tmp_path / "out")] == [f"d{n}" for n in (0, 1, 2, 3, 4, 6, 8)]
+    failures = [json.loads(line) for line in (tmp_path / "out" / "failures.jsonl").open()]
+    assert [(one["id"], one["place"], one["input"]) for one in failures] == [
+        ("d5", 5, str(tmp_path / "a.jsonl")), ("d7", 7, str(tmp_path / "a.jsonl")),
+    ]  # fmt: skip
+    assert failures[0]["reason"] == "RuntimeError: something inside"
+    assert "500 characters, the limit is 400" in failures[1]["reason"]
+
+
+def test_nothing_but_failures_stops_the_job(model, tmp_path, in_this_process, monkeypatch):
+    def broken(*_, **__):
+        raise RuntimeError("no")
+
+    monkeypatch.setattr(Predictor, "predict", broken)
+    with pytest.raises(KognerError, match="each of the first 12 documents failed, the last: RuntimeError: no"):
+        job(model, [written(tmp_path / "a.jsonl", documents(20))], tmp_path / "out").run()
+
+
+def test_what_cannot_be_read_to_its_end_is_said_last_and_read_again(model, tmp_path, in_this_process):
+    broken = written(tmp_path / "a.jsonl", documents(6))
+    broken.write_text(broken.read_text() + '{"id": "x", "text": \n')
+    whole = written(tmp_path / "b.jsonl", documents(2, prefix="e"))
+    for _ in range(2):
+        with pytest.raises(InputError, match=r"1 of 2 inputs could not be read to the end.*a\.jsonl:7"):
+            job(model, [broken, whole], tmp_path / "out").run()
+        assert [one["id"] for one in results(tmp_path / "out")] == [*(f"d{n}" for n in range(6)), "e0", "e1"]
+    manifest = json.loads((tmp_path / "out" / "manifest.json").read_text())
+    assert "a.jsonl:7" in manifest["inputs"][0]["error"] and "error" not in manifest["inputs"][1]
+
+
+def test_a_folder_of_another_plan_input_or_owner_is_refused(model, tmp_path, in_this_process):
+    some = written(tmp_path / "a.jsonl", documents(2))
+    job(model, [some], tmp_path / "out").run()
+    plan = WorkPlan(str(model), ("gene",), SETTINGS)
+    with pytest.raises(ArtifactError, match=r'begun with labels = \["chemical", "disease"\], not \["gene"\]'):
+        Job(plan, [some], tmp_path / "out", processes=1, limits=Cut(documents=4)).run()
+    with pytest.raises(InputError, match="given twice"):
+        job(model, [some, some], tmp_path / "out").run()
+    written(some, documents(3))
+    with pytest.raises(ArtifactError, match="has changed since"):
+        job(model, [some], tmp_path / "out").run()
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.txt").write_text("x")
+    with pytest.raises(ArtifactError, match="holds no job"):
+        job(model, [some], tmp_path / "mine").run()
+    with artifacts.locked(tmp_path / "out"), pytest.raises(ArtifactError, match="in use by"):
+        job(model, [some], tmp_path / "out").run()
+
+
+def test_shards_in_another_format(model, tmp_path, in_this_process):
+    plan = WorkPlan(str(model), LABELS, SETTINGS, form="pubtator")
+    some = documents(5)
+    Job(plan, [written(tmp_path / "a.jsonl", some)], tmp_path / "out", limits=Cut(documents=3)).run()
+    files = sorted((tmp_path / "out").glob("parts/*/*.pubtator"))
+    assert len(files) == 2
+    read = [one for file in files for one in pubtator.read(file, report=Report())]
+    assert [one.id for one in read] == [one.id for one in some] and any(one.mentions for one in read)
+
+
+def test_processes_that_die_lose_nothing_and_one_that_a_document_kills_leaves_it_out(model, tmp_path, monkeypatch):
+    """Two processes with their students: one is killed from outside, one document kills whoever reads it."""
+    some = documents(60)
+    some[17] = dataclasses.replace(some[17], text="a deadly one")
+    monkeypatch.setattr(processes, "_work", dying.work)
+    stop = threading.Event()
+
+    def kill_one():
+        while not stop.wait(0.05):
+            if len(list((tmp_path / "out").glob("parts/*/*.jsonl"))) >= 3:
+                os.kill(multiprocessing.active_children()[0].pid, signal.SIGKILL)
+                return
+
+    killer = threading.Thread(target=kill_one)
+    killer.start()
+    try:
+        manifest = job(model, [written(tmp_path / "a.jsonl", some)], tmp_path / "out", processes=2).run()
+    finally:
+        stop.set()
+        killer.join()
+    assert sorted(one["id"] for one in results(tmp_path / "out")) == sorted(f"d{n}" for n in range(60) if n != 17)
+    (failure,) = [json.loads(line) for line in (tmp_path / "out" / "failures.jsonl").open()]
+    assert failure["id"] == "d17" and "ended the process 2 times (exit code -9)" in failure["reason"]
+    assert (manifest["documents"], manifest["failed"]) == (60, 1)
+
+
+def test_a_model_that_cannot_be_opened_ends_the_job(tmp_path):
+    with pytest.raises(KognerError, match="nowhere"):
+        job(tmp_path / "nowhere", [written(tmp_path / "a.jsonl", documents(1))], tmp_path / "out").run()
+
+
+def command(model, *more):
+    return ["annotate", *more, "--model", str(model), "--labels", "chemical,disease", "--threshold", "0.3"]
+
+
+def test_killed_and_resumed_by_the_command(model, tmp_path, capsys):
+    source = written(tmp_path / "a.jsonl", documents(800))
+    out = tmp_path / "out"
+    arguments = [*command(model, str(source)), "--out", str(out), "--processes", "1", "--shard", "20"]
+    for least in (1, 4):
+        running = subprocess.Popen([sys.executable, "-m", "kogner.cli", *arguments], start_new_session=True)
+        while len(list(out.glob("parts/*/0*.json"))) < least:
+            assert running.poll() is None
+            time.sleep(0.02)
+        running.kill()  # its process ends by itself, since nobody listens to it
+        running.wait()
+    before = {file: file.stat().st_mtime_ns for file in out.glob("parts/*/0*.json")}
+    assert 4 <= len(before) < 40
+    with pytest.raises(SystemExit) as stopped:
+        main(["--quiet", *arguments])
+    assert stopped.value.code == 0
+    said = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert (said["documents"], said["annotated"]) == (800, 800) and said["run"]["documents"] <= 800 - 80
+    assert [one["id"] for one in results(out)] == [f"d{n}" for n in range(800)]
+    assert not [file for file in out.rglob("*.tmp") if not file.name.startswith(".")]
+
+
+@pytest.mark.parametrize(
+    ("more", "says"),
+    [
+        (["-", "--out", "DIR/"], "standard input cannot be read again"),
+        (["FILE", "--out", "DIR/", "--format", "html"], "--format html is not for a folder"),
+        (["FILE", "--engine", "ray"], "--engine ray needs a folder"),
+        (["FILE", "--processes", "2"], "--processes needs a folder"),
+        (["nowhere.txt", "--out", "DIR/"], "nowhere.txt: does not exist"),
+        (["DIR", "--out", "OUT/"], "is a folder without a file to annotate"),
+        (["FILE", "-"], "annotated by itself"),
+    ],
+)
+def test_what_cannot_be_asked(model, tmp_path, capsys, more, says):
+    file = written(tmp_path / "a.jsonl", documents(1))
+    (tmp_path / "d").mkdir()
+    places = {"FILE": str(file), "DIR": str(tmp_path / "d"), "DIR/": f"{tmp_path}/d/", "OUT/": f"{tmp_path}/o/"}
+    with pytest.raises(SystemExit) as stopped:
+        main(command(model, *(places.get(one, one) for one in more)))
+    assert stopped.value.code == 2
+    assert says in capsys.readouterr().err
+
+
+def test_several_files_and_a_brat_folder(model, tmp_path, capsys):
+    files = [str(written(tmp_path / f"{name}.jsonl", documents(2, prefix=name))) for name in "ab"]
+    with pytest.raises(SystemExit):
+        main(["--quiet", *command(model, *files), "--format", "jsonl"])
+    assert [json.loads(line)["id"] for line in capsys.readouterr().out.splitlines()] == ["a0", "a1", "b0", "b1"]
+    with pytest.raises(SystemExit):
+        main(["--quiet", *command(model, *files), "--format", "brat", "--out", f"{tmp_path}/brat"])
+    assert {file.name for file in (tmp_path / "brat").iterdir()} >= {"a0.txt", "a0.ann", "b1.ann"}
+    assert not JobFolder(tmp_path / "brat").path.joinpath("job.json").exists()
