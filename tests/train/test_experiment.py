@@ -8,8 +8,9 @@ import yaml
 
 from kogner.cli import main
 from kogner.errors import ConfigError
-from kogner.experiment.cell import finished, folder_of, identity, scores_of
+from kogner.experiment.cell import finished, folder_of, identity, run, scores_of
 from kogner.experiment.plan import load
+from kogner.experiment.summary import summarise
 from kogner.records import Document, Mention
 from kogner.train.linked import shuffled
 from kogner.train.splits import Split
@@ -67,6 +68,10 @@ def test_cells(plan):
         ({"arms": {"a": {"initial": "x"}}}, "stage 'x' is not among first"),
         ({"arms": {"a": {"only": ["x"]}}}, "setting 'x'"),
         ({"arms": {"a": {"beside": {"x": 1}}}}, "corpus 'x' is not among mine"),
+        ({"arms": {"a": {"names_of": "x"}}, "compare": []}, "arm 'x' is not among a"),
+        ({"arms": {"a": {}, "b": {"names_of": "a"}}, "compare": []}, "a graph is needed"),
+        ({"arms": {"a": {}, "b": {"names_of": "a", "set": ["train.steps=1"]}}, "compare": [], "graph": "g"}, "no set"),
+        ({"arms": {"a": {"only": ["half"]}, "b": {"names_of": "a"}}, "compare": [], "graph": "g"}, "that a is not"),
         ({"settings": {"a": {"train": ["x"]}}}, "corpus 'x' is not among mine"),
         ({"seeds": 0}, "seeds must be"),
         ({"sed": 0}, "sed"),
@@ -101,7 +106,7 @@ def test_scores_from_before_a_setting_was_there_still_count(plan, tmp_path):
 
 
 def test_command_runs_once_and_again_where_the_recipe_changed(plan, tmp_path, capsys):
-    def run():
+    def command():
         with pytest.raises(SystemExit) as stopped:
             main(["experiment", "run", str(plan), "--runs", str(tmp_path / "runs"), "--only", "half", "--quiet",
                   "--out", str(tmp_path / "out.json")])  # fmt: skip
@@ -109,7 +114,7 @@ def test_command_runs_once_and_again_where_the_recipe_changed(plan, tmp_path, ca
         assert stopped.value.code == 0
         return said
 
-    said = run()
+    said = command()
     assert [(row["arm"], len(row["f1"])) for row in said["rows"]] == [("no-graph", 1), ("staged", 1), ("mse", 1)]
     (comparison,) = said["comparisons"]
     assert comparison["seeds"] == 1 and 0 < comparison["p"] <= 1
@@ -117,16 +122,42 @@ def test_command_runs_once_and_again_where_the_recipe_changed(plan, tmp_path, ca
     cells = {cell.name: cell for cell in load(plan).cells()}
     stamps = {name: scores_of(cell, tmp_path / "runs").stat().st_mtime_ns for name, cell in cells.items()}
     assert (folder_of(cells["stage-first-0"], tmp_path / "runs") / "artifact.json").is_file()
-    assert run() == said
+    assert command() == said
     changed(
         plan,
         arms=yaml.safe_load(plan.read_text())["arms"] | {"mse": {"set": ["distil.control=shuffled"], "only": ["half"]}},
     )
     cells = {cell.name: cell for cell in load(plan).cells()}
     assert finished(cells["half-mse-0"], tmp_path / "runs") is None
-    run()
+    command()
     after = {name: scores_of(cell, tmp_path / "runs").stat().st_mtime_ns for name, cell in cells.items()}
     assert {name for name in after if after[name] != stamps[name]} == {"half-mse-0"}
+
+
+def test_names_of_the_graph_score_the_student_of_another_arm_again(plan, tmp_path):
+    from kogner.graph.rejections import Rejections
+    from kogner.graph.store import build
+    from kogner.records import Entity
+
+    names = {"aspirin": "Chemical", "ibuprofen": "Chemical", "morphine": "Chemical", "fever": "Disease"}
+    graph = tmp_path / "graph"
+    entities = [Entity(f"X:{number}", kind, name) for number, (name, kind) in enumerate(names.items())]
+    build(entities, [], graph, rejected=Rejections())
+    arms = yaml.safe_load(plan.read_text())["arms"] | {"named": {"names_of": "no-graph", "only": ["half"]}}
+    experiment = load(changed(plan, arms=arms, graph=str(graph), compare=[["named", "no-graph"]]))
+    cells = {cell.name: cell for cell in experiment.cells()}
+    assert cells["half-named-0"].after == cells["half-no-graph-0"]
+    base = run(cells["half-no-graph-0"], tmp_path, device="cpu", revision="x")
+    student = folder_of(cells["half-no-graph-0"], tmp_path) / "model.safetensors"
+    stamp = student.stat().st_mtime_ns
+    named = run(cells["half-named-0"], tmp_path, device="cpu", revision="x")
+    assert student.stat().st_mtime_ns == stamp and named["name_weights"].get("chemical", 0) > 0
+    assert named["test"]["mine"]["f1"] > base["test"]["mine"]["f1"]
+    assert finished(cells["half-named-0"], tmp_path) == json.loads(
+        scores_of(cells["half-named-0"], tmp_path).read_text()
+    )
+    (comparison,) = summarise(experiment, [base, named])["comparisons"]
+    assert comparison["difference"] > 0
 
 
 def test_what_a_failed_cell_says(plan, tmp_path, capsys):

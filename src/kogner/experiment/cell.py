@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import hashlib
 import json
 import sys
 import time
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from kogner.artifacts import file_sha256, read_manifest, write_atomic
 from kogner.errors import KognerError
 from kogner.experiment.plan import Cell, Experiment, load
+
+if TYPE_CHECKING:
+    from kogner.annotate.names import Names
+    from kogner.annotate.predictor import Predictor
+    from kogner.config import Recipe
+    from kogner.train.splits import Split
 
 SCORES = "scores"
 
@@ -28,12 +36,15 @@ def scores_of(cell: Cell, runs: Path) -> Path:
 
 
 def identity(cell: Cell) -> dict[str, Any]:
-    """What decides its figures, but for the code: recipe, data, bank, and the same of the stage it starts from."""
+    """What decides its figures, but for the code: recipe, data, bank, and the same of what it starts from."""
     from kogner.data import corpora
     from kogner.mapping import to_mapping
     from kogner.recipe import load_recipe
 
     experiment = cell.experiment
+    if cell.base is not None:
+        said: dict[str, Any] = {"base": identity(cell.base), "names": read_manifest(Path(str(experiment.graph))).hash}
+        return said | {"hash": _hash(said)}
     recipe = load_recipe(experiment.recipe, cell.overrides())
     data = {
         name: {split: file_sha256(file) for split, file in corpora.splits(experiment.corpora[name]).items()}
@@ -65,6 +76,11 @@ def _today(stored: dict[str, Any], now: dict[str, Any]) -> dict[str, Any]:
     from kogner.config import Recipe
     from kogner.mapping import to_mapping
 
+    if "base" in stored or "base" in now:
+        if "base" not in stored or "base" not in now:
+            return {"hash": ""}  # it was of another kind
+        said = {"base": _today(stored["base"], now["base"]), "names": stored["names"]}
+        return said | {"hash": _hash(said)}
     defaults = json.loads(json.dumps(to_mapping(Recipe())))
     sections = {name: defaults[name] | values for name, values in stored["recipe"].items() if isinstance(values, dict)}
     sections["train"].pop("threads", None)
@@ -86,61 +102,110 @@ def finished(cell: Cell, runs: Path) -> dict[str, Any] | None:
 
 def run(cell: Cell, runs: Path, *, device: str, revision: str) -> dict[str, Any]:
     """Train and score it, and write the scores. A training that was killed goes on where it was."""
-    from kogner.annotate.predictor import Predictor, Settings
-    from kogner.data import corpora
-    from kogner.evaluate.novelty import names, recall_by_novelty
-    from kogner.evaluate.significance import document_counts
-    from kogner.evaluate.spans import score, with_lost
-    from kogner.graph.store import GraphStore
-    from kogner.recipe import load_recipe
-    from kogner.teacher.bank import Bank
-    from kogner.train.loop import train
-    from kogner.train.splits import subset, to_split
-
     begun = time.monotonic()
-    experiment, out = cell.experiment, folder_of(cell, runs)
-    overrides = [*cell.overrides(), "train.threads=1"]
-    if cell.initial is not None:
-        overrides.append(f"student.initial={folder_of(cell.initial, runs)}")
-    recipe = load_recipe(experiment.recipe, overrides)
-    bank = Bank.open(str(experiment.bank)) if recipe.loss.dist_weight > 0 and experiment.bank is not None else None
-    splits = []
-    for name in (*cell.train, *cell.beside):
-        path = experiment.corpora[name]
-        dev = corpora.load(name, path, "dev") if "dev" in corpora.splits(path) else None
-        splits.append(to_split(name, corpora.load(name, path, "train"), dev))
     said = identity(cell)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    graph = GraphStore.open(experiment.graph) if recipe.train.kinds and experiment.graph is not None else None
-    metrics = train(recipe, splits, out, bank=bank, graph=graph, device=device)
+    found = _named(cell, runs, device=device) if cell.base is not None else _trained(cell, runs, device=device)
     result: dict[str, Any] = {
         "cell": {"setting": cell.setting, "arm": cell.arm, "seed": cell.seed},
         "identity": said,
         "revision": revision,
-        "steps": metrics["steps"],
-        "best_step": metrics["best_step"],
-        "dev": {name: found["f1"] for name, found in metrics["dev"].items() if name != "all" and "f1" in found},
-        "test": {},
-        "documents": {},
+        **found,
+        "seconds": round(time.monotonic() - begun),
     }
-    share, seed = recipe.train.train_share, recipe.train.data_seed
-    of_setting = splits[: len(cell.train)]  # so that all arms are asked for the same unseen names
-    known = set().union(*(names(subset(split.train, share, seed)) for split in of_setting))
-    predictor = Predictor.load(str(out), device=device) if cell.test else None
-    for name in cell.test:
-        corpus = corpora.load(name, experiment.corpora[name], "test")
-        assert predictor is not None
-        types = sorted(corpus.types)
-        found = list(predictor.predict(corpus.documents, labels=types, settings=Settings(token_budget=8192, threads=1)))
-        scores = with_lost(score(corpus.documents, found, types=types), corpus.lost).to_dict()
-        novelty = recall_by_novelty(corpus.documents, found, known, types=types)
-        result["test"][name] = scores | {"skipped": dict(sorted(corpus.lost.items())), **novelty}
-        result["documents"][name] = document_counts(corpus.documents, found, types=types)
-    result["seconds"] = round(time.monotonic() - begun)
     file = scores_of(cell, runs)
     file.parent.mkdir(parents=True, exist_ok=True)
     write_atomic(file, json.dumps(result))
     return result
+
+
+def _trained(cell: Cell, runs: Path, *, device: str) -> dict[str, Any]:
+    from kogner.annotate.predictor import Predictor
+    from kogner.graph.store import GraphStore
+    from kogner.teacher.bank import Bank
+    from kogner.train.loop import train
+
+    experiment, out = cell.experiment, folder_of(cell, runs)
+    recipe = _recipe(cell, runs)
+    bank = Bank.open(str(experiment.bank)) if recipe.loss.dist_weight > 0 and experiment.bank is not None else None
+    graph = GraphStore.open(experiment.graph) if recipe.train.kinds and experiment.graph is not None else None
+    splits = _splits(cell, (*cell.train, *cell.beside))
+    out.parent.mkdir(parents=True, exist_ok=True)
+    metrics = train(recipe, splits, out, bank=bank, graph=graph, device=device)
+    dev = {name: found["f1"] for name, found in metrics["dev"].items() if name != "all" and "f1" in found}
+    told = {"steps": metrics["steps"], "best_step": metrics["best_step"], "dev": dev}
+    if not cell.test:
+        return told | {"test": {}, "documents": {}}
+    return told | _tested(cell, recipe, splits, Predictor.load(str(out), device=device))
+
+
+def _named(cell: Cell, runs: Path, *, device: str) -> dict[str, Any]:
+    """The student of its base with names of the graph, whose weights are fitted on dev as `kogner calibrate` does."""
+    from kogner.annotate.names import Names
+    from kogner.annotate.predictor import Predictor
+    from kogner.evaluate.spans import score
+    from kogner.graph.store import GraphStore
+    from kogner.train.thresholds import best_name_weights, found_at, scored_dev
+
+    assert cell.base is not None
+    names = Names(GraphStore.open(str(cell.experiment.graph)))
+    predictor = Predictor.load(str(folder_of(cell.base, runs)), device=device)
+    splits = _splits(cell, cell.train)
+    types = tuple(dict.fromkeys(name for split in splits for name in split.types))
+    scored = scored_dev(predictor.student, splits, types, names=names)
+    weights = best_name_weights(scored, splits, types, predictor.info)
+    predictor.info = dataclasses.replace(predictor.info, name_weights=weights)
+    on_dev = found_at(scored, splits, types, predictor.info)
+    dev = {s.name: score(s.dev, on_dev[s.name], types=s.types).to_dict()["f1"] for s in splits if s.dev}
+    told = {"steps": 0, "best_step": None, "dev": dev, "name_weights": weights}
+    return told | _tested(cell, _recipe(cell.base, runs), splits, predictor, names)
+
+
+def _recipe(cell: Cell, runs: Path) -> Recipe:
+    from kogner.recipe import load_recipe
+
+    overrides = [*cell.overrides(), "train.threads=1"]
+    if cell.initial is not None:
+        overrides.append(f"student.initial={folder_of(cell.initial, runs)}")
+    return load_recipe(cell.experiment.recipe, overrides)
+
+
+def _splits(cell: Cell, names: Iterable[str]) -> list[Split]:
+    from kogner.data import corpora
+    from kogner.train.splits import to_split
+
+    splits = []
+    for name in names:
+        path = cell.experiment.corpora[name]
+        dev = corpora.load(name, path, "dev") if "dev" in corpora.splits(path) else None
+        splits.append(to_split(name, corpora.load(name, path, "train"), dev))
+    return splits
+
+
+def _tested(
+    cell: Cell, recipe: Recipe, splits: Sequence[Split], predictor: Predictor, of_graph: Names | None = None
+) -> dict[str, Any]:
+    """Scores on the test documents, and the counts of each document for the statistics."""
+    from kogner.annotate.predictor import Settings
+    from kogner.data import corpora
+    from kogner.evaluate.novelty import names, recall_by_novelty
+    from kogner.evaluate.significance import document_counts
+    from kogner.evaluate.spans import score, with_lost
+    from kogner.train.splits import subset
+
+    share, seed = recipe.train.train_share, recipe.train.data_seed
+    of_setting = splits[: len(cell.train)]  # so that all arms are asked for the same unseen names
+    known = set().union(*(names(subset(split.train, share, seed)) for split in of_setting))
+    told: dict[str, Any] = {"test": {}, "documents": {}}
+    settings = Settings(token_budget=8192, threads=1)
+    for name in cell.test:
+        corpus = corpora.load(name, cell.experiment.corpora[name], "test")
+        types = sorted(corpus.types)
+        found = list(predictor.predict(corpus.documents, labels=types, settings=settings, names=of_graph))
+        scores = with_lost(score(corpus.documents, found, types=types), corpus.lost).to_dict()
+        novelty = recall_by_novelty(corpus.documents, found, known, types=types)
+        told["test"][name] = scores | {"skipped": dict(sorted(corpus.lost.items())), **novelty}
+        told["documents"][name] = document_counts(corpus.documents, found, types=types)
+    return told
 
 
 def find(experiment: Experiment, name: str) -> Cell:

@@ -54,11 +54,14 @@ class Arm:
 
     beside: corpora that stand beside those of the setting, with how many of their sentences for each of its
     (`train.beside`).
+    names_of: the arm whose students are scored again with names of the graph as evidence, whose weights dev decides
+    (`kogner calibrate --graph`); nothing is trained.
     """
 
     set: tuple[str, ...] = ()
     initial: str | None = None
     beside: Mapping[str, float] = field(default_factory=dict)
+    names_of: str | None = None
     only: tuple[str, ...] = ()
     about: str = ""
 
@@ -87,7 +90,8 @@ class Experiment:
         used += [names for one in self.settings.values() for names in (one.train, one.test)]
         for name in itertools.chain(*used):
             _known(self.name, "corpus", name, self.corpora)
-        for arm in self.arms.values():
+        for name, arm in self.arms.items():
+            self._check_names(name, arm)
             for name in arm.beside:
                 _known(self.name, "corpus", name, self.corpora)
             if arm.initial is not None:
@@ -99,6 +103,19 @@ class Experiment:
                 raise ConfigError(f"experiment {self.name}: compare needs pairs of arms, not {list(pair)}")
             for name in pair:
                 _known(self.name, "arm", name, self.arms)
+
+    def _check_names(self, name: str, arm: Arm) -> None:
+        if arm.names_of is None:
+            return
+        _known(self.name, "arm", arm.names_of, self.arms)
+        base = self.arms[arm.names_of]
+        if arm.set or arm.initial or arm.beside or base.names_of is not None or self.graph is None:
+            raise ConfigError(
+                f"experiment {self.name}: arm {name} scores the students of {arm.names_of} again, so that must be one "
+                "that is trained, the arm itself can have no set, initial or beside, and a graph is needed"
+            )
+        if base.only and not set(arm.only or self.settings) <= set(base.only):
+            raise ConfigError(f"experiment {self.name}: arm {name} is run in settings that {arm.names_of} is not")
 
     def cells(self) -> list[Cell]:
         """Every training of the experiment: stages first, then settings, seeds, arms."""
@@ -161,6 +178,17 @@ class Cell:
         if name is None:
             return None
         return Cell(self.experiment, STAGE, name, 0 if self.experiment.stages[name].shared else self.seed)
+
+    @property
+    def base(self) -> Cell | None:
+        """The training whose student it scores again, with names of the graph."""
+        name = None if self.is_stage else self.experiment.arms[self.arm].names_of
+        return None if name is None else Cell(self.experiment, self.setting, name, self.seed)
+
+    @property
+    def after(self) -> Cell | None:
+        """What has to be finished before."""
+        return self.base or self.initial
 
     def overrides(self) -> list[str]:
         """What its recipe is changed by, in order: later ones win."""

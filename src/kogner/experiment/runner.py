@@ -26,7 +26,7 @@ def run_all(
     those under way have ended; finished ones are kept.
     """
     cells = [cell for cell in experiment.cells() if cell.is_stage or not only or cell.setting in only]
-    needed = {cell.initial.name for cell in cells if cell.initial is not None}
+    needed = {cell.after.name for cell in cells if cell.after is not None}
     cells = [cell for cell in cells if not cell.is_stage or cell.name in needed or (cell.test and not only)]
     done: dict[str, dict[str, Any]] = {}
     waiting: list[Cell] = []
@@ -62,7 +62,7 @@ def run_all(
         under_way: dict[Future[dict[str, Any]], Cell] = {}
         failure: KognerError | None = None
         while waiting or under_way:
-            ready = [cell for cell in waiting if cell.initial is None or cell.initial.name in done]
+            ready = [cell for cell in waiting if cell.after is None or cell.after.name in done]
             while failure is None and ready and len(under_way) < jobs:
                 cell = ready.pop(0)
                 waiting.remove(cell)
