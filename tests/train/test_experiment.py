@@ -65,6 +65,7 @@ def test_cells(plan):
     [
         ({"compare": [["mse", "x"]]}, "arm 'x' is not among no-graph"),
         ({"compare": [["mse"]]}, "pairs of arms"),
+        ({"groups": {"all": ["half", "x"]}}, "setting 'x' is not among half, other"),
         ({"arms": {"a": {"initial": "x"}}}, "stage 'x' is not among first"),
         ({"arms": {"a": {"only": ["x"]}}}, "setting 'x'"),
         ({"arms": {"a": {"beside": {"x": 1}}}}, "corpus 'x' is not among mine"),
@@ -158,6 +159,76 @@ def test_names_of_the_graph_score_the_student_of_another_arm_again(plan, tmp_pat
     )
     (comparison,) = summarise(experiment, [base, named])["comparisons"]
     assert comparison["difference"] > 0
+
+
+def counted(setting, arm, seed, right):
+    """Scores of a cell of whose ten documents, of two mentions each, so many mentions are found and no false ones."""
+    documents = [(2, 2, 2) if 2 * n < right else (2, 0, 0) for n in range(10)]
+    test = {"mine": {"f1": 100.0 * 2 * right / (20 + right), "unseen": {"recall": 5.0 * right}}}
+    return {
+        "cell": {"setting": setting, "arm": arm, "seed": seed}, "test": test, "documents": {"mine": documents},
+        "dev": {"mine": 50.0}, "seconds": 60, "revision": "abc",
+    }  # fmt: skip
+
+
+def test_groups_average_over_settings_and_count_shared_seeds_alone(plan):
+    settings = {name: {"train": ["mine"], "test": ["mine"], "share": 0.5} for name in ("half", "other")}
+    arms = {"no-graph": {}, "mse": {}}
+    groups = {"both": ["half", "other"]}
+    compare = [["mse", "no-graph", "vectors"]]
+    experiment = load(changed(plan, settings=settings, arms=arms, groups=groups, compare=compare, stages={}, seeds=2))
+    found = [counted("half", "no-graph", seed, 4) for seed in (0, 1)] + [counted("half", "mse", 0, 8)]
+    found += [counted("other", arm, seed, right) for arm, right in (("no-graph", 4), ("mse", 4)) for seed in (0, 1)]
+    summary = summarise(experiment, found)
+    half, other = summary["comparisons"]
+    assert (half["seeds"], half["of"], other["seeds"]) == (1, "vectors", 2)
+    assert half["difference"] == round(160 / 28 * 10 - 80 / 24 * 10, 2) and other["difference"] == 0
+    (group,) = summary["groups"]
+    assert group["difference"] == pytest.approx(half["difference"] / 2, abs=0.01) and group["seeds"] == 1
+    assert group["unseen"] == pytest.approx(10.0) and group["settings"] == ["half", "other"]
+    low, high = group["interval"]
+    assert low < group["difference"] < high and high <= half["interval"][1] / 2 + 0.01
+
+
+def test_show_and_report_tell_what_is_finished(plan, tmp_path, capsys):
+    pytest.importorskip("matplotlib")
+    changed(plan, groups={"all": ["half"]}, about="A try.")
+    experiment = load(plan)
+    for cell in experiment.cells():
+        if not cell.is_stage and cell.arm != "staged":
+            right = 8 if cell.arm == "mse" else 4
+            file = scores_of(cell, tmp_path)
+            file.parent.mkdir(parents=True, exist_ok=True)
+            found = counted(cell.setting, cell.arm, cell.seed, right)
+            file.write_text(json.dumps(found | {"identity": identity(cell)}))
+    out = tmp_path / "tiny.json"
+    with pytest.raises(SystemExit) as stopped:
+        main(["experiment", "show", str(plan), "--runs", str(tmp_path), "--out", str(out)])
+    assert stopped.value.code == 0
+    said = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert said["missing"] == ["stage-first-0", "half-staged-0"]
+    with pytest.raises(SystemExit) as stopped:
+        main(["experiment", "report", str(out), "--out", str(tmp_path / "docs" / "results.md")])
+    assert stopped.value.code == 0
+    page = (tmp_path / "docs" / "results.md").read_text(encoding="utf-8")
+    assert "A try. Of its trainings 2 are not done yet." in page
+    assert "`mse` over `no-graph`, mean of 1 settings (half)" in page and "of one seed, which shows nothing yet" in page
+    assert "| half | mine | no-graph | 33.33 ± 0.00 | 20.0 | 50.0 | 1 | 1 |" in page
+    assert (tmp_path / "docs" / "results-tiny.png").read_bytes().startswith(b"\x89PNG")
+    out.write_text("[]")
+    with pytest.raises(SystemExit) as stopped:
+        main(["experiment", "report", str(out), "--out", str(tmp_path / "results.md")])
+    assert stopped.value.code == 2 and "is no summary of an experiment" in capsys.readouterr().err
+
+
+def test_one_cell_is_run_with_what_it_starts_from(plan, tmp_path, capsys):
+    with pytest.raises(SystemExit):
+        main(["--quiet", "experiment", "run", str(plan), "--runs", str(tmp_path), "--cell", "half-staged-0"])
+    assert {file.stem for file in (tmp_path / "tiny" / "scores").iterdir()} == {"stage-first-0", "half-staged-0"}
+    capsys.readouterr()
+    with pytest.raises(SystemExit) as stopped:
+        main(["experiment", "run", str(plan), "--runs", str(tmp_path), "--cell", "half-x-0"])
+    assert stopped.value.code == 2 and "has no training half-x-0" in capsys.readouterr().err
 
 
 def test_what_a_failed_cell_says(plan, tmp_path, capsys):

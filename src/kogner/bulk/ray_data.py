@@ -40,6 +40,7 @@ def run(
         raise MissingExtraError("annotating with Ray", "bulk") from error
     if not ray.is_initialized():
         ray.init(include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
+    logging.getLogger("ray.data").setLevel(logging.ERROR)
     context = ray.data.DataContext.get_current()
     context.enable_progress_bars = False
     context.execution_options.preserve_order = False
@@ -62,7 +63,7 @@ def run(
             _Actor,
             fn_constructor_args=(plan, str(folder)),
             batch_size=1,
-            concurrency=(1, actors) if actors > 1 else 1,
+            compute=ray.data.ActorPoolStrategy(min_size=1, max_size=actors),
             num_cpus=0.9,
         )
     )

@@ -4,9 +4,16 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
+
+if TYPE_CHECKING:
+    from kogner.experiment.plan import Experiment
+
+RUNS = Path("runs/experiments")
 
 
 @click.group("experiment")
@@ -16,18 +23,29 @@ def command() -> None:
     \b
     Example:
       kogner experiment run recipes/experiments/quick.yaml
+      kogner experiment report benchmarks/results/low-resource.json --out docs/results.md
     """
 
 
 @command.command("run")
 @click.argument("plan", metavar="PLAN")
-@click.option("--runs", type=click.Path(path_type=Path), default=Path("runs/experiments"), show_default=True,
+@click.option("--runs", type=click.Path(path_type=Path), default=RUNS, show_default=True,
               help="Folder for students and scores; what is finished there is not run again.")  # fmt: skip
 @click.option("--only", "settings", multiple=True, metavar="SETTING", help="Only this setting; can be repeated.")
+@click.option("--cell", "cells", multiple=True, metavar="NAME", help="Only this training, SETTING-ARM-SEED, and what "
+              "it starts from; can be repeated.")  # fmt: skip
 @click.option("--jobs", type=click.IntRange(min=1), help="Trainings at a time, one thread each.  [default: all cores]")
 @click.option("--device", default="cpu", show_default=True, help="cpu or cuda.")
 @click.option("--out", type=click.Path(path_type=Path), help="Also write the summary to this JSON file.")
-def run(plan: str, runs: Path, settings: tuple[str, ...], jobs: int | None, device: str, out: Path | None) -> None:
+def run(
+    plan: str,
+    runs: Path,
+    settings: tuple[str, ...],
+    cells: tuple[str, ...],
+    jobs: int | None,
+    device: str,
+    out: Path | None,
+) -> None:
     """Run PLAN, a YAML file or the name of a shipped experiment. A stopped run goes on with the same command.
 
     Each training chooses its step and thresholds on dev and is scored once on test. The last line printed is one JSON
@@ -37,37 +55,104 @@ def run(plan: str, runs: Path, settings: tuple[str, ...], jobs: int | None, devi
     Example:
       kogner experiment run recipes/experiments/low-resource.yaml --jobs 2
     """
-    from kogner.artifacts import write_atomic
-    from kogner.commands.printing import add_row, new_table, show_rich
     from kogner.environment import environment
     from kogner.errors import ConfigError
     from kogner.experiment.plan import load
     from kogner.experiment.runner import run_all
-    from kogner.experiment.summary import summarise
 
     experiment = load(plan)
     unknown = [name for name in settings if name not in experiment.settings]
     if unknown:
         raise ConfigError(f"{plan} has no setting {unknown[0]}; it has {', '.join(experiment.settings)}")
-    found = environment()
+    known = [cell.name for cell in experiment.cells()]
+    for name in cells:
+        if name not in known:
+            raise ConfigError(f"{plan} has no training {name}; it has {', '.join(known[:5])}, ...")
     results = run_all(
-        experiment, plan, runs, jobs=jobs or os.cpu_count() or 1, device=device, revision=found["revision"],
-        only=settings,
+        experiment, plan, runs, jobs=jobs or os.cpu_count() or 1, device=device, revision=environment()["revision"],
+        only=settings, cells=cells,
     )  # fmt: skip
+    _say(experiment, plan, results, out)
+
+
+@command.command("show")
+@click.argument("plan", metavar="PLAN")
+@click.option("--runs", type=click.Path(path_type=Path), default=RUNS, show_default=True, help="As of 'run'.")
+@click.option("--out", type=click.Path(path_type=Path), help="Also write the summary to this JSON file.")
+def show(plan: str, runs: Path, out: Path | None) -> None:
+    """What the trainings of PLAN say that are finished by now; nothing is run."""
+    from kogner.experiment.cell import finished
+    from kogner.experiment.plan import load
+
+    experiment = load(plan)
+    results = [found for cell in experiment.cells() if (found := finished(cell, runs)) is not None]
+    _say(experiment, plan, results, out)
+
+
+@command.command("report")
+@click.argument("results", nargs=-1, required=True, type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="Markdown file; pictures go beside it.")
+def report(results: tuple[Path, ...], out: Path) -> None:
+    """Write a page with tables and pictures from RESULTS, what `run --out` or `show --out` wrote."""
+    from kogner.artifacts import write_atomic
+    from kogner.errors import InputError
+    from kogner.experiment.report import check_plotting, page, plot
+
+    check_plotting()
+    summaries: list[dict[str, Any]] = []
+    for file in results:
+        try:
+            summary = json.loads(file.read_text(encoding="utf-8"))
+            missing = {"groups", "comparisons", "rows", "arms", "machine"} - summary.keys()
+            if missing:
+                raise KeyError(*sorted(missing))
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise InputError(f"is no summary of an experiment ({error!r})", path=file) from error
+        summaries.append(summary)
+    pictures = [f"{out.stem}-{summary['experiment']}.png" for summary in summaries]
+    out.parent.mkdir(parents=True, exist_ok=True)
+    for summary, picture in zip(summaries, pictures, strict=True):
+        plot(summary, out.with_name(picture))
+    write_atomic(out, page(summaries, pictures))
+    click.echo(json.dumps({"out": str(out), "pictures": pictures}))
+
+
+def _say(experiment: Experiment, plan: str, results: Sequence[Mapping[str, Any]], out: Path | None) -> None:
+    """Tables of a summary, its file, and the last line."""
+    from kogner.artifacts import write_atomic
+    from kogner.commands.printing import add_row, new_table, show_rich
+    from kogner.environment import environment
+    from kogner.experiment.summary import summarise
+
     summary = summarise(experiment, results)
-    table = new_table("setting", "corpus", "arm", "F1", "sd", "unseen", numbers=("F1", "sd", "unseen"))
+    done = {(one["cell"]["setting"], one["cell"]["arm"], one["cell"]["seed"]) for one in results}
+    cells = experiment.cells()
+    missing = [cell.name for cell in cells if (cell.setting, cell.arm, cell.seed) not in done]
+    table = new_table(
+        "setting", "corpus", "arm", "F1", "sd", "unseen", "seeds", numbers=("F1", "sd", "unseen", "seeds")
+    )
     for row in summary["rows"]:
-        figures = (f"{row['mean']:.2f}", f"{row['sd']:.2f}", f"{row['unseen_recall']:.2f}")
+        figures = (f"{row['mean']:.2f}", f"{row['sd']:.2f}", f"{row['unseen_recall']:.2f}", str(len(row["f1"])))
         add_row(table, row["setting"], row["corpus"], row["arm"], *figures)
     show_rich(table)
     table = new_table("setting", "corpus", "arm", "against", "difference", "95 %", "p", numbers=("difference", "p"))
-    for one in summary["comparisons"]:
+    for one in (*summary["comparisons"], *summary["groups"]):
         low, high = one["interval"]
-        figures = (f"{one['difference']:+.2f}", f"{low:+.2f} to {high:+.2f}", f"{one['p']:.4f}")
-        add_row(table, one["setting"], one["corpus"], one["arm"], one["baseline"], *figures)
+        told = (f"{one['difference']:+.2f}", f"{low:+.2f} to {high:+.2f}", f"{one['p']:.4f}")
+        place = (one["setting"], one["corpus"]) if "setting" in one else (f"mean: {one['group']}", "")
+        add_row(table, *place, one["arm"], one["baseline"], *told)
     show_rich(table)
-    said = found | {"experiment": experiment.name, "plan": plan, "seeds": experiment.seeds, **summary}
+    said = environment() | {
+        "experiment": experiment.name,
+        "about": experiment.about,
+        "plan": plan,
+        "seeds": experiment.seeds,
+        "arms": {name: arm.about for name, arm in experiment.arms.items()},
+        "example": next(cell.name for cell in cells if not cell.is_stage),
+        "missing": missing,
+        **summary,
+    }
     if out is not None:
         out.parent.mkdir(parents=True, exist_ok=True)
         write_atomic(out, json.dumps(said, indent=1, ensure_ascii=False) + "\n")
-    click.echo(json.dumps({"experiment": experiment.name, **summary}))
+    click.echo(json.dumps({"experiment": experiment.name, "missing": missing, **summary}))

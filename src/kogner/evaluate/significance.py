@@ -67,6 +67,27 @@ def paired_bootstrap(
     A resample takes documents and seeds with replacement, the same for both arms.
     Raises InputError where the two have not the same seeds and documents.
     """
+    mean, resamples = resampled(better, baseline, rounds=rounds, seed=seed)
+    return _difference(mean, resamples, len(better))
+
+
+def overall(resamples: Sequence[tuple[float, Array]], *, seeds: int) -> Difference:
+    """The mean of several differences, each as `resampled` gives it, and its interval.
+
+    Where the documents are the same, so are those that the same rounds draw, so that what they have in common counts.
+    """
+    means, drawn = zip(*resamples, strict=True)
+    return _difference(float(np.mean(means)), np.mean(drawn, axis=0), seeds)
+
+
+def resampled(
+    better: Sequence[Sequence[Sequence[int]]],
+    baseline: Sequence[Sequence[Sequence[int]]],
+    *,
+    rounds: int = ROUNDS,
+    seed: int = 0,
+) -> tuple[float, Array]:
+    """The difference of two arms, and that of each resample: (rounds,). See `paired_bootstrap`."""
     ours, theirs = (np.asarray(one, np.float64) for one in (better, baseline))
     if ours.shape != theirs.shape or ours.ndim != 3 or ours.shape[2] != 3 or 0 in ours.shape:
         raise InputError(f"two arms need the same seeds and documents, not counts of {ours.shape} and {theirs.shape}")
@@ -82,10 +103,13 @@ def paired_bootstrap(
         chosen = generator.integers(0, seeds, (size, seeds))
         per_seed = f1[:, 0] - f1[:, 1]
         differences[start : start + size] = np.take_along_axis(per_seed, chosen, axis=1).mean(1)
-    mean = float((_f1(ours.sum(1)) - _f1(theirs.sum(1))).mean())
+    return float((_f1(ours.sum(1)) - _f1(theirs.sum(1))).mean()), differences
+
+
+def _difference(mean: float, differences: Array, seeds: int) -> Difference:
     low, high = np.percentile(differences, [2.5, 97.5]).tolist()
     other = min(float((differences <= 0).mean()), float((differences >= 0).mean()))
-    return Difference(mean, low, high, min(1.0, max(2 * other, 2 / rounds)), seeds)
+    return Difference(mean, low, high, min(1.0, max(2 * other, 2 / len(differences))), seeds)
 
 
 def _f1(counts: Array) -> Array:

@@ -68,7 +68,11 @@ class Arm:
 
 @dataclass(frozen=True)
 class Experiment:
-    """corpora: folders by name. seeds: how many. compare: pairs of arms, `better - baseline`."""
+    """corpora: folders by name. seeds: how many. about: what the experiment is for, in a sentence.
+
+    compare: `[better, baseline]`, or with a third that says what the difference is of. groups: settings whose
+    differences are averaged as well.
+    """
 
     name: str
     corpora: Mapping[str, str]
@@ -81,6 +85,7 @@ class Experiment:
     set: tuple[str, ...] = ()
     stages: Mapping[str, Stage] = field(default_factory=dict)
     compare: tuple[tuple[str, ...], ...] = ()
+    groups: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     about: str = ""
 
     def __post_init__(self) -> None:
@@ -98,10 +103,13 @@ class Experiment:
                 _known(self.name, "stage", arm.initial, self.stages)
             for name in arm.only:
                 _known(self.name, "setting", name, self.settings)
+        for names in self.groups.values():
+            for name in names:
+                _known(self.name, "setting", name, self.settings)
         for pair in self.compare:
-            if len(pair) != 2:
+            if len(pair) not in (2, 3):
                 raise ConfigError(f"experiment {self.name}: compare needs pairs of arms, not {list(pair)}")
-            for name in pair:
+            for name in pair[:2]:
                 _known(self.name, "arm", name, self.arms)
 
     def _check_names(self, name: str, arm: Arm) -> None:

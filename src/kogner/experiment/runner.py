@@ -18,26 +18,44 @@ from kogner.progress import counting, note
 
 
 def run_all(
-    experiment: Experiment, plan: str, runs: Path, *, jobs: int, device: str, revision: str, only: Sequence[str] = ()
+    experiment: Experiment,
+    plan: str,
+    runs: Path,
+    *,
+    jobs: int,
+    device: str,
+    revision: str,
+    only: Sequence[str] = (),
+    cells: Sequence[str] = (),
 ) -> list[dict[str, Any]]:
-    """Run what is not finished, and return the scores of all cells. only: settings that are run; all if empty.
+    """Run what is not finished, and return the scores of all cells.
 
+    only: settings that are run; cells: names of cells that are run, with what they start from; all if empty.
     A cell starts as soon as the stage it needs is there. Raises KognerError with what a cell said that failed, once
     those under way have ended; finished ones are kept.
     """
-    cells = [cell for cell in experiment.cells() if cell.is_stage or not only or cell.setting in only]
-    needed = {cell.after.name for cell in cells if cell.after is not None}
-    cells = [cell for cell in cells if not cell.is_stage or cell.name in needed or (cell.test and not only)]
+    every = experiment.cells()
+    wanted = [cell for cell in every if (not only or cell.setting in only) and (not cells or cell.name in cells)]
+    needed = set[str]()
+    waiting = [cell for cell in wanted if not cell.is_stage or cell.test or cell.name in cells]
+    chosen = {cell.name for cell in waiting}
+    while waiting:  # what a cell starts from may itself start from another
+        after = waiting.pop().after
+        if after is not None:
+            needed.add(after.name)
+            waiting += [after] if after.name not in chosen else []
+            chosen.add(after.name)
+    planned = [cell for cell in every if cell.name in chosen]
     done: dict[str, dict[str, Any]] = {}
-    waiting: list[Cell] = []
-    for cell in cells:
+    waiting = []
+    for cell in planned:
         found = finished(cell, runs)
         if found is None or (cell.name in needed and not folder_of(cell, runs).is_dir()):
             waiting.append(cell)
         else:
             done[cell.name] = found
     if done:
-        note(f"{len(done)} of {len(cells)} trainings are finished already")
+        note(f"{len(done)} of {len(planned)} trainings are finished already")
     lock = threading.Lock()
 
     def start(cell: Cell) -> dict[str, Any]:
@@ -57,7 +75,7 @@ def run_all(
 
     with (
         ThreadPoolExecutor(jobs) as pool,
-        counting(f"trainings of {experiment.name}", len(cells), start=len(done)) as counter,
+        counting(f"trainings of {experiment.name}", len(planned), start=len(done)) as counter,
     ):
         under_way: dict[Future[dict[str, Any]], Cell] = {}
         failure: KognerError | None = None
@@ -80,4 +98,4 @@ def run_all(
                     note(str(error))
     if failure is not None:
         raise failure
-    return [done[cell.name] for cell in cells]
+    return [done[cell.name] for cell in planned]

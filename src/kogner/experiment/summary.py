@@ -6,36 +6,64 @@ import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from kogner.evaluate.significance import paired_bootstrap
+from kogner.evaluate.significance import overall, resampled
 from kogner.experiment.plan import STAGE, Experiment
+
+Cells = Mapping[tuple[str, str, int], Mapping[str, Any]]
 
 
 def summarise(experiment: Experiment, results: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Scores by setting, corpus and arm, and each comparison of the plan, as plain data for JSON."""
+    """Scores by setting, corpus and arm, each comparison of the plan, and its means over groups, as data for JSON.
+
+    Of a comparison those seeds count that both arms have; of a group those settings in which both have any.
+    """
     by_cell = {(one["cell"]["setting"], one["cell"]["arm"], one["cell"]["seed"]): one for one in results}
-    rows, comparisons = [], []
+    rows = []
     for setting, plan in experiment.settings.items():
         for corpus in plan.test:
             for arm in experiment.arms:
                 found = [by_cell[key] for key in _seeds(by_cell, setting, arm)]
                 if found:
                     rows.append({"setting": setting, "corpus": corpus, "arm": arm, **_row(found, corpus)})
-            for better, baseline in experiment.compare:
-                pairs = [
-                    (by_cell[setting, better, seed], by_cell[setting, baseline, seed])
-                    for seed in range(experiment.seeds)
-                    if (setting, better, seed) in by_cell and (setting, baseline, seed) in by_cell
-                ]
-                if pairs:
-                    counts = ([one["documents"][corpus] for one in side] for side in zip(*pairs, strict=True))
-                    found_difference = paired_bootstrap(*counts).to_dict()
-                    names = {"setting": setting, "corpus": corpus, "arm": better, "baseline": baseline}
-                    comparisons.append(names | found_difference)
     for stage, trained in experiment.stages.items():
         found = [by_cell[key] for key in _seeds(by_cell, STAGE, stage)]
         for corpus in trained.test if found else ():
             rows.append({"setting": STAGE, "corpus": corpus, "arm": stage, **_row(found, corpus)})
-    return {"rows": rows, "comparisons": comparisons}
+    comparisons, groups = [], []
+    for better, baseline, *of in experiment.compare:
+        names = {"arm": better, "baseline": baseline} | ({"of": of[0]} if of else {})
+        drawn: dict[str, list[tuple[float, Any]]] = {}
+        seeds: dict[str, int] = {}
+        for setting, plan in experiment.settings.items():
+            pairs = _pairs(by_cell, setting, better, baseline)
+            for corpus in plan.test if pairs else ():
+                counts = ([one["documents"][corpus] for one in side] for side in zip(*pairs, strict=True))
+                found_difference = resampled(*counts)
+                drawn.setdefault(setting, []).append(found_difference)
+                seeds[setting] = len(pairs)
+                told = overall([found_difference], seeds=len(pairs)).to_dict()
+                unseen = statistics.mean(
+                    one["test"][corpus]["unseen"]["recall"] - other["test"][corpus]["unseen"]["recall"]
+                    for one, other in pairs
+                )
+                comparisons.append({"setting": setting, "corpus": corpus, **names, **told, "unseen": round(unseen, 2)})
+        for group, settings in experiment.groups.items():
+            there = [setting for setting in settings if setting in drawn]
+            if there:
+                every = [one for setting in there for one in drawn[setting]]
+                told = overall(every, seeds=min(seeds[setting] for setting in there)).to_dict()
+                of_group = [one for one in comparisons if one["setting"] in there and one.items() >= names.items()]
+                unseen = statistics.mean(one["unseen"] for one in of_group)
+                groups.append({"group": group, "settings": there, **names, **told, "unseen": round(unseen, 2)})
+    return {"rows": rows, "comparisons": comparisons, "groups": groups}
+
+
+def _pairs(cells: Cells, setting: str, better: str, baseline: str) -> list[tuple[Mapping[str, Any], Mapping[str, Any]]]:
+    return [
+        (cells[key], cells[setting, baseline, key[2]])
+        for key in _seeds(cells, setting, better)
+        if (setting, baseline, key[2]) in cells
+    ]
 
 
 def _seeds(cells: Iterable[tuple[str, str, int]], setting: str, arm: str) -> list[tuple[str, str, int]]:
@@ -53,5 +81,6 @@ def _row(found: Sequence[Mapping[str, Any]], corpus: str) -> dict[str, Any]:
         "unseen_recall": round(statistics.mean(unseen), 2),
         "dev": round(statistics.mean(dev), 2) if dev else None,
         "seconds": round(statistics.mean(one["seconds"] for one in found)),
+        "seeds": [one["cell"]["seed"] for one in found],
         "revisions": sorted({one["revision"] for one in found}),
     }

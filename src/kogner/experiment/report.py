@@ -1,0 +1,118 @@
+"""What an experiment showed, for a reader: a page of Markdown, and a picture of its differences."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from kogner.errors import MissingExtraError
+from kogner.experiment.plan import STAGE
+
+CERTAIN = 0.05
+
+
+def check_plotting() -> None:
+    """Raise MissingExtraError where matplotlib is not installed."""
+    try:
+        import matplotlib  # noqa: F401
+    except ImportError as error:
+        raise MissingExtraError("a plot of results", "plot") from error
+
+
+def page(summaries: Sequence[Mapping[str, Any]], pictures: Sequence[str]) -> str:
+    """Markdown of what `kogner experiment run` or `show` wrote, in order. pictures: addresses, one of each."""
+    parts = ["# Results\n"]
+    parts += [sentence(one) + "\n" for one in summaries]
+    for summary, picture in zip(summaries, pictures, strict=True):
+        parts.append(_section(summary, picture))
+    return "\n".join(parts)
+
+
+def sentence(summary: Mapping[str, Any]) -> str:
+    """What the numbers of an experiment carry, in words: each mean difference of a group, with its interval and p."""
+    if not summary["groups"]:
+        return f"**{summary['experiment']}**: {len(summary['rows'])} rows, no group of settings to average over."
+    said = []
+    for one in summary["groups"]:
+        low, high = one["interval"]
+        if one["seeds"] < 2:
+            verdict = "of one seed, which shows nothing yet"
+        elif one["p"] >= CERTAIN:
+            verdict = "no difference is shown"
+        else:
+            verdict = "better" if one["difference"] > 0 else "worse"
+        of = f"{one['of']}: " if "of" in one else ""
+        said.append(
+            f"- {of}`{one['arm']}` over `{one['baseline']}`, mean of {len(one['settings'])} settings "
+            f"({', '.join(one['settings'])}), seeds of each at least {one['seeds']}: **{one['difference']:+.2f} F1** "
+            f"(95 % {low:+.2f} to {high:+.2f}, p {one['p']:.4f}: {verdict}), recall on names unseen in training "
+            f"{one['unseen']:+.1f}"
+        )
+    missing = summary.get("missing") or []
+    about = summary.get("about") or ""
+    note = f" Of its trainings {len(missing)} are not done yet." if missing else ""
+    return f"**{summary['experiment']}.** {about}{note}\n\n" + "\n".join(said)
+
+
+def _section(summary: Mapping[str, Any], picture: str) -> str:
+    machine = summary["machine"]
+    where = machine["gpu"] or machine["processor"]
+    lines = [
+        f"\n## {summary['experiment']}\n",
+        f"![Differences of the arms with their intervals]({picture})\n",
+        "Exact F1 on test, mean ± standard deviation over seeds; the same documents, order, student and number of "
+        "steps in each arm unless it says otherwise. Intervals and p: paired bootstrap over test documents and seeds. "
+        f"Summed up {summary['date'][:10]} at revision {summary['revision']} on {where}.\n",
+        "| setting | corpus | arm | F1 | unseen | dev | seeds | minutes |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for row in summary["rows"]:
+        dev = "" if row["dev"] is None else f"{row['dev']:.1f}"
+        setting = "no gold label" if row["setting"] == STAGE else row["setting"]
+        lines.append(
+            f"| {setting} | {row['corpus']} | {row['arm']} | {row['mean']:.2f} ± {row['sd']:.2f} | "
+            f"{row['unseen_recall']:.1f} | {dev} | {len(row['f1'])} | {row['seconds'] / 60:.0f} |"
+        )
+    lines += ["", "| setting | corpus | difference | F1 | 95 % | p | unseen |", "|---|---|---|---|---|---|---|"]
+    for one in summary["comparisons"]:
+        low, high = one["interval"]
+        lines.append(
+            f"| {one['setting']} | {one['corpus']} | {one['arm']} - {one['baseline']} | {one['difference']:+.2f} | "
+            f"{low:+.2f} to {high:+.2f} | {one['p']:.4f} | {one['unseen']:+.1f} |"
+        )
+    arms = [f"- `{name}`: {about}" for name, about in summary["arms"].items() if about]
+    lines += ["", "Arms:", "", *arms, ""]
+    lines += [
+        "Any one training again: `kogner experiment run "
+        f"{summary['plan']} --cell SETTING-ARM-SEED`, e.g. `--cell {summary['example']}`.\n"
+    ]
+    return "\n".join(lines)
+
+
+def plot(summary: Mapping[str, Any], file: Path) -> None:
+    """A picture of an experiment's differences with their 95 % intervals, one panel a comparison."""
+    check_plotting()
+    from matplotlib.figure import Figure
+
+    pairs = list(dict.fromkeys((one["arm"], one["baseline"]) for one in summary["comparisons"]))
+    places = list(dict.fromkeys((one["setting"], one["corpus"]) for one in summary["comparisons"]))
+    figure = Figure(figsize=(8, 1.2 + 0.45 * max(1, len(places)) * max(1, len(pairs)) * 0.8), layout="constrained")
+    axes = figure.subplots(max(1, len(pairs)), 1, squeeze=False, sharex=True)[:, 0]
+    for axis, (arm, baseline) in zip(axes, pairs, strict=False):
+        own = [one for one in summary["comparisons"] if (one["arm"], one["baseline"]) == (arm, baseline)]
+        for height, one in enumerate(reversed(own)):
+            low, high = one["interval"]
+            certain = one["p"] < CERTAIN
+            axis.plot([low, high], [height, height], color="#2b6cb0" if certain else "#8a8f98", linewidth=2.5)
+            axis.plot(one["difference"], height, "o", color="#2b6cb0" if certain else "#8a8f98")
+        labels = [
+            one["setting"] if one["corpus"] in one["setting"] else f"{one['setting']} {one['corpus']}" for one in own
+        ]
+        axis.set_yticks(range(len(own)), labels=labels[::-1])
+        axis.set_ylim(-0.6, len(own) - 0.4)
+        axis.axvline(0, color="black", linewidth=0.8)
+        axis.set_title(f"{arm} - {baseline}", loc="left", fontsize=10)
+    axes[-1].set_xlabel("difference of test F1, with 95 % interval")
+    file.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(file, dpi=110, metadata={"Software": None})
