@@ -161,6 +161,28 @@ def test_names_of_the_graph_score_the_student_of_another_arm_again(plan, tmp_pat
     assert comparison["difference"] > 0
 
 
+def test_a_setting_without_training_scores_the_stages_as_they_are(plan, tmp_path, capsys):
+    stages = {"first": {"train": ["mine"], "set": ["loss.dist_weight=0"], "shared": True, "test": ["mine"]}}
+    settings = yaml.safe_load(plan.read_text())["settings"] | {"none": {"test": ["mine"]}}
+    arms = yaml.safe_load(plan.read_text())["arms"]
+    arms["staged"]["only"] = ["none"]
+    experiment = load(changed(plan, stages=stages, settings=settings, arms=arms, seeds=2))
+    cells = {cell.name: cell for cell in experiment.cells()}
+    assert [name for name in cells if name.startswith("none")] == ["none-staged-0"]
+    stage = run(cells["stage-first-0"], tmp_path, device="cpu", revision="x")
+    scored = run(cells["none-staged-0"], tmp_path, device="cpu", revision="x")
+    assert scored["documents"] == stage["documents"] and scored["dev"] == {}
+    assert not folder_of(cells["none-staged-0"], tmp_path).exists()
+    stages["first"]["test"] = []  # what was scored on more still counts
+    fewer = {cell.name: cell for cell in load(changed(plan, stages=stages)).cells()}
+    assert finished(fewer["stage-first-0"], tmp_path) and finished(fewer["none-staged-0"], tmp_path)
+    with pytest.raises(SystemExit) as stopped:
+        main(["--quiet", "experiment", "run", str(plan), "--runs", str(tmp_path), "--only", "none"])
+    assert stopped.value.code == 0
+    said = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert [(row["setting"], row["arm"]) for row in said["rows"]] == [("none", "staged")]
+
+
 def counted(setting, arm, seed, right):
     """Scores of a cell of whose ten documents, of two mentions each, so many mentions are found and no false ones."""
     documents = [(2, 2, 2) if 2 * n < right else (2, 0, 0) for n in range(10)]

@@ -72,7 +72,7 @@ def _hash(said: dict[str, Any]) -> str:
 
 
 def _today(stored: dict[str, Any], now: dict[str, Any]) -> dict[str, Any]:
-    """A stored identity with what settings that came later were then: what they are by default."""
+    """A stored identity as it would be told today: settings that came later were then what they are by default."""
     from kogner.config import Recipe
     from kogner.mapping import to_mapping
 
@@ -85,6 +85,9 @@ def _today(stored: dict[str, Any], now: dict[str, Any]) -> dict[str, Any]:
     sections = {name: defaults[name] | values for name, values in stored["recipe"].items() if isinstance(values, dict)}
     sections["train"].pop("threads", None)
     said = {key: stored.get(key) for key in now if key != "hash"} | {"recipe": stored["recipe"] | sections}
+    if set(now["test"]) <= set(said["test"]):  # scored on more than is asked for now
+        said["test"] = now["test"]
+        said["data"] = {name: files for name, files in said["data"].items() if name in now["data"]}
     if said["initial"] is not None and now["initial"] is not None:
         said["initial"] = _today(said["initial"], now["initial"])
     return said | {"hash": _hash(said)}
@@ -126,6 +129,9 @@ def _trained(cell: Cell, runs: Path, *, device: str) -> dict[str, Any]:
 
     experiment, out = cell.experiment, folder_of(cell, runs)
     recipe = _recipe(cell, runs)
+    if not cell.train:
+        predictor = Predictor.load(str(_student_of(cell, runs)), device=device)
+        return {"steps": 0, "best_step": None, "dev": {}} | _tested(cell, recipe, [], predictor)
     bank = Bank.open(str(experiment.bank)) if recipe.loss.dist_weight > 0 and experiment.bank is not None else None
     graph = GraphStore.open(experiment.graph) if recipe.train.kinds and experiment.graph is not None else None
     splits = _splits(cell, (*cell.train, *cell.beside))
@@ -139,7 +145,10 @@ def _trained(cell: Cell, runs: Path, *, device: str) -> dict[str, Any]:
 
 
 def _named(cell: Cell, runs: Path, *, device: str) -> dict[str, Any]:
-    """The student of its base with names of the graph, whose weights are fitted on dev as `kogner calibrate` does."""
+    """The student of its base with names of the graph, whose weights are fitted on dev as `kogner calibrate` does.
+
+    In a setting without training there is no dev, and each name counts as much as by default.
+    """
     from kogner.annotate.names import Names
     from kogner.annotate.predictor import Predictor
     from kogner.evaluate.spans import score
@@ -148,8 +157,11 @@ def _named(cell: Cell, runs: Path, *, device: str) -> dict[str, Any]:
 
     assert cell.base is not None
     names = Names(GraphStore.open(str(cell.experiment.graph)))
-    predictor = Predictor.load(str(folder_of(cell.base, runs)), device=device)
+    predictor = Predictor.load(str(_student_of(cell.base, runs)), device=device)
     splits = _splits(cell, cell.train)
+    if not splits:
+        told: dict[str, Any] = {"steps": 0, "best_step": None, "dev": {}}
+        return told | _tested(cell, _recipe(cell.base, runs), splits, predictor, names)
     types = tuple(dict.fromkeys(name for split in splits for name in split.types))
     scored = scored_dev(predictor.student, splits, types, names=names)
     weights = best_name_weights(scored, splits, types, predictor.info)
@@ -158,6 +170,11 @@ def _named(cell: Cell, runs: Path, *, device: str) -> dict[str, Any]:
     dev = {s.name: score(s.dev, on_dev[s.name], types=s.types).to_dict()["f1"] for s in splits if s.dev}
     told = {"steps": 0, "best_step": None, "dev": dev, "name_weights": weights}
     return told | _tested(cell, _recipe(cell.base, runs), splits, predictor, names)
+
+
+def _student_of(cell: Cell, runs: Path) -> Path:
+    """Where the student is that a cell scores: its own, or that of its stage where it trains none."""
+    return folder_of(cell if cell.train or cell.initial is None else cell.initial, runs)
 
 
 def _recipe(cell: Cell, runs: Path) -> Recipe:

@@ -25,13 +25,13 @@ STAGE = "stage"
 class Setting:
     """train: corpora that are trained on, all together. share: of their documents, drawn by seed. test: scored on.
 
-    gold: whether the arms may use what people annotated (it only sets apart the rows of a report). set: overrides.
+    Without any in train, students of stages are scored as they are, nothing fitted on dev: arms without a stage are not
+    run. set: overrides.
     """
 
-    train: tuple[str, ...]
+    train: tuple[str, ...] = ()
     test: tuple[str, ...] = ()
     share: float = 1.0
-    gold: bool = True
     set: tuple[str, ...] = ()
 
 
@@ -112,6 +112,13 @@ class Experiment:
             for name in pair[:2]:
                 _known(self.name, "arm", name, self.arms)
 
+    def _runs(self, setting: str, arm: str, seed: int) -> bool:
+        if not self.settings[setting].train:
+            stage = self.arms[self.arms[arm].names_of or arm].initial
+            if stage is None or (self.stages[stage].shared and seed):
+                return False
+        return not self.arms[arm].only or setting in self.arms[arm].only
+
     def _check_names(self, name: str, arm: Arm) -> None:
         if arm.names_of is None:
             return
@@ -136,7 +143,7 @@ class Experiment:
         rest = [
             Cell(self, setting, arm, seed)
             for setting, seed, arm in itertools.product(self.settings, range(self.seeds), self.arms)
-            if not self.arms[arm].only or setting in self.arms[arm].only
+            if self._runs(setting, arm, seed)
         ]
         return [*first, *rest]
 
@@ -192,6 +199,11 @@ class Cell:
         """The training whose student it scores again, with names of the graph."""
         name = None if self.is_stage else self.experiment.arms[self.arm].names_of
         return None if name is None else Cell(self.experiment, self.setting, name, self.seed)
+
+    @property
+    def trains(self) -> bool:
+        """Whether it makes a student of its own."""
+        return bool(self.train) and self.base is None
 
     @property
     def after(self) -> Cell | None:

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 from kogner.errors import MissingExtraError
-from kogner.experiment.plan import STAGE
 
 CERTAIN = 0.05
 
@@ -69,7 +68,7 @@ def _section(summary: Mapping[str, Any], picture: str) -> str:
     ]
     for row in summary["rows"]:
         dev = "" if row["dev"] is None else f"{row['dev']:.1f}"
-        setting = "no gold label" if row["setting"] == STAGE else row["setting"]
+        setting = row["setting"]
         lines.append(
             f"| {setting} | {row['corpus']} | {row['arm']} | {row['mean']:.2f} ± {row['sd']:.2f} | "
             f"{row['unseen_recall']:.1f} | {dev} | {len(row['f1'])} | {row['seconds'] / 60:.0f} |"

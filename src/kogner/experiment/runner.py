@@ -50,7 +50,7 @@ def run_all(
     waiting = []
     for cell in planned:
         found = finished(cell, runs)
-        if found is None or (cell.name in needed and not folder_of(cell, runs).is_dir()):
+        if found is None or (cell.name in needed and cell.trains and not folder_of(cell, runs).is_dir()):
             waiting.append(cell)
         else:
             done[cell.name] = found
