@@ -98,6 +98,12 @@ def test_results_are_those_of_the_predictor_and_counted(model, tmp_path, in_this
     again = job(model, [more], tmp_path / "out").run()
     assert (again["documents"], again["run"]["documents"], len(again["inputs"])) == (14, 1, 3)
     assert all(file.stat().st_mtime_ns == stamp for file, stamp in stamps.items())
+    (tmp_path / "elsewhere").mkdir()
+    moved = inputs[1].rename(tmp_path / "elsewhere" / "b.jsonl")
+    assert job(model, [moved], tmp_path / "out").run()["documents"] == 14
+    copy = written(tmp_path / "b.jsonl", second)
+    assert job(model, [copy], tmp_path / "out").run()["documents"] == 14
+    assert job(model, [copy, moved], tmp_path / "out").run()["documents"] == 17
 
 
 def test_a_document_that_cannot_be_annotated_is_a_failure_and_the_others_go_on(

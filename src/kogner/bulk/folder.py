@@ -95,7 +95,8 @@ class JobFolder:
     def begin(self, said: Mapping[str, Any], inputs: Sequence[Path]) -> list[Input]:
         """Say what the job is, or go on with one that is there; its inputs, numbered.
 
-        said: how documents are annotated and cut, as plain data. Inputs that the job does not know yet are added.
+        said: how documents are annotated and cut, as plain data. Inputs that the job does not know yet are added; one
+        that was moved since is known by its name and content.
         Raises ArtifactError where the folder holds something else, or a job with another plan or a changed input.
         """
         file = self.path / JOB
@@ -111,7 +112,7 @@ class JobFolder:
         for path in inputs:
             size, digest = _fingerprint(path)
             name = str(path.absolute())
-            found = by_path.get(name)
+            found = by_path.get(name) or _moved(known, path, size, digest)
             if found is None:
                 found = by_path[name] = Input(len(known), name, size, digest)
                 known.append(found)
@@ -250,6 +251,15 @@ def _same(path: Path, before: Mapping[str, Any], now: Mapping[str, Any]) -> None
                 f"{path} was begun with {key} = {json.dumps(before.get(key))}, not {json.dumps(now[key])}; go on with "
                 "what it was begun with, or give another folder"
             )
+
+
+def _moved(known: Sequence[Input], path: Path, size: int, digest: str) -> Input | None:
+    """The input that a file was, whose place holds nothing any more."""
+    for one in known:
+        there = Path(one.path)
+        if (there.name, one.bytes, one.digest) == (path.name, size, digest) and not there.exists():
+            return one
+    return None
 
 
 def _fingerprint(path: Path) -> tuple[int, str]:
