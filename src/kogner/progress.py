@@ -36,6 +36,12 @@ class Counter:
         self._task = bar.add_task(title, total=total, rate="", note="") if bar else None
         self._started = self._said = time.monotonic()
 
+    def expect(self, total: int) -> None:
+        """Say how much there is in all, as far as one can tell by now."""
+        self.total = max(total, self.done)
+        if self._bar is not None and self._task is not None:
+            self._bar.update(self._task, total=self.total)
+
     def advance(self, count: int = 1, note: str = "") -> None:
         """Add `count` pieces of finished work; `note` is shown behind the bar, e.g. the loss."""
         self.done += count

@@ -1,9 +1,11 @@
 """Jobs: every document has one result or one failure, whatever dies, and what is done is not done again."""
 
 import dataclasses
+import gzip
 import json
 import multiprocessing
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -14,11 +16,12 @@ from pathlib import Path
 import dying
 import pytest
 
-from kogner import artifacts
+from kogner import artifacts, progress
 from kogner.annotate import output
 from kogner.annotate.predictor import Predictor, Settings
 from kogner.bulk import processes
-from kogner.bulk.folder import JobFolder
+from kogner.bulk.folder import Input, JobFolder
+from kogner.bulk.inputs import InputReader
 from kogner.bulk.job import Job
 from kogner.bulk.shards import Cut
 from kogner.bulk.worker import Worker, WorkPlan
@@ -238,6 +241,26 @@ def test_killed_and_resumed_by_the_command(model, tmp_path, capsys):
     assert (said["documents"], said["annotated"]) == (800, 800) and said["run"]["documents"] <= 800 - 80
     assert [one["id"] for one in results(out)] == [f"d{n}" for n in range(800)]
     assert not [file for file in out.rglob("*.tmp") if not file.name.startswith(".")]
+
+
+def test_how_much_is_left_is_told_by_how_far_a_file_was_read(model, tmp_path, in_this_process, monkeypatch):
+    dice = random.Random(0)
+    some = [dataclasses.replace(one, text=dice.randbytes(600).hex()) for one in documents(3000)]
+    source = tmp_path / "a.jsonl.gz"
+    with gzip.open(source, "wt") as stream:
+        stream.writelines(json.dumps({"id": one.id, "text": one.text}) + "\n" for one in some)
+    reader, told = InputReader(), []
+    one = Input(0, str(source), source.stat().st_size, "")
+    for _ in reader.shards(one, Cut(documents=100), done=()):
+        if reader.bytes:
+            told.append(reader.documents * one.bytes / reader.bytes)
+    assert reader.bytes == one.bytes and reader.documents == 3000
+    if Path("/proc/self/fdinfo").exists():
+        assert len(told) > 20 and 2000 < told[len(told) // 2] < 4500
+    expected = []
+    monkeypatch.setattr(progress.Counter, "expect", lambda self, total: expected.append(total))
+    job(model, [written(tmp_path / "b.jsonl", documents(12))], tmp_path / "out").run()
+    assert expected[-1] == 12
 
 
 @pytest.mark.parametrize(

@@ -17,11 +17,19 @@ from kogner.records import Document
 _PASSING = (".ann", ".md", ".json.lock", ".lock", ".md5", ".tmp")
 
 
+POSITION_EVERY = 200  # documents after which it is looked how far a file was read
+
+
 @dataclass
 class InputReader:
-    """Reads inputs. form: a name of `kogner.data.formats.registry` for all of them, None = told by their content."""
+    """Reads inputs. form: a name of `kogner.data.formats.registry` for all of them, None = told by their content.
+
+    documents: read so far, those of shards that are done among them. bytes: of the inputs they are from.
+    """
 
     form: str | None = None
+    documents: int = 0
+    bytes: int = 0
     reports: dict[int, Report] = field(default_factory=dict)
     errors: dict[int, str] = field(default_factory=dict)
 
@@ -32,16 +40,35 @@ class InputReader:
         path = Path(one.path)
 
         def documents() -> Iterator[Document]:
+            before, told = self.bytes, 0
             try:
-                yield from read_documents(path, self.form, report=report)
+                for document in read_documents(path, self.form, report=report):
+                    self.documents += 1
+                    if self.documents % POSITION_EVERY == 0:
+                        told = max(told, position(path) or 0)
+                        self.bytes = before + told
+                    yield document
             except InputError as error:
                 self.errors[one.number] = str(error)
+            self.bytes = before + one.bytes
 
         yield from cut(documents(), limits, input=one.number, done=done)
 
     def said(self, one: Input) -> dict[str, Any]:
         """What the reader of an input met, as plain data: skipped, repaired, noted, error."""
         return {**self.reports[one.number].to_dict(), "error": self.errors.get(one.number)}
+
+
+def position(path: Path) -> int | None:
+    """How far this process has read a file that it has open, packed bytes; None where the system does not say."""
+    try:
+        for link in Path("/proc/self/fd").iterdir():
+            if link.exists() and str(link.readlink()) == str(path):
+                told = Path(f"/proc/self/fdinfo/{link.name}").read_text(encoding="ascii")
+                return int(told.partition("pos:")[2].split()[0])
+    except (OSError, ValueError, IndexError):
+        pass
+    return None
 
 
 def files_of(sources: Sequence[str]) -> list[Path]:

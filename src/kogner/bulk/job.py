@@ -51,15 +51,18 @@ class Job:
             inputs = folder.begin(self._said(), self.inputs)
             counts = {one.number: found for one in inputs if (found := folder.finished(one)) is not None}
             left = [one for one in inputs if one.number not in counts]
-            before = sum(len(folder.done(one)) for one in left)
+            before = [result.documents for one in left for result in folder.results(one)]
             if counts or before:
-                note(
-                    f"{self.out}: {len(counts)} of {len(inputs)} inputs and {before} shards of others are done already"
-                )
+                of_others = f"{sum(before):,} documents of others"
+                note(f"{self.out}: {len(counts)} of {len(inputs)} inputs are done already, and {of_others}")
             started, tally = time.monotonic(), _Progress()
             if left:
-                with counting("documents annotated") as counter:
-                    for said in self._spread(folder, left):
+                reader = InputReader(self.form)
+                size = sum(one.bytes for one in left)
+                with counting("documents annotated", start=sum(before)) as counter:
+                    for said in self._spread(folder, left, reader):
+                        if reader.bytes:
+                            counter.expect(round(reader.documents * size / reader.bytes))
                         if isinstance(said, ShardResult):
                             tally.add(said, counter)
                         else:
@@ -86,8 +89,9 @@ class Job:
             )
         return manifest
 
-    def _spread(self, folder: JobFolder, left: Sequence[Input]) -> Iterator[ShardResult | tuple[int, dict[str, Any]]]:
-        reader = InputReader(self.form)
+    def _spread(
+        self, folder: JobFolder, left: Sequence[Input], reader: InputReader
+    ) -> Iterator[ShardResult | tuple[int, dict[str, Any]]]:
         if self.spread == "ray":
             from kogner.bulk import ray_data
 
