@@ -10,15 +10,13 @@ from typing import TYPE_CHECKING
 
 import click
 
-from kogner.commands.options import engine_options
-from kogner.errors import ArtifactError, ConfigError, InputError
+from kogner.commands.options import engine_options, graph_options, model_option
+from kogner.errors import ConfigError, InputError
 from kogner.student.decode import OVERLAPS
 
 if TYPE_CHECKING:
     from kogner.data.report import Report
     from kogner.records import Document
-
-DEFAULT_MODEL = Path("models/kogner-mini")
 
 
 @click.command("annotate")
@@ -26,21 +24,8 @@ DEFAULT_MODEL = Path("models/kogner-mini")
 @click.option(
     "--labels", required=True, help="Entity types to look for, separated by commas; one with a comma in double quotes."
 )
-@click.option(
-    "--model",
-    default=str(DEFAULT_MODEL),
-    show_default=True,
-    help="A student, a GLiNER checkpoint or an ONNX export: folder, or hub id (owner/name, owner/name@revision).",
-)
-@click.option("--graph", default=None, help="Graph store: adds ids; its names count for spans, see --name-weight.")
-@click.option("--name-weight", type=float, default=None, help="Logits that a name of the graph adds to a span's score; "
-              "0 for none. Default: as fitted by 'kogner calibrate --graph', else 1.")  # fmt: skip
-@click.option("--link-to", default=None, metavar="PREFIX,...", help="Vocabularies that ids are wanted of, best first, "
-              "such as MESH,OMIM. Default: any.")  # fmt: skip
-@click.option("--aliases", multiple=True, metavar="DIR", help="Corpus with linked mentions, whose names for entities "
-              "count beside the graph's; can be repeated.")  # fmt: skip
-@click.option("--bank", default=None, help="Bank of the teacher: finds entities that no name fits by their vectors.")
-@click.option("--nil", type=float, default=0.5, show_default=True, help="Score below which an entity has no id.")
+@model_option
+@graph_options
 @click.option("--explain", is_flag=True, help="Show what else an entity may be in the graph, and why.")
 @click.option(
     "--format",
@@ -126,8 +111,9 @@ def command(
       kogner annotate notes.jsonl --labels disease --precision auto --threads 4 --label-cache build/labels/
     """
     from kogner.annotate import output
+    from kogner.annotate.annotator import Annotator, GraphUse
     from kogner.annotate.label_check import check_labels
-    from kogner.annotate.predictor import Predictor, Settings
+    from kogner.annotate.predictor import Settings
     from kogner.annotate.texts import STDIN, read_texts, unhurried
     from kogner.progress import note
 
@@ -138,8 +124,6 @@ def command(
     page = form == "html" or (form is None and out is not None and out.lower().endswith((".html", ".htm")))
     if page and overlap == "all":
         raise InputError("--format html cannot show entities that cross (--overlap all); take jsonl or table")
-    if Path(model) == DEFAULT_MODEL and not DEFAULT_MODEL.exists():
-        raise ArtifactError(f"{DEFAULT_MODEL}, the default model, does not exist here; give --model DIR")
     settings = Settings(
         threshold=threshold,
         thresholds=_thresholds(label_thresholds),
@@ -152,30 +136,24 @@ def command(
         compile=compiled,
         name_weight=name_weight,
     )
-    linker = of_graph = None
-    if graph is not None:
-        from kogner.annotate.names import Names
-        from kogner.link.linker import EntityLinker, LinkSettings
-
-        wanted = tuple(part.strip() for part in link_to.split(",") if part.strip()) if link_to else ()
-        linker = EntityLinker.open(graph, LinkSettings(wanted, nil=nil), aliases=aliases, bank=bank)
-        of_graph = Names(linker.store)
-    elif link_to or aliases or bank or explain or name_weight is not None:
-        raise ConfigError("--link-to, --aliases, --bank, --explain and --name-weight are of no use without --graph")
+    if graph is None and explain:
+        raise ConfigError("--explain is of no use without --graph")
+    used = GraphUse(graph, link_to, aliases, bank, nil, name_weight)
     if from_ is not None and source == STDIN:
         raise ConfigError("--from is of no use with standard input, which is text or JSON lines")
     writer = None if out is None else _writer(out, form, explain=explain)
     documents = read_texts(source) if source == STDIN else _documents(Path(source), from_)
-    predictor = Predictor.load(model, device=device, engine=engine, label_cache=label_cache)
-    untrained = [name for name in names if name.lower() not in {kind.lower() for kind in predictor.info.types}]
-    if untrained and predictor.info.types:
-        known = ", ".join(predictor.info.types)
+    annotator = Annotator.open(model, used, device=device, engine=engine, label_cache=label_cache)
+    untrained = annotator.untrained(names)
+    if untrained:
+        known = ", ".join(annotator.predictor.info.types)
         note(f"not among the types this model was trained on ({known}): {', '.join(untrained)}; expect less of them")
-    annotated = predictor.predict(
-        unhurried(documents) if source == STDIN else documents, labels=names, settings=settings, names=of_graph
+    annotated = annotator.annotate(
+        unhurried(documents) if source == STDIN else documents,
+        labels=names,
+        settings=settings,
+        block=1 if source == STDIN else None,
     )
-    if linker is not None:
-        annotated = linker.link_documents(annotated, block=1 if source == STDIN else None)
     annotated = _counted(annotated)
     if out is not None and writer is not None:
         from kogner.data.report import Report

@@ -44,6 +44,33 @@ def engine_options(*, batch_tokens: int) -> Callable[[Callable[..., Any]], Calla
     return decorate
 
 
+model_option = click.option(
+    "--model",
+    default="models/kogner-mini",
+    show_default=True,
+    help="A student, a GLiNER checkpoint or an ONNX export: folder, or hub id (owner/name, owner/name@revision).",
+)
+
+
+def graph_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """What a graph is used for at inference, the fields of `kogner.annotate.annotator.GraphUse`."""
+    options = (
+        click.option("--graph", help="Graph store: adds ids; its names count for spans, see --name-weight."),
+        click.option("--name-weight", type=float, help="Logits that a name of the graph adds to a span's score; 0 for "
+                     "none. Default: as fitted by 'kogner calibrate --graph', else 1."),
+        click.option("--link-to", metavar="PREFIX,...", help="Vocabularies that ids are wanted of, best first, such as "
+                     "MESH,OMIM. Default: any."),
+        click.option("--aliases", multiple=True, metavar="DIR", help="Corpus with linked mentions, whose names for "
+                     "entities count beside the graph's; can be repeated."),
+        click.option("--bank", help="Bank of the teacher: finds entities that no name fits by their vectors."),
+        click.option("--nil", type=float, default=0.5, show_default=True, help="Score below which an entity has no "
+                     "id."),
+    )  # fmt: skip
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
 def named_paths(pairs: Sequence[str], *, option: str = "--data") -> list[tuple[str, Path]]:
     """`NAME=DIR` values of an option as (name, existing folder).
 

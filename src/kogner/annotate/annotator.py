@@ -1,0 +1,92 @@
+"""All that annotating takes: a student, and where there is a graph its names and a linker to it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from kogner.annotate.names import Names
+from kogner.annotate.predictor import Predictor, Settings
+from kogner.errors import ArtifactError, ConfigError
+from kogner.link.linker import EntityLinker, LinkSettings
+from kogner.records import Document
+
+DEFAULT_MODEL = Path("models/kogner-mini")
+
+
+@dataclass(frozen=True)
+class GraphUse:
+    """What a graph is used for. path: of the store; None = there is none.
+
+    link_to: vocabularies that ids are wanted of, separated by commas, best first. aliases: corpora whose names for
+    entities count too. bank: of the teacher. nil: score below which an entity has no id. name_weight: see `Settings`.
+    """
+
+    path: str | None = None
+    link_to: str | None = None
+    aliases: tuple[str, ...] = ()
+    bank: str | None = None
+    nil: float = 0.5
+    name_weight: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.path is None and (self.link_to or self.aliases or self.bank or self.name_weight is not None):
+            raise ConfigError("--link-to, --aliases, --bank and --name-weight are of no use without --graph")
+
+    def open(self) -> EntityLinker | None:
+        """The linker, None without a graph. Raises what `EntityLinker.open` raises."""
+        if self.path is None:
+            return None
+        wanted = tuple(part.strip() for part in (self.link_to or "").split(",") if part.strip())
+        return EntityLinker.open(self.path, LinkSettings(wanted, nil=self.nil), aliases=self.aliases, bank=self.bank)
+
+
+@dataclass(frozen=True)
+class Annotator:
+    """A predictor with the linker and the names of a graph, or without both. One thread may use it at a time."""
+
+    predictor: Predictor
+    linker: EntityLinker | None = None
+    names: Names | None = None
+
+    @classmethod
+    def open(
+        cls,
+        model: str,
+        graph: GraphUse | None = None,
+        *,
+        device: str = "cpu",
+        engine: str | None = None,
+        label_cache: str | None = None,
+    ) -> Annotator:
+        """Open a student and a graph, the graph first. model, device, engine, label_cache: as in `Predictor.load`.
+
+        Raises ArtifactError where the default model is asked for and not there, and what opening the parts raises.
+        """
+        if Path(model) == DEFAULT_MODEL and not DEFAULT_MODEL.exists():
+            raise ArtifactError(f"{DEFAULT_MODEL}, the default model, does not exist here; give --model DIR")
+        linker = None if graph is None else graph.open()
+        names = None if linker is None else Names(linker.store)
+        predictor = Predictor.load(model, device=device, engine=engine, label_cache=label_cache)
+        return cls(predictor, linker, names)
+
+    def untrained(self, labels: Sequence[str]) -> list[str]:
+        """Labels that are not among the types the model was trained on; [] where it does not say these."""
+        known = {kind.lower() for kind in self.predictor.info.types}
+        return [label for label in labels if known and label.lower() not in known]
+
+    def annotate(
+        self,
+        documents: Iterable[Document | None],
+        *,
+        labels: Sequence[str],
+        settings: Settings | None = None,
+        block: int | None = None,
+    ) -> Iterator[Document]:
+        """Documents with the entities in them, linked where there is a graph, in their order.
+
+        documents, labels, settings: as in `Predictor.predict`. block: as in `EntityLinker.link_documents`.
+        """
+        found = self.predictor.predict(documents, labels=labels, settings=settings, names=self.names)
+        return found if self.linker is None else self.linker.link_documents(found, block=block)
