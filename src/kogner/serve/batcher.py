@@ -150,12 +150,12 @@ class Batcher:
             self._number += 1
             work.number, work.tag = self._number, self._clock
             self._open.add(work)
-            if not work.documents:
+            work.answer.add_done_callback(lambda _: self._forget(work))
+            if work.documents:
+                self._waiting.append(work)
+                self._changed.notify_all()
+            else:
                 self._finish(work)
-                return work.answer
-            self._waiting.append(work)
-            self._changed.notify_all()
-        work.answer.add_done_callback(lambda _: self._forget(work))
         return work.answer
 
     def end(self, *, error: Exception | None = None) -> None:

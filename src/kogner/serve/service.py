@@ -51,7 +51,7 @@ class Service:
         """Start the model's thread and have it answer once. Raises what that raises."""
         self.batcher.start()
         labels = self.annotator.predictor.info.types or ("disease",)
-        work = Work([WARM_UP], Question(tuple(labels)), link=self.graph is not None)
+        work = Work([WARM_UP], Question(tuple(labels), threshold=0.9), link=self.graph is not None)
         begun = time.monotonic()
         await asyncio.wrap_future(self.batcher.submit(work))
         self.lifecycle.ready = True
@@ -81,7 +81,7 @@ class Service:
             )
         finally:
             gone.cancel()
-            answer.cancel()  # which withdraws the work, where it is not done
+            work.answer.cancel()  # which withdraws what is not done
             if work.begun is not None:
                 self.metrics.queue_seconds.observe(work.begun - work.arrived)
 
