@@ -247,7 +247,8 @@ def test_what_cannot_be_meant_is_said(client, asked, status, reason, said):
 
 def test_only_json_is_read(client):
     body = json.dumps({"text": "a", "labels": ["x"]}).encode()
-    assert client.ask("POST", "/v1/annotate", body, content_type="text/plain").status == 415
+    plain = client.ask("POST", "/v1/annotate", body, content_type="text/plain")
+    assert (plain.status, plain.reason) == (415, "other_type")
     assert client.ask("POST", "/v1/annotate", body, content_type="application/json; charset=utf-8").status == 200
     packed = client.ask("POST", "/v1/annotate", body, content_type="application/json", content_encoding="gzip")
     assert (packed.status, packed.reason) == (415, "packed")

@@ -65,17 +65,25 @@ def head(length: int | None = None, *more: str) -> bytes:
     ("asked", "reason", "said"),
     [
         ({"labels": [str(n) for n in range(6)], "text": "a"}, "too_many_labels", r"6 labels, the limit is 5 \(--max-l"),
-        ({"labels": ["x" * 11], "text": "a"}, "too_long_characters", "11 characters in a label, the limit is 10"),
-        ({"labels": ["x"], "text": "a" * 201}, "too_long_characters", "201 characters in a document, the limit is 200"),
+        ({"labels": ["x" * 11], "text": "a"}, "too_many_characters", "11 characters in a label, the limit is 10"),
+        ({"labels": ["x"], "text": "a" * 201}, "too_many_characters", "201 characters in a document, the limit is 200"),
         ({"labels": ["x"], "documents": [{"id": "1", "text": "a"}] * 4}, "too_many_documents", "4 documents, the l"),
     ],
 )
 def test_a_limit_is_said_with_the_way_out(small, asked, reason, said):
     answer = small.annotate(asked)
-    assert (answer.status, answer.reason) == (413, reason)
+    assert (answer.status, answer.reason) == (422, reason)
     assert re.search(said, answer.json["error"]["message"])
     assert re.search("; (send|ask|name)", answer.json["error"]["message"])
     assert answer.json["error"]["details"][0]["where"].split(".")[0] in asked
+
+
+def test_texts_together_are_bounded(annotator):
+    with serving(annotator, Limits(characters=100, queue_characters=250)) as client:
+        answer = client.annotate(documents=[{"id": "1", "text": "a" * 100}] * 3)
+        assert (answer.status, answer.reason) == (413, "too_many_characters")
+        assert "300 characters in a request, the limit is 250" in answer.json["error"]["message"]
+        assert client.annotate(documents=[{"id": "1", "text": "a" * 100}] * 2).status == 200
 
 
 def test_at_the_limits_all_is_well(small):
@@ -85,7 +93,7 @@ def test_at_the_limits_all_is_well(small):
 
 def test_ten_thousand_labels(client):
     answer = client.annotate({"labels": [f"label {n}" for n in range(10_000)], "text": "a"})
-    assert (answer.status, answer.reason) == (413, "too_many_labels")
+    assert (answer.status, answer.reason) == (422, "too_many_labels")
     assert "10,000 labels, the limit is 200" in answer.json["error"]["message"]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -13,18 +14,19 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.middleware.cors import CORSMiddleware
 from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 from fastapi.staticfiles import StaticFiles
+from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 
 from kogner import __version__
 from kogner.errors import KognerError
 from kogner.records import Document, Link
-from kogner.serve import metrics, schemas
+from kogner.serve import files, metrics, schemas
 from kogner.serve.access import Access
 from kogner.serve.docs_page import docs_page
-from kogner.serve.door import SAFE, Door, Guard, problem
+from kogner.serve.door import OPEN, SAFE, Door, Guard, problem
 from kogner.serve.graph import GraphReader
 from kogner.serve.limits import RequestError
-from kogner.serve.requests import Bodies, MalformedError, parse, to_work
+from kogner.serve.requests import BYTES, JSON, Bodies, MalformedError, parse, to_work
 from kogner.serve.service import Service
 
 PAGE = FilePath(__file__).parent / "page"
@@ -40,10 +42,10 @@ _PROBLEMS: dict[int, str] = {
     404: "Not there.",
     405: "Another method.",
     408: "The body came too slowly.",
-    413: "Larger than the limits allow; the message says which, and the way out.",
+    413: "The body, or the texts together, are too large; the message says the limit and the way out.",
     415: "No JSON.",
     421: "A Host that this server does not answer to.",
-    422: "Not as the schema says; the message says where.",
+    422: "Not as the schema says, or more than its limits; the message says where, and the way out.",
     429: "More waits than can be done soon.",
     500: "A defect of the server; its log says more under the `request_id`.",
     503: "Not done in time, not ready, or stopping.",
@@ -70,7 +72,10 @@ def create_app(service: Service, access: Access, *, page: FilePath = PAGE) -> Fa
     has_page = (page / "index.html").is_file()
     _handle_errors(app)
     _add_health(app, service)
-    _add_annotate(app, service)
+    bodies = Bodies(service.limits)
+    service.metrics.gauge("kogner_held_bytes", "Bytes of bodies that are held.", lambda: bodies.held)
+    _add_annotate(app, service, bodies)
+    _add_files(app, service, bodies)
     _add_labels(app, service)
     _add_graph(app, service.graph)
     _add_docs(app, home=not has_page)
@@ -86,11 +91,11 @@ def create_app(service: Service, access: Access, *, page: FilePath = PAGE) -> Fa
             allow_origins=list(access.origins),
             allow_methods=["GET", "POST"],
             allow_headers=["authorization", "content-type", "x-api-key", "x-request-id"],
-            expose_headers=["retry-after", "x-request-id"],
+            expose_headers=["retry-after", "x-request-id", "x-not-kept", "content-disposition"],
             max_age=600,
         )
     app.add_middleware(Door, metrics=service.metrics, lifecycle=service.lifecycle)
-    _describe(app, service)
+    _describe(app, service, keys=bool(access.keys))
     return app
 
 
@@ -162,17 +167,18 @@ def _add_health(app: FastAPI, service: Service) -> None:
         return Response(service.metrics.text(), media_type=metrics.CONTENT_TYPE)
 
 
-def _add_annotate(app: FastAPI, service: Service) -> None:
-    bodies = Bodies(service.limits)
-    service.metrics.gauge("kogner_held_bytes", "Bytes of bodies that are held.", lambda: bodies.held)
-    schema = {"$ref": "#/components/schemas/AnnotateRequest"}
+def _body(kind: str, schema: dict[str, Any]) -> dict[str, Any]:
+    return {"requestBody": {"required": True, "content": {kind: {"schema": schema}}}}
+
+
+def _add_annotate(app: FastAPI, service: Service, bodies: Bodies) -> None:
 
     @app.post(
         "/v1/annotate",
         tags=["annotate"],
         response_model=schemas.AnnotateAnswer,
         responses=_problems(400, 408, 413, 415, 422, 429, 503),
-        openapi_extra={"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}},
+        openapi_extra=_body(JSON, {"$ref": "#/components/schemas/AnnotateRequest"}),
     )
     async def annotate(request: Request) -> Response:
         """Find the entities in a text, or in several."""
@@ -194,7 +200,7 @@ def _add_annotate(app: FastAPI, service: Service) -> None:
             "documents": [_document(document, explain=asked.explain) for document in found],
             "thresholds": service.thresholds(work.question),
         }
-        return Response(json.dumps(answer, ensure_ascii=False).encode(), media_type="application/json")
+        return Response(json.dumps(answer, ensure_ascii=False).encode(), media_type=JSON)
 
 
 def _document(document: Document, *, explain: bool) -> dict[str, Any]:
@@ -219,6 +225,37 @@ def _link(link: Link, *, explain: bool) -> dict[str, Any]:
     """A link as `EntityId`."""
     said: dict[str, Any] = {"id": link.id, "name": link.name, "score": link.score}
     return said | ({"how": link.how, "matched": link.found, "related": list(link.related)} if explain else {})
+
+
+def _add_files(app: FastAPI, service: Service, bodies: Bodies) -> None:
+    one_at_a_time = asyncio.Lock()
+
+    @app.post("/v1/documents", tags=["files"], response_model=schemas.ReadAnswer,
+              responses=_problems(400, 408, 413, 415, 422, 429),
+              openapi_extra=_body(BYTES, {"type": "string", "format": "binary"}))  # fmt: skip
+    async def read(
+        request: Request,
+        name: Annotated[str, Query(max_length=LONGEST_ID, description="Of the file; its ending helps.")] = "text",
+    ) -> Response:
+        """The texts of a file, to be annotated: plain text, JSON lines, PubTator, BioC, PubMed, CSV, ..."""
+        async with bodies.read(request, BYTES) as body, one_at_a_time:
+            form, documents, notes = await run_in_threadpool(files.read, body, name, service.limits)
+        answer = schemas.ReadAnswer(format=form, documents=documents, notes=notes)
+        return Response(answer.model_dump_json(), media_type=JSON)
+
+    @app.post("/v1/export", tags=["files"], response_class=Response,
+              responses={200: {"content": {kind: {} for kind in ("text/plain", *files.KINDS.values())}},
+                         **_problems(400, 408, 413, 415, 422, 429)},
+              openapi_extra=_body(JSON, {"$ref": "#/components/schemas/ExportRequest"}))  # fmt: skip
+    async def export(request: Request) -> Response:
+        """A file of annotated documents. What its format cannot hold is counted in the header `X-Not-Kept`."""
+        async with bodies.read(request) as body, one_at_a_time:
+            asked = parse(schemas.ExportRequest, body)
+            data, notes = await run_in_threadpool(files.write, asked)
+        headers = {"content-disposition": f'attachment; filename="found{files.ENDINGS[asked.format]}"'}
+        if notes:
+            headers["x-not-kept"] = "; ".join(notes).encode("ascii", "replace").decode()[:2000]
+        return Response(data, media_type=files.KINDS.get(asked.format, "text/plain; charset=utf-8"), headers=headers)
 
 
 def _add_labels(app: FastAPI, service: Service) -> None:
@@ -274,22 +311,25 @@ def _add_docs(app: FastAPI, *, home: bool) -> None:
             return RedirectResponse("/docs")
 
 
-def _describe(app: FastAPI, service: Service) -> None:
+def _describe(app: FastAPI, service: Service, *, keys: bool) -> None:
     """Add to the OpenAPI document what FastAPI does not see: the body of annotate, limits, and keys."""
     made = app.openapi
 
     def openapi() -> dict[str, Any]:
         if app.openapi_schema is None:
             found = made()
-            extra = schemas.AnnotateRequest.model_json_schema(ref_template="#/components/schemas/{model}")
-            components = found["components"]["schemas"]
-            components |= extra.pop("$defs", {}) | {"AnnotateRequest": extra}
+            for asked in (schemas.AnnotateRequest, schemas.ExportRequest):
+                extra = asked.model_json_schema(ref_template="#/components/schemas/{model}")
+                found["components"]["schemas"] |= extra.pop("$defs", {}) | {asked.__name__: extra}
             schemas.set_limits(found, service.limits)
-            found["components"]["securitySchemes"] = {
-                "bearer": {"type": "http", "scheme": "bearer"},
-                "header": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
-            }
-            found["security"] = [{}, {"bearer": []}, {"header": []}]
+            if keys:
+                found["components"]["securitySchemes"] = {
+                    "bearer": {"type": "http", "scheme": "bearer"},
+                    "header": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
+                }
+                found["security"] = [{"bearer": []}, {"header": []}]
+                for path in OPEN:
+                    found["paths"][path]["get"]["security"] = []
             app.openapi_schema = found
         return app.openapi_schema
 

@@ -18,6 +18,7 @@ from kogner.serve.batcher import Question, Work
 from kogner.serve.limits import Limits, RequestError
 from kogner.serve.schemas import AnnotateRequest
 
+JSON, BYTES = "application/json", "application/octet-stream"
 MOST_DETAILS = 20
 Body = TypeVar("Body", bound=BaseModel)
 
@@ -38,13 +39,13 @@ class Bodies:
         self.held = 0  # bytes
 
     @asynccontextmanager
-    async def read(self, request: Request) -> AsyncIterator[bytes]:
-        """The body of a request, counted as held until the block ends.
+    async def read(self, request: Request, kind: str = JSON) -> AsyncIterator[bytes]:
+        """The body of a request, counted as held until the block ends. kind: media type it must have.
 
-        Raises RequestError: 413 where it is too large (before it is read, where its head says so), 415 where it is no
-        JSON, 408 where it takes too long, 429 where the bodies of all requests hold too much.
+        Raises RequestError: 413 where it is too large (before it is read, where its head says so), 415 where it is of
+        another kind, 408 where it takes too long, 429 where the bodies of all requests hold too much.
         """
-        _check_kind(request)
+        _check_kind(request, kind)
         limit, counted = self._limits.body_bytes, 0
         said = request.headers.get("content-length", "")
         if said.isdecimal() and int(said) > limit:
@@ -109,7 +110,8 @@ def parse(kind: type[Body], body: bytes) -> Body:
 def to_work(asked: AnnotateRequest, limits: Limits, *, graph: bool) -> Work:
     """What the model is to do. graph: whether the server has one.
 
-    Raises RequestError (413, 422, 400) where it is more than a request may ask, InputError for labels that are none.
+    Raises RequestError (422, 413, 400) where it is more or other than a request may ask, InputError for labels that are
+    none.
     """
     one = "text" in asked.model_fields_set
     documents = [Document("text", asked.text)] if one else [Document(each.id, each.text) for each in asked.documents]
@@ -125,8 +127,9 @@ def to_work(asked: AnnotateRequest, limits: Limits, *, graph: bool) -> Work:
                  "send its parts as documents of their own",
                  where="text" if one else f"documents.{number}.text")  # fmt: skip
     whole = sum(len(document.text) for document in documents)
-    _at_most(whole, limits.queue_characters, "characters in a request", "--queue-characters", "send several requests",
-             where="documents")  # fmt: skip
+    if whole > limits.queue_characters:
+        said = f"{whole:,} characters in a request, the limit is {limits.queue_characters:,} (--queue-characters)"
+        raise RequestError(413, "too_many_characters", f"{said}; send several requests", where="documents")
     if asked.link and not graph:
         raise RequestError(
             400, "no_graph", "this server has no graph to link to; leave link, or start it with --graph", where="link"
@@ -160,17 +163,17 @@ def to_work(asked: AnnotateRequest, limits: Limits, *, graph: bool) -> Work:
 
 
 def _at_most(found: int, limit: int, what: str, option: str, way_out: str, *, where: str) -> None:
+    """Raise RequestError for more than a limit: 422, since the schema says it."""
     if found > limit:
-        kind = "too_many" if "in a" not in what else "too_long"
-        reason = f"{kind}_{what.split()[0]}"
-        raise RequestError(413, reason, f"{found:,} {what}, the limit is {limit:,} ({option}); {way_out}", where=where)
+        message = f"{found:,} {what}, the limit is {limit:,} ({option}); {way_out}"
+        raise RequestError(422, f"too_many_{what.split()[0]}", message, where=where)
 
 
-def _check_kind(request: Request) -> None:
+def _check_kind(request: Request, wanted: str) -> None:
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if kind != "application/json" and not (kind.startswith("application/") and kind.endswith("+json")):
+    if kind != wanted:
         raise RequestError(
-            415, "no_json", f"the body is {kind or 'of no type'}; send JSON, with Content-Type: application/json"
+            415, "other_type", f"the body is {kind or 'of no type'}; send it with Content-Type: {wanted}"
         )
     packed = request.headers.get("content-encoding", "identity").strip().lower()
     if packed not in ("", "identity"):

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from kogner.serve.limits import DOCUMENT_CHARACTERS, Limits
 from kogner.student.decode import OVERLAPS
 
 Score = Annotated[float, Field(gt=0, lt=1, allow_inf_nan=False)]
+# JSON Schema takes 3.0 for an integer, pydantic does not where nothing is converted.
+Whole = Annotated[
+    int, BeforeValidator(lambda found: int(found) if isinstance(found, float) and found.is_integer() else found)
+]
 Overlap = Literal["score", "longest", "first", "best", "all"]
 assert set(Overlap.__args__) == set(OVERLAPS)  # type: ignore[attr-defined]  # a schema needs them written out
 
@@ -99,6 +103,51 @@ class FoundDocument(BaseModel):
 
     id: str
     entities: list[FoundEntity]
+
+
+class ReadAnswer(BaseModel):
+    """The texts of a file, as `AnnotateRequest.documents` takes them. notes: what its reader left out or put right."""
+
+    format: str
+    documents: list[AskedDocument]
+    notes: list[str]
+
+
+class ExportedId(Asked):
+    """As `EntityId`; of an entity's ids a file holds the first."""
+
+    id: str
+    name: str = ""
+    score: float = Field(1.0, ge=0, le=1, allow_inf_nan=False)
+    how: str | None = None
+    matched: str | None = None
+    related: list[str] | None = None
+
+
+class ExportedEntity(Asked):
+    """As `FoundEntity`. text: not looked at, since the document has it."""
+
+    start: Whole = Field(ge=0, lt=1 << 31)
+    end: Whole = Field(ge=1, lt=1 << 31)
+    text: str = ""
+    type: str = Field(min_length=1)
+    score: float | None = Field(None, ge=0, le=1, allow_inf_nan=False)
+    ids: list[ExportedId] = []
+
+
+class ExportedDocument(Asked):
+    """A text with its entities."""
+
+    id: str = Field(max_length=DOCUMENT_CHARACTERS)
+    text: str
+    entities: list[ExportedEntity]
+
+
+class ExportRequest(Asked):
+    """Documents as they were annotated, with their texts, and the format of the file."""
+
+    format: Literal["jsonl", "pubtator", "bioc-xml", "bioc-json", "csv"]
+    documents: list[ExportedDocument]
 
 
 class AnnotateAnswer(BaseModel):
