@@ -73,6 +73,7 @@ def run(server: Server, own: socket.socket) -> None:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+    server.join()
     if server.failed is not None:
         raise server.failed
 
@@ -89,6 +90,10 @@ class Server(uvicorn.Server):
         """Listen, and have the model answer once."""
         await super().startup(sockets)
         self._warming = asyncio.ensure_future(self._warm_up())
+
+    def join(self) -> None:
+        """Wait a little for the model's thread, which may be at a batch that was given up."""
+        self._service.batcher.join(MORE)
 
     async def _warm_up(self) -> None:
         try:
