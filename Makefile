@@ -30,7 +30,7 @@ TORCH_STAMP := $(VENV)/.torch-$(TORCH)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run test test-slow lint format wheel check-wheel graph teacher linked mini evaluate paired parity bench-annotate bench-memory bench-train bench-graph bench-transr bench-transr-graph bench-unimp bench-teacher bench-check bench-llm bench-scanner bench-link bench-names bench-bulk bmg-smoke results results-quick inside-gliner reading clean
+.PHONY: help run test test-slow lint format wheel check-wheel graph teacher linked mini evaluate paired parity bench-annotate bench-memory bench-train bench-graph bench-transr bench-transr-graph bench-unimp bench-teacher bench-check bench-llm bench-scanner bench-link bench-names bench-bulk load-test bmg-smoke results results-quick inside-gliner reading clean
 
 help:  ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | awk -F'\t' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -191,6 +191,10 @@ bench-link: $(VENV)/.minilm graph  ## Mentions of real corpora linked to the gra
 	@$(BIN)/python benchmarks/link.py --graph $(GRAPH) --model $(MODEL) $(if $(BANK),--bank $(BANK)) \
 	  $(if $(filter small,$(SIZE)),--documents 50) --out $(RESULTS)/link.json
 
+load-test: $(VENV)/.serve  ## The server at twice its capacity: times, 429s, errors, memory (SIZE=small: a minute; full: ten)
+	@$(BIN)/python benchmarks/load.py --model $(MODEL) --corpus $(KOGNER_SHARED)/corpora/bc5cdr --size $(SIZE) \
+	  --out $(RESULTS)/load.json $(if $(THREADS),--threads $(THREADS)) $(if $(wildcard $(GRAPH)/artifact.json),--graph $(GRAPH))
+
 bench-check: $(VENV)/.installed graph  ## Written sentences that are checked in a second
 	@$(BIN)/python benchmarks/check.py --graph $(GRAPH) --size $(SIZE) --out $(RESULTS)/check.json
 
@@ -238,6 +242,10 @@ $(VENV)/.engines: $(VENV)/.installed
 
 $(VENV)/.bulk: $(VENV)/.installed
 	$(PIP) install -q -c constraints.txt -e '.[bulk]'
+	touch $@
+
+$(VENV)/.serve: $(VENV)/.installed
+	$(PIP) install -q -c constraints.txt -e '.[serve]'
 	touch $@
 
 $(VENV)/.local: $(VENV)/.installed

@@ -2,7 +2,8 @@
 
 The main path: `graph` -> commands/graph.py -> graph/store.py; `teacher` -> commands/teacher.py -> teacher/pretrain.py;
 `train` -> commands/train.py -> train/loop.py; `annotate` -> commands/annotate.py -> annotate/predictor.py;
-`data write` -> commands/data_bmg.py -> data/write.py; `experiment` -> commands/experiment.py -> experiment/runner.py.
+`serve` -> commands/serve.py -> serve/app.py; `data write` -> commands/data_bmg.py -> data/write.py;
+`experiment` -> commands/experiment.py -> experiment/runner.py.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ COMMANDS = {
     "evaluate": "Score a student on corpora: exact span F1.",
     "experiment": "Train in several ways, paired by seed, and compare.",
     "annotate": "Find the entities in text.",
+    "serve": "Annotate over HTTP.",
     "convert": "Turn documents of one format into another: PubTator, BioC, BRAT, ...",
     "calibrate": "Fit score thresholds and temperatures of a student on dev data.",
     "export": "Write a student as a GLiNER checkpoint or for ONNX Runtime.",

@@ -20,6 +20,11 @@ def set_quiet(quiet: bool) -> None:
     _state["quiet"] = quiet
 
 
+def is_quiet() -> bool:
+    """Whether progress and notes are off."""
+    return _state["quiet"]
+
+
 def note(message: str) -> None:
     """Say one thing on standard error, unless --quiet."""
     if not _state["quiet"]:

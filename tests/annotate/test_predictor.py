@@ -99,6 +99,19 @@ def test_nested_spans_lie_inside_each_other_and_never_cross(predictor):
             assert not crossing
 
 
+def test_spans_without_end_are_an_error_where_a_limit_is_set(predictor):
+    low = Settings(threshold=0.001, overlap="all")
+    found = len(predictor.predict_text(TEXTS[0], labels=LABELS, settings=low))
+    every = dataclasses.replace(low, multi_label=True)
+    all_of_them = len(predictor.predict_text(TEXTS[0], labels=LABELS, settings=every))
+    assert all_of_them > found > 20
+    bounded = dataclasses.replace(low, max_candidates=all_of_them)
+    assert len(predictor.predict_text(TEXTS[0], labels=LABELS, settings=bounded)) == found
+    with pytest.raises(InputError, match="raise the threshold"):
+        tight = dataclasses.replace(low, max_candidates=all_of_them - 1)
+        predictor.predict_text(TEXTS[0], labels=LABELS, settings=tight)
+
+
 def test_five_hundred_labels(predictor):
     labels = [f"type {number}" for number in range(500)]
     assert predictor.predict_text("aspirin lowered fever", labels=labels, settings=Settings(threshold=0.99)) == []

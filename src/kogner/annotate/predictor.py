@@ -50,6 +50,7 @@ class Settings:
     threads: of the CPU, 0 = as many as torch has. compile: have torch's compiler write the text encoder, which takes
     about half a minute at the first text. digits: decimal places of scores.
     name_weight: logits that a name of the graph adds, where names are given; None takes the checkpoint's per label.
+    max_candidates: spans of a block that may reach their threshold, None = any number; more raise InputError.
     """
 
     threshold: float | None = None
@@ -64,6 +65,7 @@ class Settings:
     compile: bool = False
     digits: int = 4
     name_weight: float | None = None
+    max_candidates: int | None = None
 
     def __post_init__(self) -> None:
         if self.thresholds is not None and not isinstance(self.thresholds, Mapping):
@@ -245,6 +247,7 @@ class Predictor:
         ]
         pieces.sort(key=lambda piece: -len(piece[1].encoded.ids))
         found: list[list[Candidate]] = [[] for _ in sentences]
+        room_left = settings.max_candidates
         was_training = student.training
         self._forget_if_changed()
         if isinstance(student, Student):
@@ -258,6 +261,13 @@ class Predictor:
             temperatures = temperatures.to(student.device)
             for batch in _batches(pieces, token_budget=settings.token_budget, prompt=student.text_limit - room):
                 hits = engine.score([window.encoded for _, window in batch], types, at_least, temperatures)
+                if room_left is not None:
+                    room_left -= len(hits[0])
+                    if room_left < 0:
+                        raise InputError(
+                            f"more than {settings.max_candidates:,} spans reach their threshold, which is the limit; "
+                            "raise the threshold, or ask for fewer labels or less text at a time"
+                        )
                 for row, first, width, kind, score in zip(*hits, strict=True):
                     number, window = batch[row]
                     start = window.first + first

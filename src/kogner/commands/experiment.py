@@ -80,7 +80,12 @@ def run(
 @click.option("--runs", type=click.Path(path_type=Path), default=RUNS, show_default=True, help="As of 'run'.")
 @click.option("--out", type=click.Path(path_type=Path), help="Also write the summary to this JSON file.")
 def show(plan: str, runs: Path, out: Path | None) -> None:
-    """What the trainings of PLAN say that are finished by now; nothing is run."""
+    """What the trainings of PLAN say that are finished by now; nothing is run.
+
+    \b
+    Example:
+      kogner experiment show low-resource --out benchmarks/results/low-resource.json
+    """
     from kogner.experiment.cell import finished
     from kogner.experiment.plan import load
 
@@ -93,7 +98,12 @@ def show(plan: str, runs: Path, out: Path | None) -> None:
 @click.argument("results", nargs=-1, required=True, type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Markdown file; pictures go beside it.")
 def report(results: tuple[Path, ...], out: Path) -> None:
-    """Write a page with tables and pictures from RESULTS, what `run --out` or `show --out` wrote."""
+    """Write a page with tables and pictures from RESULTS, what `run --out` or `show --out` wrote.
+
+    \b
+    Example:
+      kogner experiment report benchmarks/results/low-resource.json --out docs/results.md
+    """
     from kogner.artifacts import write_atomic
     from kogner.errors import InputError
     from kogner.experiment.report import check_plotting, page, plot

@@ -1,0 +1,288 @@
+"""Requests that wait together go through the model together.
+
+One thread owns the model. Whenever it is free it takes a batch: the documents of requests that ask for the same labels
+in the same way, up to so many characters. Which documents come first is start-time fair queueing (Goyal et al. 1996): a
+request moves back by the characters that were taken of it, so a request of a thousand documents and one of a single
+document share the model, and equal ones are served in the order they came.
+"""
+
+from __future__ import annotations
+
+import heapq
+import math
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+
+from kogner.records import Document
+from kogner.serve.limits import Limits, RequestError
+
+OVERHEAD = 100  # characters that a document costs beside its own, in the measure of the queue
+FADE = 0.9  # of what is known of the rate, kept at each batch
+MOST_RETRY = 300  # seconds
+
+
+@dataclass(frozen=True)
+class Question:
+    """What is asked of a text: the labels and how they are decided. Works with equal ones may share a batch.
+
+    thresholds: (label, score) of labels that have one of their own.
+    """
+
+    labels: tuple[str, ...]
+    threshold: float | None = None
+    thresholds: tuple[tuple[str, float], ...] = ()
+    nested: bool = False
+    multi_label: bool = False
+    overlap: str = "score"
+
+
+@dataclass(eq=False)
+class Work:
+    """The documents of one request.
+
+    answer: its documents with their entities, in their order; cancel it to withdraw what has not been begun.
+    begun: when the first document was taken. arrived, begun: of `time.monotonic`.
+    """
+
+    documents: Sequence[Document]
+    question: Question
+    link: bool = False
+    answer: Future[list[Document]] = field(default_factory=Future)
+    arrived: float = field(default_factory=time.monotonic)
+    begun: float | None = None
+    taken: int = 0
+    found: list[Document] = field(default_factory=list)
+    tag: float = 0.0
+    number: int = 0
+
+    def __post_init__(self) -> None:
+        self.left = sum(map(cost, self.documents))  # of documents that have not been taken
+
+    def __lt__(self, other: Work) -> bool:
+        return (self.tag, self.number) < (other.tag, other.number)
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Documents that go through the model together. parts: (work, how many documents of it, in order)."""
+
+    question: Question
+    parts: Sequence[tuple[Work, Sequence[Document]]]
+
+    @property
+    def cost(self) -> int:
+        """In characters, see `cost`."""
+        return sum(cost(document) for _, documents in self.parts for document in documents)
+
+
+def cost(document: Document) -> int:
+    """What a document counts for in the queue, in characters."""
+    return len(document.text) + OVERHEAD
+
+
+Annotate = Callable[[Question, Sequence[tuple[Document, bool]]], list[Document]]
+
+
+class Batcher:
+    """A queue of works before one thread that annotates.
+
+    annotate: the documents of a batch, each with whether it is to be linked; in their order. Called in the thread.
+    report: called in the thread with each batch that was done and the seconds it took.
+    """
+
+    def __init__(
+        self, annotate: Annotate, limits: Limits, *, report: Callable[[Batch, float], None] | None = None
+    ) -> None:
+        self._annotate, self._limits, self._report = annotate, limits, report
+        self._changed = threading.Condition(threading.RLock())
+        self._waiting: list[Work] = []  # with documents that have not been taken
+        self._open: set[Work] = set()  # those, and those whose documents are all taken but not done
+        self._running = 0  # cost of the batch under way
+        self._number = 0
+        self._clock = 0.0  # tag of the work that was taken last
+        self._characters = self._seconds = 0.0  # of the last batches, fading
+        self._ended = False
+        self._thread = threading.Thread(target=self._work, name="kogner-model", daemon=True)
+
+    def start(self) -> None:
+        """Start the thread."""
+        self._thread.start()
+
+    @property
+    def alive(self) -> bool:
+        """Whether the thread runs."""
+        return self._thread.is_alive()
+
+    @property
+    def requests(self) -> int:
+        """Requests that are not answered."""
+        with self._changed:
+            return len(self._open)
+
+    @property
+    def characters(self) -> int:
+        """Cost of what waits and of what is under way."""
+        with self._changed:
+            return self._running + sum(work.left for work in self._waiting)
+
+    @property
+    def rate(self) -> float | None:
+        """Characters a second of the last batches, None before the first."""
+        with self._changed:
+            return self._characters / self._seconds if self._seconds else None
+
+    def submit(self, work: Work) -> Future[list[Document]]:
+        """Put a request in the queue.
+
+        Its answer's exception is what annotating raised. Raises RequestError where the queue is full: too many
+        requests, too many characters, or too long a wait.
+        """
+        with self._changed:
+            if self._ended:
+                raise RequestError(
+                    503, "stopping", "the server is stopping; ask another one, or again later", retry_after=5
+                )
+            self._check_room(work)
+            self._number += 1
+            work.number, work.tag = self._number, self._clock
+            self._open.add(work)
+            work.answer.add_done_callback(lambda _: self._forget(work))
+            if work.documents:
+                self._waiting.append(work)
+                self._changed.notify_all()
+            else:
+                self._finish(work)
+        return work.answer
+
+    def end(self, *, error: Exception | None = None) -> None:
+        """Take no more requests; the thread ends when all that wait are done. error: answer those with it instead."""
+        with self._changed:
+            self._ended = True
+            given_up = list(self._open) if error is not None else []
+            self._changed.notify_all()
+        for work in given_up:
+            if error is not None:
+                self._fail(work, error)
+
+    def join(self, seconds: float) -> bool:
+        """Wait for the thread to end; False where it has not."""
+        self._thread.join(seconds)
+        return not self.alive
+
+    def _check_room(self, work: Work) -> None:
+        limits, rate = self._limits, self.rate
+        waiting, held = len(self._open), self.characters
+        # What the model does before this work is done, if all that wait share it equally.
+        ahead = self._running + sum(min(other.left, work.left) for other in self._waiting)
+        if waiting >= limits.queue_requests:
+            over = held / waiting
+            said = f"{waiting} requests wait, the limit is {limits.queue_requests} (--queue-requests)"
+        elif held and held + work.left > limits.queue_characters:
+            over = held + work.left - limits.queue_characters
+            said = f"{held:,} characters wait, the limit is {limits.queue_characters:,} (--queue-characters)"
+        elif rate is not None and ahead / rate > limits.max_wait:
+            over = ahead - rate * limits.max_wait
+            said = f"this request would wait {ahead / rate:.0f} s, the limit is {limits.max_wait:g} s (--max-wait)"
+        else:
+            return
+        seconds = 1 if rate is None else min(max(1, math.ceil(over / rate)), MOST_RETRY)
+        raise RequestError(429, "busy", f"{said}; ask again in {seconds} s", retry_after=seconds)
+
+    def _forget(self, work: Work) -> None:
+        """Take a work that is answered or withdrawn out of the queue."""
+        with self._changed:
+            self._open.discard(work)
+            if work in self._waiting:
+                self._waiting.remove(work)
+                self._changed.notify_all()
+
+    def _work(self) -> None:
+        while (batch := self._next()) is not None:
+            begun = time.monotonic()
+            self._do(batch)
+            seconds = time.monotonic() - begun
+            with self._changed:
+                self._characters = FADE * self._characters + batch.cost
+                self._seconds = FADE * self._seconds + seconds
+                self._running = 0
+            if self._report is not None:
+                self._report(batch, seconds)
+
+    def _next(self) -> Batch | None:
+        """The next batch, waited for; None where the queue has ended and is empty."""
+        with self._changed:
+            while True:
+                if not self._waiting:
+                    if self._ended:
+                        return None
+                    self._changed.wait()
+                    continue
+                until = min(work.arrived for work in self._waiting) + self._limits.batch_wait
+                full = sum(work.left for work in self._waiting) >= self._limits.batch_characters
+                remaining = until - time.monotonic()
+                if full or self._ended or remaining <= 0:
+                    return self._take()
+                self._changed.wait(remaining)
+
+    def _take(self) -> Batch:
+        """A batch of the works that ask the same as the one whose turn it is."""
+        question = min(self._waiting).question
+        turn = [work for work in self._waiting if work.question == question]
+        heapq.heapify(turn)
+        parts: dict[Work, list[Document]] = {}
+        held, now = 0, time.monotonic()
+        while turn:
+            work = turn[0]
+            document = work.documents[work.taken]
+            if held and held + cost(document) > self._limits.batch_characters:
+                break
+            held += cost(document)
+            parts.setdefault(work, []).append(document)
+            work.begun = now if work.begun is None else work.begun
+            self._clock = max(self._clock, work.tag)
+            work.taken += 1
+            work.left -= cost(document)
+            work.tag += cost(document)
+            if work.taken < len(work.documents):
+                heapq.heapreplace(turn, work)
+            else:
+                heapq.heappop(turn)
+                self._waiting.remove(work)
+        self._running = held
+        return Batch(question, tuple(parts.items()))
+
+    def _do(self, batch: Batch) -> None:
+        """Annotate a batch; where that fails, each request of it alone, so that it fails for its own reasons."""
+        try:
+            self._annotated(batch.question, batch.parts)
+        except Exception as error:
+            if len(batch.parts) == 1:
+                self._fail(batch.parts[0][0], error)
+                return
+            for part in batch.parts:
+                try:
+                    self._annotated(batch.question, [part])
+                except Exception as own:
+                    self._fail(part[0], own)
+
+    def _annotated(self, question: Question, parts: Sequence[tuple[Work, Sequence[Document]]]) -> None:
+        asked = [(document, work.link) for work, documents in parts for document in documents]
+        found = deque(self._annotate(question, asked))
+        for work, documents in parts:
+            work.found.extend(found.popleft() for _ in documents)
+            if len(work.found) == len(work.documents):
+                self._finish(work)
+
+    def _finish(self, work: Work) -> None:
+        with self._changed:
+            if not work.answer.done() and work.answer.set_running_or_notify_cancel():
+                work.answer.set_result(work.found)
+
+    def _fail(self, work: Work, error: Exception) -> None:
+        with self._changed:
+            if not work.answer.done() and work.answer.set_running_or_notify_cancel():
+                work.answer.set_exception(error)

@@ -1,0 +1,129 @@
+"""Documents as files of other programs: read from what a client sends, written for it to keep."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from collections.abc import Sequence
+from pathlib import Path, PurePosixPath
+from tempfile import TemporaryDirectory
+
+from kogner.data.formats.registry import by_name, of_input
+from kogner.data.report import Report
+from kogner.errors import InputError
+from kogner.records import Document, Link, Mention, Passage
+from kogner.serve.limits import Limits, RequestError
+from kogner.serve.schemas import AskedDocument, ExportRequest
+
+# What is one file, and is read in memory that its size bounds.
+READ = ("text", "jsonl", "pubtator", "bioc-xml", "bioc-json", "pubmed", "jats", "csv", "conll")
+ENDINGS = {
+    "jsonl": ".jsonl",
+    "pubtator": ".pubtator",
+    "bioc-xml": ".bioc.xml",
+    "bioc-json": ".bioc.json",
+    "csv": ".csv",
+}
+KINDS = {"bioc-xml": "application/xml", "bioc-json": "application/json", "csv": "text/csv; charset=utf-8"}
+_PACKED = (b"\x1f\x8b", b"\xfd7zXZ\x00", b"\x28\xb5\x2f\xfd", b"PK\x03\x04", b"BZh")
+_NO_NAME = re.compile(r"[^\w.() -]|^\.+")
+
+
+def read(data: bytes, name: str, limits: Limits) -> tuple[str, list[AskedDocument], list[str]]:
+    """The format of a file, told by its content and name, its texts, and what its reader had to say.
+
+    Raises RequestError for what is packed, of a format that is not read here, or holds more than a request may;
+    InputError, without the place it lay at, for what cannot be read.
+    """
+    if data.startswith(_PACKED):
+        raise RequestError(400, "packed", "the file is packed; unpack it first")
+    if data.startswith(b"%PDF"):
+        raise RequestError(400, "pdf", "the file is a PDF; save its text as a file, or paste it")
+    if b"<!ENTITY" in data:
+        raise RequestError(400, "entities", "the file defines entities of its own, which can grow without end")
+    with TemporaryDirectory(prefix="kogner-") as folder:
+        path = Path(folder) / (_NO_NAME.sub("_", PurePosixPath(name).name)[-100:] or "text")
+        path.write_bytes(data)
+        report = Report()
+        try:
+            form = of_input(path)
+            if form.name not in READ or form.read is None:
+                raise RequestError(
+                    400,
+                    "format",
+                    f"the file is {form.about}, which is not read here; use 'kogner annotate', or convert",
+                )
+            found: list[AskedDocument] = []
+            for document in form.read(path, report=report):
+                if len(found) == limits.documents:
+                    raise RequestError(
+                        413, "too_many_documents", f"the file has more than {limits.documents} documents, the limit "
+                        "(--max-documents); send a part of it, or use 'kogner annotate'")  # fmt: skip
+                if len(document.text) > limits.characters:
+                    raise RequestError(
+                        413, "too_many_characters", f"document {len(found) + 1} has {len(document.text):,} characters, "
+                        f"the limit is {limits.characters:,} (--max-characters); send it in parts")  # fmt: skip
+                found.append(AskedDocument(id=document.id[:1000], text=document.text))
+        except InputError as error:
+            raise InputError(_without(str(error), folder)) from None
+        except UnicodeEncodeError:
+            raise InputError("the file holds half a surrogate pair, which is no text") from None
+    notes = [f"{count:,} x {reason}" for reason, count in sorted(report.noted.items())]
+    return form.name, found, [_without(line, folder) for line in report.lines()] + notes
+
+
+def write(asked: ExportRequest) -> tuple[bytes, list[str]]:
+    """A file of annotated documents, and what it could not keep.
+
+    Raises InputError for an entity that does not lie in its text.
+    """
+    documents = [
+        Document(
+            one.id,
+            one.text,
+            tuple(
+                Mention(
+                    entity.start,
+                    entity.end,
+                    entity.type,
+                    text=one.text[entity.start : entity.end],
+                    entity=entity.ids[0].id if entity.ids else None,
+                    score=entity.score,
+                    links=tuple(Link(link.id, link.score, link.name) for link in entity.ids[:1]),
+                )
+                for entity in sorted(one.entities, key=lambda entity: (entity.start, -entity.end))
+            ),
+            frozenset(entity.type for entity in one.entities),
+            passages=(Passage(0, len(one.text)),) if asked.format.startswith("bioc") and one.text else (),
+        )
+        for one in asked.documents
+    ]
+    if asked.format == "csv":
+        return _table(documents).encode(), []
+    report, form = Report(), by_name(asked.format)
+    with TemporaryDirectory(prefix="kogner-") as folder:
+        path = Path(folder) / f"found{ENDINGS[asked.format]}"
+        assert form.write is not None
+        form.write(path, documents, report=report)
+        for document in documents:
+            for reason, count in form.not_kept(document):
+                report.note(reason, count)
+        notes = [f"{count:,} x {reason}" for reason, count in sorted(report.noted.items())]
+        return path.read_bytes(), [_without(line, folder) for line in report.lines()] + notes
+
+
+def _table(documents: Sequence[Document]) -> str:
+    out = io.StringIO()
+    rows = csv.writer(out)
+    rows.writerow(("document", "start", "end", "text", "type", "score", "entity_id", "entity_name", "entity_score"))
+    for document in documents:
+        for one in document.mentions:
+            link = one.links[0] if one.links else None
+            found = ("", "", "") if link is None else (link.id, link.name, link.score)
+            rows.writerow((document.id, one.start, one.end, one.text, one.type, one.score, *found))
+    return out.getvalue()
+
+
+def _without(text: str, folder: str) -> str:
+    return text.replace(f"{folder}/", "")

@@ -1,0 +1,294 @@
+"""The queue before the model: what goes together, who comes first, what is turned away, and what a failure does."""
+
+from __future__ import annotations
+
+import threading
+import time
+from concurrent.futures import CancelledError, Future, wait
+
+import pytest
+
+from kogner.records import Document
+from kogner.serve.batcher import OVERHEAD, Batcher, Question, Work, cost
+from kogner.serve.limits import Limits, RequestError
+
+ASKED, OTHER = Question(("disease",)), Question(("gene",))
+
+
+class Model:
+    """Stands for a model: notes each batch, waits where it is held, and fails at texts that say so."""
+
+    def __init__(self, seconds: float = 0.0):
+        self.batches: list[tuple[Question, list[str]]] = []
+        self.free = threading.Event()
+        self.free.set()
+        self.entered = threading.Event()
+        self.seconds = seconds
+
+    def __call__(self, question, asked):
+        self.batches.append((question, [document.id for document, _ in asked]))
+        self.entered.set()
+        assert self.free.wait(10)
+        time.sleep(self.seconds)
+        if any("poison" in document.text for document, _ in asked):
+            raise ValueError("poison")
+        return [Document(document.id, document.text + "!") for document, _ in asked]
+
+    @property
+    def documents(self) -> list[list[str]]:
+        return [ids for _, ids in self.batches]
+
+
+def work(*ids: str, question: Question = ASKED, size: int = 10, text: str = "x") -> Work:
+    return Work([Document(one, (text * size)[: max(size, len(text))]) for one in ids], question)
+
+
+@pytest.fixture
+def model():
+    return Model()
+
+
+@pytest.fixture
+def queue(model):
+    made: list[Batcher] = []
+
+    def start(**limits) -> Batcher:
+        made.append(Batcher(model, Limits(**{"batch_wait": 0.05, **limits})))
+        made[-1].start()
+        return made[-1]
+
+    yield start
+    model.free.set()
+    for batcher in made:
+        batcher.end()
+        assert batcher.join(10)
+
+
+def held(batcher: Batcher, model: Model) -> Future:
+    """Keep the model busy with a first document, so that what is submitted next waits."""
+    model.free.clear()
+    answer = batcher.submit(work("first"))
+    assert model.entered.wait(5)
+    return answer
+
+
+def test_what_waits_together_goes_together_and_comes_back_apart(queue, model):
+    batcher = queue()
+    held(batcher, model)
+    answers = [batcher.submit(work(f"{n}a", f"{n}b")) for n in range(5)]
+    model.free.set()
+    for number, answer in enumerate(answers):
+        assert [one.id for one in answer.result(5)] == [f"{number}a", f"{number}b"]
+        assert all(one.text.endswith("!") for one in answer.result())
+    assert model.documents[0] == ["first"]
+    assert sorted(model.documents[1]) == sorted(f"{n}{letter}" for n in range(5) for letter in "ab")
+
+
+def test_an_idle_model_waits_for_others_a_little(queue, model):
+    batcher = queue(batch_wait=0.3)
+    answers = [batcher.submit(work(f"{number}")) for number in range(4)]
+    wait(answers, 5)
+    assert model.documents == [["0", "1", "2", "3"]]
+
+
+def test_a_full_batch_does_not_wait(queue, model):
+    batcher = queue(batch_wait=30, batch_characters=4 * (10 + OVERHEAD))
+    answers = [batcher.submit(work(f"{number}")) for number in range(8)]
+    assert len(wait(answers, 5).done) == 8
+    assert max(map(len, model.documents)) == 4
+
+
+def test_other_labels_go_alone(queue, model):
+    batcher = queue()
+    held(batcher, model)
+    answers = [batcher.submit(work(str(n), question=(ASKED, OTHER)[n % 2])) for n in range(6)]
+    model.free.set()
+    wait(answers, 5)
+    assert model.batches[1:] == [(ASKED, ["0", "2", "4"]), (OTHER, ["1", "3", "5"])]
+
+
+def test_a_batch_is_bounded_by_characters_but_a_long_document_goes(queue, model):
+    batcher = queue(batch_characters=2 * (10 + OVERHEAD))
+    held(batcher, model)
+    answers = [batcher.submit(work(str(n))) for n in range(4)]
+    answers.append(batcher.submit(work("long", size=10_000)))
+    model.free.set()
+    wait(answers, 5)
+    assert model.documents[1:] == [["0", "1"], ["2", "3"], ["long"]]
+
+
+def test_a_request_of_many_documents_does_not_starve_small_ones(queue, model):
+    batcher = queue(batch_characters=5 * (10 + OVERHEAD))
+    held(batcher, model)
+    many = batcher.submit(work(*(f"m{number}" for number in range(50))))
+    small = [batcher.submit(work(f"s{number}")) for number in range(3)]
+    model.free.set()
+    wait([many, *small], 5)
+    order = [one for ids in model.documents[1:] for one in ids]
+    assert {"s0", "s1", "s2"} <= set(order[:5]), order
+    assert [one for one in order if one[0] == "m"] == [f"m{number}" for number in range(50)]
+    assert [one.id for one in many.result()] == [f"m{number}" for number in range(50)]
+
+
+def test_one_that_comes_later_does_not_pass_those_that_waited(queue, model):
+    batcher = queue(batch_characters=2 * (10 + OVERHEAD))
+    held(batcher, model)
+    answers = [batcher.submit(work(f"{number}", question=(ASKED, OTHER)[number % 2])) for number in range(8)]
+    model.free.set()
+    wait(answers, 5)
+    begun = [ids[0] for ids in model.documents[1:]]
+    assert begun == ["0", "1", "4", "5"]
+
+
+def test_a_failure_takes_nothing_along(queue, model):
+    batcher = queue()
+    held(batcher, model)
+    good, bad, other = (batcher.submit(work(name, text=name)) for name in ("good", "poison", "other"))
+    model.free.set()
+    assert good.result(5)[0].id == "good" and other.result(5)[0].id == "other"
+    with pytest.raises(ValueError, match="poison"):
+        bad.result(5)
+    assert batcher.requests == 0 and batcher.alive
+
+
+def test_a_request_that_failed_is_not_gone_on_with(queue, model):
+    batcher = queue(batch_characters=10 + OVERHEAD)
+    documents = [Document("0", "poison"), *(Document(str(number), "x" * 10) for number in range(1, 9))]
+    with pytest.raises(ValueError, match="poison"):
+        batcher.submit(Work(documents, ASKED)).result(5)
+    batcher.submit(work("next")).result(5)
+    assert model.documents == [["0"], ["next"]]
+
+
+def test_a_withdrawn_request_leaves_the_queue(queue, model):
+    batcher = queue(batch_characters=2 * (10 + OVERHEAD))
+    held(batcher, model)
+    gone = batcher.submit(work(*(f"g{number}" for number in range(10))))
+    stays = batcher.submit(work("stays"))
+    waiting = batcher.characters
+    assert gone.cancel()
+    assert waiting - batcher.characters == 10 * (10 + OVERHEAD)
+    assert batcher.requests == 2
+    model.free.set()
+    assert stays.result(5)[0].id == "stays"
+    assert model.documents == [["first"], ["stays"]]
+
+
+def test_a_request_withdrawn_under_way_is_not_gone_on_with(queue, model):
+    batcher = queue(batch_characters=10 + OVERHEAD, batch_wait=0)
+    model.free.clear()
+    gone = batcher.submit(work("a", "b", "c"))
+    assert model.entered.wait(5)
+    assert gone.cancel()
+    model.free.set()
+    batcher.submit(work("next")).result(5)
+    assert model.documents == [["a"], ["next"]]
+
+
+def test_a_full_queue_says_when_to_ask_again(queue, model):
+    batcher = queue(queue_requests=3)
+    held(batcher, model)
+    for number in range(2):
+        batcher.submit(work(str(number)))
+    with pytest.raises(RequestError, match="3 requests wait, the limit is 3") as refused:
+        batcher.submit(work("more"))
+    assert (refused.value.status, refused.value.reason, refused.value.retry_after) == (429, "busy", 1)
+    assert batcher.requests == 3
+
+
+def test_characters_are_bounded_and_one_request_always_fits(queue, model):
+    batcher = queue(queue_characters=1000, characters=1000)
+    batcher.submit(work("large", size=1000)).result(5)
+    held(batcher, model)
+    batcher.submit(work("a", size=500))
+    with pytest.raises(RequestError, match="characters wait, the limit is 1,000"):
+        batcher.submit(work("b", size=500))
+
+
+def test_what_would_wait_too_long_is_turned_away_by_the_rate(queue, model):
+    batcher = queue(max_wait=1, batch_wait=0)
+    model.seconds = 0.2
+    batcher.submit(work("a", size=900)).result(5)
+    time.sleep(0.05)
+    rate = batcher.rate
+    assert 1000 < rate < 5100  # 1,000 characters in 0.2 s and what the machine takes beside
+    model.seconds = 0
+    held(batcher, model)
+    size = int(rate)
+    batcher.submit(work("b", size=size))
+    with pytest.raises(RequestError, match="would wait") as refused:
+        batcher.submit(work("c", size=size))
+    assert 1 <= refused.value.retry_after <= 2
+    batcher.submit(work("short", size=10))  # which shares the model with b and so is done soon
+
+
+def test_what_fails_does_not_hold_the_next(queue, model):
+    batcher = queue()
+    for _ in range(3):
+        with pytest.raises(ValueError, match="poison"):
+            batcher.submit(work("bad", text="poison")).result(5)
+    assert batcher.submit(work("good")).result(5)
+
+
+def test_an_end_finishes_what_waits(queue, model):
+    batcher = queue()
+    held(batcher, model)
+    answers = [batcher.submit(work(str(number))) for number in range(5)]
+    batcher.end()
+    with pytest.raises(RequestError, match="stopping"):
+        batcher.submit(work("late"))
+    model.free.set()
+    assert [answer.result(5)[0].id for answer in answers] == list("01234")
+    assert batcher.join(5)
+
+
+def test_an_end_with_an_error_answers_all_at_once(queue, model):
+    batcher = queue()
+    running = held(batcher, model)
+    waiting = batcher.submit(work("w"))
+    batcher.end(error=RequestError(503, "stopping", "over"))
+    for answer in (running, waiting):
+        with pytest.raises(RequestError, match="over"):
+            answer.result(1)
+    model.free.set()
+    assert batcher.join(5)
+
+
+def test_no_documents_are_no_work(queue, model):
+    batcher = queue()
+    assert batcher.submit(Work([], ASKED)).result(1) == []
+    assert batcher.requests == 0
+
+
+def test_many_threads_and_withdrawals_lose_nothing(queue, model):
+    batcher = queue(batch_wait=0, batch_characters=500, queue_requests=10_000)
+    answers: list[tuple[list[str], Future]] = []
+    lock = threading.Lock()
+
+    def client(name: int) -> None:
+        for number in range(60):
+            ids = [f"{name}-{number}-{part}" for part in range(number % 4)]
+            answer = batcher.submit(work(*ids, question=(ASKED, OTHER)[number % 2]))
+            if number % 5 == 0:
+                answer.cancel()
+            with lock:
+                answers.append((ids, answer))
+
+    threads = [threading.Thread(target=client, args=(name,)) for name in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    done = 0
+    for ids, answer in answers:
+        try:
+            assert [one.id for one in answer.result(10)] == ids
+            done += 1
+        except CancelledError:
+            pass
+    assert done >= 8 * 48
+    assert batcher.requests == batcher.characters - batcher._running == 0
+
+
+def test_cost_counts_empty_texts():
+    assert cost(Document("d", "")) == OVERHEAD
