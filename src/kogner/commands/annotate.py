@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from kogner.api import DEFAULT_MODEL
 from kogner.commands.options import engine_options
 from kogner.errors import ArtifactError, ConfigError, InputError
 from kogner.student.decode import OVERLAPS
@@ -17,8 +18,6 @@ from kogner.student.decode import OVERLAPS
 if TYPE_CHECKING:
     from kogner.data.report import Report
     from kogner.records import Document
-
-DEFAULT_MODEL = Path("models/kogner-mini")
 
 
 @click.command("annotate")
