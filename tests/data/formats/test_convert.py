@@ -45,6 +45,16 @@ def documents(draw):
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(docs=documents())
 def test_there_and_back(name, docs, tmp_path_factory):
+    _there_and_back(name, docs, tmp_path_factory)
+
+
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(docs=documents())
+def test_there_and_back_through_spacys_tokens(docs, tmp_path_factory):
+    _there_and_back("docbin", docs, tmp_path_factory)
+
+
+def _there_and_back(name, docs, tmp_path_factory):
     place = tmp_path_factory.mktemp("back") / ("folder" if name == "brat" else "file")
     report = Report()
     FORMATS[name].write(place, docs, report=report)
@@ -62,7 +72,7 @@ TITLED = Document(
 )  # fmt: skip
 
 
-@pytest.mark.parametrize("name", ["bioc-xml", "bioc-json", "jsonl"])
+@pytest.mark.parametrize("name", ["bioc-xml", "bioc-json", "jsonl", "docbin"])
 def test_passages_and_their_infons_are_kept(name, tmp_path):
     FORMATS[name].write(tmp_path / "f", [TITLED], report=Report())
     (back,) = FORMATS[name].read(tmp_path / "f", report=Report())
@@ -248,6 +258,10 @@ def test_our_json_lines_with_passages_are_ours(tmp_path):
         ("a", "IL-2\tB-gene\nrises\tO\n\nNo\tO\n", "conll"),
         ("a", '[{"tokenized_text": ["a"], "ner": []}]', "gliner"),
         ("a", '{\n "documents": [\n', "bioc-json"),
+        ("a", '<?xml version="1.0"?><!-- <collection> --><article>', "jats"),
+        ("a", '<!DOCTYPE article PUBLIC "x" "y"><article a="1">', "jats"),
+        ("a", '<!DOCTYPE collection SYSTEM "BioC.dtd"><collection>', "bioc-xml"),
+        ("a", "<PubmedArticleSet><PubmedArticle>", "pubmed"),
     ],
 )
 def test_content_tells_the_format(name, content, form, tmp_path):
@@ -255,7 +269,7 @@ def test_content_tells_the_format(name, content, form, tmp_path):
     assert of_input(tmp_path / name).name == form
 
 
-@pytest.mark.parametrize("packed", [b"\x1f\x8b\x08\x00damaged", b"\xfd7zXZ\x00damaged"])
+@pytest.mark.parametrize("packed", [b"\x1f\x8b\x08\x00damaged", b"\xfd7zXZ\x00damaged", b"\x28\xb5\x2f\xfddamaged"])
 def test_damaged_archives(packed, tmp_path):
     (tmp_path / "a.xml").write_bytes(packed)
     for call in (
@@ -289,6 +303,9 @@ def test_endings_and_names(tmp_path):
         ("a.bioc.json", "bioc-json"),
         ("a.jsonl", "jsonl"),
         ("b/", "brat"),
+        ("a.spacy", "docbin"),
+        ("a.bioc.json.zst", "bioc-json"),
+        ("a.pubtator.gz", "pubtator"),
     ]:
         assert of_output(target).name == name
     with pytest.raises(ConfigError, match="does not say its format"):
@@ -301,6 +318,12 @@ def test_the_command(tmp_path):
     assert run.exit_code == 0, run.output
     said = json.loads(run.stdout.splitlines()[-1])
     assert (said["from"], said["to"], said["documents"], said["mentions"]) == ("pubtator", "bioc-json", 1, 2)
+    for ending in ("gz", "xz", "zst"):
+        out = tmp_path / f"a.pubtator.{ending}"
+        run = CliRunner().invoke(cli, ["convert", str(tmp_path / "a.pubtator"), str(out)])
+        assert run.exit_code == 0 and of_input(out).name == "pubtator"
+        assert [one.text for one in FORMATS["pubtator"].read(out, report=Report())] == [TITLED.text]
+    assert {path.name for path in tmp_path.iterdir() if path.name.startswith(".")} == set()
     refused = CliRunner().invoke(cli, ["convert", str(tmp_path / "a.pubtator"), str(tmp_path / "a"), "--to", "pubmed"])
     assert isinstance(refused.exception, ConfigError) and "read only" in str(refused.exception)
 
@@ -312,7 +335,7 @@ def test_real_corpora_through_every_format(corpus, shared, tmp_path):
 
     docs = corpora.load(corpus, shared / "corpora" / corpus, "test").documents[:40]
     wanted = [(one.id, [m.key for m in sorted(one.mentions, key=lambda m: m.key)]) for one in docs]
-    for name in ("jsonl", "pubtator", "bioc-xml", "bioc-json"):
+    for name in ("jsonl", "pubtator", "bioc-xml", "bioc-json", "docbin"):
         FORMATS[name].write(tmp_path / name, docs, report=Report())
         report = Report()
         back = list(FORMATS[name].read(tmp_path / name, report=report))

@@ -25,7 +25,7 @@ from xml.etree import ElementTree
 from xml.sax.saxutils import escape, quoteattr
 
 from kogner.artifacts import write_lines
-from kogner.data.formats.files import DAMAGED, opened, read_bytes
+from kogner.data.formats.files import DAMAGED, Record, opened, read_bytes
 from kogner.data.formats.pubmed import check_prolog
 from kogner.data.formats.pubtator import OFFSET_MISMATCH, OFFSET_REPAIRED, identifiers, nearest
 from kogner.data.report import Report
@@ -66,7 +66,8 @@ def read_xml(path: Path, *, report: Report) -> Iterator[Document]:
             check_prolog(stream, path)
         with opened(path) as stream:
             root: ElementTree.Element | None = None
-            for event, element in ElementTree.iterparse(stream, events=("start", "end")):
+            record = Record(stream, path)
+            for event, element in ElementTree.iterparse(record, events=("start", "end")):
                 if root is None:
                     root = element
                     if root.tag != "collection":
@@ -74,6 +75,7 @@ def read_xml(path: Path, *, report: Report) -> Iterator[Document]:
                 if event == "end" and element.tag == "document":
                     yield _document(element.findtext("id") or "", _of_xml(element, report), path, report)
                     root.clear()
+                    record.done()
     except ElementTree.ParseError as error:
         raise InputError(f"is not well-formed XML: {error}", path=path, line=error.position[0]) from error
     except InputError:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import IO
 from xml.etree import ElementTree
 
-from kogner.data.formats.files import DAMAGED, opened
+from kogner.data.formats.files import DAMAGED, Record, opened
 from kogner.data.report import Report
 from kogner.errors import InputError
 from kogner.records import Document
@@ -56,7 +56,8 @@ def check_prolog(stream: IO[bytes], path: Path) -> None:
 
 def _citations(stream: IO[bytes], path: Path, report: Report) -> Iterator[Document]:
     root: ElementTree.Element | None = None
-    for event, element in ElementTree.iterparse(stream, events=("start", "end")):
+    record = Record(stream, path)
+    for event, element in ElementTree.iterparse(record, events=("start", "end")):
         root = element if root is None else root
         if event != "end" or element.tag not in ("PubmedArticle", "MedlineCitation"):
             continue
@@ -68,6 +69,7 @@ def _citations(stream: IO[bytes], path: Path, report: Report) -> Iterator[Docume
         abstract = [_text(part) for part in citation.iterfind("Article/Abstract/AbstractText")]
         text = " ".join(part for part in (title, *abstract) if part)
         root.clear()
+        record.done()
         if not number or not text:
             report.skip(
                 NO_TEXT if number else NO_ID, text[:60] or "empty", path=path, line=None, document=number or None
