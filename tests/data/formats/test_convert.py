@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import gzip
 import json
-import random
 
 import pytest
 from click.testing import CliRunner
@@ -16,7 +14,7 @@ from kogner.cli import cli
 from kogner.data.formats import bioc, brat, tables
 from kogner.data.formats.registry import FORMATS, of_input, of_output
 from kogner.data.report import Report
-from kogner.errors import ConfigError, InputError, KognerError
+from kogner.errors import ConfigError, InputError
 from kogner.records import Document, Mention, Passage
 
 LETTERS = st.text(st.characters(codec="utf-8", exclude_categories=("Cc", "Cs", "Zl", "Zp")), min_size=1, max_size=40)
@@ -156,43 +154,6 @@ def test_what_is_none_of_a_format(name, content, says, tmp_path):
     path.write_text(content)
     with pytest.raises(InputError, match=says):
         list(FORMATS[name].read(path, report=Report()))
-
-
-PUBMED = (
-    "<PubmedArticleSet><PubmedArticle><MedlineCitation><PMID>1</PMID><Article><ArticleTitle>A title</ArticleTitle>"
-    "<Abstract><AbstractText>Rats.</AbstractText></Abstract></Article></MedlineCitation></PubmedArticle></PubmedArticleSet>"
-)
-
-
-def _written(path, content):
-    path.write_bytes(content)
-    return path
-
-
-READERS = ["bioc-xml", "bioc-json", "csv", "jsonl", "pubtator", "gliner", "pubmed"]
-
-
-@pytest.mark.parametrize("name", READERS)
-def test_damage_is_an_error_of_ours(name, tmp_path):
-    """Bytes of a good file changed at random: documents or one of our errors, never another."""
-    dice = random.Random(5)
-    writer = FORMATS[name].write
-    if writer is not None:
-        writer(tmp_path / "good", [TITLED], report=Report())
-        good = (tmp_path / "good").read_bytes()
-    else:
-        good = b"id,text\n1,A title\n" if name == "csv" else PUBMED.encode()
-        assert list(FORMATS[name].read(_written(tmp_path / "good", good), report=Report()))
-    for _ in range(300):
-        bad = bytearray(good)
-        for _ in range(dice.randint(1, 4)):
-            at = dice.randrange(len(bad))
-            bad[at : at + dice.randint(0, 3)] = bytes(
-                dice.choice(b'\x00"{}[]<>,|\t\n\xff9') for _ in range(dice.randint(0, 3))
-            )
-        (tmp_path / "bad").write_bytes(bytes(bad))
-        with contextlib.suppress(KognerError):
-            list(FORMATS[name].read(tmp_path / "bad", report=Report()))
 
 
 def test_brat_of_another_hand(tmp_path):

@@ -34,7 +34,7 @@ from kogner.records import Document, Mention, Passage
 
 BEHIND = "passage whose offset lies in the one before, put behind it"
 FAR = "passage whose offset lies far behind the one before, put behind it"
-MOST_BETWEEN = 100_000  # code points between two passages
+MOST_BETWEEN = 100_000  # code points between the passages of a document, all of them together
 IN_PIECES = "mention in several pieces, kept from the first to the last"
 RELATIONS = "relation not kept"
 OUTSIDE = "annotation outside passages not kept"
@@ -141,7 +141,7 @@ def _of_json(raw: Any, path: Path, report: Report) -> Document:
         report_relations(raw, report)
         if raw.get("annotations"):
             report.note(OUTSIDE, len(raw["annotations"]))
-    except (KeyError, TypeError, AttributeError, ValueError) as error:
+    except (KeyError, TypeError, AttributeError, ValueError, OverflowError) as error:
         raise InputError(f"a document is no BioC ({error!r})", path=path) from error
     return _document(name, parts, path, report)
 
@@ -186,10 +186,12 @@ def _of_xml(element: ElementTree.Element, report: Report) -> list[_Part]:
 
 
 def _xml_part(element: ElementTree.Element) -> _Part:
-    part = _Part(_number(element.findtext("offset")), element.findtext("text") or "", _xml_infons(element))
+    part = _Part(_number(element.findtext("offset")) or 0, element.findtext("text") or "", _xml_infons(element))
     for annotation in element.iterfind("annotation"):
-        places = [(_number(one.get("offset")), _number(one.get("length"))) for one in annotation.iterfind("location")]
-        part.annotations.append((_xml_infons(annotation), places, annotation.findtext("text") or ""))
+        places = [_place(one) for one in annotation.iterfind("location")]
+        known = [place for place in places if place is not None]
+        whole = known if len(known) == len(places) else []
+        part.annotations.append((_xml_infons(annotation), whole, annotation.findtext("text") or ""))
     return part
 
 
@@ -197,24 +199,31 @@ def _xml_infons(element: ElementTree.Element) -> dict[str, str]:
     return {infon.get("key", ""): infon.text or "" for infon in element.iterfind("infon")}
 
 
-def _number(text: str | None) -> int:
+def _place(element: ElementTree.Element) -> tuple[int, int] | None:
+    offset, length = _number(element.get("offset")), _number(element.get("length"))
+    return None if offset is None or length is None else (offset, length)
+
+
+def _number(text: str | None) -> int | None:
     try:
-        return int((text or "0").strip())
+        return int((text or "").strip())
     except ValueError:
-        return 0
+        return None
 
 
 def _document(name: str, parts: list[_Part], path: Path, report: Report) -> Document:
     text = ""
     passages: list[Passage] = []
     mentions: list[Mention] = []
+    room = MOST_BETWEEN
     for part in parts:
         start = part.offset
-        if not len(text) <= start <= len(text) + MOST_BETWEEN:
+        if not len(text) <= start <= len(text) + room:
             reason = BEHIND if start < len(text) else FAR
             report.repair(reason, f"offset {start} at {len(text)}", path=path, line=None, document=name)
             start = len(text) + 1
         between = start - len(text)
+        room = max(room - between, 1)
         text += (" " if between == 1 else "\n" * between) + part.text
         passages.append(Passage(start, start + len(part.text), tuple(part.infons.items())))
         shift = start - part.offset

@@ -23,7 +23,7 @@ BAD_LINE = "line that is none of BRAT's"
 RENAMED = "document id written as another file name"
 
 LONGEST = 100  # letters of a file name, since file systems have a limit of bytes
-_BOUND = re.compile(r"(T\S+)\t(\S+) (\d+ \d+(?:;\d+ \d+)*)(?:\t(.*))?")
+_BOUND = re.compile(r"(T\S+)\t(\S+) (\d{1,18} \d{1,18}(?:;\d{1,18} \d{1,18})*)(?:\t(.*))?")
 _NORMAL = re.compile(r"(N\S+)\tReference (\S+) ([^\t]+?)(?:\t.*)?")
 _NO_NAME = re.compile(r"[^\w.#-]")
 
