@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import gzip
+import hashlib
 import json
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
@@ -11,10 +13,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from kogner.cli import cli
-from kogner.data.formats import bioc, brat, tables
+from kogner.data.formats import bioc, brat, ownership, tables
 from kogner.data.formats.registry import FORMATS, of_input, of_output
 from kogner.data.report import Report
-from kogner.errors import ConfigError, InputError
+from kogner.errors import ArtifactError, ConfigError, InputError
 from kogner.records import Document, Mention, Passage
 
 LETTERS = st.text(st.characters(codec="utf-8", exclude_categories=("Cc", "Cs", "Zl", "Zp")), min_size=1, max_size=40)
@@ -178,6 +180,82 @@ def test_brat_ids_become_file_names(tmp_path):
     names = sorted(path.name for path in (tmp_path / "out").glob("*.txt"))
     assert names == ["A_b#2.txt", "_x.txt", "a_b.txt"] and report.noted == {brat.RENAMED: 3}
     assert not (tmp_path / "x.txt").exists()
+
+
+def _folder(path):
+    return {file.name: file.read_text() for file in path.iterdir() if not file.name.startswith(".")}
+
+
+def test_brat_written_again_leaves_no_document_of_before(tmp_path):
+    out = tmp_path / "out"
+    one, two, three = (
+        Document(name, f"{name} fever", (Mention(4, 9, "x", "fever"),)) for name in ("one", "two", "six")
+    )
+    brat.write(out, [one, two], report=Report())
+    report = Report()
+    brat.write(out, [two, three], report=report)
+    assert sorted(_folder(out)) == ["six.ann", "six.txt", "two.ann", "two.txt"]
+    assert report.noted == {ownership.REMOVED: 2}
+    (out / "two.ann").write_text("T1\ty 0 3\ttwo\n")  # by hand
+    (out / "mine.txt").write_text("of another")
+    (out / "readme.md").write_text("x")
+    before = _folder(out)
+    with pytest.raises(ArtifactError, match=r"1 files that KoGNER did not write, .* such as two\.ann"):
+        brat.write(out, [one, two], report=Report())
+    assert _folder(out) == before and len(list(tmp_path.iterdir())) == 1
+    report = Report()
+    brat.write(out, [three], report=report)
+    assert sorted(_folder(out)) == ["mine.txt", "readme.md", "six.ann", "six.txt", "two.ann"]
+    assert report.noted == {ownership.REMOVED: 1, ownership.CHANGED: 1, ownership.FOREIGN: 1}
+
+
+def test_brat_that_fails_leaves_the_folder_as_it_was(tmp_path):
+    def failing():
+        yield Document("two", "fever")
+        raise InputError("no more")
+
+    out = tmp_path / "out"
+    brat.write(out, [Document("one", "fever")], report=Report())
+    before = _folder(out)
+    with pytest.raises(InputError):
+        brat.write(out, failing(), report=Report())
+    assert _folder(out) == before and len(list(tmp_path.iterdir())) == 1
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(ArtifactError, match="is a file"):
+        brat.write(tmp_path / "file", [], report=Report())
+
+
+def test_brat_killed_between_two_moves_is_still_ours(tmp_path, monkeypatch):
+    out = tmp_path / "out"
+    brat.write(out, [Document("a", "one"), Document("b", "one")], report=Report())
+    real, moved = Path.replace, []
+
+    def killed(self, target):
+        if self.parent.name.endswith(".building") and self.suffix in (".txt", ".ann") and ".tmp" not in self.name:
+            moved.append(self.name)
+            if len(moved) == 3:
+                raise KeyboardInterrupt
+        return real(self, target)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "replace", killed)
+        with pytest.raises(KeyboardInterrupt):
+            brat.write(out, [Document("a", "two"), Document("b", "two")], report=Report())
+    assert (out / "a.txt").read_text() == "two" and (out / "b.txt").read_text() == "one"
+    brat.write(out, [Document("b", "three")], report=Report())
+    assert _folder(out) == {"b.txt": "three", "b.ann": ""}
+
+
+def test_a_list_of_another_hand_removes_nothing_outside(tmp_path):
+    out = tmp_path / "out"
+    (tmp_path / "precious.txt").write_text("x")
+    digest = hashlib.sha256(b"x").hexdigest()
+    brat.write(out, [Document("a", "one")], report=Report())
+    (out / ownership.LIST).write_text(json.dumps({"files": {"../precious.txt": [digest], "/etc/hostname": [digest]}}))
+    with pytest.raises(ArtifactError):
+        brat.write(out, [Document("a", "two")], report=Report())
+    brat.write(out, [Document("b", "two")], report=Report())
+    assert (tmp_path / "precious.txt").exists() and (out / "a.txt").exists()
 
 
 def test_tables(tmp_path):

@@ -215,6 +215,7 @@ def _document(name: str, parts: list[_Part], path: Path, report: Report) -> Docu
     text = ""
     passages: list[Passage] = []
     mentions: list[Mention] = []
+    shifts: list[int] = []
     room = MOST_BETWEEN
     for part in parts:
         start = part.offset
@@ -226,7 +227,8 @@ def _document(name: str, parts: list[_Part], path: Path, report: Report) -> Docu
         room = max(room - between, 1)
         text += (" " if between == 1 else "\n" * between) + part.text
         passages.append(Passage(start, start + len(part.text), tuple(part.infons.items())))
-        shift = start - part.offset
+        shifts.append(start - part.offset)
+    for part, shift in zip(parts, shifts, strict=True):  # in all of the text, since one may end in the next passage
         for infons, places, stated in part.annotations:
             mention = _mention(infons, places, stated, shift, text, path, name, report)
             if mention is not None:
