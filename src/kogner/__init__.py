@@ -22,13 +22,18 @@ _LAZY = {
     "Predictor": "kogner.annotate.predictor",
     "KoGNER": "kogner.api",
     "FoundEntity": "kogner.api",
+    "Entities": "kogner.api",
+    "EntityExtractor": "kogner.extractor",
+    "annotate_frame": "kogner.frames",
     "read_config": "kogner.student.layout",
 }
 
 if TYPE_CHECKING:
     from kogner.annotate.predictor import Predictor
-    from kogner.api import FoundEntity, KoGNER
+    from kogner.api import Entities, FoundEntity, KoGNER
     from kogner.errors import KognerError
+    from kogner.extractor import EntityExtractor
+    from kogner.frames import annotate_frame
     from kogner.graph.store import GraphStore
     from kogner.records import Document, Entity, Mention, Sentence, Triple
     from kogner.student.layout import read_config
@@ -37,7 +42,9 @@ if TYPE_CHECKING:
 __all__ = [
     "Bank",
     "Document",
+    "Entities",
     "Entity",
+    "EntityExtractor",
     "FoundEntity",
     "GraphStore",
     "KoGNER",
@@ -47,6 +54,7 @@ __all__ = [
     "Sentence",
     "Triple",
     "__version__",
+    "annotate_frame",
     "read_config",
 ]
 

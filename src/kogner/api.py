@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kogner.errors import ArtifactError, ConfigError, InputError
-from kogner.records import Document, Mention
+from kogner.records import Document, Link, Mention
 
 if TYPE_CHECKING:
     import numpy as np
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from kogner.annotate.predictor import Predictor
     from kogner.config import StudentConfig
     from kogner.link.linker import EntityLinker
+
+DEFAULT_MODEL = Path("models/kogner-mini")  # as the repository has it; an installed KoGNER is told another
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +43,32 @@ class FoundEntity:
         linked = mention.links[0].score if mention.links else None
         return cls(mention.start, mention.end, mention.text, mention.type, mention.score or 0.0, mention.entity, linked)
 
+    def to_mention(self) -> Mention:
+        """The same as a mention of a document."""
+        links = () if self.entity_id is None else (Link(self.entity_id, self.entity_score or 0.0),)
+        return Mention(self.start, self.end, self.type, self.text, entity=self.entity_id, score=self.score, links=links)
+
+
+class Entities(list[FoundEntity]):
+    """The entities of one text, in its order: a list that a notebook shows as the text with its entities marked.
+
+    text: the text that they are of.
+    """
+
+    def __init__(self, found: Iterable[FoundEntity] = (), *, text: str = "") -> None:
+        super().__init__(found)
+        self.text = text
+
+    @classmethod
+    def of(cls, document: Document) -> Entities:
+        """The mentions of a document that a predictor annotated."""
+        return cls(map(FoundEntity.of, document.mentions), text=document.text)
+
+    def _repr_html_(self) -> str:
+        from kogner.annotate.output import to_fragment
+
+        return to_fragment(Document("text", self.text, tuple(one.to_mention() for one in self)))
+
 
 class KoGNER:
     """A student that finds entities of any type the user names.
@@ -63,6 +91,9 @@ class KoGNER:
         *,
         graph: str | Path | None = None,
         link_to: Sequence[str] = (),
+        aliases: Sequence[str | Path] = (),
+        bank: str | Path | None = None,
+        nil: float = 0.5,
         device: str = "cpu",
         engine: str | None = None,
         label_cache: str | Path | None = None,
@@ -73,11 +104,13 @@ class KoGNER:
 
         engine: `torch`, or `onnx` or `openvino` for an ONNX export; None = as the folder says. graph: a graph store
         that gives found entities their ids, and whose names count for spans. link_to: vocabularies that ids are wanted
-        of, best first, such as MESH. label_cache: a file that keeps the vectors of labels between runs, or a folder in
-        which each checkpoint has a file of its own.
+        of, best first, such as MESH. aliases: folders of linked corpora, whose names for entities count beside the
+        graph's. bank: of the teacher, for mentions that no name fits. nil: score below which an entity has no id.
+        label_cache: a file that keeps the vectors of labels between runs, or a folder in which each checkpoint has a
+        file of its own.
         Raises ArtifactError where it is missing, damaged or of a variant that is not read, KognerError where the hub
         cannot be reached, ConfigError for a device that is not there or an engine that cannot run it, MissingExtraError
-        where the engine is not installed.
+        where the engine is not installed. Vocabularies, aliases or a bank without a graph are a ConfigError.
         """
         from kogner.annotate.predictor import Predictor
 
@@ -85,7 +118,10 @@ class KoGNER:
         if graph is not None:
             from kogner.link.linker import EntityLinker, LinkSettings
 
-            linker = EntityLinker.open(graph, LinkSettings((link_to,) if isinstance(link_to, str) else tuple(link_to)))
+            wanted = LinkSettings((link_to,) if isinstance(link_to, str) else tuple(link_to), nil=nil)
+            linker = EntityLinker.open(graph, wanted, aliases=aliases, bank=bank)
+        elif link_to or aliases or bank is not None:
+            raise ConfigError("link_to, aliases and bank are of no use without a graph; give graph=...")
         return cls(Predictor.load(name, device=device, engine=engine, label_cache=label_cache), linker=linker)
 
     @property
@@ -98,7 +134,7 @@ class KoGNER:
         """Entity types the student was trained on, as far as the checkpoint knows them."""
         return self.predictor.info.types
 
-    def predict(self, texts: Iterable[str], *, labels: Sequence[str], **settings: Any) -> list[list[FoundEntity]]:
+    def predict(self, texts: Iterable[str], *, labels: Sequence[str], **settings: Any) -> list[Entities]:
         """Entities of each text, in its order.
 
         labels: entity types to look for. settings: fields of `kogner.annotate.predictor.Settings`, such as threshold
@@ -107,25 +143,29 @@ class KoGNER:
         given = list(texts) if isinstance(texts, Iterable) and not isinstance(texts, (str, Sequence)) else texts
         return list(self.stream(given, labels=labels, **settings))
 
-    def stream(self, texts: Iterable[str], *, labels: Sequence[str], **settings: Any) -> Iterator[list[FoundEntity]]:
+    def stream(self, texts: Iterable[str], *, labels: Sequence[str], **settings: Any) -> Iterator[Entities]:
         """`predict` for any number of texts: read as they are needed, in memory that does not grow with them."""
-        from kogner.annotate.predictor import Settings
-
         if isinstance(texts, str):
             raise InputError("texts is one string; give a list of texts, e.g. [text]")
         if not isinstance(texts, Iterable):
             raise InputError(f"texts must be a list of strings, not {type(texts).__name__}")
+        given = [_document(text) for text in texts] if isinstance(texts, Sequence) else map(_document, texts)
+        yield from map(Entities.of, self.annotate(given, labels=labels, **settings))
+
+    def annotate(self, documents: Iterable[Document], *, labels: Sequence[str], **settings: Any) -> Iterator[Document]:
+        """Documents with the entities found in them instead of their mentions, in their order; ids, passages stay.
+
+        labels, settings, errors: as of `predict`. Documents of a list are read in blocks of full size, those of a
+        stream as they come.
+        """
+        from kogner.annotate.predictor import Settings
+
         try:
             chosen = Settings(**settings)
         except TypeError as error:
             raise InputError(f"{error}; see kogner.annotate.predictor.Settings for what can be set") from None
-        given = [_document(text) for text in texts] if isinstance(texts, Sequence) else map(_document, texts)
-        names = self._names
-        documents = self.predictor.predict(given, labels=labels, settings=chosen, names=names)
-        if self._linker is not None:
-            documents = map(self._linker.link_document, documents)
-        for document in documents:
-            yield [FoundEntity.of(mention) for mention in document.mentions]
+        annotated = self.predictor.predict(documents, labels=labels, settings=chosen, names=self._names)
+        return annotated if self._linker is None else self._linker.link_documents(annotated)
 
     def embed_spans(self, text: str, spans: Sequence[tuple[int, int]], *, labels: Sequence[str] = ()) -> np.ndarray:
         """Vectors s_ij of spans of a text, given as half-open code points: (spans, hidden), float32.

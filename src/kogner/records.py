@@ -114,6 +114,11 @@ class Document:
                     document=self.id,
                 )
 
+    def _repr_html_(self) -> str:
+        from kogner.annotate.output import to_fragment
+
+        return to_fragment(self)
+
 
 @dataclass(frozen=True, slots=True)
 class Sentence:

@@ -8,11 +8,10 @@ from pathlib import Path
 
 from kogner.annotate.names import Names
 from kogner.annotate.predictor import Predictor, Settings
+from kogner.api import DEFAULT_MODEL
 from kogner.errors import ArtifactError, ConfigError
 from kogner.link.linker import EntityLinker, LinkSettings
 from kogner.records import Document
-
-DEFAULT_MODEL = Path("models/kogner-mini")
 
 
 @dataclass(frozen=True)

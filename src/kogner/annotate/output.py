@@ -84,16 +84,79 @@ mark small { margin-left: .4em; font-size: .7em; opacity: .75; }
 """
 
 
+FRAGMENT = """<style>
+.kogner { line-height: 1.9; white-space: pre-wrap; }
+.kogner mark { padding: .1em .3em; border-radius: .3em; color: inherit; }
+.kogner mark small { margin-left: .4em; font-size: .7em; opacity: .75; }
+</style>"""
+
+
 def to_html(documents: Iterable[Document]) -> Iterator[str]:
-    """Pieces of one self-contained page; entities are `<mark>`s, nested where they are nested."""
+    """Pieces of one self-contained page; entities are `<mark>`s, nested where they are nested.
+
+    Of entities that cross the one of the better score is marked, and the others are listed below their text.
+    """
     yield HEAD
     for document in documents:
-        yield _visible(f"<h2>{html.escape(document.id)}</h2>\n<p>{_marked(document)}</p>\n")
+        yield _visible(f"<h2>{html.escape(document.id)}</h2>\n{_shown(document)}\n")
     yield "</body></html>\n"
 
 
-def _marked(document: Document) -> str:
-    text = document.text
+def to_fragment(document: Document) -> str:
+    """A document as a piece of a page, with a style that touches nothing else on it: what a notebook shows."""
+    return _visible(f'{FRAGMENT}<div class="kogner">{_shown(document)}</div>')
+
+
+def _shown(document: Document) -> str:
+    kept, crossing = _uncrossed(document.mentions)
+    shown = f"<p>{_marked(document.text, kept)}</p>"
+    if not crossing:
+        return shown
+    said = "".join(f"<li>{html.escape(one.text)} <small>{html.escape(_about(one))}</small></li>" for one in crossing)
+    return f"{shown}<p>Not marked, since they cross others:</p><ul>{said}</ul>"
+
+
+def _uncrossed(mentions: Iterable[Mention]) -> tuple[list[Mention], list[Mention]]:
+    """Mentions that nest or lie apart, and those that cross one of them with a better score, both in their order."""
+    kept: list[Mention] = []
+    crossing: list[Mention] = []
+    for run in _runs(sorted(mentions, key=_outer_first)):
+        marked: list[Mention] = []
+        for one in sorted(run, key=lambda one: (-(one.score or 0), *_outer_first(one))):
+            (crossing if any(_cross(one, other) for other in marked) else marked).append(one)
+        kept += sorted(marked, key=_outer_first)
+    return kept, sorted(crossing, key=_outer_first)
+
+
+def _runs(mentions: Iterable[Mention]) -> Iterator[list[Mention]]:
+    """Mentions in order, in lists of which no two touch the same text."""
+    run: list[Mention] = []
+    end = 0
+    for one in mentions:
+        if run and one.start >= end:
+            yield run
+            run = []
+        run.append(one)
+        end = max(end, one.end) if len(run) > 1 else one.end
+    if run:
+        yield run
+
+
+def _cross(one: Mention, other: Mention) -> bool:
+    return one.start < other.start < one.end < other.end or other.start < one.start < other.end < one.end
+
+
+def _outer_first(mention: Mention) -> tuple[int, int]:
+    return (mention.start, -mention.end)
+
+
+def _about(mention: Mention) -> str:
+    score = "" if mention.score is None else f" {mention.score:.2f}"
+    return f"{mention.type}{score} {mention.entity or ''}".strip()
+
+
+def _marked(text: str, mentions: Iterable[Mention]) -> str:
+    """A text with marks; mentions: none crosses another, outer ones first."""
     out: list[str] = []
     open_marks: list[Mention] = []
     position = 0
@@ -106,12 +169,11 @@ def _marked(document: Document) -> str:
             position = mention.end
             out.append(f"<small>{html.escape(mention.type)}</small></mark>")
 
-    for mention in sorted(document.mentions, key=lambda m: (m.start, -m.end)):
+    for mention in mentions:
         close_until(mention.start)
         out.append(html.escape(text[position : mention.start]))
         position = mention.start
-        score = "" if mention.score is None else f" {mention.score:.2f}"
-        title = html.escape(f"{mention.type}{score} {mention.entity or ''}".strip(), quote=True)
+        title = html.escape(_about(mention), quote=True)
         out.append(f'<mark style="background: {_colour(mention.type)}" title="{title}">')
         open_marks.append(mention)
     close_until(len(text))

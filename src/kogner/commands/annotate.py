@@ -40,8 +40,8 @@ SHARD_FORMATS = ("jsonl", "pubtator", "bioc-xml", "bioc-json")
     help="Default: as --out ends; else a table on a terminal, JSON lines elsewhere.",
 )
 @click.option("--out", help="File to write instead of standard output: .jsonl, .html, .pubtator, .bioc.xml, "
-              ".bioc.json. Or a folder: for any number of documents, in shards, by several processes, resumable; with "
-              "--format brat a BRAT folder.")  # fmt: skip
+              ".bioc.json, .spacy, also with .gz, .xz, .zst behind it. Or a folder: for any number of documents, in "
+              "shards, by several processes, resumable; with --format brat a BRAT folder.")  # fmt: skip
 @click.option("--from", "from_", help="Format of FILE, as of 'kogner convert'. Default: told by its content.")
 @click.option("--nested", is_flag=True, help="Also entities inside entities.")
 @click.option("--multi-label", is_flag=True, help="Also several types for one span.")
@@ -116,8 +116,8 @@ def command(
 ) -> None:
     """Find the entities in FILEs (or standard input): plain text, or JSON lines of {"id", "text"}.
 
-    A FILE may also be PubTator, BioC (XML, JSON), a BRAT folder, PubMed's XML, CoNLL, or a table (CSV, TSV, Parquet)
-    with a column `text`; what is annotated in it is not looked at.
+    A FILE may also be PubTator, BioC (XML, JSON), a BRAT folder, PubMed's XML, JATS, CoNLL, a DocBin of spaCy, or a
+    table (CSV, TSV, Parquet) with a column `text`; what is annotated in it is not looked at.
 
     \b
     Offsets are half-open code points of the input text. Example:
@@ -191,10 +191,12 @@ def command(
     )
     annotated = _counted(annotated)
     if out is not None and writer is not None:
+        from kogner.data.formats.files import packed
         from kogner.data.report import Report
 
         report = Report()
-        writer(Path(out), annotated, report=report)
+        with packed(Path(out), folder=out.endswith("/") or Path(out).is_dir()) as place:
+            writer(place, annotated, report=report)
         for reason, count in sorted(report.noted.items()):
             note(f"{out}: {count:,} x {reason}")
         for line in report.lines():
@@ -235,6 +237,7 @@ def _writer(out: str, form: str | None, *, explain: bool) -> Callable[..., None]
     """What writes annotated documents to a file, all or nothing. Raises ConfigError where the ending tells nothing."""
     from kogner.annotate import output
     from kogner.artifacts import write_lines
+    from kogner.data.formats.files import without_packing
     from kogner.data.formats.registry import by_name, of_output
 
     def lines(path: Path, documents: Iterable[Document], *, report: Report) -> None:
@@ -245,7 +248,7 @@ def _writer(out: str, form: str | None, *, explain: bool) -> Callable[..., None]
 
     if form == "table":
         raise ConfigError("--format table goes to a terminal; leave --out, or take jsonl or html")
-    if form == "html" or (form is None and out.lower().endswith((".html", ".htm"))):
+    if form == "html" or (form is None and without_packing(out).lower().endswith((".html", ".htm"))):
         return page
     found = of_output(out) if form is None else by_name(form)
     if found is None or found.name == "jsonl":

@@ -24,10 +24,12 @@ def command(source: Path, target: str, from_: str | None, to: str | None, strict
     """Convert SOURCE, a file or a BRAT folder, into TARGET: mentions keep their offsets and ids.
 
     \b
-    Formats: text, jsonl, pubtator, bioc-xml, bioc-json, brat, gliner; read only: conll, genia, pubmed, csv, parquet.
-    What a format cannot hold is counted and said. The last line printed is one JSON object. Example:
+    Formats: jsonl, pubtator, bioc-xml, bioc-json, brat, gliner, docbin (spaCy's); read only: text, conll, genia,
+    pubmed, jats, csv, parquet. Files may be packed (.gz, .xz, .zst). What a format cannot hold is counted and said.
+    The last line printed is one JSON object. Example:
       kogner convert corpora/bc5cdr/test.pubtator test.bioc.xml
       kogner convert found.jsonl annotated/ --to brat
+      kogner convert PMC3166277.nxml article.bioc.json.zst
     """
     from kogner.data.formats.registry import by_name, of_input, of_output
     from kogner.data.report import Report
@@ -40,10 +42,6 @@ def command(source: Path, target: str, from_: str | None, to: str | None, strict
     read = there.read
     if read is None:
         raise ConfigError(f"format {there.name} is written only")
-    if wanted.write is None:
-        raise ConfigError(
-            f"format {wanted.name} is read only; take jsonl, pubtator, bioc-xml, bioc-json, brat or gliner"
-        )
     report = Report(strict=strict)
     counts = {"documents": 0, "mentions": 0}
 
@@ -58,7 +56,7 @@ def command(source: Path, target: str, from_: str | None, to: str | None, strict
                 yield document
 
     out.parent.mkdir(parents=True, exist_ok=True)
-    wanted.write(out, counted(), report=report)
+    wanted.save(out, counted(), report=report)
     for line in report.lines():
         note(f"{source}: {line}")
     for reason, count in sorted(report.noted.items()):

@@ -30,7 +30,7 @@ def command() -> None:
     """Read corpora and link their mentions to the graph.
 
     \b
-    A corpus is a folder with a train, dev and test file (PubTator, CoNLL, GENIA or KoGNER JSON lines; .gz and .xz too).
+    A corpus is a folder with a train, dev and test file (PubTator, CoNLL, GENIA or KoGNER JSON lines; .gz, .xz, .zst).
     Example:
       kogner data info --data bc5cdr=corpora/bc5cdr
       kogner data link --graph build/graph --data bc5cdr=corpora/bc5cdr --out build/linked
@@ -277,12 +277,13 @@ def _texts(sources: tuple[str, ...], unlabelled: tuple[Path, ...], reports: dict
     from kogner.commands.options import say_report
     from kogner.data import corpora
     from kogner.data.formats import pubmed
+    from kogner.data.formats.files import without_packing
     from kogner.data.report import Report
     from kogner.records import Document
 
     for source in sources:
         path = Path(source)
-        if path.name.endswith((".xml", ".xml.gz")):
+        if without_packing(path.name).endswith(".xml"):
             reports[source] = report = Report()
             yield from pubmed.read(path, report=report)
         else:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from kogner.data.formats import conll, genia, jsonl, pubtator
-from kogner.data.formats.files import lines
+from kogner.data.formats.files import lines, without_packing
 from kogner.data.report import Report
 from kogner.errors import InputError
 from kogner.records import Document
@@ -19,7 +19,6 @@ TWICE = "mention twice (same start, end and type), kept twice"
 
 _SPLIT_NAMES = {"train": r"train", "dev": r"dev|valid", "test": r"(?<!la)test"}
 _ENDINGS = (".txt", ".pubtator", ".tsv", ".conll", ".iob", ".iob2", ".iobes", ".bio", ".jsonl", ".jsonlines", ".json")
-_PACKED = (".gz", ".xz")
 
 
 @dataclass(frozen=True)
@@ -115,9 +114,7 @@ def splits(path: Path | str) -> dict[str, Path]:
         raise InputError("does not exist; give the folder of a corpus", path=path)
     found: dict[str, Path] = {}
     for file in sorted(path.iterdir()):
-        plain = file.name.lower()
-        for packed in _PACKED:
-            plain = plain.removesuffix(packed)
+        plain = without_packing(file.name.lower())
         split = _split_of(file)
         if split is None or file.name.startswith(".") or not plain.endswith(_ENDINGS) or not file.is_file():
             continue

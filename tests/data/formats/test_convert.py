@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import gzip
+import hashlib
 import json
-import random
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
@@ -13,10 +13,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from kogner.cli import cli
-from kogner.data.formats import bioc, brat, tables
+from kogner.data.formats import bioc, brat, ownership, tables
 from kogner.data.formats.registry import FORMATS, of_input, of_output
 from kogner.data.report import Report
-from kogner.errors import ConfigError, InputError, KognerError
+from kogner.errors import ArtifactError, ConfigError, InputError
 from kogner.records import Document, Mention, Passage
 
 LETTERS = st.text(st.characters(codec="utf-8", exclude_categories=("Cc", "Cs", "Zl", "Zp")), min_size=1, max_size=40)
@@ -45,6 +45,16 @@ def documents(draw):
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(docs=documents())
 def test_there_and_back(name, docs, tmp_path_factory):
+    _there_and_back(name, docs, tmp_path_factory)
+
+
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(docs=documents())
+def test_there_and_back_through_spacys_tokens(docs, tmp_path_factory):
+    _there_and_back("docbin", docs, tmp_path_factory)
+
+
+def _there_and_back(name, docs, tmp_path_factory):
     place = tmp_path_factory.mktemp("back") / ("folder" if name == "brat" else "file")
     report = Report()
     FORMATS[name].write(place, docs, report=report)
@@ -62,7 +72,7 @@ TITLED = Document(
 )  # fmt: skip
 
 
-@pytest.mark.parametrize("name", ["bioc-xml", "bioc-json", "jsonl"])
+@pytest.mark.parametrize("name", ["bioc-xml", "bioc-json", "jsonl", "docbin"])
 def test_passages_and_their_infons_are_kept(name, tmp_path):
     FORMATS[name].write(tmp_path / "f", [TITLED], report=Report())
     (back,) = FORMATS[name].read(tmp_path / "f", report=Report())
@@ -148,43 +158,6 @@ def test_what_is_none_of_a_format(name, content, says, tmp_path):
         list(FORMATS[name].read(path, report=Report()))
 
 
-PUBMED = (
-    "<PubmedArticleSet><PubmedArticle><MedlineCitation><PMID>1</PMID><Article><ArticleTitle>A title</ArticleTitle>"
-    "<Abstract><AbstractText>Rats.</AbstractText></Abstract></Article></MedlineCitation></PubmedArticle></PubmedArticleSet>"
-)
-
-
-def _written(path, content):
-    path.write_bytes(content)
-    return path
-
-
-READERS = ["bioc-xml", "bioc-json", "csv", "jsonl", "pubtator", "gliner", "pubmed"]
-
-
-@pytest.mark.parametrize("name", READERS)
-def test_damage_is_an_error_of_ours(name, tmp_path):
-    """Bytes of a good file changed at random: documents or one of our errors, never another."""
-    dice = random.Random(5)
-    writer = FORMATS[name].write
-    if writer is not None:
-        writer(tmp_path / "good", [TITLED], report=Report())
-        good = (tmp_path / "good").read_bytes()
-    else:
-        good = b"id,text\n1,A title\n" if name == "csv" else PUBMED.encode()
-        assert list(FORMATS[name].read(_written(tmp_path / "good", good), report=Report()))
-    for _ in range(300):
-        bad = bytearray(good)
-        for _ in range(dice.randint(1, 4)):
-            at = dice.randrange(len(bad))
-            bad[at : at + dice.randint(0, 3)] = bytes(
-                dice.choice(b'\x00"{}[]<>,|\t\n\xff9') for _ in range(dice.randint(0, 3))
-            )
-        (tmp_path / "bad").write_bytes(bytes(bad))
-        with contextlib.suppress(KognerError):
-            list(FORMATS[name].read(tmp_path / "bad", report=Report()))
-
-
 def test_brat_of_another_hand(tmp_path):
     (tmp_path / "a.txt").write_text("Fever and\nchest pain.")
     (tmp_path / "a.ann").write_text(
@@ -207,6 +180,82 @@ def test_brat_ids_become_file_names(tmp_path):
     names = sorted(path.name for path in (tmp_path / "out").glob("*.txt"))
     assert names == ["A_b#2.txt", "_x.txt", "a_b.txt"] and report.noted == {brat.RENAMED: 3}
     assert not (tmp_path / "x.txt").exists()
+
+
+def _folder(path):
+    return {file.name: file.read_text() for file in path.iterdir() if not file.name.startswith(".")}
+
+
+def test_brat_written_again_leaves_no_document_of_before(tmp_path):
+    out = tmp_path / "out"
+    one, two, three = (
+        Document(name, f"{name} fever", (Mention(4, 9, "x", "fever"),)) for name in ("one", "two", "six")
+    )
+    brat.write(out, [one, two], report=Report())
+    report = Report()
+    brat.write(out, [two, three], report=report)
+    assert sorted(_folder(out)) == ["six.ann", "six.txt", "two.ann", "two.txt"]
+    assert report.noted == {ownership.REMOVED: 2}
+    (out / "two.ann").write_text("T1\ty 0 3\ttwo\n")  # by hand
+    (out / "mine.txt").write_text("of another")
+    (out / "readme.md").write_text("x")
+    before = _folder(out)
+    with pytest.raises(ArtifactError, match=r"1 files that KoGNER did not write, .* such as two\.ann"):
+        brat.write(out, [one, two], report=Report())
+    assert _folder(out) == before and len(list(tmp_path.iterdir())) == 1
+    report = Report()
+    brat.write(out, [three], report=report)
+    assert sorted(_folder(out)) == ["mine.txt", "readme.md", "six.ann", "six.txt", "two.ann"]
+    assert report.noted == {ownership.REMOVED: 1, ownership.CHANGED: 1, ownership.FOREIGN: 1}
+
+
+def test_brat_that_fails_leaves_the_folder_as_it_was(tmp_path):
+    def failing():
+        yield Document("two", "fever")
+        raise InputError("no more")
+
+    out = tmp_path / "out"
+    brat.write(out, [Document("one", "fever")], report=Report())
+    before = _folder(out)
+    with pytest.raises(InputError):
+        brat.write(out, failing(), report=Report())
+    assert _folder(out) == before and len(list(tmp_path.iterdir())) == 1
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(ArtifactError, match="is a file"):
+        brat.write(tmp_path / "file", [], report=Report())
+
+
+def test_brat_killed_between_two_moves_is_still_ours(tmp_path, monkeypatch):
+    out = tmp_path / "out"
+    brat.write(out, [Document("a", "one"), Document("b", "one")], report=Report())
+    real, moved = Path.replace, []
+
+    def killed(self, target):
+        if self.parent.name.endswith(".building") and self.suffix in (".txt", ".ann") and ".tmp" not in self.name:
+            moved.append(self.name)
+            if len(moved) == 3:
+                raise KeyboardInterrupt
+        return real(self, target)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "replace", killed)
+        with pytest.raises(KeyboardInterrupt):
+            brat.write(out, [Document("a", "two"), Document("b", "two")], report=Report())
+    assert (out / "a.txt").read_text() == "two" and (out / "b.txt").read_text() == "one"
+    brat.write(out, [Document("b", "three")], report=Report())
+    assert _folder(out) == {"b.txt": "three", "b.ann": ""}
+
+
+def test_a_list_of_another_hand_removes_nothing_outside(tmp_path):
+    out = tmp_path / "out"
+    (tmp_path / "precious.txt").write_text("x")
+    digest = hashlib.sha256(b"x").hexdigest()
+    brat.write(out, [Document("a", "one")], report=Report())
+    (out / ownership.LIST).write_text(json.dumps({"files": {"../precious.txt": [digest], "/etc/hostname": [digest]}}))
+    with pytest.raises(ArtifactError):
+        brat.write(out, [Document("a", "two")], report=Report())
+    brat.write(out, [Document("b", "two")], report=Report())
+    assert (tmp_path / "precious.txt").exists() and (out / "a.txt").exists()
 
 
 def test_tables(tmp_path):
@@ -248,6 +297,10 @@ def test_our_json_lines_with_passages_are_ours(tmp_path):
         ("a", "IL-2\tB-gene\nrises\tO\n\nNo\tO\n", "conll"),
         ("a", '[{"tokenized_text": ["a"], "ner": []}]', "gliner"),
         ("a", '{\n "documents": [\n', "bioc-json"),
+        ("a", '<?xml version="1.0"?><!-- <collection> --><article>', "jats"),
+        ("a", '<!DOCTYPE article PUBLIC "x" "y"><article a="1">', "jats"),
+        ("a", '<!DOCTYPE collection SYSTEM "BioC.dtd"><collection>', "bioc-xml"),
+        ("a", "<PubmedArticleSet><PubmedArticle>", "pubmed"),
     ],
 )
 def test_content_tells_the_format(name, content, form, tmp_path):
@@ -255,7 +308,7 @@ def test_content_tells_the_format(name, content, form, tmp_path):
     assert of_input(tmp_path / name).name == form
 
 
-@pytest.mark.parametrize("packed", [b"\x1f\x8b\x08\x00damaged", b"\xfd7zXZ\x00damaged"])
+@pytest.mark.parametrize("packed", [b"\x1f\x8b\x08\x00damaged", b"\xfd7zXZ\x00damaged", b"\x28\xb5\x2f\xfddamaged"])
 def test_damaged_archives(packed, tmp_path):
     (tmp_path / "a.xml").write_bytes(packed)
     for call in (
@@ -289,6 +342,9 @@ def test_endings_and_names(tmp_path):
         ("a.bioc.json", "bioc-json"),
         ("a.jsonl", "jsonl"),
         ("b/", "brat"),
+        ("a.spacy", "docbin"),
+        ("a.bioc.json.zst", "bioc-json"),
+        ("a.pubtator.gz", "pubtator"),
     ]:
         assert of_output(target).name == name
     with pytest.raises(ConfigError, match="does not say its format"):
@@ -301,6 +357,12 @@ def test_the_command(tmp_path):
     assert run.exit_code == 0, run.output
     said = json.loads(run.stdout.splitlines()[-1])
     assert (said["from"], said["to"], said["documents"], said["mentions"]) == ("pubtator", "bioc-json", 1, 2)
+    for ending in ("gz", "xz", "zst"):
+        out = tmp_path / f"a.pubtator.{ending}"
+        run = CliRunner().invoke(cli, ["convert", str(tmp_path / "a.pubtator"), str(out)])
+        assert run.exit_code == 0 and of_input(out).name == "pubtator"
+        assert [one.text for one in FORMATS["pubtator"].read(out, report=Report())] == [TITLED.text]
+    assert {path.name for path in tmp_path.iterdir() if path.name.startswith(".")} == set()
     refused = CliRunner().invoke(cli, ["convert", str(tmp_path / "a.pubtator"), str(tmp_path / "a"), "--to", "pubmed"])
     assert isinstance(refused.exception, ConfigError) and "read only" in str(refused.exception)
 
@@ -312,7 +374,7 @@ def test_real_corpora_through_every_format(corpus, shared, tmp_path):
 
     docs = corpora.load(corpus, shared / "corpora" / corpus, "test").documents[:40]
     wanted = [(one.id, [m.key for m in sorted(one.mentions, key=lambda m: m.key)]) for one in docs]
-    for name in ("jsonl", "pubtator", "bioc-xml", "bioc-json"):
+    for name in ("jsonl", "pubtator", "bioc-xml", "bioc-json", "docbin"):
         FORMATS[name].write(tmp_path / name, docs, report=Report())
         report = Report()
         back = list(FORMATS[name].read(tmp_path / name, report=report))

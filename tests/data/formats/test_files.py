@@ -3,6 +3,7 @@ import lzma
 
 import pytest
 
+from kogner.data.formats import files
 from kogner.data.formats.files import lines, read_bytes, stem
 from kogner.errors import InputError
 
@@ -48,3 +49,46 @@ def test_missing_file_and_folder_are_named(tmp_path):
 
 def test_stem_drops_all_endings(tmp_path):
     assert stem(tmp_path / "train.tsv.xz") == "train"
+
+
+def test_zstd_streams_and_its_damage_is_an_error_of_ours(tmp_path):
+    import pyarrow
+
+    text = b"".join(b"line %d\n" % number for number in range(200_000))
+    whole = pyarrow.Codec("zstd").compress(text, asbytes=True)
+    (tmp_path / "a.zst").write_bytes(whole + pyarrow.Codec("zstd").compress(b"the last", asbytes=True))
+    found = list(files.lines(tmp_path / "a.zst"))
+    assert len(found) == 200_001 and found[-1] == (200_001, "the last")
+    for number, damaged in enumerate((whole[:-100], whole[: len(whole) // 2], whole + b"no frame")):
+        (tmp_path / f"{number}.zst").write_bytes(damaged)
+        with pytest.raises(InputError):
+            list(files.lines(tmp_path / f"{number}.zst"))
+
+
+def test_packed_files_have_limits(tmp_path, monkeypatch):
+    monkeypatch.setattr(files, "LONGEST_LINE", 1000)
+    monkeypatch.setattr(files, "MOST_BYTES", 5000)
+    with files.packed(tmp_path / "a.gz") as place:
+        place.write_bytes(b"short\n" + b"x" * 6000)
+    with pytest.raises(InputError, match=r"a.gz:2: a line of more than 1,000 bytes"):
+        list(files.lines(tmp_path / "a.gz"))
+    with pytest.raises(InputError, match="more than 5,000 bytes"):
+        files.read_bytes(tmp_path / "a.gz")
+
+
+@pytest.mark.parametrize("ending", ["gz", "xz", "zst"])
+def test_what_is_written_packed_is_whole_or_not_there(ending, tmp_path):
+    def write(text, fail=False):
+        with files.packed(tmp_path / f"a.{ending}") as place:
+            place.write_text(text)
+            if fail:
+                raise OSError("full")
+
+    write("one")
+    first = (tmp_path / f"a.{ending}").read_bytes()
+    with pytest.raises(OSError, match="full"):
+        write("two", fail=True)
+    assert (tmp_path / f"a.{ending}").read_bytes() == first and len(list(tmp_path.iterdir())) == 1
+    assert list(files.lines(tmp_path / f"a.{ending}")) == [(1, "one")]
+    write("one")
+    assert (tmp_path / f"a.{ending}").read_bytes() == first

@@ -25,7 +25,7 @@ from xml.etree import ElementTree
 from xml.sax.saxutils import escape, quoteattr
 
 from kogner.artifacts import write_lines
-from kogner.data.formats.files import DAMAGED, opened, read_bytes
+from kogner.data.formats.files import DAMAGED, Record, opened, read_bytes
 from kogner.data.formats.pubmed import check_prolog
 from kogner.data.formats.pubtator import OFFSET_MISMATCH, OFFSET_REPAIRED, identifiers, nearest
 from kogner.data.report import Report
@@ -34,7 +34,7 @@ from kogner.records import Document, Mention, Passage
 
 BEHIND = "passage whose offset lies in the one before, put behind it"
 FAR = "passage whose offset lies far behind the one before, put behind it"
-MOST_BETWEEN = 100_000  # code points between two passages
+MOST_BETWEEN = 100_000  # code points between the passages of a document, all of them together
 IN_PIECES = "mention in several pieces, kept from the first to the last"
 RELATIONS = "relation not kept"
 OUTSIDE = "annotation outside passages not kept"
@@ -66,7 +66,8 @@ def read_xml(path: Path, *, report: Report) -> Iterator[Document]:
             check_prolog(stream, path)
         with opened(path) as stream:
             root: ElementTree.Element | None = None
-            for event, element in ElementTree.iterparse(stream, events=("start", "end")):
+            record = Record(stream, path)
+            for event, element in ElementTree.iterparse(record, events=("start", "end")):
                 if root is None:
                     root = element
                     if root.tag != "collection":
@@ -74,6 +75,7 @@ def read_xml(path: Path, *, report: Report) -> Iterator[Document]:
                 if event == "end" and element.tag == "document":
                     yield _document(element.findtext("id") or "", _of_xml(element, report), path, report)
                     root.clear()
+                    record.done()
     except ElementTree.ParseError as error:
         raise InputError(f"is not well-formed XML: {error}", path=path, line=error.position[0]) from error
     except InputError:
@@ -139,7 +141,7 @@ def _of_json(raw: Any, path: Path, report: Report) -> Document:
         report_relations(raw, report)
         if raw.get("annotations"):
             report.note(OUTSIDE, len(raw["annotations"]))
-    except (KeyError, TypeError, AttributeError, ValueError) as error:
+    except (KeyError, TypeError, AttributeError, ValueError, OverflowError) as error:
         raise InputError(f"a document is no BioC ({error!r})", path=path) from error
     return _document(name, parts, path, report)
 
@@ -184,10 +186,12 @@ def _of_xml(element: ElementTree.Element, report: Report) -> list[_Part]:
 
 
 def _xml_part(element: ElementTree.Element) -> _Part:
-    part = _Part(_number(element.findtext("offset")), element.findtext("text") or "", _xml_infons(element))
+    part = _Part(_number(element.findtext("offset")) or 0, element.findtext("text") or "", _xml_infons(element))
     for annotation in element.iterfind("annotation"):
-        places = [(_number(one.get("offset")), _number(one.get("length"))) for one in annotation.iterfind("location")]
-        part.annotations.append((_xml_infons(annotation), places, annotation.findtext("text") or ""))
+        places = [_place(one) for one in annotation.iterfind("location")]
+        known = [place for place in places if place is not None]
+        whole = known if len(known) == len(places) else []
+        part.annotations.append((_xml_infons(annotation), whole, annotation.findtext("text") or ""))
     return part
 
 
@@ -195,27 +199,36 @@ def _xml_infons(element: ElementTree.Element) -> dict[str, str]:
     return {infon.get("key", ""): infon.text or "" for infon in element.iterfind("infon")}
 
 
-def _number(text: str | None) -> int:
+def _place(element: ElementTree.Element) -> tuple[int, int] | None:
+    offset, length = _number(element.get("offset")), _number(element.get("length"))
+    return None if offset is None or length is None else (offset, length)
+
+
+def _number(text: str | None) -> int | None:
     try:
-        return int((text or "0").strip())
+        return int((text or "").strip())
     except ValueError:
-        return 0
+        return None
 
 
 def _document(name: str, parts: list[_Part], path: Path, report: Report) -> Document:
     text = ""
     passages: list[Passage] = []
     mentions: list[Mention] = []
+    shifts: list[int] = []
+    room = MOST_BETWEEN
     for part in parts:
         start = part.offset
-        if not len(text) <= start <= len(text) + MOST_BETWEEN:
+        if not len(text) <= start <= len(text) + room:
             reason = BEHIND if start < len(text) else FAR
             report.repair(reason, f"offset {start} at {len(text)}", path=path, line=None, document=name)
             start = len(text) + 1
         between = start - len(text)
+        room = max(room - between, 1)
         text += (" " if between == 1 else "\n" * between) + part.text
         passages.append(Passage(start, start + len(part.text), tuple(part.infons.items())))
-        shift = start - part.offset
+        shifts.append(start - part.offset)
+    for part, shift in zip(parts, shifts, strict=True):  # in all of the text, since one may end in the next passage
         for infons, places, stated in part.annotations:
             mention = _mention(infons, places, stated, shift, text, path, name, report)
             if mention is not None:
@@ -286,7 +299,10 @@ def write_json(path: Path, documents: Iterable[Document], *, report: Report) -> 
         for document in documents:
             if waiting is not None:
                 yield waiting + ","
-            waiting = json.dumps(_object(document, report), ensure_ascii=not _is_utf8(document.text))
+            written = _object(document, report)
+            waiting = json.dumps(written, ensure_ascii=False)
+            if not _is_utf8(waiting):  # an id or a text with half a surrogate pair, which JSON can escape
+                waiting = json.dumps(written)
         yield (waiting or "") + "]}"
 
     write_lines(path, lines())

@@ -55,11 +55,14 @@ def read(path: Path, *, report: Report) -> list[Document]:
             tokens, ner = raw["tokenized_text"], raw["ner"]
             ids = {(first, last): str(identifier) for first, last, identifier in raw.get("kges", ())}
             text, spans = gliner.joined(tokens)
+            wrong = next((one for one in ner if not gliner.is_span(one, len(tokens))), None)
+            if wrong is not None:
+                raise ValueError(f"{wrong} is no [first word, last word, type] of {len(tokens)} words")
             mentions = [
                 Mention(spans[first][0], spans[last][1], str(kind), entity=ids.pop((first, last), None))
                 for first, last, kind in ner
             ]
-        except (ValueError, KeyError, TypeError, IndexError, RecursionError) as error:
+        except (ValueError, KeyError, TypeError, IndexError, AttributeError, InputError, RecursionError) as error:
             raise InputError(f"is no BMG record: {type(error).__name__} {error}", path=path, line=number) from error
         for first, last in ids:
             report.skip(NO_LINK, f"[{first}, {last}]", path=path, line=number)

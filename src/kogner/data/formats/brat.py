@@ -1,7 +1,7 @@
 """BRAT's standoff format (brat.nlplab.org/standoff.html): a folder of `<id>.txt` with `<id>.ann` beside it.
 
 Text-bound annotations (T) are mentions, normalisations (N) their identifiers. Relations, events, attributes and notes
-are counted, not kept. A type cannot have blanks there: they are written as `_`.
+are counted, not kept. A type cannot have blanks there: they are written as `_`, and counted.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from kogner.artifacts import write_atomic
 from kogner.data.formats.files import read_bytes
+from kogner.data.formats.ownership import replacing
 from kogner.data.formats.pubtator import OFFSET_MISMATCH, OFFSET_REPAIRED, nearest
 from kogner.data.report import Report
 from kogner.errors import InputError
@@ -21,10 +21,14 @@ IN_PIECES = "mention in several pieces, kept from the first to the last"
 OTHER = "line of another kind ({}) not kept"
 BAD_LINE = "line that is none of BRAT's"
 RENAMED = "document id written as another file name"
+NO_ID = "empty identifier not kept"
+SIGNS = "characters that the format cannot hold written as others"
 
 LONGEST = 100  # letters of a file name, since file systems have a limit of bytes
-_BOUND = re.compile(r"(T\S+)\t(\S+) (\d+ \d+(?:;\d+ \d+)*)(?:\t(.*))?")
+_BOUND = re.compile(r"(T\S+)\t(\S+) (\d{1,18} \d{1,18}(?:;\d{1,18} \d{1,18})*)(?:\t(.*))?")
 _NORMAL = re.compile(r"(N\S+)\tReference (\S+) ([^\t]+?)(?:\t.*)?")
+_HALF = re.compile(r"[\ud800-\udfff]")
+_NO_TYPE, _NO_ID = re.compile(r"\s+|[\ud800-\udfff]"), re.compile(r"[\t\r\n\ud800-\udfff]")
 _NO_NAME = re.compile(r"[^\w.#-]")
 
 
@@ -80,7 +84,7 @@ def _mentions(lines: list[str], text: str, file: Path, report: Report) -> list[M
         stated = found[4] or ""
         if len(places) > 1:
             report.note(IN_PIECES)
-        elif stated and text[start:end].replace("\n", " ") != stated:
+        elif stated and _one_line(text[start:end]) != stated:
             moved = nearest(text, stated, start)
             detail = f"{stated[:60]!r} is not at [{start}, {end})"
             if moved is None:
@@ -97,11 +101,18 @@ def _mentions(lines: list[str], text: str, file: Path, report: Report) -> list[M
 
 
 def write(path: Path, documents: Iterable[Document], *, report: Report) -> None:
-    """Write a folder of texts and annotations; reading gives the same texts, offsets and types but for blanks in them.
+    """Write a folder of texts and annotations, all or nothing; reading gives the same offsets, and texts and types but
+    for characters that the format cannot hold, which are counted.
 
-    An id that is no file name becomes one, which is counted; ids of different documents never share a file.
+    An id that is no file name becomes one, which is counted; ids of different documents never share a file. What an
+    earlier run wrote into the folder, and nobody changed since, is replaced (`kogner.data.formats.ownership`).
+    Raises ArtifactError where the folder has files of others with these names.
     """
-    path.mkdir(parents=True, exist_ok=True)
+    with replacing(path, report=report) as building:
+        _write(building, documents, report)
+
+
+def _write(path: Path, documents: Iterable[Document], report: Report) -> None:
     used: set[str] = set()
     for document in documents:
         name = _NO_NAME.sub("_", document.id).lstrip(".")[:LONGEST] or "_"
@@ -112,13 +123,31 @@ def write(path: Path, documents: Iterable[Document], *, report: Report) -> None:
         used.add(name.casefold())
         if name != document.id:
             report.note(RENAMED)
-        lines = []
-        for number, mention in enumerate(document.mentions, 1):
-            inside = re.sub(r"[\r\n\t]", " ", document.text[mention.start : mention.end])
-            kind = "_".join(mention.type.split()) or "_"
-            lines.append(f"T{number}\t{kind} {mention.start} {mention.end}\t{inside}")
-            ids = mention.ids or ((mention.entity,) if mention.entity is not None else ())
-            for own in ids:
-                lines.append(f"N{len(lines)}\tReference T{number} {own.replace(chr(9), ' ')}\t{inside}")
-        write_atomic(path / f"{name}.txt", document.text)
-        write_atomic(path / f"{name}.ann", "".join(f"{line}\n" for line in lines))
+        text = _plain(document.text, _HALF, "\ufffd", report)
+        (path / f"{name}.txt").write_bytes(text.encode())
+        (path / f"{name}.ann").write_bytes("".join(f"{line}\n" for line in _lines(document, report)).encode())
+
+
+def _lines(document: Document, report: Report) -> Iterator[str]:
+    number = 0
+    for bound, mention in enumerate(document.mentions, 1):
+        inside = _HALF.sub("\ufffd", _one_line(document.text[mention.start : mention.end]))
+        kind = _plain(mention.type, _NO_TYPE, "_", report) or "_"
+        yield f"T{bound}\t{kind} {mention.start} {mention.end}\t{inside}"
+        for own in mention.ids or ((mention.entity,) if mention.entity is not None else ()):
+            if not own.strip():
+                report.note(NO_ID)
+                continue
+            number += 1
+            yield f"N{number}\tReference T{bound} {_plain(own, _NO_ID, ' ', report)}\t{inside}"
+
+
+def _one_line(text: str) -> str:
+    return re.sub(r"[\r\n\t]", " ", text)
+
+
+def _plain(text: str, pattern: re.Pattern[str], sign: str, report: Report) -> str:
+    changed = pattern.sub(sign, text)
+    if changed != text:
+        report.note(SIGNS)
+    return changed

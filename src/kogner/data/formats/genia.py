@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 from kogner.data.formats.duplicates import unique
 from kogner.data.formats.files import lines, stem
@@ -24,9 +25,9 @@ def read(path: Path, *, report: Report) -> list[Document]:
         try:
             raw = json.loads(line)
             tokens = [str(token) for token in raw["tokens"]]
-            entities = [(int(e["start"]), int(e["end"]), str(e["entity_type"])) for e in raw["entity_mentions"]]
+            entities = [_entity(entry) for entry in raw["entity_mentions"]]
             name = str(raw.get("sent_id") or f"{stem(path)}:{number}")
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise InputError(
                 f"each line must be an object with tokens and entity_mentions (start, end, entity_type): {error!r}",
                 path=path, line=number,
@@ -55,3 +56,10 @@ def read(path: Path, *, report: Report) -> list[Document]:
     if not documents:
         raise InputError("holds no document", path=path)
     return unique(documents, path=path, report=report)
+
+
+def _entity(raw: Any) -> tuple[int, int, str]:
+    first, beyond, kind = raw["start"], raw["end"], raw["entity_type"]
+    if type(first) is not int or type(beyond) is not int or not isinstance(kind, str):
+        raise TypeError(f"start and end must be whole numbers and the type a text, not {raw}")
+    return first, beyond, kind

@@ -19,6 +19,7 @@ from kogner.records import Document, Mention
 from kogner.text import words
 
 OFF_WORDS = "mention off word edges"
+EMPTY = "mention of an empty word"
 BAD_SPAN = "mention that is no [first word, last word, type] of its text"
 
 
@@ -91,19 +92,24 @@ def _document(raw: Any, number: int, path: Path, report: Report) -> Document:
     text, spans = joined(tokens)
     mentions = []
     entries = raw.get("ner") or []
-    for entry in entries if isinstance(entries, list) else []:
-        if not _is_span(entry, len(tokens)):
+    if not isinstance(entries, list):
+        raise InputError(f"ner must be a list of [first, last, type], not {str(entries)[:60]}", path=path, line=number)
+    for entry in entries:
+        if not is_span(entry, len(tokens)):
             report.skip(BAD_SPAN, str(entry), path=path, line=number, document=name)
             continue
         start, end = spans[entry[0]][0], spans[entry[1]][1]
         if start < end:
             mentions.append(Mention(start, end, entry[2], text[start:end]))
+        else:
+            report.skip(EMPTY, str(entry), path=path, line=number, document=name, mention=entry[2])
     labels = raw.get("ner_labels")
     given = labels if isinstance(labels, list) and all(isinstance(label, str) for label in labels) else ()
     return Document(name, text, tuple(mentions), frozenset(given))
 
 
-def _is_span(entry: Any, count: int) -> bool:
+def is_span(entry: Any, count: int) -> bool:
+    """Whether something is [first word, last word, type] of a text of `count` words."""
     if not isinstance(entry, list) or len(entry) != 3:
         return False
     first, last, kind = entry

@@ -20,6 +20,7 @@ from kogner.data.report import Report
 from kogner.errors import InputError
 from kogner.records import Document, Mention, Passage
 
+BOTH = "entities beside mentions ignored"
 TEXT_DIFFERS = "mention text differs from its offsets"
 
 _KEYS = {"id", "text", "types", "mentions", "unsure", "passages", "entities"}
@@ -47,6 +48,8 @@ def parse(numbered: Iterable[tuple[int, str]], *, path: Path, report: Report) ->
             raise InputError('each line must be an object such as {"id": "1", "text": "..."}', path=path, line=number)
         given = raw.get("id")
         name = f"{stem(path)}:{number}" if given is None else str(given)
+        if raw.get("mentions") and raw.get("entities"):
+            report.note(BOTH)
         for key in raw.keys() - _KEYS:
             report.note(f"unknown key '{key}' ignored")
         try:

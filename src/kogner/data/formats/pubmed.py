@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import IO
 from xml.etree import ElementTree
 
-from kogner.data.formats.files import DAMAGED, opened
+from kogner.data.formats.files import DAMAGED, Record, opened
 from kogner.data.report import Report
 from kogner.errors import InputError
 from kogner.records import Document
@@ -16,6 +16,8 @@ from kogner.records import Document
 NO_TEXT = "citation without title and abstract"
 NO_ID = "citation without a PMID"
 TITLE_ONLY = "citation without an abstract, title only"
+BOOK = "book of PubMed, not a citation"
+ROOTS = ("PubmedArticleSet", "MedlineCitationSet", "PubmedArticle", "MedlineCitation")
 PROLOG = 1 << 20  # bytes in which the first element has to begin
 
 _ROOT = re.compile(rb"<[A-Za-z_]")
@@ -56,18 +58,29 @@ def check_prolog(stream: IO[bytes], path: Path) -> None:
 
 def _citations(stream: IO[bytes], path: Path, report: Report) -> Iterator[Document]:
     root: ElementTree.Element | None = None
-    for event, element in ElementTree.iterparse(stream, events=("start", "end")):
-        root = element if root is None else root
+    record = Record(stream, path)
+    for event, element in ElementTree.iterparse(record, events=("start", "end")):
+        if root is None:
+            root = element
+            if root.tag not in ROOTS:
+                raise InputError(f"is no PubMed: its root is <{root.tag}>, not <{ROOTS[0]}>", path=path)
+        if event == "end" and element.tag == "PubmedBookArticle":
+            report.skip(BOOK, element.findtext(".//PMID") or "", path=path, line=None)
+            root.clear()
+            record.done()
         if event != "end" or element.tag not in ("PubmedArticle", "MedlineCitation"):
             continue
-        citation = element.find("MedlineCitation") if element.tag == "PubmedArticle" else element
-        if citation is None or (element.tag == "MedlineCitation" and root.tag == "PubmedArticleSet"):
+        if element.tag == "MedlineCitation" and root.tag.startswith("PubmedArticle"):
             continue  # seen again at the end of its PubmedArticle
+        citation = element.find("MedlineCitation") if element.tag == "PubmedArticle" else element
+        if citation is None:
+            citation = element
         number = (citation.findtext("PMID") or "").strip()
         title = _text(citation.find("Article/ArticleTitle"))
         abstract = [_text(part) for part in citation.iterfind("Article/Abstract/AbstractText")]
         text = " ".join(part for part in (title, *abstract) if part)
         root.clear()
+        record.done()
         if not number or not text:
             report.skip(
                 NO_TEXT if number else NO_ID, text[:60] or "empty", path=path, line=None, document=number or None

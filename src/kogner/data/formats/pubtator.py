@@ -22,6 +22,7 @@ from kogner.records import Document, Mention, Passage
 
 TITLE, ABSTRACT = "title", "abstract"
 REPAIR_WITHIN = 5
+LONGEST = 2_000  # letters of a mention that is looked for
 OFFSET_REPAIRED = "offset repaired"
 OTHER_SIGNS = "text differs from its offsets in signs only"
 OFFSET_MISMATCH = "offset mismatch"
@@ -29,6 +30,7 @@ OFFSET_MISMATCH = "offset mismatch"
 _TEXT_LINE = re.compile(r"([^|\t]+)\|([ta])\|(.*)", re.DOTALL)
 _SEPARATORS = re.compile(r"[|+,;]")
 _TAXON = re.compile(r"\(tax:\d+\)", re.IGNORECASE)
+_OFFSET = re.compile(r"\s*\d{1,18}\s*")
 _MESH = re.compile(r"[CD]\d{6,}")
 _NO_ID = {"", "-", "-1"}
 _NO_LINE, _NO_NAME = re.compile(r"[\t\r\n\x00\ud800-\udfff]"), re.compile(r"[\t\r\n\x00\ud800-\udfff|]")
@@ -151,7 +153,7 @@ def _blocks(path: Path, report: Report) -> Iterator[_Block]:
                 f"{block.id if block else '(none yet)'}, found {line[:60]!r}",
                 path=path, line=number,
             )  # fmt: skip
-        if len(columns) >= 5 and columns[1].strip().isdecimal() and columns[2].strip().isdecimal():
+        if len(columns) >= 5 and _OFFSET.fullmatch(columns[1]) and _OFFSET.fullmatch(columns[2]):
             block.mentions.append((number, columns))
         elif len(columns) >= 3 and not columns[1].strip().lstrip("-").isdecimal():
             report.note(f"relation line {columns[1].strip()}")
@@ -197,7 +199,7 @@ def nearest(text: str, stated: str, start: int) -> tuple[int, int] | None:
     Case and blanks need not agree: what the annotators saw was sometimes tidied before or after.
     """
     visible = "".join(stated.split())
-    if not visible:
+    if not visible or len(visible) > LONGEST or start > len(text) + REPAIR_WITHIN:
         return None
     pattern = re.compile(r"\s*".join(map(re.escape, visible)), re.IGNORECASE)
     begin = max(0, start - REPAIR_WITHIN)

@@ -8,15 +8,18 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from kogner.data.formats import bioc, brat, conll, genia, gliner, jsonl, pubmed, pubtator, tables
-from kogner.data.formats.files import DAMAGED, opened
+from kogner.data.formats import bioc, brat, conll, docbin, genia, gliner, jats, jsonl, pubmed, pubtator, tables
+from kogner.data.formats.files import DAMAGED, opened, packed, without_packing
 from kogner.data.report import Report
 from kogner.errors import ConfigError, InputError
 from kogner.records import Document
 
 HEAD = 65_536  # bytes that a format is told by
-_PACKED = (".gz", ".xz")
-_XML = re.compile(r"<\?xml|<!DOCTYPE|<!--|<(?:collection|PubmedArticle|MedlineCitation)")
+_XML = re.compile(
+    r"<\?xml|<!DOCTYPE|<!--|<(?:collection|PubmedArticle|MedlineCitation|articles?\b|pmc-articleset|OAI-PMH)"
+)
+_ELEMENT = re.compile(r"<(?:\w+:)?([A-Za-z_][\w.-]*)")
+_ASIDE = re.compile(r"<!--.*?-->|<\?.*?\?>", re.DOTALL)
 _JSON = re.compile(r"\{|\[\s*[{\]]")
 _TAGGED = re.compile(r"\S+(?:[\t ]\S+)*[\t ](?:O|[BIESLUM]-\S+)$")
 
@@ -35,6 +38,14 @@ class Format:
     read: Callable[..., Iterable[Document]] | None = None
     write: Callable[..., None] | None = None
     keeps: frozenset[str] = frozenset()
+
+    def save(self, path: Path, documents: Iterable[Document], *, report: Report) -> None:
+        """Write documents, packed where the name ends in .gz, .xz or .zst. Raises ConfigError for what is read only."""
+        if self.write is None:
+            written = ", ".join(one.name for one in FORMATS.values() if one.write)
+            raise ConfigError(f"format {self.name} is read only; take one of {written}")
+        with packed(path, folder="/" in self.endings) as place:
+            self.write(place, documents, report=report)
 
     def not_kept(self, document: Document) -> Iterator[tuple[str, int]]:
         """What of a document a file of this format does not hold, and how many."""
@@ -72,6 +83,8 @@ FORMATS = {
         Format("gliner", "GLiNER's training JSON", (".gliner.json",), gliner.read, gliner.write),
         Format("genia", "GENIA as JSON lines with nested spans", (), genia.read),
         Format("pubmed", "PubMed's XML", (".xml",), pubmed.read),
+        Format("jats", "JATS XML, as PubMed Central has it", (".nxml", ".jats.xml"), jats.read),
+        Format("docbin", "spaCy's DocBin", (".spacy",), docbin.read, docbin.write, _PARTS),
         Format("csv", "CSV or TSV with a column `text`", (".csv", ".tsv", ".tab"), tables.read_delimited),
         Format("parquet", "Parquet with a column `text`", (".parquet",), tables.read_parquet),
     )
@@ -87,7 +100,7 @@ def by_name(name: str) -> Format:
 
 def of_output(target: str) -> Format:
     """The format that a file to write is meant to have, by its ending. Raises ConfigError where that tells none."""
-    name = Path(target).name.lower()
+    name = without_packing(Path(target).name.lower())
     if target.endswith("/") or Path(target).is_dir():
         return FORMATS["brat"]
     fitting = [
@@ -115,16 +128,16 @@ def of_input(path: Path) -> Format:
     if head.startswith(b"PAR1"):
         return FORMATS["parquet"]
     start = head.decode("utf-8-sig", errors="replace").lstrip()
-    name = path.name.lower()
-    for packed in _PACKED:
-        name = name.removesuffix(packed)
+    if docbin.is_docbin(head):
+        return FORMATS["docbin"]
+    name = without_packing(path.name.lower())
     return FORMATS[_told(start, name)]
 
 
 def _told(start: str, name: str) -> str:
     first = start.split("\n", 1)[0].rstrip("\r")
     if _XML.match(start):
-        return "pubmed" if re.search(r"<(PubmedArticle|MedlineCitation)", start) else "bioc-xml"
+        return _of_xml(start)
     if _JSON.match(start):
         return _of_json(start, first)
     if re.match(r"[^|\t\n]+\|[ta]\|", first):
@@ -136,6 +149,15 @@ def _told(start: str, name: str) -> str:
     if first.startswith("-DOCSTART-") or name.endswith(FORMATS["conll"].endings):
         return "conll"
     return "conll" if len(lines) > 1 and tagged == len(lines) and not name.endswith(".md") else "text"
+
+
+def _of_xml(start: str) -> str:
+    """Which of the XML formats it is, by its first element."""
+    found = _ELEMENT.search(_ASIDE.sub("", start))
+    name = found[1] if found else ""
+    if name in jats.ROOTS:
+        return "jats"
+    return "pubmed" if name.startswith(("PubmedArticle", "MedlineCitation")) else "bioc-xml"
 
 
 def _of_json(start: str, first: str) -> str:

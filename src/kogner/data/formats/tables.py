@@ -6,7 +6,7 @@ import csv
 from collections.abc import Iterator
 from pathlib import Path
 
-from kogner.data.formats.files import lines
+from kogner.data.formats.files import lines, without_packing
 from kogner.data.report import Report
 from kogner.errors import InputError
 from kogner.records import Document
@@ -23,8 +23,7 @@ def read_delimited(path: Path, *, report: Report) -> Iterator[Document]:
     Ids come from a column `id`, else from the row's number. Rows without a text are counted and left out. Raises
     InputError for a file without that column, and for what is no table of UTF-8.
     """
-    plain = path.name.removesuffix(".gz").removesuffix(".xz")
-    delimiter = "\t" if plain.endswith((".tsv", ".tab")) else ","
+    delimiter = "\t" if without_packing(path.name).lower().endswith((".tsv", ".tab")) else ","
     csv.field_size_limit(1 << 30)
     numbered = (f"{line}\n" for _, line in lines(path))
     # A quote may stand in a cell between tabs, a tab cannot.
