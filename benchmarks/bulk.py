@@ -22,6 +22,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -124,7 +125,9 @@ def disturbed(command: list[str], out: Path, until: int, kills: int) -> dict[str
         least = round(until * (number + 1) / kills)
         while annotated(out) < least:
             if running.poll() is not None:
-                raise SystemExit(f"the job ended by itself with {running.returncode}")
+                raise SystemExit(
+                    f"the job ended by itself with {running.returncode}: too few documents for this machine"
+                )
             time.sleep(0.2)
         time.sleep(draw.random() * 2)
         workers = children(running.pid)
@@ -179,10 +182,10 @@ def children(process: int) -> list[int]:
     """Processes that annotate, below one; not the one that cleans up after them."""
     found = []
     for task in Path(f"/proc/{process}/task").glob("*/children"):
-        for one in task.read_text().split():
-            command = Path(f"/proc/{one}/cmdline").read_bytes()
-            if b"spawn_main" in command:
-                found.append(int(one))
+        with suppress(OSError):  # of one that has just ended
+            for one in task.read_text().split():
+                if b"spawn_main" in Path(f"/proc/{one}/cmdline").read_bytes():
+                    found.append(int(one))
     return found
 
 

@@ -321,6 +321,60 @@ def names() -> str:
     return table(header, rows) + below + "\n" + where(data)
 
 
+def low_resource() -> str:
+    """A row for each setting and corpus: F1 of the arms, what the best of the graph's adds, and the means of groups."""
+    data = result("low-resource")
+    arms = {
+        "no-graph": "no graph",
+        "mse": "distilled (the paper's)",
+        "silver-domain": "graph's names in training",
+        "silver-domain-names": "and when it reads",
+    }
+    cells = {(row["setting"], row["corpus"], row["arm"]): row for row in data["rows"]}
+    gains = {
+        (one["setting"], one["corpus"], one["arm"]): one for one in data["comparisons"] if one["baseline"] == "no-graph"
+    }
+    rows = []
+    for setting, corpus in dict.fromkeys(key[:2] for key in cells):
+        own = [cells.get((setting, corpus, arm)) for arm in arms]
+        if setting == "stage" or sum(one is not None for one in own) < 2:
+            continue
+        most = max(one["mean"] for one in own if one is not None)
+        figures = []
+        for one in own:
+            text = (
+                ""
+                if one is None
+                else f"{one['mean']:.1f} ± {one['sd']:.1f}"
+                if len(one["f1"]) > 1
+                else f"{one['mean']:.1f}"
+            )
+            figures.append(f"**{text}**" if one is not None and one["mean"] == most else text)
+        best = [gains[setting, corpus, arm] for arm in reversed(arms) if (setting, corpus, arm) in gains]
+        difference = ""
+        if best:
+            low, high = best[0]["interval"]
+            difference = f"{best[0]['difference']:+.1f} ({low:+.1f} to {high:+.1f}), p {best[0]['p']:.4f}"
+        unseen = f"{best[0]['unseen']:+.1f}" if best else ""
+        share = "no label at all" if setting == "no-labels" else f"{setting.rpartition('-')[2]} %"
+        seeds = str(max(len(one["f1"]) for one in own if one is not None))
+        rows.append([f"{NAMES.get(corpus, corpus)}, {share}", *figures, difference, unseen, seeds])
+    header = [
+        "corpus, share of its train split",
+        *arms.values(),
+        "difference (95 %)",
+        "recall on unseen names",
+        "seeds",
+    ]
+    missing = f"{len(data['missing'])} trainings of the plan are not done yet. " if data["missing"] else ""
+    note = (
+        "Test F1, exact; difference: the rightmost arm that was run, against no graph, by a paired bootstrap over "
+        f"documents and seeds. {missing}All arms, controls and intervals: [docs/results.md](docs/results.md).\n\n"
+    )
+    revisions = sorted({one for row in data["rows"] for one in row["revisions"]})
+    return table(header, rows) + "\n" + note + where(data | {"revisions": revisions})
+
+
 def link() -> str:
     data = result("link")
     labels = {
@@ -364,6 +418,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "judged": judged,
     "scanner": scanner,
     "names": names,
+    "low-resource": low_resource,
     "link": link,
     "annotate": annotate,
     "annotate-avx2": lambda: annotate("annotate-avx2"),

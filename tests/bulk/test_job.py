@@ -20,15 +20,18 @@ from kogner import artifacts, progress
 from kogner.annotate import output
 from kogner.annotate.predictor import Predictor, Settings
 from kogner.bulk import processes
-from kogner.bulk.folder import Input, JobFolder
-from kogner.bulk.inputs import InputReader
+from kogner.bulk.folder import JobFolder
+from kogner.bulk.inputs import InputReader, files_of
 from kogner.bulk.job import Job
-from kogner.bulk.shards import Cut
+from kogner.bulk.shards import Cut, Shard
+from kogner.bulk.source import Input
 from kogner.bulk.worker import Worker, WorkPlan
 from kogner.cli import main
-from kogner.data.formats import pubtator
+from kogner.commands.annotate import SHARD_FORMATS
+from kogner.data.formats.registry import FORMATS
 from kogner.data.report import Report
 from kogner.errors import ArtifactError, InputError, KognerError
+from kogner.progress import set_quiet
 from kogner.records import Document
 from kogner.student import checkpoint
 from kogner.student.checkpoint import StudentInfo
@@ -105,7 +108,6 @@ def test_results_are_those_of_the_predictor_and_counted(model, tmp_path, in_this
     moved = inputs[1].rename(tmp_path / "elsewhere" / "b.jsonl")
     assert job(model, [moved], tmp_path / "out").run()["documents"] == 14
     copy = written(tmp_path / "b.jsonl", second)
-    assert job(model, [copy], tmp_path / "out").run()["documents"] == 14
     assert job(model, [copy, moved], tmp_path / "out").run()["documents"] == 17
 
 
@@ -138,10 +140,10 @@ def test_a_document_that_cannot_be_annotated_is_a_failure_and_the_others_go_on(
 
 def test_nothing_but_failures_stops_the_job(model, tmp_path, in_this_process, monkeypatch):
     def broken(*_, **__):
-        raise RuntimeError("no")
+        raise InputError("no")
 
     monkeypatch.setattr(Predictor, "predict", broken)
-    with pytest.raises(KognerError, match="each of the first 12 documents failed, the last: RuntimeError: no"):
+    with pytest.raises(KognerError, match="each of the first 12 documents failed, the last: no"):
         job(model, [written(tmp_path / "a.jsonl", documents(20))], tmp_path / "out").run()
 
 
@@ -155,6 +157,156 @@ def test_what_cannot_be_read_to_its_end_is_said_last_and_read_again(model, tmp_p
         assert [one["id"] for one in results(tmp_path / "out")] == [*(f"d{n}" for n in range(6)), "e0", "e1"]
     manifest = json.loads((tmp_path / "out" / "manifest.json").read_text())
     assert "a.jsonl:7" in manifest["inputs"][0]["error"] and "error" not in manifest["inputs"][1]
+    written(broken, documents(7))
+    mended = job(model, [broken, whole], tmp_path / "out").run()
+    assert mended["documents"] == 9 and len(results(tmp_path / "out")) == 9
+
+
+def test_an_input_that_was_moved_before_it_was_done_goes_on_at_its_new_place(model, tmp_path, monkeypatch):
+    class Stopping:
+        def __init__(self, plan, folder, **more):
+            self.worker = Worker(plan, folder)
+
+        def run(self, shards):
+            yield self.worker.write(next(shards))
+            raise KeyboardInterrupt
+
+    source = written(tmp_path / "a.jsonl", documents(12))
+    with monkeypatch.context() as patched:
+        patched.setattr("kogner.bulk.job.ProcessPool", Stopping)
+        with pytest.raises(KeyboardInterrupt):
+            job(model, [source], tmp_path / "out").run()
+    assert not (tmp_path / "out" / "manifest.json").exists()
+    (tmp_path / "elsewhere").mkdir()
+    moved = source.rename(tmp_path / "elsewhere" / "a.jsonl")
+    manifest = job(model, [moved], tmp_path / "out").run()
+    assert (manifest["documents"], manifest["run"]["documents"]) == (12, 8)
+    assert manifest["inputs"][0]["path"] == str(moved)
+
+
+def test_errors_one_after_the_other_stop_the_job_and_are_no_failures(model, tmp_path, in_this_process, monkeypatch):
+    predict, broken = Predictor.predict, True
+
+    def breaking(self, given, **more):
+        for document in predict(self, given, **more):
+            if broken and int(document.id[1:]) >= 8:
+                raise RuntimeError("the device is gone")
+            yield document
+
+    monkeypatch.setattr(Predictor, "predict", breaking)
+    source = written(tmp_path / "a.jsonl", documents(40))
+    with pytest.raises(KognerError, match="10 documents failed one after the other, the last, d17, with RuntimeError"):
+        job(model, [source], tmp_path / "out", limits=Cut(documents=20)).run()
+    assert results(tmp_path / "out") == []
+    broken = False
+    manifest = job(model, [source], tmp_path / "out", limits=Cut(documents=20)).run()
+    assert (manifest["documents"], manifest["failed"]) == (40, 0)
+
+
+def test_shards_with_failures_are_annotated_again_where_asked(model, tmp_path, in_this_process, monkeypatch):
+    predict, broken = Predictor.predict, True
+
+    def breaking(self, given, **more):
+        for document in predict(self, given, **more):
+            if broken and document.id == "d5":
+                raise RuntimeError("for now")
+            yield document
+
+    monkeypatch.setattr(Predictor, "predict", breaking)
+    source = written(tmp_path / "a.jsonl", documents(12))
+    assert job(model, [source], tmp_path / "out").run()["failed"] == 1
+    broken = False
+    assert job(model, [source], tmp_path / "out").run()["failed"] == 1
+    manifest = job(model, [source], tmp_path / "out", again=True).run()
+    assert (manifest["failed"], manifest["documents"], manifest["run"]["documents"]) == (0, 12, 4)
+    assert (tmp_path / "out" / "failures.jsonl").read_text() == ""
+
+
+def test_documents_that_are_refused_do_not_stop_the_job(model, tmp_path, in_this_process):
+    some = [dataclasses.replace(one, text="x" * 500) for one in documents(12)] + documents(8, prefix="e")
+    limits = Cut(documents=4, longest=400)
+    manifest = job(model, [written(tmp_path / "a.jsonl", some)], tmp_path / "out", limits=limits).run()
+    assert (manifest["annotated"], manifest["failed"]) == (8, 12)
+
+
+def test_what_killed_processes_left_is_removed_and_in_nobodys_way(model, tmp_path, in_this_process):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / ".job.json.123.tmp").write_text("{")
+    source = written(tmp_path / "a.jsonl", documents(8))
+    job(model, [source], tmp_path / "out").run()
+    left = tmp_path / "out" / "parts" / "00000-a.jsonl" / ".00001.jsonl.123.tmp"
+    left.write_text("x")
+    job(model, [source], tmp_path / "out").run()
+    assert not left.exists() and not list((tmp_path / "out").rglob("*.tmp"))
+
+
+def test_the_files_of_a_folder(tmp_path, capfd):
+    for name in ("b.xml.gz", "a.jsonl", "README.txt", ".hidden"):
+        (tmp_path / name).write_text("x")
+    (tmp_path / "more").mkdir()
+    assert [path.name for path in files_of([str(tmp_path)])] == ["README.txt", "a.jsonl", "b.xml.gz"]
+    assert "passed over are 2 folders and files" in capfd.readouterr().err
+    texts = tmp_path / "more"
+    (texts / "a.txt").write_text("x")
+    assert files_of([str(texts)]) == [texts]
+    (texts / "a.ann").write_text("")
+    (texts / "annotation.conf").write_text("")
+    assert files_of([str(texts)]) == [texts]
+    assert "such as annotation.conf" in capfd.readouterr().err
+
+
+class Ended:
+    pid, exitcode = 7, -9
+
+    def join(self, seconds=None):
+        pass
+
+
+def lost(pool, task, *, place, begun, cause="ended the process, exit code -9"):
+    return pool._once_more(task, processes._Process(Ended(), None, task, True, place, begun), cause)
+
+
+def test_a_document_is_left_out_after_two_losses_at_it_and_with_their_cause(model, tmp_path):
+    pool = processes.ProcessPool(WorkPlan(str(model), LABELS, SETTINGS), tmp_path, count=1)
+    task = processes.Task(Shard(0, 0, 0, tuple(documents(3))))
+    task = lost(pool, task, place=2, begun=3)  # one document, in a task of many: whose fault it was is not known
+    assert task.careful and not task.without
+    task = lost(pool, task, place=1, begun=2, cause="took longer than 900 s")
+    task = lost(pool, task, place=None, begun=3)  # while it wrote
+    assert not task.without
+    task = lost(pool, task, place=1, begun=2, cause="took longer than 900 s")
+    assert task.without == {1: "annotating it took longer than 900 s, 2 times"}
+
+
+def test_processes_that_are_lost_without_a_document_between_end_the_job(model, tmp_path):
+    pool = processes.ProcessPool(WorkPlan(str(model), LABELS, SETTINGS), tmp_path, count=1)
+    task = processes.Task(Shard(0, 0, 0, tuple(documents(30))))
+    with pytest.raises(KognerError, match="20 processes were lost one after the other"):
+        for number in range(40):
+            task = lost(pool, task, place=number // 2, begun=1)
+    assert 8 <= len(task.without) <= 10
+
+
+def test_a_shard_that_cannot_be_written_is_nobodys_failure(model, tmp_path, monkeypatch):
+    source = written(tmp_path / "a.jsonl", documents(2))
+    plan = WorkPlan(str(model), LABELS, SETTINGS)
+    (one,) = JobFolder(tmp_path / "out").begin({}, [source])
+    ours, theirs = multiprocessing.Pipe()
+
+    def broken(*_, **__):
+        raise ValueError("odd")
+
+    monkeypatch.setattr(JobFolder, "write_shard", broken)
+    thread = threading.Thread(target=processes._work, args=(theirs, plan, tmp_path / "out"))
+    monkeypatch.setattr(processes.signal, "signal", lambda *_: None)
+    thread.start()
+    ours.send(processes.Task(Shard(one.number, 0, 0, tuple(documents(2)))))
+    said = [ours.recv() for _ in range(4)]
+    assert [kind for kind, _ in said] == ["ready", "at", "at", "failed"] and said[2][1] is None
+    assert "shard (0, 0) cannot be written" in said[3][1] and "ValueError: odd" in said[3][1]
+    ours.close()
+    thread.join(20)
+    set_quiet(False)
 
 
 def test_a_folder_of_another_plan_input_or_owner_is_refused(model, tmp_path, in_this_process):
@@ -165,7 +317,8 @@ def test_a_folder_of_another_plan_input_or_owner_is_refused(model, tmp_path, in_
         Job(plan, [some], tmp_path / "out", processes=1, limits=Cut(documents=4)).run()
     with pytest.raises(InputError, match="given twice"):
         job(model, [some, some], tmp_path / "out").run()
-    written(some, documents(3))
+    text = some.read_text()
+    some.write_text(text.replace("0 rats", "9 rats"))  # as long as before
     with pytest.raises(ArtifactError, match="has changed since"):
         job(model, [some], tmp_path / "out").run()
     (tmp_path / "mine").mkdir()
@@ -176,14 +329,20 @@ def test_a_folder_of_another_plan_input_or_owner_is_refused(model, tmp_path, in_
         job(model, [some], tmp_path / "out").run()
 
 
-def test_shards_in_another_format(model, tmp_path, in_this_process):
-    plan = WorkPlan(str(model), LABELS, SETTINGS, form="pubtator")
+@pytest.mark.parametrize("form", SHARD_FORMATS)
+def test_shards_in_every_format(model, tmp_path, in_this_process, form):
+    plan = WorkPlan(str(model), LABELS, SETTINGS, form=form)
     some = documents(5)
-    Job(plan, [written(tmp_path / "a.jsonl", some)], tmp_path / "out", limits=Cut(documents=3)).run()
-    files = sorted((tmp_path / "out").glob("parts/*/*.pubtator"))
+    some[1] = dataclasses.replace(some[1], id="d|1")
+    source = written(tmp_path / "a.jsonl", some)
+    for _ in range(2):
+        manifest = Job(plan, [source], tmp_path / "out", limits=Cut(documents=3)).run()
+        assert manifest["documents"] == 5
+    files = sorted((tmp_path / "out").glob(f"parts/*/*{FORMATS[form].endings[0]}"))
     assert len(files) == 2
-    read = [one for file in files for one in pubtator.read(file, report=Report())]
-    assert [one.id for one in read] == [one.id for one in some] and any(one.mentions for one in read)
+    read = [one for file in files for one in FORMATS[form].read(file, report=Report())]
+    assert len(read) == 5 and any(one.mentions for one in read)
+    assert ("score not kept" in manifest["noted"]) == (form == "pubtator")
 
 
 def test_processes_that_die_lose_nothing_and_one_that_a_document_kills_leaves_it_out(model, tmp_path, monkeypatch):
@@ -208,7 +367,7 @@ def test_processes_that_die_lose_nothing_and_one_that_a_document_kills_leaves_it
         killer.join()
     assert sorted(one["id"] for one in results(tmp_path / "out")) == sorted(f"d{n}" for n in range(60) if n != 17)
     (failure,) = [json.loads(line) for line in (tmp_path / "out" / "failures.jsonl").open()]
-    assert failure["id"] == "d17" and "ended the process 2 times (exit code -9)" in failure["reason"]
+    assert failure["id"] == "d17" and "ended the process, exit code -9, 2 times" in failure["reason"]
     assert (manifest["documents"], manifest["failed"]) == (60, 1)
 
 
@@ -240,7 +399,7 @@ def test_killed_and_resumed_by_the_command(model, tmp_path, capsys):
     said = json.loads(capsys.readouterr().out.splitlines()[-1])
     assert (said["documents"], said["annotated"]) == (800, 800) and said["run"]["documents"] <= 800 - 80
     assert [one["id"] for one in results(out)] == [f"d{n}" for n in range(800)]
-    assert not [file for file in out.rglob("*.tmp") if not file.name.startswith(".")]
+    assert not list(out.rglob("*.tmp"))
 
 
 def test_how_much_is_left_is_told_by_how_far_a_file_was_read(model, tmp_path, in_this_process, monkeypatch):
@@ -250,7 +409,7 @@ def test_how_much_is_left_is_told_by_how_far_a_file_was_read(model, tmp_path, in
     with gzip.open(source, "wt") as stream:
         stream.writelines(json.dumps({"id": one.id, "text": one.text}) + "\n" for one in some)
     reader, told = InputReader(), []
-    one = Input(0, str(source), source.stat().st_size, "")
+    one = Input.of(0, source)
     for _ in reader.shards(one, Cut(documents=100), done=()):
         if reader.bytes:
             told.append(reader.documents * one.bytes / reader.bytes)
@@ -270,6 +429,9 @@ def test_how_much_is_left_is_told_by_how_far_a_file_was_read(model, tmp_path, in
         (["FILE", "--out", "DIR/", "--format", "html"], "--format html is not for a folder"),
         (["FILE", "--engine", "ray"], "--engine ray needs a folder"),
         (["FILE", "--processes", "2"], "--processes needs a folder"),
+        (["FILE", "--max-characters", "2"], "--max-characters needs a folder"),
+        (["FILE", "--retry-failed", "--format", "brat", "--out", "DIR/"], "and none of --format brat"),
+        (["FILE", "--engine", "ray", "--engine", "local"], "exclude each other"),
         (["nowhere.txt", "--out", "DIR/"], "nowhere.txt: does not exist"),
         (["DIR", "--out", "OUT/"], "is a folder without a file to annotate"),
         (["FILE", "-"], "annotated by itself"),

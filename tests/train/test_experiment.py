@@ -8,7 +8,7 @@ import yaml
 
 from kogner.cli import main
 from kogner.errors import ConfigError
-from kogner.experiment.cell import finished, folder_of, identity, run, scores_of
+from kogner.experiment.cell import finished, folder_of, has_student, identity, run, scores_of
 from kogner.experiment.plan import load
 from kogner.experiment.summary import summarise
 from kogner.records import Document, Mention
@@ -122,7 +122,10 @@ def test_command_runs_once_and_again_where_the_recipe_changed(plan, tmp_path, ca
     assert json.loads((tmp_path / "out.json").read_text())["rows"] == said["rows"]
     cells = {cell.name: cell for cell in load(plan).cells()}
     stamps = {name: scores_of(cell, tmp_path / "runs").stat().st_mtime_ns for name, cell in cells.items()}
-    assert (folder_of(cells["stage-first-0"], tmp_path / "runs") / "artifact.json").is_file()
+    first = cells["stage-first-0"]
+    scores = json.loads(scores_of(first, tmp_path / "runs").read_text())
+    assert has_student(first, scores, tmp_path / "runs")
+    assert not has_student(first, scores | {"student": "another"}, tmp_path / "runs")
     assert command() == said
     changed(
         plan,
@@ -235,7 +238,7 @@ def test_show_and_report_tell_what_is_finished(plan, tmp_path, capsys):
     page = (tmp_path / "docs" / "results.md").read_text(encoding="utf-8")
     assert "A try. Of its trainings 2 are not done yet." in page
     assert "`mse` over `no-graph`, mean of 1 settings (half)" in page and "of one seed, which shows nothing yet" in page
-    assert "| half | mine | no-graph | 33.33 ± 0.00 | 20.0 | 50.0 | 1 | 1 |" in page
+    assert "| half | mine | no-graph | 33.33 | 20.0 | 50.0 | 1 | 1 |" in page
     assert (tmp_path / "docs" / "results-tiny.png").read_bytes().startswith(b"\x89PNG")
     out.write_text("[]")
     with pytest.raises(SystemExit) as stopped:

@@ -11,31 +11,35 @@ Every file is written beside its place and moved there, so that what a killed jo
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
+import shutil
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from kogner.artifacts import write_atomic, write_lines
 from kogner.bulk.shards import Failure
+from kogner.bulk.source import Input
 from kogner.data.report import Report
 from kogner.errors import ArtifactError, InputError
+from kogner.progress import note
 from kogner.records import Document
 
 VERSION = 1
 JOB, MANIFEST, FAILURES, PARTS, INPUT = "job.json", "manifest.json", "failures.jsonl", "parts", "input.json"
-_EDGE = 1 << 16  # bytes at each end of an input that it is known by, beside its size
-_UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
+_DONE = re.compile(r"\d+\.json")
 
 
 @dataclass(frozen=True)
 class ShardResult:
     """What became of a shard. documents: of the input, failed ones among them. entities: found, by type. linked: of
-    them. characters: of the annotated documents."""
+    them. characters: of the annotated documents. refused: failures that were not tried.
+
+    lost: what the shard's format does not hold, or holds in another way, counted by what.
+    """
 
     input: int
     number: int
@@ -44,21 +48,8 @@ class ShardResult:
     linked: int = 0
     characters: int = 0
     failures: tuple[Failure, ...] = ()
-
-
-@dataclass(frozen=True)
-class Input:
-    """A file (or BRAT folder) of documents. bytes, digest: what it is known by again."""
-
-    number: int
-    path: str
-    bytes: int
-    digest: str
-
-    @property
-    def folder(self) -> str:
-        """Name of the folder of its shards."""
-        return f"{self.number:05d}-{_UNSAFE.sub('_', Path(self.path).name)[:80]}"
+    refused: int = 0
+    lost: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -92,12 +83,14 @@ class JobFolder:
         self.path = Path(path)
         self._inputs: list[Input] | None = None
 
-    def begin(self, said: Mapping[str, Any], inputs: Sequence[Path]) -> list[Input]:
+    def begin(self, said: Mapping[str, Any], inputs: Sequence[Path], *, again: bool = False) -> list[Input]:
         """Say what the job is, or go on with one that is there; its inputs, numbered.
 
-        said: how documents are annotated and cut, as plain data. Inputs that the job does not know yet are added; one
-        that was moved since is known by its name and content.
-        Raises ArtifactError where the folder holds something else, or a job with another plan or a changed input.
+        said: how documents are annotated and cut, as plain data. again: shards with failures are done again.
+        Inputs that the job does not know yet are added; one that was moved is known by its name and content; one that
+        was changed before it was done is begun anew.
+        Raises ArtifactError where the folder holds something else, a job with another plan, or one that is done with an
+        input that was changed since.
         """
         file = self.path / JOB
         known: list[Input] = []
@@ -105,32 +98,56 @@ class JobFolder:
             raw = self._job()
             _same(self.path, raw["plan"], json.loads(json.dumps(said)))
             known = [Input(**one) for one in raw["inputs"]]
-        elif self.path.exists() and (not self.path.is_dir() or any(self.path.iterdir())):
+        elif self.path.exists() and (not self.path.is_dir() or any(map(_is_content, self.path.iterdir()))):
             raise ArtifactError(f"{self.path} is there and holds no job of annotation; give another folder")
-        by_path = {one.path: one for one in known}
-        chosen: list[Input] = []
+        chosen = []
         for path in inputs:
-            size, digest = _fingerprint(path)
-            name = str(path.absolute())
-            found = by_path.get(name) or _moved(known, path, size, digest)
-            if found is None:
-                found = by_path[name] = Input(len(known), name, size, digest)
-                known.append(found)
-            elif (found.bytes, found.digest) != (size, digest):
-                raise ArtifactError(
-                    f"{path} has changed since {self.path} was begun; give another folder, or the file under another "
-                    "name to have it annotated beside the old one"
-                )
-            if found in chosen:
+            one = self._known(path, known)
+            if one.number in chosen:
                 raise InputError("is given twice", path=path)
-            chosen.append(found)
+            known[one.number : one.number + 1] = [one]
+            chosen.append(one.number)
         self.path.mkdir(parents=True, exist_ok=True)
+        for stale in (MANIFEST, FAILURES):  # until all is done they would say what is not so
+            (self.path / stale).unlink(missing_ok=True)
         job = {"version": VERSION, "plan": said, "inputs": [asdict(one) for one in known]}
         write_atomic(file, json.dumps(job, indent=2) + "\n")
         self._inputs = known
-        for one in chosen:
-            self._parts(one).mkdir(parents=True, exist_ok=True)
-        return chosen
+        for left in self.path.rglob(".*.tmp"):  # of processes that were killed while they wrote
+            left.unlink(missing_ok=True)
+        for number in chosen:
+            self._parts(known[number]).mkdir(parents=True, exist_ok=True)
+            if again:
+                self._forget_failures(known[number])
+        return [known[number] for number in chosen]
+
+    def _known(self, path: Path, known: Sequence[Input]) -> Input:
+        """The input that a file is, old or new."""
+        name = str(path.absolute())
+        same = next((one for one in known if one.path == name), None)
+        if same is not None and same.is_as_it_was(path):
+            return same
+        now = Input.of(len(known) if same is None else same.number, path)
+        if same is None:
+            moved = (one for one in known if (Path(one.path).name, one.digest) == (path.name, now.digest))
+            before = next((one for one in moved if not Path(one.path).exists()), None)
+            return now if before is None else replace(now, number=before.number)
+        if same.digest != now.digest:
+            if (self._parts(same) / INPUT).is_file():
+                raise ArtifactError(
+                    f"{path} has changed since it was annotated into {self.path}; give another folder, or the file "
+                    "under another name to have it annotated beside the old one"
+                )
+            if self.done(same):
+                note(f"{path} has changed since it was begun, and is annotated from its beginning again")
+            shutil.rmtree(self._parts(same), ignore_errors=True)
+        return now
+
+    def _forget_failures(self, one: Input) -> None:
+        for result in list(self.results(one)):
+            if result.failures:
+                (self._parts(one) / INPUT).unlink(missing_ok=True)
+                (self._parts(one) / f"{result.number:05d}.json").unlink()
 
     def write_shard(self, result: ShardResult, documents: Sequence[Document], *, form: str, explain: bool) -> None:
         """Write a shard's documents, then that it is done."""
@@ -142,15 +159,17 @@ class JobFolder:
         if form == "jsonl":
             write_lines(place / f"{stem}.jsonl", (output.to_json(one, explain=explain) for one in documents))
         else:
-            wanted = by_name(form)
-            assert wanted.write is not None
-            report = Report()
-            wanted.write(place / f"{stem}{wanted.endings[0]}", documents, report=report)
+            wanted, report = by_name(form), Report()
+            for document in documents:
+                for what, count in wanted.not_kept(document):
+                    report.note(what, count)
+            wanted.save(place / f"{stem}{wanted.endings[0]}", documents, report=report)
+            result = replace(result, lost=dict(report.skipped + report.repaired + report.noted))
         write_atomic(place / f"{stem}.json", json.dumps(asdict(result)))
 
     def done(self, one: Input) -> set[int]:
         """Numbers of an input's shards that are done."""
-        return {int(file.stem) for file in self._parts(one).glob("*.json") if file.name != INPUT}
+        return {int(file.stem) for file in self._parts(one).glob("*.json") if _DONE.fullmatch(file.name)}
 
     def finished(self, one: Input) -> Counts | None:
         """The counts of an input whose shards are all done, else None."""
@@ -163,7 +182,9 @@ class JobFolder:
 
     def finish(self, one: Input, report: Report, *, error: str | None = None) -> Counts:
         """Add up an input's shards. Unless it could not be read to its end, it is not looked at again."""
-        counts = Counts(**self._sums(one), skipped=dict(report.skipped), noted=dict(report.noted), error=error)
+        sums = self._sums(one)
+        noted = dict(report.noted + report.repaired + sums.pop("lost"))
+        counts = Counts(**sums, skipped=dict(report.skipped), noted=noted, error=error)
         if error is None:
             write_atomic(self._parts(one) / INPUT, json.dumps(counts.to_dict()))
         return counts
@@ -218,15 +239,17 @@ class JobFolder:
     def _sums(self, one: Input) -> dict[str, Any]:
         documents = failed = linked = characters = 0
         entities: Counter[str] = Counter()
+        lost: Counter[str] = Counter()
         for result in self.results(one):
             documents += result.documents
             failed += len(result.failures)
             linked += result.linked
             characters += result.characters
             entities.update(result.entities)
+            lost.update(result.lost)
         return {
             "documents": documents, "failed": failed, "entities": dict(sorted(entities.items())), "linked": linked,
-            "characters": characters,
+            "characters": characters, "lost": lost,
         }  # fmt: skip
 
     def _job(self) -> dict[str, Any]:
@@ -253,29 +276,6 @@ def _same(path: Path, before: Mapping[str, Any], now: Mapping[str, Any]) -> None
             )
 
 
-def _moved(known: Sequence[Input], path: Path, size: int, digest: str) -> Input | None:
-    """The input that a file was, whose place holds nothing any more."""
-    for one in known:
-        there = Path(one.path)
-        if (there.name, one.bytes, one.digest) == (path.name, size, digest) and not there.exists():
-            return one
-    return None
-
-
-def _fingerprint(path: Path) -> tuple[int, str]:
-    """Bytes of a file or folder, and a hash of its ends, or of its files' names and sizes."""
-    digest = hashlib.sha256()
-    if path.is_dir():
-        files = sorted(file for file in path.iterdir() if file.is_file())
-        for file in files:
-            digest.update(f"{file.name} {file.stat().st_size}\n".encode(errors="surrogateescape"))
-        return sum(file.stat().st_size for file in files), digest.hexdigest()
-    try:
-        size = path.stat().st_size
-        with path.open("rb") as stream:
-            digest.update(stream.read(_EDGE))
-            stream.seek(max(size - _EDGE, 0))
-            digest.update(stream.read(_EDGE))
-    except OSError as error:
-        raise InputError(f"cannot be read: {error.strerror or error}", path=path) from error
-    return size, digest.hexdigest()
+def _is_content(path: Path) -> bool:
+    """Whether it is more than what a process that was killed while it wrote left behind."""
+    return not (path.name.startswith(".") and path.name.endswith(".tmp"))

@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from kogner.annotate.texts import read_documents
-from kogner.bulk.folder import Input
 from kogner.bulk.shards import Cut, Shard, cut
+from kogner.bulk.source import Input
 from kogner.data.report import Report
 from kogner.errors import InputError
+from kogner.progress import note
 from kogner.records import Document
 
 _PASSING = (".ann", ".md", ".json.lock", ".lock", ".md5", ".tmp")
@@ -82,13 +83,23 @@ def files_of(sources: Sequence[str]) -> list[Path]:
     for source in map(Path, sources):
         if not source.exists():
             raise InputError("does not exist", path=source)
-        if not source.is_dir() or brat.is_brat(source) or any(source.glob("*.txt")):
+        if not source.is_dir():
             found.append(source)
             continue
-        files = sorted(file for file in source.iterdir() if file.is_file() and _is_input(file))
-        if not files:
-            raise InputError("is a folder without a file to annotate", path=source)
-        found += files
+        there = sorted(source.iterdir())
+        if brat.is_brat(source) or (there and all(one.suffix == ".txt" for one in there)):
+            found.append(source)
+            passed = [one for one in there if one.suffix not in (".txt", ".ann")]
+        else:
+            files = [one for one in there if one.is_file() and _is_input(one)]
+            if not files:
+                raise InputError("is a folder without a file to annotate", path=source)
+            found += files
+            passed = [one for one in there if one not in files]
+        if passed:
+            note(
+                f"{source}: passed over are {len(passed):,} folders and files of other kinds, such as {passed[0].name}"
+            )
     return found
 
 

@@ -6,15 +6,16 @@ import os
 import time
 from collections import Counter as Tally
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from kogner import artifacts
-from kogner.bulk.folder import Counts, Input, JobFolder, ShardResult
+from kogner.bulk.folder import Counts, JobFolder, ShardResult
 from kogner.bulk.inputs import InputReader
 from kogner.bulk.processes import ProcessPool
 from kogner.bulk.shards import Cut, Shard
+from kogner.bulk.source import Input
 from kogner.bulk.worker import WorkPlan
 from kogner.data.report import Report
 from kogner.errors import ArtifactError, InputError, KognerError
@@ -28,6 +29,7 @@ class Job:
 
     spread: `local`, processes of this machine, or `ray`, actors of a cluster. processes: how many of them.
     form: of the inputs, None = told by their content. limits: where shards end. silence: see ProcessPool.
+    again: shards with failures are annotated again.
     """
 
     plan: WorkPlan
@@ -38,6 +40,21 @@ class Job:
     form: str | None = None
     limits: Cut = field(default_factory=Cut)
     silence: float = 900.0
+    again: bool = False
+
+    def __post_init__(self) -> None:
+        self.out = self.out.absolute()  # processes of other machines begin elsewhere
+        plan, graph = self.plan, self.plan.graph
+        self.plan = replace(
+            plan,
+            model=_absolute(plan.model),
+            graph=replace(
+                graph,
+                path=None if graph.path is None else _absolute(graph.path),
+                bank=None if graph.bank is None else _absolute(graph.bank),
+                aliases=tuple(map(_absolute, graph.aliases)),
+            ),
+        )
 
     def run(self) -> dict[str, Any]:
         """Annotate what is not annotated yet; returns what the manifest says, with `documents_per_s` of this run.
@@ -48,7 +65,7 @@ class Job:
         """
         with artifacts.locked(self.out):
             folder = JobFolder(self.out)
-            inputs = folder.begin(self._said(), self.inputs)
+            inputs = folder.begin(self._said(), self.inputs, again=self.again)
             counts = {one.number: found for one in inputs if (found := folder.finished(one)) is not None}
             left = [one for one in inputs if one.number not in counts]
             before = [result.documents for one in left for result in folder.results(one)]
@@ -137,15 +154,19 @@ class _Progress:
 
     documents: int = 0
     failed: int = 0
+    refused: int = 0
 
     def add(self, result: ShardResult, counter: Counter) -> None:
         """Count a shard. Raises KognerError where nothing but failures came so far."""
         self.documents += result.documents
         self.failed += len(result.failures)
+        self.refused += result.refused
         counter.advance(result.documents, f"{self.failed:,} failed" if self.failed else "")
-        if self.failed == self.documents > 10:
+        tried = self.documents - self.refused
+        if tried > 10 and self.failed - self.refused == tried:
             raise KognerError(
-                f"each of the first {self.documents:,} documents failed, the last: {result.failures[-1].reason}"
+                f"each of the first {tried:,} documents failed, the last: {result.failures[-1].reason}; with "
+                "--retry-failed they are annotated again"
             )
 
 
@@ -162,6 +183,11 @@ def _finish(folder: JobFolder, one: Input, met: Mapping[str, Any]) -> Counts:
         for reason, count in sorted(reasons.items()):
             note(f"{one.path}: {what} {count:,} x {reason}")
     return folder.finish(one, report, error=met["error"])
+
+
+def _absolute(place: str) -> str:
+    """The absolute path of what is there; a hub's id as it is."""
+    return str(Path(place).absolute()) if Path(place).exists() else place
 
 
 def _identity(place: str) -> str:

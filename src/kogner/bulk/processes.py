@@ -26,6 +26,7 @@ from kogner.errors import KognerError
 from kogner.progress import note, set_quiet
 
 LAST_CHANCE = 2  # deaths at one document after which it is a failure
+BARREN = 20  # deaths in a row with no document done between them, after which it is not the documents
 STARTS = 3  # processes that may die one after the other before any of them was ready
 POLL_S = 1.0
 
@@ -45,7 +46,9 @@ class _Process:
     connection: Connection
     task: Task | None = None
     ready: bool = False
-    place: int | None = None  # in the shard, of the document it said it was at
+    place: int | None = None  # in the shard, of the document it said it was at; None where it writes
+    begun: int = 0  # documents of the task that it said it was at
+    cause: str = ""  # that it was ended for
     heard: float = field(default_factory=time.monotonic)
 
 
@@ -60,7 +63,7 @@ class ProcessPool:
         self._workers: list[_Process] = []
         self._again: deque[Task] = deque()
         self._deaths: Counter[tuple[tuple[int, int], int | None]] = Counter()
-        self._failed_starts = 0
+        self._failed_starts = self._barren = 0
         self._said_untrained = False
 
     def run(self, shards: Iterator[Shard]) -> Iterator[ShardResult]:
@@ -102,7 +105,7 @@ class ProcessPool:
         return _Process(process, ours)
 
     def _give(self, worker: _Process, task: Task) -> None:
-        worker.task, worker.place, worker.heard = task, None, time.monotonic()
+        worker.task, worker.place, worker.begun, worker.heard = task, None, 0, time.monotonic()
         with suppress(OSError):  # one that is dead is met as such where it is listened to
             worker.connection.send(task)
 
@@ -123,14 +126,15 @@ class ProcessPool:
                 worker.ready, self._failed_starts = True, 0
             elif kind == "at":
                 worker.place = said
+                worker.begun += 1
             elif kind == "failed":
                 raise KognerError(said)
             else:
-                worker.task = None
+                worker.task, self._barren = None, 0
                 yield said
         for worker in list(self._workers):
             if time.monotonic() - worker.heard > self.silence and (worker.task is not None or not worker.ready):
-                note(f"process {worker.process.pid} gave no sign of life for {self.silence:.0f} s and is ended")
+                worker.cause = f"took longer than {self.silence:.0f} s (--document-timeout)"
                 worker.process.kill()
                 self._bury(worker)
 
@@ -148,20 +152,27 @@ class ProcessPool:
                     f"for {self.count}? Give fewer with --processes"
                 )
         if task is not None:
-            at = worker.place
-            self._deaths[task.shard.key, at if task.careful else None] += 1
-            deaths = self._deaths[task.shard.key, at if task.careful else None]
-            name = task.shard.documents[at].id if at is not None else "?"
-            if task.careful and at is not None and deaths >= LAST_CHANCE:
-                note(f"document {name} ended {deaths} processes (exit code {code}) and is left out")
-                reason = f"annotating it ended the process {deaths} times (exit code {code})"
-                task = replace(task, without={**task.without, at: reason})
-            elif deaths > len(task.shard.documents) + STARTS:
-                raise KognerError(f"shard {task.shard.key} ended {deaths} processes (exit code {code})")
-            else:
-                note(f"a process ended (exit code {code}) near document {name}; its shard is annotated again")
-            self._again.append(replace(task, careful=True))
+            self._again.append(self._once_more(task, worker, worker.cause or f"ended the process, exit code {code}"))
         self._workers.append(self._start())
+
+    def _once_more(self, task: Task, worker: _Process, cause: str) -> Task:
+        """A task that a process died of, or took too long for, without the document where it happened twice."""
+        at = worker.place if task.careful else None
+        self._deaths[task.shard.key, at] += 1
+        self._barren = 0 if worker.begun > 1 else self._barren + 1
+        if self._barren >= BARREN:
+            raise KognerError(
+                f"{BARREN} processes were lost one after the other, with no document done between them (the last one "
+                f"{cause}); is there enough memory? What is done is kept"
+            )
+        if at is not None and self._deaths[task.shard.key, at] >= LAST_CHANCE:
+            name = task.shard.documents[at].id
+            note(f"document {name} is left out: annotating it {cause}, {LAST_CHANCE} times")
+            without = {**task.without, at: f"annotating it {cause}, {LAST_CHANCE} times"}
+            return replace(task, careful=True, without=without)
+        near = "" if worker.place is None else f" near document {task.shard.documents[worker.place].id}"
+        note(f"a shard {cause}{near}, and is annotated again document by document")
+        return replace(task, careful=True)
 
     def _stop(self) -> None:
         for worker in self._workers:
@@ -203,7 +214,7 @@ def _work(connection: Connection, plan: WorkPlan, folder: Path) -> None:
             )
         except KognerError as error:
             say("failed", str(error))
-        except OSError as error:
-            say("failed", f"{folder} cannot be written to: {error}")
+        except Exception as error:  # of the writing, since those of documents are failures
+            say("failed", f"shard {task.shard.key} cannot be written to {folder}: {type(error).__name__}: {error}")
         else:
             say("done", result)

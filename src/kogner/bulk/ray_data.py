@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kogner.bulk.folder import Input, JobFolder, ShardResult
+from kogner.bulk.folder import JobFolder, ShardResult
 from kogner.bulk.shards import Cut, Failure
+from kogner.bulk.source import Input
 from kogner.bulk.worker import Worker, WorkPlan
 from kogner.errors import KognerError, MissingExtraError
 from kogner.progress import set_quiet
 
 if TYPE_CHECKING:
     from kogner.bulk.inputs import InputReader
+
+RETRIES = 3
 
 
 def run(
@@ -31,7 +35,8 @@ def run(
 
     count: actors; None as many as the cluster has processors.
     An input is read by a task, its shards go to the actors as these are free (Ray Data's back-pressure), and an actor
-    that dies is started again with the shard it had. Raises MissingExtraError without Ray.
+    that dies is started again with the shard it had, RETRIES times at most.
+    Raises MissingExtraError without Ray, KognerError for what a shard fails with.
     """
     try:
         import ray
@@ -44,6 +49,7 @@ def run(
     context = ray.data.DataContext.get_current()
     context.enable_progress_bars = False
     context.execution_options.preserve_order = False
+    context.target_max_block_size = 1  # bytes: each shard is a block, and so a task of its own
     actors = count or max(1, int(ray.cluster_resources().get("CPU", 1)) - 1)  # one is left for those that read
     rows = [{"input": one.number} for one in inputs]
     by_number = {one.number: one for one in inputs}
@@ -52,9 +58,11 @@ def run(
         set_quiet(True)
         one = by_number[int(row["input"])]
         job = JobFolder(folder)
+        count = 0
         for shard in reader.shards(one, limits, done=job.done(one)):
+            count += 1
             yield {"shard": shard, "input": one.number, "report": None}
-        yield {"shard": None, "input": one.number, "report": reader.said(one)}
+        yield {"shard": None, "input": one.number, "report": {**reader.said(one), "shards": count}}
 
     done = (
         ray.data.from_items(rows, override_num_blocks=max(1, len(rows)))
@@ -65,17 +73,31 @@ def run(
             batch_size=1,
             compute=ray.data.ActorPoolStrategy(min_size=1, max_size=actors),
             num_cpus=0.9,
+            max_restarts=RETRIES,
+            max_task_retries=RETRIES,
         )
     )
-    for row in done.iter_rows():
-        if row["error"]:
-            raise KognerError(str(row["error"]))
-        if row["report"] is not None:
-            yield int(row["input"]), dict(row["report"])
-            continue
-        raw = dict(row["result"])
-        failures = tuple(Failure(**failure) for failure in raw.pop("failures"))
-        yield ShardResult(**raw, failures=failures)
+    waiting: dict[int, dict[str, Any]] = {}  # what readers met, until all shards of the input are there
+    got: Counter[int] = Counter()
+    try:
+        for row in done.iter_rows():
+            if row["error"]:
+                raise KognerError(str(row["error"]))
+            number = int(row["input"])
+            if row["report"] is not None:
+                waiting[number] = dict(row["report"])
+            else:
+                raw = dict(row["result"])
+                failures = tuple(Failure(**failure) for failure in raw.pop("failures"))
+                got[number] += 1
+                yield ShardResult(**raw, failures=failures)
+            if number in waiting and got[number] == waiting[number]["shards"]:
+                yield number, waiting.pop(number)
+    except ray.exceptions.RayError as error:
+        raise KognerError(
+            f"Ray gave up: {str(error).strip().splitlines()[-1]}. What is done is kept; a document that ends its "
+            "process is left out by --engine local only"
+        ) from error
 
 
 class _Actor:
@@ -95,7 +117,10 @@ class _Actor:
         for shard in batch["shard"]:
             done = None
             if shard is not None and self.worker is not None:
-                done = asdict(self.worker.write(shard))
+                try:
+                    done = asdict(self.worker.write(shard))
+                except Exception as error:  # raised here it would be Ray's, which tries again
+                    self.error = f"shard {shard.key}: {error}"
             results.append(done)
         return {
             "result": results,

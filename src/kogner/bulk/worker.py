@@ -15,6 +15,7 @@ from kogner.errors import KognerError
 from kogner.records import Document
 
 BEAT = 25  # documents after which a process says that it lives
+IN_A_ROW = 10  # documents that fail by errors that are none of ours, after which it is not the documents
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,7 @@ class Worker:
 
     def __init__(self, plan: WorkPlan, folder: Path) -> None:
         self.plan, self.folder = plan, JobFolder(folder)
+        self._in_a_row = 0
         self.annotator = Annotator.open(
             plan.model, plan.graph, device=plan.device, engine=plan.runtime, label_cache=plan.label_cache
         )
@@ -48,14 +50,17 @@ class Worker:
         self,
         shard: Shard,
         *,
-        beat: Callable[[int], None] = lambda place: None,
+        beat: Callable[[int | None], None] = lambda place: None,
         careful: bool = False,
         without: Mapping[int, str] | None = None,
     ) -> ShardResult:
         """Annotate a shard and write its file. A document that raises an error is a failure, and the others go on.
 
-        beat: called with the place of a document in the shard before it is annotated, of every one where `careful`,
-        since each is then annotated by itself. without: places that are failures already, with the reason.
+        careful: each document by itself. beat: called with the place of each document in the shard before it is
+        annotated where `careful`, now and then elsewhere, and with None before the shard is written.
+        without: places that are failures already, with the reason.
+        Raises KognerError where IN_A_ROW documents fail one after the other by errors that are none of ours: then it is
+        the machine or the model, and the shard is not written.
         """
         reasons = {**shard.refused, **(without or {})}
         places = [place for place in range(len(shard.documents)) if place not in reasons]
@@ -72,9 +77,17 @@ class Worker:
                 beat(place)
                 try:
                     (done[place],) = self._annotated([shard.documents[place]])
+                    self._in_a_row = 0
+                except KognerError as error:
+                    reasons[place] = str(error)
                 except Exception as error:
-                    known = isinstance(error, KognerError)
-                    reasons[place] = str(error) if known else f"{type(error).__name__}: {error}"
+                    reasons[place] = f"{type(error).__name__}: {error}"
+                    self._in_a_row += 1
+                    if self._in_a_row >= IN_A_ROW:
+                        raise KognerError(
+                            f"{IN_A_ROW} documents failed one after the other, the last, {shard.documents[place].id}, "
+                            f"with {reasons[place]}; see to the machine or the model, and give the command again"
+                        ) from error
         found = [done[place] for place in sorted(done)]
         failures = [
             Failure(shard.first + place, shard.documents[place].id, reason) for place, reason in sorted(reasons.items())
@@ -82,18 +95,22 @@ class Worker:
         entities = Counter(mention.type for document in found for mention in document.mentions)
         linked = sum(mention.entity is not None for document in found for mention in document.mentions)
         characters = sum(len(document.text) for document in found)
-        result = ShardResult(*shard.key, len(shard.documents), dict(entities), linked, characters, tuple(failures))
+        result = ShardResult(
+            *shard.key, len(shard.documents), dict(entities), linked, characters, tuple(failures), len(shard.refused)
+        )
+        beat(None)
         self.folder.write_shard(result, found, form=self.plan.form, explain=self.plan.explain)
         return result
 
     def _together(
-        self, shard: Shard, places: Sequence[int], done: dict[int, Document], beat: Callable[[int], None]
+        self, shard: Shard, places: Sequence[int], done: dict[int, Document], beat: Callable[[int | None], None]
     ) -> None:
         waiting = iter(places)
         for number, document in enumerate(self._annotated(shard.documents[place] for place in places)):
             if number % BEAT == 0:
                 beat(places[number])
             done[next(waiting)] = document
+            self._in_a_row = 0
 
     def _annotated(self, documents: Iterable[Document]) -> Iterator[Document]:
         return self.annotator.annotate(documents, labels=self.plan.labels, settings=self.plan.settings)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from kogner.commands.options import engine_options, graph_options, model_option
+from kogner.commands.options import engine_options, folder_options, graph_options, model_option, refuse_folder_options
 from kogner.errors import ConfigError, InputError
 from kogner.student.decode import OVERLAPS
 
@@ -79,12 +79,10 @@ SHARD_FORMATS = ("jsonl", "pubtator", "bioc-xml", "bioc-json")
     default=None,
     help="File that keeps the vectors of labels between runs; of a folder, each checkpoint has a file in it.",
 )
-@click.option("--processes", type=click.IntRange(min=1), help="Where --out is a folder: how many. Default: one a core.")
-@click.option("--shard", type=click.IntRange(min=1), default=1000, show_default=True,
-              help="Where --out is a folder: documents of one file in it.")  # fmt: skip
-@click.option("--max-characters", type=click.IntRange(min=1), default=2_000_000, show_default=True,
-              help="Where --out is a folder: of a document; a longer one is a failure.")  # fmt: skip
+@folder_options
+@click.pass_context
 def command(
+    context: click.Context,
     sources: tuple[str, ...],
     labels: str,
     model: str,
@@ -113,6 +111,8 @@ def command(
     processes: int | None,
     shard: int,
     max_characters: int,
+    document_timeout: float,
+    retry_failed: bool,
 ) -> None:
     """Find the entities in FILEs (or standard input): plain text, or JSON lines of {"id", "text"}.
 
@@ -159,17 +159,17 @@ def command(
     if graph is None and explain:
         raise ConfigError("--explain is of no use without --graph")
     used = GraphUse(graph, link_to, aliases, bank, nil, name_weight)
-    runtime = next((name for name in engines if name in RUNTIMES), None)
-    spread = next((name for name in engines if name in SPREADS), None)
+    runtime, spread = _engines(engines)
     if out is not None and form != "brat" and _is_folder(out):
         work = WorkPlan(
             model, tuple(names), settings, used, device, runtime, label_cache, form=form or "jsonl", explain=explain
         )
-        limits = Cut(shard, longest=max_characters)
-        annotate_folder(work, sources, Path(out), spread=spread, processes=processes, form=from_, limits=limits)
+        annotate_folder(
+            work, sources, Path(out), spread=spread, processes=processes, form=from_, again=retry_failed,
+            limits=Cut(shard, longest=max_characters), silence=document_timeout,
+        )  # fmt: skip
         return
-    if spread is not None or processes is not None:
-        raise ConfigError(f"{'--processes' if spread is None else f'--engine {spread}'} needs a folder: --out DIR/")
+    refuse_folder_options(context, spread)
     if STDIN in sources and len(sources) > 1:
         raise InputError("standard input (-) is annotated by itself; give files, or - alone")
     source = sources[0]
@@ -213,6 +213,17 @@ def command(
         from rich.console import Console
 
         output.table(annotated, Console(width=None if sys.stdout.isatty() else 120), explain=explain)
+
+
+def _engines(names: tuple[str, ...]) -> tuple[str | None, str | None]:
+    """What runs the model, and what it runs in, of the values of --engine."""
+    found = []
+    for known in (RUNTIMES, SPREADS):
+        chosen = list(dict.fromkeys(name for name in names if name in known))
+        if len(chosen) > 1:
+            raise ConfigError(f"--engine {chosen[0]} and --engine {chosen[1]} exclude each other")
+        found.append(chosen[0] if chosen else None)
+    return found[0], found[1]
 
 
 def _is_folder(out: str) -> bool:

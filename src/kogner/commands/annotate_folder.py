@@ -22,6 +22,8 @@ def annotate_folder(
     processes: int | None,
     form: str | None,
     limits: Cut,
+    silence: float,
+    again: bool,
 ) -> None:
     """Run or resume the job and print its manifest, less what each input came to, as one JSON object.
 
@@ -40,7 +42,10 @@ def annotate_folder(
         processes = 1 if plan.device.startswith("cuda") else cores()
     if plan.settings.threads == 0 and processes is not None:
         plan = replace(plan, settings=replace(plan.settings, threads=max(1, cores() // processes)))
-    job = Job(plan, files_of(sources), out, spread=spread or "local", processes=processes, form=form, limits=limits)
+    job = Job(
+        plan, files_of(sources), out, spread=spread or "local", processes=processes, form=form, limits=limits,
+        silence=silence, again=again,
+    )  # fmt: skip
     manifest = job.run()
     said = {key: value for key, value in manifest.items() if key not in ("version", "plan", "inputs")}
     click.echo(json.dumps({"out": str(out), "inputs": len(manifest["inputs"]), **said}))

@@ -142,7 +142,12 @@ def _say(experiment: Experiment, plan: str, results: Sequence[Mapping[str, Any]]
         "setting", "corpus", "arm", "F1", "sd", "unseen", "seeds", numbers=("F1", "sd", "unseen", "seeds")
     )
     for row in summary["rows"]:
-        figures = (f"{row['mean']:.2f}", f"{row['sd']:.2f}", f"{row['unseen_recall']:.2f}", str(len(row["f1"])))
+        figures = (
+            f"{row['mean']:.2f}",
+            "" if row["sd"] is None else f"{row['sd']:.2f}",
+            f"{row['unseen_recall']:.2f}",
+            str(len(row["f1"])),
+        )
         add_row(table, row["setting"], row["corpus"], row["arm"], *figures)
     show_rich(table)
     table = new_table("setting", "corpus", "arm", "against", "difference", "95 %", "p", numbers=("difference", "p"))

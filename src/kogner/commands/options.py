@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 from kogner.errors import ConfigError
 from kogner.progress import note
@@ -69,6 +70,36 @@ def graph_options(command: Callable[..., Any]) -> Callable[..., Any]:
     for option in reversed(options):
         command = option(command)
     return command
+
+
+_FOLDER = "Where --out is a folder: "
+FOLDER_OPTIONS = ("processes", "shard", "max_characters", "document_timeout", "retry_failed")
+
+
+def folder_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """How a folder of any number of documents is annotated."""
+    options = (
+        click.option("--processes", type=click.IntRange(min=1), help=_FOLDER + "how many. Default: one a core."),
+        click.option("--shard", type=click.IntRange(min=1), default=1000, show_default=True,
+                     help=_FOLDER + "documents of one file in it."),
+        click.option("--max-characters", type=click.IntRange(min=1), default=2_000_000, show_default=True,
+                     help=_FOLDER + "of a document; a longer one is a failure."),
+        click.option("--document-timeout", type=click.FloatRange(min=1), default=900.0, show_default=True,
+                     help=_FOLDER + "seconds without a document after which a process is ended; a document that this "
+                     "happens at twice is a failure."),
+        click.option("--retry-failed", is_flag=True, help=_FOLDER + "annotate shards with failures again."),
+    )  # fmt: skip
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+def refuse_folder_options(context: click.Context, spread: str | None) -> None:
+    """Raise ConfigError where an option was given that is for a folder alone."""
+    given = [name for name in FOLDER_OPTIONS if context.get_parameter_source(name) is ParameterSource.COMMANDLINE]
+    name = f"--engine {spread}" if spread is not None else f"--{given[0].replace('_', '-')}" if given else None
+    if name is not None:
+        raise ConfigError(f"{name} needs a folder to write to, --out DIR/, and none of --format brat")
 
 
 def named_paths(pairs: Sequence[str], *, option: str = "--data") -> list[tuple[str, Path]]:

@@ -92,15 +92,15 @@ def resampled(
     if ours.shape != theirs.shape or ours.ndim != 3 or ours.shape[2] != 3 or 0 in ours.shape:
         raise InputError(f"two arms need the same seeds and documents, not counts of {ours.shape} and {theirs.shape}")
     seeds, documents, _ = ours.shape
-    generator = np.random.default_rng(seed)
+    of_documents, of_seeds = np.random.default_rng([seed, 0]), np.random.default_rng([seed, 1])
     both = np.concatenate([ours, theirs]).transpose(1, 0, 2).reshape(documents, -1)
     differences = np.empty(rounds)
     step = max(1, 4_000_000 // documents)
     for start in range(0, rounds, step):
         size = min(step, rounds - start)
-        weights = generator.multinomial(documents, np.full(documents, 1 / documents), size).astype(np.float64)
+        weights = of_documents.multinomial(documents, np.full(documents, 1 / documents), size).astype(np.float64)
         f1 = _f1((weights @ both).reshape(size, 2, seeds, 3))
-        chosen = generator.integers(0, seeds, (size, seeds))
+        chosen = of_seeds.integers(0, seeds, (size, seeds))
         per_seed = f1[:, 0] - f1[:, 1]
         differences[start : start + size] = np.take_along_axis(per_seed, chosen, axis=1).mean(1)
     return float((_f1(ours.sum(1)) - _f1(theirs.sum(1))).mean()), differences

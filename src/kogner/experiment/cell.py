@@ -6,13 +6,15 @@ import argparse
 import dataclasses
 import hashlib
 import json
+import os
 import sys
+import threading
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kogner.artifacts import file_sha256, read_manifest, write_atomic
+from kogner.artifacts import MANIFEST, file_sha256, read_manifest, write_atomic
 from kogner.errors import KognerError
 from kogner.experiment.plan import Cell, Experiment, load
 
@@ -139,6 +141,7 @@ def _trained(cell: Cell, runs: Path, *, device: str) -> dict[str, Any]:
     metrics = train(recipe, splits, out, bank=bank, graph=graph, device=device)
     dev = {name: found["f1"] for name, found in metrics["dev"].items() if name != "all" and "f1" in found}
     told = {"steps": metrics["steps"], "best_step": metrics["best_step"], "dev": dev}
+    told["student"] = read_manifest(out).hash
     if not cell.test:
         return told | {"test": {}, "documents": {}}
     return told | _tested(cell, recipe, splits, Predictor.load(str(out), device=device))
@@ -225,6 +228,25 @@ def _tested(
     return told
 
 
+def has_student(cell: Cell, found: Mapping[str, Any], runs: Path) -> bool:
+    """Whether the student that its scores are of is there."""
+    folder = folder_of(cell, runs)
+    if not (folder / MANIFEST).is_file():
+        return False
+    return found.get("student") in (None, read_manifest(folder).hash)  # earlier scores do not name it
+
+
+def _end_with(parent: int) -> None:
+    """End this process where the one that started it has ended, so that the same command can go on with the cell."""
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(1)
+        os._exit(3)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
 def find(experiment: Experiment, name: str) -> Cell:
     """The cell of that name."""
     return next(cell for cell in experiment.cells() if cell.name == name)
@@ -242,6 +264,7 @@ def main() -> None:
     from kogner.progress import set_quiet
 
     set_quiet(True)
+    _end_with(os.getppid())
     try:
         run(find(load(args.plan), args.cell), args.runs, device=args.device, revision=args.revision)
     except KognerError as error:

@@ -61,7 +61,8 @@ def _section(summary: Mapping[str, Any], picture: str) -> str:
         f"\n## {summary['experiment']}\n",
         f"![Differences of the arms with their intervals]({picture})\n",
         "Exact F1 on test, mean ± standard deviation over seeds; the same documents, order, student and number of "
-        "steps in each arm unless it says otherwise. Intervals and p: paired bootstrap over test documents and seeds. "
+        "steps in each arm unless it says otherwise. A stage that all seeds share is one training, whose chance is in "
+        "no interval. Intervals and p: paired bootstrap over test documents and seeds. "
         f"Summed up {summary['date'][:10]} at revision {summary['revision']} on {where}.\n",
         "| setting | corpus | arm | F1 | unseen | dev | seeds | minutes |",
         "|---|---|---|---|---|---|---|---|",
@@ -69,8 +70,9 @@ def _section(summary: Mapping[str, Any], picture: str) -> str:
     for row in summary["rows"]:
         dev = "" if row["dev"] is None else f"{row['dev']:.1f}"
         setting = row["setting"]
+        deviation = "" if row["sd"] is None else f" ± {row['sd']:.2f}"
         lines.append(
-            f"| {setting} | {row['corpus']} | {row['arm']} | {row['mean']:.2f} ± {row['sd']:.2f} | "
+            f"| {setting} | {row['corpus']} | {row['arm']} | {row['mean']:.2f}{deviation} | "
             f"{row['unseen_recall']:.1f} | {dev} | {len(row['f1'])} | {row['seconds'] / 60:.0f} |"
         )
     lines += ["", "| setting | corpus | difference | F1 | 95 % | p | unseen |", "|---|---|---|---|---|---|---|"]

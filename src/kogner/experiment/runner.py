@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from kogner.errors import KognerError
-from kogner.experiment.cell import finished, folder_of
+from kogner.experiment.cell import finished, has_student
 from kogner.experiment.plan import Cell, Experiment
 from kogner.progress import counting, note
 
@@ -50,7 +50,7 @@ def run_all(
     waiting = []
     for cell in planned:
         found = finished(cell, runs)
-        if found is None or (cell.name in needed and cell.trains and not folder_of(cell, runs).is_dir()):
+        if found is None or (cell.name in needed and cell.trains and not has_student(cell, found, runs)):
             waiting.append(cell)
         else:
             done[cell.name] = found

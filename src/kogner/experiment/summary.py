@@ -77,7 +77,7 @@ def _row(found: Sequence[Mapping[str, Any]], corpus: str) -> dict[str, Any]:
     return {
         "f1": f1,
         "mean": round(statistics.mean(f1), 2),
-        "sd": round(statistics.stdev(f1), 2) if len(f1) > 1 else 0.0,
+        "sd": round(statistics.stdev(f1), 2) if len(f1) > 1 else None,
         "unseen_recall": round(statistics.mean(unseen), 2),
         "dev": round(statistics.mean(dev), 2) if dev else None,
         "seconds": round(statistics.mean(one["seconds"] for one in found)),
