@@ -17,18 +17,17 @@ version = release = __version__
 
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx_click", "from_code"]
 exclude_patterns = ["_ext", "_static"]
-source_suffix = {".md": "markdown"}
-# results.md is written by `kogner experiment report` and may not be there; MyST knows no lexer for our file formats.
-suppress_warnings = ["toc.empty_glob"]
+source_suffix = {".md": "markdown", ".rst": "restructuredtext"}
 
 myst_enable_extensions = ["colon_fence", "deflist"]
 myst_heading_anchors = 3
 
 autodoc_member_order = "bysource"
 autodoc_typehints = "signature"
-autodoc_default_options = {"members": True, "show-inheritance": False}
+autodoc_default_options = {"members": True}
 python_use_unqualified_type_names = True
 default_role = "literal"
+smartquotes = False  # `--option` stays two hyphens
 add_module_names = False
 
 html_theme = "pydata_sphinx_theme"

@@ -52,7 +52,7 @@ API: dict[str, tuple[str, tuple[str, ...]]] = {
     "Errors": ("What a user can cause and mend. `kogner` prints them in one line and ends with code 2.",
                ("kogner.errors", "kogner.serve.limits:RequestError")),
 }  # fmt: skip
-_FIELD = re.compile(r"^([a-z_][a-z0-9_, ]{0,60}|[A-Z][A-Za-z]+Error)(: | where | for )(?=\S)")
+_PIECE = re.compile(r"(?<=[.;]) (?=[a-z_][a-z0-9_, ]{0,60}: |Raises )")
 _CODE = re.compile(r"`([^`]+)`")
 
 
@@ -111,8 +111,7 @@ def write_pages(app: Sphinx) -> None:
         command = cli.get_command(context, name)  # type: ignore[arg-type]
         assert command is not None
         where = f"{command.callback.__module__}:{_name_in_module(command)}"
-        body = f"```{{click}} {where}\n:prog: kogner {name}\n:nested: full\n```\n"
-        _write(place / "cli" / f"{name}.md", f"# kogner {name}\n\n{body}")
+        _write(place / "cli" / f"{name}.rst", f".. click:: {where}\n   :prog: kogner {name}\n   :nested: full\n")
         commands.append((f"cli/{name}", f"`kogner {name}`", about))
     parts = []
     for title, (about, names) in API.items():
@@ -120,7 +119,7 @@ def write_pages(app: Sphinx) -> None:
         there = [name for name in names if _is_there(name)]
         if not there:
             continue
-        _write(place / "api" / f"{slug}.md", f"# {title}\n\n{about}\n\n```{{eval-rst}}\n{_autodoc(there)}\n```\n")
+        _write(place / "api" / f"{slug}.rst", f"{title}\n{'=' * len(title)}\n\n{about}\n\n{_autodoc(there)}\n")
         parts.append((f"api/{slug}", title, about))
     _write(place / "cli" / "index.md", _index("Commands", _CLI, commands))
     _write(place / "api" / "index.md", _index("Python", _PYTHON, parts))
@@ -134,7 +133,7 @@ are found when they are first used. What is not listed here may change without n
 
 
 def _index(title: str, about: str, pages: Sequence[tuple[str, str, str]]) -> str:
-    rows = "\n".join(f"| [{name}]({Path(page).name}.md) | {said} |" for page, name, said in pages)
+    rows = "\n".join(f"| [{name}]({Path(page).name}.rst) | {said} |" for page, name, said in pages)
     listed = "\n".join(Path(page).name for page, _, _ in pages)
     return f"# {title}\n\n{about}\n\n|  |  |\n|---|---|\n{rows}\n\n```{{toctree}}\n:hidden:\n\n{listed}\n```\n"
 
@@ -176,28 +175,63 @@ def _directive(name: str) -> Iterator[str]:
     yield f".. auto{kind}:: {module}.{attribute}\n"
 
 
-def to_rst(app: Sphinx, what: str, name: str, obj: object, options: object, lines: list[str]) -> None:
-    """Docstrings are written to be read in the code: `name: what it is` begins a line. Here they become lists."""
+def to_rst(app: Sphinx, what: str, name: str, obj: Any, options: object, lines: list[str]) -> None:
+    """Docstrings are written to be read in the code: `name: what it is`. Here each such name becomes an item."""
+    known = _names_of(obj)
     made: list[str] = []
-    in_list = False
-    for line in inspect.cleandoc("\n".join(lines)).split("\n"):
-        text = line.replace("  # doctest: +SKIP", "")
-        if text.startswith(">>>") or not text.strip():
-            in_list = in_list and bool(text.strip())
-            made.append(text)
-            continue
-        marked = _FIELD.match(text)
-        escaped = _escaped(text.strip())
-        if marked and marked[2] == ": ":
-            head, _, rest = text.partition(": ")
-            made += ([] if in_list else [""]) + [f"- **{head}**: {_escaped(rest)}"]
-            in_list = True
-        elif text.startswith("Raises ") or not in_list:
-            made += ([""] if in_list else []) + [escaped]
-            in_list = False
+    for paragraph in re.split(r"\n[ \t]*\n", inspect.cleandoc("\n".join(lines))):
+        if paragraph.lstrip().startswith((">>>", "kogner ")) or "\n  " in paragraph:
+            shown = inspect.cleandoc(paragraph).replace("  # doctest: +SKIP", "").split("\n")
+            made += shown if shown[0].startswith(">>>") else ["::", "", *(f"   {line}" for line in shown)]
         else:
-            made.append(f"  {escaped}")
+            made += _paragraph(" ".join(map(str.strip, paragraph.split("\n"))), known)
+        made.append("")
     lines[:] = made
+
+
+def _names_of(obj: Any) -> set[str]:
+    """Parameters of a function or class, and fields of a class."""
+    try:
+        found = set(inspect.signature(obj).parameters)
+    except (TypeError, ValueError):
+        found = set()
+    return found | set(getattr(obj, "__annotations__", ()))
+
+
+def _paragraph(text: str, known: set[str]) -> list[str]:
+    pieces = _PIECE.split(text)
+    made: list[str] = []
+    for piece in pieces:
+        head, colon, rest = piece.partition(": ")
+        if colon and known and {one.strip() for one in head.split(",")} <= known:
+            made.append(f"- **{head}**: {_escaped(rest)}")
+        elif made and not made[-1].startswith("- ") and not piece.startswith("Raises "):
+            made[-1] += f" {_escaped(piece)}"
+        elif made and made[-1].startswith("- ") and not piece.startswith("Raises "):
+            made[-1] += f" {_escaped(piece)}"
+        else:
+            made += ["", _escaped(piece)]
+    return made
+
+
+def examples(app: Sphinx, ctx: object, lines: list[str]) -> None:
+    """Examples in a command's help, which sphinx-click gives as lines that begin with a bar, become code."""
+    made: list[str] = []
+    for line in lines:
+        if not line.startswith("| "):
+            made.append(line)
+        elif line.startswith("|   "):
+            if not made or not made[-1].startswith("   "):
+                made += ["", ".. code-block:: sh", ""]
+            made.append(f"   {line[2:].strip()}")
+        else:
+            made += ["", line[2:]]
+    lines[:] = [*made, ""]
+
+
+def plain(app: Sphinx, ctx: object, lines: list[str]) -> None:
+    """`owner/name@revision` in a command's help is no address of mail."""
+    lines[:] = [line.replace("@", "\\@") for line in lines]
 
 
 def _escaped(text: str) -> str:
@@ -207,11 +241,20 @@ def _escaped(text: str) -> str:
     return "".join(parts)
 
 
+def without_results(app: Sphinx, page: str, content: list[str]) -> None:
+    """results.md is written by `kogner experiment report`; before that no page may ask for it."""
+    if page == "index" and not (Path(app.srcdir) / "results.md").is_file():
+        content[0] = content[0].replace("\nresults\n", "\n")
+
+
 def setup(app: Sphinx) -> dict[str, Any]:
     """Sphinx's entry."""
     app.add_directive("kogner-formats", Formats)
     app.add_directive("kogner-sources", Sources)
     app.add_directive("kogner-limits", Limits)
     app.connect("builder-inited", write_pages)
+    app.connect("source-read", without_results)
     app.connect("autodoc-process-docstring", to_rst)
+    app.connect("sphinx-click-process-description", examples)
+    app.connect("sphinx-click-process-options", plain)
     return {"parallel_read_safe": True, "version": "1"}
