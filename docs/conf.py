@@ -1,4 +1,4 @@
-"""Sphinx's configuration: `make docs`. Nothing is fetched while it builds, and the pages load nothing from elsewhere."""
+"""Sphinx's configuration: `make docs`. Nothing is fetched while it builds; pages load nothing from elsewhere."""
 
 from __future__ import annotations
 
@@ -35,11 +35,16 @@ html_title = f"KoGNER {version}"
 html_static_path = ["_static"]
 html_css_files = ["kogner.css"]
 html_show_sourcelink = False
+# Pages that stand alone have no neighbours to list at their side.
+html_sidebars = {
+    page: []
+    for page in ("start", "formats", "comparison", "scale", "troubleshooting", "architecture", "decisions", "results")
+}
 html_copy_source = False
 html_theme_options = {
     "logo": {"text": "KoGNER"},
     "navbar_align": "left",
-    "header_links_before_dropdown": 7,
+    "header_links_before_dropdown": 9,
     "navbar_end": ["theme-switcher"],
     "footer_start": ["copyright"],
     "footer_end": [],

@@ -205,9 +205,7 @@ def _paragraph(text: str, known: set[str]) -> list[str]:
         head, colon, rest = piece.partition(": ")
         if colon and known and {one.strip() for one in head.split(",")} <= known:
             made.append(f"- **{head}**: {_escaped(rest)}")
-        elif made and not made[-1].startswith("- ") and not piece.startswith("Raises "):
-            made[-1] += f" {_escaped(piece)}"
-        elif made and made[-1].startswith("- ") and not piece.startswith("Raises "):
+        elif made and not piece.startswith("Raises "):
             made[-1] += f" {_escaped(piece)}"
         else:
             made += ["", _escaped(piece)]
