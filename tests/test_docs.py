@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 import sys
@@ -16,23 +17,7 @@ def test_tables_are_what_the_results_say():
     assert done.returncode == 0, done.stderr
 
 
-def test_the_readmes_commands_and_options_exist():
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
-    blocks = re.findall(r"```sh\n(.*?)```", text, re.DOTALL)
-    lines = [line for block in blocks for line in block.splitlines() if line.startswith("kogner ")]
-    assert len(lines) >= 8
-    for line in lines:
-        words = line.split(">")[0].split()
-        command = [words[1], words[2]] if words[1] in ("graph", "teacher", "data", "experiment") else [words[1]]
-        helped = subprocess.run(
-            [sys.executable, "-m", "kogner.cli", *command, "--help"], capture_output=True, text=True, check=False
-        )
-        assert helped.returncode == 0, line
-        for option in (word for word in words if word.startswith("--")):
-            assert option in helped.stdout, f"{option} in: {line}"
-
-
-@pytest.mark.parametrize("target", ["run", "test", "graph", "teacher", "linked", "mini", "evaluate"])
+@pytest.mark.parametrize("target", ["run", "test", "graph", "teacher", "linked", "mini", "evaluate", "docs"])
 def test_make_targets_have_help(target):
     assert re.search(rf"^{target}:.*## ", (ROOT / "Makefile").read_text(), re.MULTILINE)
 
@@ -52,3 +37,21 @@ for name in sys.argv[1:]:
         [sys.executable, "-c", code, *names], cwd=ROOT / "benchmarks", capture_output=True, text=True, check=False
     )
     assert len(names) > 10 and done.returncode == 0, done.stderr
+
+
+def test_tables_of_bulk_before_and_after_it_was_measured(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(ROOT / "benchmarks")
+    import tables
+
+    monkeypatch.setattr(tables, "RESULTS", tmp_path)
+    assert "| not measured yet |" in tables.bulk() and "not measured yet" in tables.bulk_cost()
+    measured = {
+        "documents": 50_000, "documents_per_s": 8.0, "peak_mb": 2100,
+        "memory_mb": {"first tenth": 2000, "last tenth": 2010}, "kills": {"worker": 10, "job": 10},
+        "missing": 0, "doubled": 0, "date": "2026-11-26", "revision": "abc",
+        "machine": {"gpu": None, "processor": "a processor", "cores": 2},
+    }  # fmt: skip
+    (tmp_path / "bulk.json").write_text(json.dumps(measured), encoding="utf-8")
+    assert "| 50,000 | 8.0 | 2 | 4.00 | 2,100 at most" in tables.bulk() and "| 0 | 0 |" in tables.bulk()
+    # 38 million abstracts at 4 a second and core
+    assert "38,000,000 / 4.00 / 3,600 = **2,639**" in tables.bulk_cost() and "x 0.05 = **132**" in tables.bulk_cost()
