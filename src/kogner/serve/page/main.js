@@ -115,6 +115,7 @@ function edit(editing) {
   state.editing = editing;
   get("editor").hidden = !editing;
   get("result").hidden = editing;
+  get("hint").hidden = !editing;
   get("cancel").hidden = !state.found;
   if (editing) {
     get("text").value = state.documents[state.at].text;
@@ -273,6 +274,7 @@ function openPanel(entity, document, element) {
   panel.open(entity, state.found.documents[document]);
   reader.setOpened(document === state.at ? entity.n : null);
   table.setOpened(entity);
+  if (matchMedia("(max-width: 800px)").matches) element.scrollIntoView({ block: "start" }); // above the panel
 }
 
 /** Let the panel follow its entity into new results of the same text. */
@@ -347,7 +349,9 @@ async function fromLink() {
   }
 }
 
-const between = (value) => (typeof value === "number" && value > 0 && value < 1 ? value : null);
+function between(value) {
+  return typeof value === "number" && value > 0 && value < 1 ? value : null;
+}
 
 async function take(files) {
   if (!files.length) return;

@@ -7,6 +7,11 @@ import { colours, state } from "./store.js";
 
 const LIMITS = [12, 30, 100, 300];
 const NAMES = 10;
+// How a linker finds entities (`kogner.link.candidates`), in words.
+const HOW = {
+  exact: "same name", casefold: "same name", normalised: "same name, other signs", written: "same name, written otherwise", part: "a part of it",
+  near: "a name like it", alias: "called so in texts", vector: "a vector like it",
+};
 let trail = []; // ids that were looked at, the last one is shown
 let mention = null;
 let limit = LIMITS[0];
@@ -120,7 +125,7 @@ function ofText() {
       fact("Found as", el("span", { class: `type ${colours(entity.type)}` }, el("span", { class: "dot", "aria-hidden": "true" }), entity.type)),
       fact("Score", entity.score.toFixed(3)),
       fact("Place", `${count(entity.start)}–${count(entity.end)}`),
-      entity.ids.length && fact("Id", known(entity.ids.find(({ id }) => id === trail[0]))),
+      entity.ids.length && fact("Linked by", known(entity.ids.find(({ id }) => id === trail[0]))),
     ),
     rest.length > 0 &&
       el("details", { class: "others" }, el("summary", { text: `${some(rest.length, "other reading", "other readings")}` }), el("ul", {}, rest.map((one) => el("li", {}, el("button", { type: "button", class: "plain", text: one.name, on: { click: () => ((trail = [one.id]), draw()) } }), " ", el("span", { class: "score", text: one.score.toFixed(2) }), el("small", { text: why(one) }))))),
@@ -128,8 +133,8 @@ function ofText() {
 }
 
 const fact = (name, value) => el("div", {}, el("dt", { text: name }), el("dd", {}, value));
-const known = (link) => el("span", { title: why(link) }, `by ${link.how}, ${link.score.toFixed(2)}`);
-const why = ({ how, matched }) => [how && `by ${how}`, matched && `“${matched}”`].filter(Boolean).join(": ");
+const known = (link) => el("span", { title: why(link) }, `${HOW[link.how] ?? link.how}, ${link.score.toFixed(2)}`);
+const why = ({ how, matched }) => [HOW[how] ?? how, matched && `“${matched}”`].filter(Boolean).join(": ");
 
 function context({ from, to, type }, { text }) {
   const start = Math.max(0, text.lastIndexOf(" ", Math.max(0, from - 60)));

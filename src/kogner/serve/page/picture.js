@@ -5,17 +5,20 @@ import { colourClass, state } from "./store.js";
 
 const ROW = 26; // pixels of a neighbour
 const GAP = 12; // between relations
-const LETTER = 6.4; // pixels of a letter, about
+const NAME = 12; // pixels of letters, as the stylesheet has them
+const RELATION = 11;
 
 /** answer: of /v1/graph/neighbours. width: pixels. walk(id): is called for a neighbour that is chosen. */
 export function picture(answer, width, walk) {
   const nodes = new Map(answer.nodes.map((node) => [node.id, node]));
   const groups = grouped(answer);
-  const longest = Math.max(...groups.map(({ title }) => title.length), 6);
-  const pill = Math.min(longest * LETTER + 30, width * 0.42);
-  const pillAt = 46;
-  const nodeAt = pillAt + pill + 34;
-  const letters = Math.max(8, Math.floor((width - nodeAt - 16) / LETTER));
+  const most = width * 0.34;
+  for (const group of groups) {
+    group.text = short(group.title, most - 38, RELATION);
+    group.pill = measure(group.text, RELATION) + 38;
+  }
+  const pillAt = 44;
+  const nodeAt = pillAt + Math.max(...groups.map(({ pill }) => pill)) + 32;
   let y = GAP;
   for (const group of groups) {
     group.top = y;
@@ -27,14 +30,14 @@ export function picture(answer, width, walk) {
   const lines = svg("g", { class: "lines" });
   const marks = svg("g", {});
   const places = svg("g", {});
-  for (const { title, out, ends, top, middle: at, left } of groups) {
+  for (const { title, text, pill, out, ends, top, middle: at, left } of groups) {
     lines.append(curve(20, middle, pillAt, at, out ? "out" : "in"));
     ends.forEach((id, number) => lines.append(curve(pillAt + pill, at, nodeAt - 9, top + (number + 0.5) * ROW, out ? "out end" : "in")));
     marks.append(
       svg("rect", { class: "pill", x: pillAt, y: at - 11, width: pill, height: 22, rx: 11 }),
-      svg("text", { class: "relation", x: pillAt + pill / 2, y: at + 4 }, `${out ? "" : "← "}${short(title, Math.floor((pill - 26) / LETTER))}${out ? " →" : ""}`, svg("title", { text: title })),
+      svg("text", { class: "relation", x: pillAt + pill / 2, y: at + 4 }, `${out ? "" : "← "}${text}${out ? " →" : ""}`, svg("title", { text: title })),
     );
-    ends.forEach((id, number) => places.append(node(nodes.get(id), title, out, nodeAt, top + (number + 0.5) * ROW, width - nodeAt, letters, walk)));
+    ends.forEach((id, number) => places.append(node(nodes.get(id), title, out, nodeAt, top + (number + 0.5) * ROW, width - nodeAt, walk)));
     if (left) marks.append(svg("text", { class: "left", x: nodeAt - 3, y: top + ends.length * ROW + ROW * 0.5 }, `and ${left.toLocaleString("en")} more`));
   }
   const own = nodes.get(answer.id);
@@ -61,7 +64,7 @@ function grouped({ id, edges, relations }) {
   return shown.sort((a, b) => b.ends.length - a.ends.length);
 }
 
-function node({ id, name, type }, relation, out, x, y, width, letters, walk) {
+function node({ id, name, type }, relation, out, x, y, width, walk) {
   const said = out ? `${relation} ${name}, ${type}` : `${name}, ${type}, ${relation} this`;
   return svg(
     "g",
@@ -78,7 +81,7 @@ function node({ id, name, type }, relation, out, x, y, width, letters, walk) {
     },
     svg("rect", { class: "hit", x: x - 14, y: y - ROW / 2 + 1, width: width + 12, height: ROW - 2, rx: 6 }),
     svg("circle", { cx: x, cy: y, r: 5.5 }),
-    svg("text", { x: x + 13, y: y + 4 }, short(name, letters)),
+    svg("text", { x: x + 13, y: y + 4 }, short(name, width - 16, NAME)),
     svg("title", { text: `${name} (${type}) ${id}` }),
   );
 }
@@ -88,9 +91,21 @@ function curve(x, y, toX, toY, kind) {
   return svg("path", { class: kind, d: `M${x} ${y}C${middle} ${y} ${middle} ${toY} ${toX} ${toY}` });
 }
 
-function short(text, most) {
-  const letters = [...text];
-  return letters.length > most ? `${letters.slice(0, Math.max(most - 1, 1)).join("")}…` : text;
+let canvas;
+
+/** Pixels that a text takes. */
+function measure(text, size) {
+  canvas ??= document.createElement("canvas").getContext("2d");
+  canvas.font = `${size}px ${getComputedStyle(document.body).fontFamily}`;
+  return canvas.measureText(text).width;
+}
+
+/** A text that takes at most so many pixels, cut where it is longer. */
+function short(text, most, size) {
+  if (measure(text, size) <= most) return text;
+  const letters = [...text].slice(0, 200);
+  while (letters.length > 1 && measure(`${letters.join("").trimEnd()}…`, size) > most) letters.pop();
+  return `${letters.join("").trimEnd()}…`;
 }
 
 /** A colour for a type of the graph: that of the label it is, else one by its letters. */
