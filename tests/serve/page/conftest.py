@@ -138,7 +138,7 @@ class Tab:
 
     def marks(self):
         """(text, type, score) of the entities that are marked, in their order."""
-        return [tuple(one) for one in self.page.evaluate("""() => [...document.querySelectorAll("#reader mark")].map((mark) => {
+        return [tuple(one) for one in self.page.evaluate("""() => [...document.querySelectorAll("mark")].map((mark) => {
             const copy = mark.cloneNode(true);
             copy.querySelectorAll(".tag").forEach((tag) => tag.remove());
             const [type, score] = mark.getAttribute("aria-description").split(", score ");
@@ -165,8 +165,10 @@ def tab(browser):
 
     def make(client, *, expect=(), size=(1280, 860), scheme="light", **options):
         width, height = size
-        contexts.append(browser.new_context(viewport={"width": width, "height": height}, color_scheme=scheme, **options))
-        contexts[-1].set_default_timeout(30_000)
+        contexts.append(
+            browser.new_context(viewport={"width": width, "height": height}, color_scheme=scheme, **options)
+        )
+        contexts[-1].set_default_timeout(90_000)
         tabs.append((Tab(contexts[-1].new_page(), client), expect))
         return tabs[-1][0]
 

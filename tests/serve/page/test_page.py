@@ -20,7 +20,7 @@ TEXT = (
 )
 ODD = (
     "\U0001f912 Fever \U0001f9ec\U0001f9ec after atorvastatin; nai\u0308ve\u0301 patients \U0001f469\u200d\u2695\ufe0f "
-    "with <myopathy> & \"rhabdomyolysis\".\r\nA second\tline: \U0001d6fc-thalassemia, then clarithromycin."
+    'with <myopathy> & "rhabdomyolysis".\r\nA second\tline: \U0001d6fc-thalassemia, then clarithromycin.'
 )
 
 
@@ -35,9 +35,9 @@ def kept(document) -> list[tuple]:
 
 def test_a_pasted_text_is_annotated_as_the_server_does_it(tab, site):
     one = tab(site).open().annotate(TEXT)
-    (document,) = site.annotate(
-        {"text": TEXT, "labels": ["chemical", "disease", "gene"], "nested": True}
-    ).json["documents"]
+    (document,) = site.annotate({"text": TEXT, "labels": ["chemical", "disease", "gene"], "nested": True}).json[
+        "documents"
+    ]
     assert [(text, kind) for text, kind, _ in one.marks()] == [(e["text"], e["type"]) for e in document["entities"]]
     assert len(document["entities"]) > 8
     assert one.page.inner_text("#status").startswith(f"{len(document['entities'])} entities of 3 types")
@@ -65,9 +65,9 @@ def test_thresholds_work_at_once_and_as_those_of_a_request(tab, site, nested, tm
         assert kept(found) == picked(document)
     assert len(one.requests("/v1/annotate")) == asked, "a threshold needed a request"
     one.page.get_by_label("All as fitted for the model").click()
-    (document,) = site.annotate(
-        {"text": TEXT, "labels": ["chemical", "disease", "gene"], "nested": nested}
-    ).json["documents"]
+    (document,) = site.annotate({"text": TEXT, "labels": ["chemical", "disease", "gene"], "nested": nested}).json[
+        "documents"
+    ]
     (found,) = jsonl.read(one.export("JSON lines", tmp_path), report=Report())
     assert kept(found) == picked(document)
 
@@ -76,7 +76,7 @@ def test_a_label_is_added_and_removed(tab, site):
     one = tab(site).open().annotate(TEXT)
     before = len(one.requests("/v1/annotate"))
     one.page.fill("#label", "prote")
-    assert one.page.get_by_role("option").all_inner_texts()[-1].startswith("prote")
+    assert one.page.get_by_role("option").all_inner_texts()[0].startswith("prote")
     one.page.fill("#label", "protein")
     one.page.press("#label", "Enter")
     one.page.wait_for_selector('.chip:has-text("protein") .count')
@@ -118,7 +118,15 @@ def test_an_entity_its_neighbour_and_back(tab, site):
     panel = one.page.locator("#panel")
     one.page.wait_for_selector("#panel .picture")
     said = panel.inner_text()
-    for part in ("Atorvastatin", "C:1", "A synthetic statin", "atorvastatin calcium", "MESH:D000069059", "Found as", "0–12"):
+    for part in (
+        "Atorvastatin",
+        "C:1",
+        "A synthetic statin",
+        "atorvastatin calcium",
+        "MESH:D000069059",
+        "Found as",
+        "0–12",
+    ):
         assert part in said, part
     names = panel.locator(".node").evaluate_all("(nodes) => nodes.map((node) => node.getAttribute('aria-label'))")
     assert "causes Rhabdomyolysis, Disease" in names and "SLCO1B1, Gene, transports this" in names

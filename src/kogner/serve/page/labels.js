@@ -30,13 +30,14 @@ function matches() {
     ...(state.server?.suggestions ?? []).map(({ label, entities }) => ({ label, about: `${some(entities, "entity", "entities")} of the graph` })),
   ].filter(({ label }) => !own.has(label.toLowerCase()) && label.toLowerCase().includes(typed));
   known.sort((a, b) => b.label.toLowerCase().startsWith(typed) - a.label.toLowerCase().startsWith(typed));
-  const exact = known.some(({ label }) => label.toLowerCase() === typed) || own.has(typed);
-  return [...known.slice(0, MOST), ...(typed && !exact ? [{ label: get("label").value.trim(), about: "a label of your own" }] : [])];
+  known.sort((a, b) => (b.label.toLowerCase() === typed) - (a.label.toLowerCase() === typed));
+  const isNew = typed && !own.has(typed) && known[0]?.label.toLowerCase() !== typed;
+  return [...(isNew ? [{ label: get("label").value.trim(), about: "a label of your own" }] : []), ...known.slice(0, MOST)];
 }
 
 function open() {
   shown = matches();
-  active = get("label").value.trim() && shown.length ? 0 : -1;
+  active = shown[0]?.label.toLowerCase() === get("label").value.trim().toLowerCase() ? 0 : -1; // Enter takes what was typed
   get("suggestions").replaceChildren(
     ...shown.map(({ label, about }, at) =>
       el("li", { role: "option", id: `suggestion-${at}`, data: { at } }, el("span", { text: label }), el("small", { text: about })),

@@ -6,11 +6,11 @@ import { EXAMPLES } from "./examples.js";
 import { FORMATS, save } from "./export.js";
 import { FileProblem, read } from "./files.js";
 import * as labels from "./labels.js";
+import * as link from "./link.js";
 import { menu } from "./menu.js";
 import * as notices from "./notices.js";
 import * as panel from "./panel.js";
 import * as reader from "./reader.js";
-import { fromFragment, LONGEST, toFragment } from "./share.js";
 import { addLabel, chooseAgain, FLOOR, on, state, tell, unasked } from "./store.js";
 import * as table from "./table.js";
 import { codePoints, inParts, wellFormed } from "./text.js";
@@ -35,6 +35,7 @@ startEditor();
 startResult();
 startTheme();
 startDrop();
+addEventListener("hashchange", () => location.reload()); // a link was pasted into the address of this tab
 on("labels", () => unasked().length && state.found && !state.editing && annotate());
 on("labels document", showSize);
 on("chosen", showStatus);
@@ -45,7 +46,7 @@ async function begin() {
   get("nested").checked = state.nested;
   get("tags").checked = state.tags;
   if (matchMedia("(max-width: 700px)").matches) get("thresholds-box").open = false;
-  const given = await fromLink();
+  const given = await link.take();
   try {
     state.server = await ask("v1/labels");
   } catch (error) {
@@ -118,6 +119,7 @@ function edit(editing) {
   get("hint").hidden = !editing;
   get("cancel").hidden = !state.found;
   if (editing) {
+    get("status").textContent = "";
     get("text").value = state.documents[state.at].text;
     tip.hide();
   }
@@ -160,6 +162,7 @@ async function annotate() {
     if (unasked().length) annotate(); // labels that were added in the meantime
   } catch (error) {
     fail(error, annotate);
+    get("status").textContent = "";
   } finally {
     if (asking === own) busy(false);
   }
@@ -222,7 +225,7 @@ function startResult() {
     save(`${fileName()}${ending}`, write(state.found.documents.map(({ id, text }, at) => ({ id, text, entities: state.chosen[at] }))), kind);
     get("status").textContent = `${fileName()}${ending} is saved.`;
   }]));
-  get("share").addEventListener("click", share);
+  get("share").addEventListener("click", link.offer);
 }
 
 function fileName() {
@@ -231,7 +234,7 @@ function fileName() {
 }
 
 function showStatus() {
-  if (!state.found) return void (get("status").textContent = "");
+  if (!state.found || state.editing) return void (get("status").textContent = "");
   const all = state.chosen.flat();
   const types = new Set(all.map(({ type }) => type)).size;
   const linked = all.filter(({ ids }) => ids.length).length;
@@ -294,64 +297,7 @@ function closed() {
   else if (origin) reader.reveal(origin.n, true);
 }
 
-/* Links, files, light and dark. */
-
-async function share() {
-  const kept = {
-    documents: state.documents.map(({ id, text }) => [id, text]),
-    labels: state.labels.map(({ name, colour }) => [name, colour]),
-    base: state.base,
-    own: [...state.own],
-    nested: state.nested,
-    at: state.at,
-  };
-  const fragment = await toFragment(kept);
-  const address = `${location.origin}${location.pathname}#${fragment}`;
-  const dialog = get("link");
-  const close = el("form", { method: "dialog" }, el("button", { type: "submit", text: "Close" }));
-  if (address.length > LONGEST) {
-    dialog.replaceChildren(el("h2", { id: "link-title", text: "Too long for a link" }), el("p", { text: `The link would have ${count(address.length)} characters, and from ${count(LONGEST)} on it breaks in mails and chats. Share a shorter text, or export a file and send that.` }), close);
-  } else {
-    history.replaceState(null, "", `#${fragment}`);
-    const field = el("input", { type: "text", readonly: true, value: address, "aria-label": "Link" });
-    const button = el("button", { type: "button", class: "primary", on: { click: async () => {
-      field.select();
-      try {
-        await navigator.clipboard.writeText(address);
-      } catch {
-        document.execCommand("copy"); // no clipboard without https
-      }
-      button.replaceChildren("Copied");
-    } } }, icon("copy"), " Copy");
-    dialog.replaceChildren(el("h2", { id: "link-title", text: "A link to this" }), el("p", { text: "It holds the text, the labels and the thresholds themselves, behind the #. Browsers send that part to no server; who has the link can read the text." }), el("div", { class: "bar" }, field, button), close);
-  }
-  dialog.showModal();
-}
-
-async function fromLink() {
-  if (!location.hash) return false;
-  try {
-    const kept = await fromFragment(location.hash);
-    if (!kept) return false;
-    const documents = kept.documents.map(([id, text]) => ({ id: String(id), text: wellFormed(String(text)) }));
-    if (!documents.length) return false;
-    state.documents = documents;
-    state.labels = [];
-    for (const [name, colour] of kept.labels) if (addLabel(String(name))) state.labels[state.labels.length - 1].colour = Number(colour) || 0;
-    state.base = between(kept.base);
-    state.own = new Map(kept.own.map(([name, value]) => [String(name), between(value)]).filter(([, value]) => value !== null));
-    state.nested = get("nested").checked = Boolean(kept.nested);
-    state.at = Math.min(Math.max(Number(kept.at) || 0, 0), documents.length - 1);
-    return true;
-  } catch {
-    notices.say("The link is damaged.", "A part of it may have been cut off; ask for it again, or for a file.");
-    return false;
-  }
-}
-
-function between(value) {
-  return typeof value === "number" && value > 0 && value < 1 ? value : null;
-}
+/* Files, light and dark. */
 
 async function take(files) {
   if (!files.length) return;

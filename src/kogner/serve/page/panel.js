@@ -136,11 +136,14 @@ const fact = (name, value) => el("div", {}, el("dt", { text: name }), el("dd", {
 const known = (link) => el("span", { title: why(link) }, `${HOW[link.how] ?? link.how}, ${link.score.toFixed(2)}`);
 const why = ({ how, matched }) => [HOW[how] ?? how, matched && `“${matched}”`].filter(Boolean).join(": ");
 
+/** The line that an entity stands in, or what is near it of a long one. */
 function context({ from, to, type }, { text }) {
-  const start = Math.max(0, text.lastIndexOf(" ", Math.max(0, from - 60)));
-  const space = text.indexOf(" ", to + 60);
-  const end = space < 0 ? Math.min(text.length, to + 90) : Math.min(space, to + 90);
-  return [start > 0 ? "…" : "", text.slice(start, from).trimStart(), el("b", { class: colours(type), text: text.slice(from, to) }), text.slice(to, end), end < text.length ? " …" : ""];
+  const before = text.slice(text.lastIndexOf("\n", from - 1) + 1, from);
+  const after = text.slice(to).split("\n", 1)[0];
+  const left = before.length > 80 ? `… ${before.slice(before.indexOf(" ", before.length - 70) + 1)}` : before;
+  const space = after.indexOf(" ", 70);
+  const right = after.length > 90 && space >= 0 ? `${after.slice(0, Math.min(space, 90))} …` : after.slice(0, 200);
+  return [left, el("b", { class: colours(type), text: text.slice(from, to) }), right];
 }
 
 function badge({ id, type, also }) {

@@ -4,7 +4,7 @@ import { el, get, iconButton, oncePerFrame, svg } from "./dom.js";
 import { chooseAgain, colourClass, FLOOR, fitted, on, state, tell, threshold } from "./store.js";
 
 const BINS = 40;
-const HIGHEST = 0.99;
+const HIGHEST = 1;
 const MOST_PICTURES = 60; // labels whose scores are drawn
 const rows = new Map(); // name of a label, or null for all -> {input, output, reset, bars}
 
