@@ -30,7 +30,7 @@ TORCH_STAMP := $(VENV)/.torch-$(TORCH)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run test test-slow lint format wheel check-wheel graph teacher linked mini evaluate paired parity bench-annotate bench-memory bench-train bench-graph bench-transr bench-transr-graph bench-unimp bench-teacher bench-check bench-llm bench-scanner bench-link bench-names bench-bulk load-test bmg-smoke results results-quick inside-gliner reading docs clean
+.PHONY: help run test test-slow lint format wheel check-wheel graph teacher linked mini evaluate paired parity bench-annotate bench-memory bench-train bench-graph bench-transr bench-transr-graph bench-unimp bench-teacher bench-check bench-llm bench-scanner bench-link bench-names bench-bulk load-test bmg-smoke results results-quick inside-gliner reading docs test-page clean
 
 help:  ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | awk -F'\t' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -48,6 +48,9 @@ test: $(VENV)/.dev  ## Set everything up, check style and types, run the tests
 test-slow: $(VENV)/.dev $(VENV)/.minilm $(VENV)/.engines  ## The tests that take minutes, and those of ONNX Runtime and OpenVINO
 	$(BIN)/pytest -m slow
 	$(PYTEST) tests/annotate/test_onnx.py
+
+test-page: $(VENV)/.page  ## The page of kogner serve in a real browser (SCREENSHOTS=docs/images writes the documents' pictures)
+	KOGNER_SCREENSHOTS=$(SCREENSHOTS) $(BIN)/pytest -m 'slow or not slow' tests/serve/page
 
 lint: $(VENV)/.dev  ## ruff and mypy only
 	$(BIN)/ruff check .
@@ -250,6 +253,12 @@ $(VENV)/.docs: $(VENV)/.installed
 
 $(VENV)/.serve: $(VENV)/.installed
 	$(PIP) install -q -c constraints.txt -e '.[serve]'
+	touch $@
+
+# A Chromium of the system is taken where there is one; without any the tests skip.
+$(VENV)/.page: $(VENV)/.dev
+	$(PIP) install -q -c constraints.txt -e '.[serve,page-tests]'
+	command -v chromium chromium-browser google-chrome > /dev/null || $(BIN)/playwright install chromium || true
 	touch $@
 
 $(VENV)/.local: $(VENV)/.installed

@@ -102,9 +102,11 @@ def create_app(service: Service, access: Access, *, page: FilePath = PAGE) -> Fa
 class _Page(StaticFiles):
     """The page's files, read anew where they have changed."""
 
-    def file_response(self, *args: Any, **more: Any) -> Response:
-        response = super().file_response(*args, **more)
+    def file_response(self, full_path: Any, *args: Any, **more: Any) -> Response:
+        response = super().file_response(full_path, *args, **more)
         response.headers["cache-control"] = "no-cache"
+        if str(full_path).endswith(".js"):  # some systems call it text/plain, which no browser runs
+            response.headers["content-type"] = "text/javascript; charset=utf-8"
         return response
 
 

@@ -1,0 +1,52 @@
+// Texts and places in them. The server counts Unicode code points, JavaScript counts UTF-16 units.
+
+const LONE = /\p{Surrogate}/gu;
+
+/** A text that UTF-8 can hold: halves of pairs become U+FFFD, one for one. */
+export const wellFormed = (text) => text.replace(LONE, "\ufffd");
+
+/** How many code points a text has. */
+export function codePoints(text) {
+  let pairs = 0;
+  for (let at = 0; at < text.length; at++) if (isPair(text, at)) pairs++, at++;
+  return text.length - pairs;
+}
+
+/** A function from a code point's number to where it begins in UTF-16 units; also for the one behind the last. */
+export function unitsOf(text) {
+  if (!/[\ud800-\udbff]/.test(text)) return (point) => point;
+  const places = new Uint32Array(text.length + 1);
+  let points = 0;
+  for (let at = 0; at < text.length; at++) {
+    places[points++] = at;
+    if (isPair(text, at)) at++;
+  }
+  places[points] = text.length;
+  return (point) => places[Math.min(point, points)];
+}
+
+function isPair(text, at) {
+  const first = text.charCodeAt(at);
+  return first >= 0xd800 && first <= 0xdbff && (text.charCodeAt(at + 1) & 0xfc00) === 0xdc00;
+}
+
+/** A text in parts of at most `limit` code points, cut behind a blank line, a line, a sentence or a word where it can be. */
+export function inParts(text, limit) {
+  const parts = [];
+  let rest = text;
+  while (codePoints(rest) > limit) {
+    const units = unitsOf(rest);
+    const window = rest.slice(0, units(limit));
+    const cut = [/\n\s*\n/g, /\n/g, /[.!?]\s+/g, /\s+/g].map((border) => lastEnd(window, border)).find((end) => end > window.length / 3);
+    const end = cut ?? window.length;
+    parts.push(rest.slice(0, end));
+    rest = rest.slice(end);
+  }
+  return [...parts, rest].filter((part) => part.trim());
+}
+
+function lastEnd(text, border) {
+  let end = 0;
+  for (const match of text.matchAll(border)) end = match.index + match[0].length;
+  return end;
+}
