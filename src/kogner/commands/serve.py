@@ -32,7 +32,8 @@ _BOUNDS = (
     ("--batch-characters", "batch_characters", "Read by the model at once: more is faster in all, and makes a short "
      "request wait longer."),
     ("--batch-wait", "batch_wait", "Seconds that a request waits for others to be read with, where the model is idle."),
-    ("--max-candidates", "candidates", "Spans that may reach their thresholds, of what is read at once."),
+    ("--max-candidates", "candidates", "Spans that may reach their thresholds, of what is read at once, and "
+     "entities of a request."),
 )  # fmt: skip
 
 

@@ -119,8 +119,11 @@ class Service:
                 found[number] = document
         return found
 
-    def _count(self, batch: Batch, seconds: float) -> None:
-        documents = [document for _, some in batch.parts for document in some]
+    def _count(self, batch: Batch, seconds: float | None) -> None:
+        documents = batch.documents
+        if seconds is None:
+            self.metrics.failed_documents.inc(len(documents))
+            return
         characters = sum(len(document.text) for document in documents)
         self.metrics.batch_requests.observe(len(batch.parts))
         self.metrics.batch_documents.observe(len(documents))
