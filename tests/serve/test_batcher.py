@@ -333,7 +333,7 @@ def test_entities_of_a_request_are_bounded_over_its_batches():
     batcher = Batcher(model, Limits(batch_wait=0, batch_characters=10 + OVERHEAD, candidates=10))
     batcher.start()
     assert len(batcher.submit(work("a", "b")).result(10)) == 2
-    with pytest.raises(RequestError, match="more than 10 entities in a request.*--max-candidates"):
+    with pytest.raises(RequestError, match=r"more than 10 entities in a request.*--max-candidates"):
         batcher.submit(work("a", "b", "c", "d", "e")).result(10)
     batcher.end()
     assert batcher.join(10)

@@ -1,11 +1,11 @@
 """Requests that wait together go through the model together.
 
 One thread owns the model. Whenever it is free it takes a batch: the documents of requests that ask for the same labels
-in the same way, up to so many characters. Which documents come first is fair queueing by start times (Goyal et al. 1996):
-a request moves back by the characters that were taken of it, so a request of a thousand documents and one of a single
-document share the model, and equal ones are served in the order they came. The clock that gives new requests their
-place goes on by what is served, shared among those that wait (as in WF2Q+, Bennett and Zhang 1996): however many new
-ones come, a request that waits gets its share.
+in the same way, up to so many characters. Which documents come first is fair queueing by start times (Goyal et al.
+1996): a request moves back by the characters that were taken of it, so a request of a thousand documents and one of a
+single document share the model, and equal ones are served in the order they came. The clock that gives new requests
+their place goes on by what is served, shared among those that wait (as in WF2Q+, Bennett and Zhang 1996): however many
+new ones come, a request that waits gets its share.
 """
 
 from __future__ import annotations
