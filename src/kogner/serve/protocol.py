@@ -12,6 +12,7 @@ where none is idle the new one is told so.
 from __future__ import annotations
 
 import asyncio
+import socket
 from typing import Any
 
 import h11
@@ -21,6 +22,7 @@ from kogner.serve.lifecycle import Lifecycle
 from kogner.serve.limits import Limits
 
 LATE = 1.0  # seconds that a connection has, once the server stops, to bring a request that is on its way
+SEND_BUFFER = 128 << 10  # bytes of an answer that the system holds
 _BUSY = b"HTTP/1.1 503 Service Unavailable\r\ncontent-length: 0\r\nretry-after: 1\r\nconnection: close\r\n\r\n"
 _TIMED_OUT = b"HTTP/1.1 408 Request Timeout\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
 
@@ -44,6 +46,9 @@ class _Bounded(H11Protocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         transport.set_write_buffer_limits(high=0)  # or an answer that fits into the buffer is no answer that waits
+        own = transport.get_extra_info("socket")
+        if own is not None:  # else the system holds megabytes, and what a slow client takes shows only now and then
+            own.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
         if not self._find_room():
             transport.write(_BUSY)
             transport.close()
