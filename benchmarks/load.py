@@ -3,10 +3,12 @@
 `kogner serve` runs in a process of its own, on loopback. First its capacity is measured: some clients ask for one
 abstract after the other, each waiting for its answer. Then abstracts come at twice that rate, at random times
 (Poisson), whether or not earlier ones are answered, each over a connection of its own, as from many clients that do not
-know of each other. At the end the server gets SIGTERM while its queue is full, and must answer all it has taken.
+know of each other; one request in some has several documents. At the end the server gets SIGTERM while its queue is
+full, and must answer all it has taken.
 
 An error is whatever is neither 200 nor 429 with Retry-After: another status, a connection that ends without an answer,
-an answer whose entities are not where they say. Times are of the answers with 200, of which p99 says how long the queue
+an answer that cannot be read, whose entities are not where they say, or that lacks a document. Each request is counted
+as answered, refused or an error. Times are of the answers with 200, of which p99 says how long the queue
 makes a request wait. The last line printed is one JSON object.
 """
 
@@ -34,6 +36,7 @@ import record
 LABELS = ["chemical", "disease", "gene"]
 CLIENTS = 32  # that measure the capacity
 SAMPLE_S = 2.0  # between two looks at the memory
+SEVERAL, EACH = 5, 10  # documents of each so manieth request
 
 
 @dataclass(frozen=True)
@@ -50,9 +53,13 @@ SIZES = {"small": Size(5, 10, 45), "medium": Size(10, 30, 180), "full": Size(20,
 
 @dataclass
 class Seen:
-    """What the clients saw. times: seconds of the answers with 200; errors: by kind."""
+    """What the clients saw. times: seconds of the answers with 200; several: of those with several documents among
+    them; errors: by kind.
+    """
 
+    asked: int = 0
     times: list[float] = field(default_factory=list)
+    several: list[float] = field(default_factory=list)
     refused: int = 0
     errors: Counter[str] = field(default_factory=Counter)
     entities: int = 0
@@ -103,36 +110,48 @@ async def measure(
     port: int, texts: Sequence[str], size: Size, factor: float, server: subprocess.Popen[str]
 ) -> dict[str, Any]:
     """Capacity, load, end."""
-    bodies = [json.dumps({"text": text, "labels": LABELS}).encode() for text in texts]
-    await closed_loop(port, texts, bodies, size.warm, Seen())
+    await closed_loop(port, texts, size.warm, Seen())
     first, begun = Seen(), time.monotonic()
-    await closed_loop(port, texts, bodies, size.capacity, first)
+    await closed_loop(port, texts, size.capacity, first)
     capacity = len(first.times) / (time.monotonic() - begun)
     print(f"capacity: {capacity:.1f} requests/s", file=sys.stderr, flush=True)
 
     memory: list[float] = []
     watching = asyncio.create_task(watch(port, memory))
     loaded, begun = Seen(), time.monotonic()
-    tasks = await open_loop(port, texts, bodies, size.load, factor * capacity, loaded)
+    tasks = await open_loop(port, texts, size.load, factor * capacity, loaded)
     seconds = time.monotonic() - begun
     in_time = len(loaded.times)
     watching.cancel()
+    try:
+        await watching
+    except asyncio.CancelledError:
+        pass
+    except Exception as error:
+        loaded.errors[f"metrics: {type(error).__name__}"] += 1
     batch = await batches(port)
     open_at_end = sum(not task.done() for task in tasks)
     server.send_signal(signal.SIGTERM)
-    await asyncio.wait(tasks)
-    times = sorted(loaded.times)
+    await asyncio.gather(*tasks)
+    for seen in (first, loaded):
+        told = len(seen.times) + seen.refused + sum(seen.errors.values())
+        if told < seen.asked:
+            seen.errors["lost"] += seen.asked - told
+    times, several = sorted(loaded.times), sorted(loaded.several)
     third = max(1, len(memory) // 3)
     return {
         "requests_per_s": round(in_time / seconds, 2),
         **{f"p{part}_ms": round(1000 * quantile(times, part / 100)) for part in (50, 95, 99)},
+        **{f"several_p{part}_ms": round(1000 * quantile(several, part / 100)) for part in (50, 99)},
         "rejected_429": loaded.refused,
         "errors": sum(loaded.errors.values()) + sum(first.errors.values()),
         "kinds_of_errors": dict(loaded.errors + first.errors),
         "capacity_per_s": round(capacity, 2),
         "offered_per_s": round(len(tasks) / seconds, 2),
         "seconds": round(seconds, 1),
+        "asked": loaded.asked,
         "answered": len(times),
+        "answered_several": len(several),
         "entities": loaded.entities,
         "memory_begin_mb": round(memory[0] / 1e6),
         "memory_end_mb": round(memory[-1] / 1e6),
@@ -144,50 +163,64 @@ async def measure(
     }
 
 
-async def closed_loop(port: int, texts: Sequence[str], bodies: Sequence[bytes], seconds: float, seen: Seen) -> None:
+async def closed_loop(port: int, texts: Sequence[str], seconds: float, seen: Seen) -> None:
     """Clients that ask for one text after the other."""
     end, turns = time.monotonic() + seconds, itertools.count()
 
     async def client() -> None:
         while time.monotonic() < end:
-            number = next(turns) % len(texts)
-            await ask(port, texts[number], bodies[number], seen)
+            await ask(port, [texts[next(turns) % len(texts)]], seen)
 
     await asyncio.gather(*(client() for _ in range(CLIENTS)))
 
 
 async def open_loop(
-    port: int, texts: Sequence[str], bodies: Sequence[bytes], seconds: float, rate: float, seen: Seen
+    port: int, texts: Sequence[str], seconds: float, rate: float, seen: Seen
 ) -> list[asyncio.Task[None]]:
-    """Texts at a rate, at random times; returned at the end of these, when some may still be open."""
+    """Requests at a rate of texts, at random times; returned at the end of these, when some may still be open."""
     draws = random.Random(0)
     tasks: list[asyncio.Task[None]] = []
     begun = due = time.monotonic()
+    turns = itertools.count()
+    rate /= 1 + (SEVERAL - 1) / EACH
     while (due := due + draws.expovariate(rate)) < begun + seconds:
         await asyncio.sleep(max(0.0, due - time.monotonic()))
-        number = len(tasks) % len(texts)
-        tasks.append(asyncio.create_task(ask(port, texts[number], bodies[number], seen)))
+        count = 1 if len(tasks) % EACH else SEVERAL
+        some = [texts[next(turns) % len(texts)] for _ in range(count)]
+        tasks.append(asyncio.create_task(ask(port, some, seen)))
     return tasks
 
 
-async def ask(port: int, text: str, body: bytes, seen: Seen) -> None:
-    """One request over a connection of its own."""
+async def ask(port: int, texts: Sequence[str], seen: Seen) -> None:
+    """One request over a connection of its own, which is counted whatever comes of it."""
+    seen.asked += 1
     begun = time.monotonic()
     try:
+        documents = [{"id": str(number), "text": text} for number, text in enumerate(texts)]
+        body = json.dumps({"documents": documents, "labels": LABELS}).encode()
         status, headers, answer = await exchange(port, "POST /v1/annotate", body)
-    except (OSError, asyncio.IncompleteReadError, ValueError) as error:
+        if status == 429 and headers.get("retry-after", "").isdecimal():
+            seen.refused += 1
+            return
+        if status != 200:
+            seen.errors[f"status {status}"] += 1
+            return
+        found = [(one["id"], one["entities"]) for one in json.loads(answer)["documents"]]
+        right = [name for name, _ in found] == [one["id"] for one in documents] and all(
+            text[one["start"] : one["end"]] == one["text"]
+            for text, (_, entities) in zip(texts, found, strict=True)
+            for one in entities
+        )
+    except Exception as error:
         seen.errors[type(error).__name__] += 1
         return
-    if status == 429 and headers.get("retry-after", "").isdecimal():
-        seen.refused += 1
-    elif status == 200:
-        entities = json.loads(answer)["documents"][0]["entities"]
-        if any(text[one["start"] : one["end"]] != one["text"] for one in entities):
-            seen.errors["entity elsewhere"] += 1
-        seen.entities += len(entities)
-        seen.times.append(time.monotonic() - begun)
-    else:
-        seen.errors[f"status {status}"] += 1
+    if not right:
+        seen.errors["entity elsewhere, or a document missing"] += 1
+        return
+    seen.entities += sum(len(entities) for _, entities in found)
+    seen.times.append(time.monotonic() - begun)
+    if len(texts) > 1:
+        seen.several.append(seen.times[-1])
 
 
 async def exchange(port: int, line: str, body: bytes = b"") -> tuple[int, dict[str, str], bytes]:

@@ -62,6 +62,7 @@ class Client:
     host: str
     port: int
     service: Any = None
+    server: Any = None
     headers: dict[str, str] = field(default_factory=dict)
 
     def ask(self, method: str, path: str, body: bytes | None = None, /, **headers: str) -> Answer:
@@ -114,7 +115,7 @@ def serving(
         else:
             while not made.started:
                 time.sleep(0.01)
-        yield Client(*own.getsockname()[:2], service)
+        yield Client(*own.getsockname()[:2], service, made)
     finally:
         made.should_exit = True
         thread.join(30)

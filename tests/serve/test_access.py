@@ -10,6 +10,7 @@ from running import LABELS, serving
 from kogner.errors import ConfigError, InputError
 from kogner.serve.access import allowed_hosts, check_origins, is_loopback
 from kogner.serve.keys import VARIABLE, ApiKeys, given
+from kogner.serve.server import bind
 
 KEY, SECOND = "correct-horse-battery", "another-key-of-someone"
 ORIGIN = "https://example.org"
@@ -89,6 +90,9 @@ def test_what_is_no_key_is_said_without_showing_it(tmp_path, text, said):
     assert "short" not in str(error.value) and "k y" not in str(error.value)
     with pytest.raises(InputError, match="cannot be read"):
         ApiKeys.read(tmp_path / "none", {})
+    for empty in ("", " , "):
+        with pytest.raises(ConfigError, match="is set and holds no key; unset it"):
+            ApiKeys.read(None, {VARIABLE: empty})
     with pytest.raises(ConfigError, match=VARIABLE) as error:
         ApiKeys.read(None, {VARIABLE: "tiny"})
     assert "tiny" not in str(error.value)
@@ -123,16 +127,26 @@ def test_the_host_header(client, host, status):
 
 
 def test_hosts_that_are_allowed():
-    assert "localhost" in allowed_hosts("127.0.0.1", ("kogner.lab",)) and "kogner.lab" in allowed_hosts(
-        "::1", ("kogner.lab",)
-    )
-    assert allowed_hosts("0.0.0.0", ()) is None
-    assert allowed_hosts("10.0.0.1", ("kogner.lab",)) == ["10.0.0.1", "kogner.lab"]
+    for host in ("127.0.0.1", "::1"):
+        assert {"localhost", "kogner.lab", host} <= set(allowed_hosts(host, ("kogner.lab",), bound=host))
+    assert allowed_hosts("0.0.0.0", (), bound="0.0.0.0") is None
+    assert allowed_hosts("10.0.0.1", ("kogner.lab",), bound="10.0.0.1") == ["10.0.0.1", "kogner.lab"]
+    assert "lab" in allowed_hosts("lab", (), bound="127.0.1.1"), "a name of the machine may be loopback"
     for wrong in ("kogner.lab:80", "http://kogner.lab", "*", ""):
         with pytest.raises(ConfigError, match="--allowed-host"):
-            allowed_hosts("127.0.0.1", (wrong,))
-    assert [is_loopback(host) for host in ("localhost", "127.0.0.5", "::1", "0.0.0.0", "example.org")] == [
+            allowed_hosts("127.0.0.1", (wrong,), bound="127.0.0.1")
+    assert [is_loopback(host) for host in ("127.0.0.5", "::1", "::ffff:127.0.0.1", "0.0.0.0", "::ffff:10.0.0.1")] == [
         True, True, True, False, False]  # fmt: skip
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.1", "0x7f000001", "localhost"])
+def test_other_ways_to_write_loopback_are_loopback(host):
+    try:
+        own = bind(host, 0)
+    except InputError:
+        pytest.skip(f"this system knows no {host}")
+    with own:
+        assert "localhost" in allowed_hosts(host, (), bound=own.getsockname()[0])
 
 
 def test_cors_is_off_by_default(client):

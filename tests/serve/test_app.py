@@ -73,6 +73,24 @@ def test_labels_are_cleaned_as_everywhere(client, annotator):
     assert keys(answer.json["documents"][0]) == expected(annotator, TEXTS[0], thresholds={"chemical": 0.02})
 
 
+def test_thresholds_that_differ_in_blanks_only(client):
+    answer = client.annotate(text="a", thresholds={"disease": 0.1, " disease": 0.9})
+    assert (answer.status, answer.reason) == (400, "label_twice")
+
+
+def test_what_fails_is_not_counted_as_annotated(annotator):
+    with serving(annotator) as client:
+        done = client.metric("kogner_documents_total")
+
+        def broken(question, asked):
+            raise RuntimeError
+
+        client.service.batcher._annotate = broken
+        assert client.annotate(text="a").status == 500
+        assert client.metric("kogner_documents_total") == done
+        assert client.metric("kogner_failed_documents_total") == 1
+
+
 def test_many_clients_at_once_get_what_one_gets(client):
     alone = {text: client.annotate(text=text, **LOW).json["documents"][0] for text in TEXTS}
     before = client.metric("kogner_batch_documents_count")
@@ -321,4 +339,18 @@ def test_a_page_is_served_where_there_is_one(annotator, tmp_path):
         assert client.get("/app.js").status == 200, "a page asks for its key, so its files need none"
         assert client.get("/v1/labels").status == 401
         assert client.get("/../conftest.py").status in (401, 404)
-        assert client.get("/docs", authorization="Bearer " + "k" * 20).status == 200
+        key = {"authorization": "Bearer " + "k" * 20}
+        assert client.get("/docs", **key).status == 200
+        for method, path, status, allow in (
+            ("GET", "/v1/annotate", 405, "POST"),
+            ("DELETE", "/v1/labels", 405, "GET"),
+            ("DELETE", "/app.js", 405, "GET, HEAD"),
+            ("POST", "/nothing", 404, None),
+            ("GET", "/nothing", 404, None),
+        ):
+            answer = client.ask(method, path, **key)
+            assert (answer.status, answer.headers.get("allow")) == (status, allow), (method, path)
+        assert client.get("/index.html").body == b"<p>page</p>"
+        etag = client.get("/app.js").headers["etag"]
+        assert client.get("/app.js", if_none_match=etag).status == 304
+        assert client.ask("HEAD", "/app.js").status == 200

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import deque
 from concurrent.futures import CancelledError, Future, wait
 
 import pytest
 
-from kogner.records import Document
-from kogner.serve.batcher import OVERHEAD, Batcher, Question, Work, cost
+from kogner.records import Document, Mention
+from kogner.serve.batcher import OVERHEAD, Batch, Batcher, Question, Work, cost
 from kogner.serve.limits import Limits, RequestError
 
 ASKED, OTHER = Question(("disease",)), Question(("gene",))
@@ -130,6 +131,43 @@ def test_a_request_of_many_documents_does_not_starve_small_ones(queue, model):
     assert [one.id for one in many.result()] == [f"m{number}" for number in range(50)]
 
 
+class Stream:
+    """A model to which a single document comes at each batch, so that some always wait."""
+
+    def __init__(self, waiting: int, question: Question = ASKED):
+        self.batcher: Batcher | None = None
+        self.question, self.number, self.batches = question, 0, []
+        self.first = deque(work(f"before {number}", question=question) for number in range(waiting))
+
+    def __call__(self, question, asked):
+        self.batches.append([document.id for document, _ in asked])
+        if len(self.batches) < 200:
+            while self.first:
+                self.batcher.submit(self.first.popleft())
+            for _ in asked:
+                self.number += 1
+                self.batcher.submit(work(f"single {self.number}", question=self.question))
+        return [document for document, _ in asked]
+
+
+@pytest.mark.parametrize("question", [ASKED, OTHER])
+def test_a_stream_of_single_documents_does_not_starve_a_request_of_several(question):
+    """However many come after it: each of its documents waits for about one of each that waits beside it."""
+    model = Stream(waiting=4, question=question)
+    batcher = Batcher(model, Limits(batch_wait=0, batch_characters=10 + OVERHEAD, max_wait=1e6, timeout=1e6))
+    model.batcher = batcher
+    several = work("a", "b", "c")
+    model.first.append(several)
+    batcher.submit(work("first"))
+    batcher.start()
+    assert [document.id for document in several.answer.result(20)] == ["a", "b", "c"]
+    assert batcher.requests > 1, "it is done while others still come"
+    batcher.end()
+    assert batcher.join(20)
+    place = {ids[0]: number for number, ids in enumerate(model.batches)}
+    assert place["c"] < 30
+
+
 def test_one_that_comes_later_does_not_pass_those_that_waited(queue, model):
     batcher = queue(batch_characters=2 * (10 + OVERHEAD))
     held(batcher, model)
@@ -167,7 +205,7 @@ def test_a_withdrawn_request_leaves_the_queue(queue, model):
     stays = batcher.submit(work("stays"))
     waiting = batcher.characters
     assert gone.cancel()
-    assert waiting - batcher.characters == 10 * (10 + OVERHEAD)
+    assert waiting - batcher.characters == 10 * (10 + OVERHEAD) + len("disease")
     assert batcher.requests == 2
     model.free.set()
     assert stays.result(5)[0].id == "stays"
@@ -222,6 +260,86 @@ def test_what_would_wait_too_long_is_turned_away_by_the_rate(queue, model):
     batcher.submit(work("short", size=10))  # which shares the model with b and so is done soon
 
 
+def settled(batcher: Batcher) -> None:
+    """Wait until the batch that was answered is noted as done."""
+    end = time.monotonic() + 10
+    while batcher.characters:
+        assert time.monotonic() < end
+        time.sleep(0.001)
+
+
+def test_what_fails_does_not_count_for_the_rate():
+    seen = []
+
+    def model(question, asked):
+        if "poison" in asked[0][0].text:
+            raise ValueError("poison")
+        time.sleep(0.02)
+        return [document for document, _ in asked]
+
+    batcher = Batcher(
+        model, Limits(batch_wait=0), report=lambda batch, seconds: seen.append((batch.held, seconds is None))
+    )
+    batcher.start()
+    batcher.submit(work("good", size=900)).result(10)
+    rate = batcher.rate
+    with pytest.raises(ValueError, match="poison"):
+        batcher.submit(work("bad", size=90_000, text="poison")).result(10)
+    settled(batcher)
+    assert batcher.rate == rate
+    assert seen == [(1000, False), (90_000 + OVERHEAD, True)]
+    batcher.end()
+    assert batcher.join(10)
+
+
+def test_what_cannot_be_done_in_time_is_refused_at_once(queue, model):
+    batcher = queue(timeout=2, max_wait=1e6, batch_wait=0, batch_characters=2000)
+    model.seconds = 0.2
+    batcher.submit(work("short", size=10)).result(5)
+    settled(batcher)
+    batcher.submit(work("a", size=1900)).result(5)  # the first that fills a batch says what the model can do
+    settled(batcher)
+    assert batcher._full_rate.value <= 10_035
+    with pytest.raises(RequestError, match=r"(?s)the limit is 2 s \(--timeout\); send fewer documents") as refused:
+        batcher.submit(work("much", size=25_000))
+    assert (refused.value.status, refused.value.retry_after) == (413, None)
+    model.seconds = 0
+    held(batcher, model)
+    size = int(1.2 * batcher._full_rate.value)
+    batcher.submit(work("b", size=size))
+    with pytest.raises(RequestError, match="would be done in") as refused:
+        batcher.submit(work("c", size=size))
+    assert refused.value.status == 429 and refused.value.retry_after >= 1
+
+
+def test_labels_cost_too():
+    many = Question(tuple(f"label {number:04}" for number in range(100)))
+    asked = work("a", "b", question=many)
+    assert asked.left == 2 * (10 + OVERHEAD) + 100 * 10
+    assert [asked.take()[1], asked.take()[1]] == [10 + OVERHEAD + 1000, 10 + OVERHEAD]
+    assert asked.left == 0
+    batch = Batch(many, [(asked, asked.documents), (asked, asked.documents[1:])])
+    assert batch.cost == 3 * (10 + OVERHEAD) + 1000
+
+
+def test_entities_of_a_request_are_bounded_over_its_batches():
+    mentions = tuple(Mention(at, at + 1, "x") for at in range(4))
+    batches = []
+
+    def model(question, asked):
+        batches.append(asked)
+        return [Document(document.id, document.text, mentions) for document, _ in asked]
+
+    batcher = Batcher(model, Limits(batch_wait=0, batch_characters=10 + OVERHEAD, candidates=10))
+    batcher.start()
+    assert len(batcher.submit(work("a", "b")).result(10)) == 2
+    with pytest.raises(RequestError, match=r"more than 10 entities in a request.*--max-candidates"):
+        batcher.submit(work("a", "b", "c", "d", "e")).result(10)
+    batcher.end()
+    assert batcher.join(10)
+    assert len(batches) == 2 + 3, "and what is left of it is not done"
+
+
 def test_what_fails_does_not_hold_the_next(queue, model):
     batcher = queue()
     for _ in range(3):
@@ -261,7 +379,7 @@ def test_no_documents_are_no_work(queue, model):
 
 
 def test_many_threads_and_withdrawals_lose_nothing(queue, model):
-    batcher = queue(batch_wait=0, batch_characters=500, queue_requests=10_000)
+    batcher = queue(batch_wait=0, batch_characters=500, queue_requests=10_000, max_wait=1e6, timeout=1e6)
     answers: list[tuple[list[str], Future]] = []
     lock = threading.Lock()
 

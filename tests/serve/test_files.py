@@ -6,12 +6,18 @@ import csv
 import gzip
 import io
 import json
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from running import TEXTS, serving
 
 from kogner.data.formats.registry import by_name
 from kogner.data.report import Report
+from kogner.errors import InputError
+from kogner.serve import file_process, file_worker, files
 from kogner.serve.limits import Limits
 
 ENTITY = {"start": 0, "end": 7, "type": "chemical", "score": 0.9, "text": "aspirin",
@@ -99,6 +105,96 @@ def test_a_file_of_too_many_documents(annotator):
         assert len(post(client, b"".join(lines[:2]), "a.jsonl").json["documents"]) == 2
         answer = post(client, b"".join(lines), "a.jsonl")
         assert (answer.status, answer.reason) == (413, "too_many_documents")
+
+
+@pytest.mark.parametrize(
+    ("data", "name"),
+    [
+        (b'{"id": "1", "text": "a\\ud800"}\n', "a.jsonl"),
+        (b'{"id": "\\ud800", "text": "a"}\n', "a.jsonl"),
+        (b'{"documents": [{"id": "1", "passages": [{"offset": 0, "text": "\\ud800"}]}]}', "a.json"),
+    ],
+)
+def test_half_a_surrogate_pair_is_no_text(data, name):
+    with pytest.raises(InputError):
+        files.read(data, name, Limits())
+
+
+def test_names_and_ids_that_are_long():
+    form, (document,), _ = files.read(b"abc", "\u4e2d" * 100 + ".txt", Limits())
+    assert form == "text" and document.id.endswith("\u4e2d.txt")
+    line = json.dumps({"id": "i" * 2000, "text": "a"}).encode()
+    _, (document,), notes = files.read(line, "a.jsonl", Limits())
+    assert document.id == "i" * 1000 and notes == ["1 x ids of more than 1,000 characters cut"]
+
+
+def test_attributes_that_grow_are_refused():
+    data = (
+        b'<!DOCTYPE collection [<!ATTLIST p x CDATA "y">]><collection><document><id>1</id><p/></document></collection>'
+    )
+    with pytest.raises(InputError, match="or attributes"):
+        files.read(data, "a.xml", Limits())
+    assert files.read(b"An <!ENTITY is no harm in a plain text", "a.txt", Limits())[0] == "text"
+
+
+def fakes(monkeypatch, code: str) -> None:
+    """Have the process that reads files run something else."""
+    monkeypatch.setattr(file_process, "_RUN", code)
+
+
+READY = (
+    "import os, sys, time; path = {path!r}; sys.stdin.readline(); print('ready', flush=True); sys.stdin.readline(); "
+)
+
+
+@pytest.mark.parametrize(
+    ("code", "status", "reason"),
+    [
+        (READY + "time.sleep(600)", 503, "timeout"),
+        (READY + "os._exit(1)", 413, "too_much_memory"),
+        ("pass", 500, "internal_error"),
+    ],
+)
+def test_a_process_that_hangs_or_ends_is_replaced(annotator, monkeypatch, code, status, reason):
+    with serving(annotator, Limits(timeout=0.5)) as client:
+        with monkeypatch.context() as patch:
+            fakes(patch, code)
+            answer = post(client, b"abc", "a.txt")
+            assert (answer.status, answer.reason) == (status, reason)
+            assert client.service.files.open == 0 and client.service.files._process is None
+        client.service.files._limits = Limits()
+        assert post(client, b"abc", "a.txt").status == 200
+
+
+def test_no_more_than_some_wait_for_files_and_an_end_answers_them(annotator, monkeypatch):
+    fakes(monkeypatch, READY + "time.sleep(600)")
+    with serving(annotator) as client, ThreadPoolExecutor(file_process.MOST_OPEN) as pool:
+        waiting = [pool.submit(post, client, b"abc") for _ in range(file_process.MOST_OPEN)]
+        until = time.monotonic() + 20
+        while client.service.open_requests < file_process.MOST_OPEN:
+            assert time.monotonic() < until
+            time.sleep(0.01)
+        refused = post(client, b"abc")
+        assert (refused.status, refused.reason, refused.headers["retry-after"]) == (429, "busy", "1")
+        assert client.get("/healthz").status == 200
+        client.server._grace = 0.1
+        client.server.should_exit = True
+        assert {(one.result(20).status, one.result().reason) for one in waiting} == {(503, "stopping")}
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="memory is bounded there")
+def test_memory_of_the_process_is_bounded(monkeypatch):
+    """Its answer where memory ends; the bound itself is set before a request is read."""
+
+    def greedy(*_):
+        raise MemoryError
+
+    monkeypatch.setattr(files, "read", greedy)
+    said, data = file_worker._answered({"what": "read", "name": "a"}, b"", Limits())
+    assert said["refused"]["status"] == 413 and data == b""
+    code = "from kogner.serve import file_worker as one; one._bound_memory(1 << 28); bytearray(1 << 29)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert "MemoryError" in done.stderr
 
 
 @pytest.mark.parametrize("span", [(5, 5), (7, 3), (0, 1000)])

@@ -16,7 +16,9 @@ from running import LABELS, serving
 
 from kogner.errors import ConfigError
 from kogner.records import Mention
+from kogner.serve import app, parsing
 from kogner.serve.limits import Limits
+from kogner.serve.schemas import AnnotateRequest
 
 SMALL = Limits(body_bytes=20_000, documents=3, characters=200, labels=5, label_characters=10)
 
@@ -193,6 +195,108 @@ def test_a_client_that_does_not_read_is_cut(annotator):
         until_true(lambda: not open_connections(client), 20)
         assert client.get("/healthz").status == 200
         connection.close()
+
+
+def test_a_slow_but_steady_reader_gets_all_of_it(annotator):
+    """It takes several times as long as the time in which something must be taken."""
+    patience = 1.0
+    with serving(annotator, Limits(body_s=patience)) as client:
+        many = tuple(Mention(0, 1, "x" * 2000, text="a", score=0.5) for _ in range(4_000))
+        client.service.batcher._annotate = lambda question, asked: [
+            replace(document, mentions=many) for document, _ in asked
+        ]
+        body = json.dumps({"text": "a", "labels": ["x"]}).encode()
+        connection = socket.socket()
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        connection.settimeout(20)
+        connection.connect((client.host, client.port))
+        connection.sendall(head(len(body), "Connection: close") + body)
+        until_true(lambda: any(one._writing for one in connections_of(client)), 20)
+        (held,) = connections_of(client)
+        before, checks = held.transport.get_write_buffer_size(), 0
+        found = bytearray()
+        while checks < 3:  # something is read before each look of the server, and it looks several times
+            timer = held._writing
+            found += connection.recv(500_000, socket.MSG_WAITALL)
+            until_true(lambda timer=timer: held._writing is not timer, 20)
+            checks += 1
+        assert 0 < held.transport.get_write_buffer_size() < before
+        while piece := connection.recv(1 << 20):
+            found += piece
+        length = int(re.search(rb"content-length: (\d+)", found).group(1))
+        assert len(found.partition(b"\r\n\r\n")[2]) == length > 8_000_000
+        connection.close()
+
+
+def connections_of(client) -> list:
+    return list(client.server.server_state.connections)
+
+
+def test_idle_connections_shut_nobody_out(annotator):
+    with serving(annotator, Limits(connections=3)) as client, ThreadPoolExecutor(3) as pool:
+        idle = []
+        for _ in range(3):
+            idle.append(opened(client))
+            until_true(lambda: len(connections_of(client)) == len(idle))
+        assert client.annotate(text="aspirin").status == 200
+        assert idle[0].recv(1) == b"", "the one that was idle longest made room"
+        idle[2].sendall(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        assert b" 200 " in answer_of(idle[2])
+        for connection in idle:
+            connection.close()
+        until_true(lambda: not connections_of(client))
+        with Gate(client.service) as gate:
+            busy = [pool.submit(client.annotate, text=f"aspirin {number}") for number in range(3)]
+            until_true(lambda: client.service.batcher.requests == 3)
+            more = opened(client)
+            first = read_all(more)
+            assert b" 503 " in first and b"retry-after: 1" in first, "where none is idle the new one is told"
+            gate.free.set()
+        assert [one.result(20).status for one in busy] == [200] * 3
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        (b'{"text": "a", "labels": [' + b"1," * 400_000 + b"1]}", "labels.0: Input should be a valid string"),
+        (b'{"labels": ["x"], "documents": [' + b"1," * 400_000 + b"1]}", "documents.0: Input should be"),
+        (b'{"text": "a", "labels": ["x"], "more": 1, "even more": 1}', r"more: .*\(and 1 more\)"),
+        (
+            b'{"text": "a", "labels": ["x"], ' + b",".join(b'"%x": 1' % number for number in range(5000)) + b"}",
+            "5,000 things are not as the schema says",
+        ),
+    ],
+)
+def test_a_body_that_is_wrong_in_many_places_makes_no_long_list(body, said):
+    with pytest.raises(parsing.MalformedError, match=said) as refused:
+        parsing.parse(AnnotateRequest, body)
+    assert refused.value.status == 422 and len(refused.value.details) <= 2
+
+
+def test_a_large_body_is_parsed_beside_the_event_loop(client, monkeypatch):
+    threads = []
+    own = app.parse
+
+    def parse(*arguments):
+        threads.append(threading.current_thread())
+        return own(*arguments)
+
+    monkeypatch.setattr(app, "parse", parse)
+    assert client.annotate(text="a").status == 200
+    assert client.annotate(raw=b'{"text": "a", "labels": ["x"]' + b" " * app.AT_ONCE + b"}").status == 200
+    assert threads[0] is not threads[1]
+
+
+def test_an_answer_of_many_entities_is_whole(annotator):
+    with serving(annotator) as client:
+        many = tuple(Mention(0, 1, f'"{number}"', text="é", score=0.5) for number in range(2 * app.FEW_ENTITIES + 1))
+        client.service.batcher._annotate = lambda question, asked: [
+            replace(document, mentions=many if document.text == "é" else ()) for document, _ in asked
+        ]
+        documents = [{"id": '"1"', "text": "é"}, {"id": "2", "text": ""}, {"id": "3", "text": "é"}]
+        found = client.annotate(documents=documents).json["documents"]
+        assert [(one["id"], len(one["entities"])) for one in found] == [('"1"', len(many)), ("2", 0), ("3", len(many))]
+        assert [one["type"] for one in found[2]["entities"]] == [one.type for one in many]
 
 
 def open_connections(client) -> list:

@@ -18,13 +18,15 @@ LIMITS = Limits(labels=6, label_characters=20, characters=300, documents=4, time
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("keys", [(), (KEY,)])
-def test_schemathesis_finds_nothing(model, graph, keys, tmp_path):
+@pytest.mark.parametrize(("keys", "page"), [((), False), ((KEY,), False), ((), True)])
+def test_schemathesis_finds_nothing(model, graph, keys, page, tmp_path):
     pytest.importorskip("schemathesis")
     config = Path(__file__).with_name("schemathesis.toml")
     command = [sys.executable, "-c", "from schemathesis.cli import schemathesis; schemathesis()"]
     command += ["--config-file", str(config), "run"]
-    with serving(Annotator.open(str(model), GraphUse(str(graph))), LIMITS, keys=keys) as client:
+    if page:
+        (tmp_path / "index.html").write_text("<p>page</p>")
+    with serving(Annotator.open(str(model), GraphUse(str(graph))), LIMITS, keys=keys, page=tmp_path) as client:
         options = ["--checks", "all", "--max-examples", "60", "--seed", "7", "--no-color", "--continue-on-failure"]
         options += ["--generation-database", "none", "--suppress-health-check", "too_slow,data_too_large"] + [
             f"--header=Authorization: Bearer {key}" for key in keys

@@ -32,7 +32,8 @@ _BOUNDS = (
     ("--batch-characters", "batch_characters", "Read by the model at once: more is faster in all, and makes a short "
      "request wait longer."),
     ("--batch-wait", "batch_wait", "Seconds that a request waits for others to be read with, where the model is idle."),
-    ("--max-candidates", "candidates", "Spans that may reach their thresholds, of what is read at once."),
+    ("--max-candidates", "candidates", "Spans that may reach their thresholds, of what is read at once, and "
+     "entities of a request."),
 )  # fmt: skip
 
 
@@ -87,7 +88,8 @@ def command(
 ) -> None:
     """Serve a model over HTTP: POST /v1/annotate, with the interface described at /docs and /openapi.json.
 
-    The last line of its start is the address. Logs are JSON lines on standard error, without anything a client wrote.
+    The last line of its start is the address. Logs are JSON lines on standard error, without anything a client wrote
+    but its X-Request-Id.
     SIGTERM ends it once what it has accepted is answered.
 
     \b
@@ -115,14 +117,16 @@ def command(
     limits = Limits(**bounds)
     settings = Settings(precision=precision, token_budget=batch_tokens, threads=threads, name_weight=name_weight)
     keys = ApiKeys.read(api_keys_file)
-    access = Access(keys, allowed_hosts(host, hosts), check_origins(origins))
+    check_origins(origins)
     own = server.bind(host, port)
     try:
+        bound = own.getsockname()[0]
+        access = Access(keys, allowed_hosts(host, hosts, bound=bound), origins)
         used = GraphUse(graph, link_to, aliases, bank, nil, name_weight)
         annotator = Annotator.open(model, used, device=device, engine=engine, label_cache=label_cache)
         service = Service(annotator, limits, settings)
         app = create_app(service, access)
-        if not keys and not is_loopback(host):
+        if not keys and not is_loopback(bound):
             note(f"everyone who reaches {host} can ask; to want a key, give --api-keys-file or {VARIABLE}")
         log.set_up(quiet=progress.is_quiet())
         where = server.address(own)

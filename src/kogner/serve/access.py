@@ -24,18 +24,21 @@ class Access:
     origins: Sequence[str] = ()
 
 
-def is_loopback(host: str) -> bool:
-    """Whether only this machine reaches an address."""
-    if host.lower() == "localhost":
-        return True
+def is_loopback(address: str) -> bool:
+    """Whether only this machine reaches an address, such as `getsockname` gives; names are none."""
     try:
-        return ipaddress.ip_address(host).is_loopback
+        found = ipaddress.ip_address(address)
     except ValueError:
         return False
+    mapped = found.ipv4_mapped if isinstance(found, ipaddress.IPv6Address) else None
+    return (mapped or found).is_loopback
 
 
-def allowed_hosts(host: str, named: Sequence[str]) -> list[str] | None:
-    """Names that a Host header may have where the server is bound to `host`; None = any.
+def allowed_hosts(host: str, named: Sequence[str], *, bound: str) -> list[str] | None:
+    """Names that a Host header may have where the server was to listen at `host`; None = any.
+
+    bound: the address that its socket got for that, which tells whether it is loopback: `127.1` and the machine's own
+    name may be.
 
     On loopback they are those of the machine for itself, so that no page of the net that had its own name point here
     can ask (DNS rebinding). named: by the user. Raises ConfigError for what is no name.
@@ -43,7 +46,7 @@ def allowed_hosts(host: str, named: Sequence[str]) -> list[str] | None:
     for name in named:
         if not _NAME.fullmatch(name) or (":" in name and not _is_address(name)):
             raise ConfigError(f"--allowed-host {name!r} must be a name or an address, without port and scheme")
-    if is_loopback(host):
+    if is_loopback(bound):
         return [*dict.fromkeys((*LOOPBACK, host, *named))]
     return [*dict.fromkeys((host, *named))] if named else None
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path as FilePath
 from typing import Annotated, Any
@@ -19,19 +18,22 @@ from starlette.exceptions import HTTPException
 
 from kogner import __version__
 from kogner.errors import KognerError
-from kogner.records import Document, Link
+from kogner.records import Document, Link, Mention
 from kogner.serve import files, metrics, schemas
 from kogner.serve.access import Access
 from kogner.serve.docs_page import docs_page
 from kogner.serve.door import OPEN, SAFE, Door, Guard, problem
 from kogner.serve.graph import GraphReader
 from kogner.serve.limits import RequestError
-from kogner.serve.requests import BYTES, JSON, Bodies, MalformedError, parse, to_work
+from kogner.serve.parsing import MalformedError, parse
+from kogner.serve.requests import BYTES, JSON, Bodies, to_work
 from kogner.serve.service import Service
 
 PAGE = FilePath(__file__).parent / "page"
 LONGEST_ID = 1000
 MOST_NEIGHBOURS = 500
+AT_ONCE = 100_000  # bytes of a body that is parsed in the event loop, which stands still meanwhile
+FEW_ENTITIES = 500  # that are written there
 _ABOUT = """Finds entities of any type you name in text, and gives them ids of a graph.
 
 Spans are half-open `[start, end)` and count Unicode code points of the text as sent. Every answer that is no success
@@ -59,6 +61,7 @@ def create_app(service: Service, access: Access, *, page: FilePath = PAGE) -> Fa
     async def life(_: FastAPI) -> AsyncIterator[None]:
         yield
         service.batcher.end()
+        await service.files.end()
 
     app = FastAPI(
         title="KoGNER",
@@ -82,7 +85,7 @@ def create_app(service: Service, access: Access, *, page: FilePath = PAGE) -> Fa
     public: set[str] = {"/"}
     if has_page:
         public |= {f"/{file.relative_to(page).as_posix()}" for file in page.rglob("*") if file.is_file()}
-        app.mount("/", _Page(directory=page, html=True), name="page")
+        _add_page(app, _Page(directory=page, html=True), sorted(public))
     # The last one added is the outermost.
     app.add_middleware(Guard, keys=access.keys, hosts=access.hosts, public=public)
     if access.origins:
@@ -108,6 +111,16 @@ class _Page(StaticFiles):
         if str(full_path).endswith(".js"):  # some systems call it text/plain, which no browser runs
             response.headers["content-type"] = "text/javascript; charset=utf-8"
         return response
+
+
+def _add_page(app: FastAPI, files_of: _Page, paths: Iterable[str]) -> None:
+    """A route for each file: a mount at `/` would take what other routes refuse, and answer it with 404."""
+
+    async def file(request: Request) -> Response:
+        return await files_of.get_response(files_of.get_path(request.scope), request.scope)
+
+    for path in paths:
+        app.add_route(path, file, methods=["GET"], include_in_schema=False)
 
 
 def _handle_errors(app: FastAPI) -> None:
@@ -186,8 +199,11 @@ def _add_annotate(app: FastAPI, service: Service, bodies: Bodies) -> None:
         """Find the entities in a text, or in several."""
         told = request.scope["state"]["told"]
         async with bodies.read(request) as body:
-            asked = parse(schemas.AnnotateRequest, body)
-            del body
+            if len(body) <= AT_ONCE:
+                asked = parse(schemas.AnnotateRequest, body)
+            else:
+                asked = await run_in_threadpool(parse, schemas.AnnotateRequest, body)
+            body.clear()
             work = to_work(asked, service.limits, graph=service.graph is not None)
             told |= {
                 "documents": len(work.documents),
@@ -195,31 +211,42 @@ def _add_annotate(app: FastAPI, service: Service, bodies: Bodies) -> None:
                 "labels": len(work.question.labels),
             }
             found = await service.annotate(work, request.receive)
-        entities = sum(len(document.mentions) for document in found)
+        entities = work.mentions
         service.metrics.entities.inc(entities)
         told |= {"entities": entities, "queue_ms": round(1000 * ((work.begun or work.arrived) - work.arrived), 1)}
-        answer = {
-            "documents": [_document(document, explain=asked.explain) for document in found],
-            "thresholds": service.thresholds(work.question),
-        }
-        return Response(json.dumps(answer, ensure_ascii=False).encode(), media_type=JSON)
+        asked_for = (found, service.thresholds(work.question), asked.explain)
+        if entities <= FEW_ENTITIES:
+            return Response(_annotated(*asked_for), media_type=JSON)
+        return Response(await run_in_threadpool(_annotated, *asked_for), media_type=JSON)
 
 
-def _document(document: Document, *, explain: bool) -> dict[str, Any]:
-    """A document as `FoundDocument`."""
+def _annotated(found: Sequence[Document], thresholds: Mapping[str, float], explain: bool) -> bytes:
+    """`AnnotateAnswer` as JSON, made in pieces: one call of json's would stop all other threads until it ends."""
+    out = bytearray(b'{"documents": [')
+    for number, document in enumerate(found):
+        out += b", " if number else b""
+        out += b'{"id": %s, "entities": [' % _json(document.id)
+        for at in range(0, len(document.mentions), FEW_ENTITIES):
+            some = [_entity(mention, explain=explain) for mention in document.mentions[at : at + FEW_ENTITIES]]
+            out += b", " if at else b""
+            out += _json(some)[1:-1]
+        out += b"]}"
+    return bytes(out + b'], "thresholds": %s}' % _json(thresholds))
+
+
+def _json(value: Any) -> bytes:
+    return json.dumps(value, ensure_ascii=False).encode()
+
+
+def _entity(mention: Mention, *, explain: bool) -> dict[str, Any]:
+    """A mention as `FoundEntity`."""
     return {
-        "id": document.id,
-        "entities": [
-            {
-                "start": mention.start,
-                "end": mention.end,
-                "text": mention.text,
-                "type": mention.type,
-                "score": mention.score,
-                "ids": [_link(link, explain=explain) for link in mention.links[: None if explain else 1]],
-            }
-            for mention in document.mentions
-        ],
+        "start": mention.start,
+        "end": mention.end,
+        "text": mention.text,
+        "type": mention.type,
+        "score": mention.score,
+        "ids": [_link(link, explain=explain) for link in mention.links[: None if explain else 1]],
     }
 
 
@@ -230,34 +257,31 @@ def _link(link: Link, *, explain: bool) -> dict[str, Any]:
 
 
 def _add_files(app: FastAPI, service: Service, bodies: Bodies) -> None:
-    one_at_a_time = asyncio.Lock()
-
     @app.post("/v1/documents", tags=["files"], response_model=schemas.ReadAnswer,
-              responses=_problems(400, 408, 413, 415, 422, 429),
+              responses=_problems(400, 408, 413, 415, 422, 429, 503),
               openapi_extra=_body(BYTES, {"type": "string", "format": "binary"}))  # fmt: skip
     async def read(
         request: Request,
         name: Annotated[str, Query(max_length=LONGEST_ID, description="Of the file; its ending helps.")] = "text",
     ) -> Response:
         """The texts of a file, to be annotated: plain text, JSON lines, PubTator, BioC, PubMed, CSV, ..."""
-        async with bodies.read(request, BYTES) as body, one_at_a_time:
-            form, documents, notes = await run_in_threadpool(files.read, body, name, service.limits)
-        answer = schemas.ReadAnswer(format=form, documents=documents, notes=notes)
-        return Response(answer.model_dump_json(), media_type=JSON)
+        async with bodies.read(request, BYTES) as body:
+            _, answer = await service.files.ask("read", body, name=name)
+        return Response(answer, media_type=JSON)
 
     @app.post("/v1/export", tags=["files"], response_class=Response,
               responses={200: {"content": {kind: {} for kind in ("text/plain", *files.KINDS.values())}},
-                         **_problems(400, 408, 413, 415, 422, 429)},
+                         **_problems(400, 408, 413, 415, 422, 429, 503)},
               openapi_extra=_body(JSON, {"$ref": "#/components/schemas/ExportRequest"}))  # fmt: skip
     async def export(request: Request) -> Response:
         """A file of annotated documents. What its format cannot hold is counted in the header `X-Not-Kept`."""
-        async with bodies.read(request) as body, one_at_a_time:
-            asked = parse(schemas.ExportRequest, body)
-            data, notes = await run_in_threadpool(files.write, asked)
-        headers = {"content-disposition": f'attachment; filename="found{files.ENDINGS[asked.format]}"'}
+        async with bodies.read(request) as body:
+            said, data = await service.files.ask("write", body)
+        form, notes = said["format"], said["notes"]
+        headers = {"content-disposition": f'attachment; filename="found{files.ENDINGS[form]}"'}
         if notes:
             headers["x-not-kept"] = "; ".join(notes).encode("ascii", "replace").decode()[:2000]
-        return Response(data, media_type=files.KINDS.get(asked.format, "text/plain; charset=utf-8"), headers=headers)
+        return Response(data, media_type=files.KINDS.get(form, "text/plain; charset=utf-8"), headers=headers)
 
 
 def _add_labels(app: FastAPI, service: Service) -> None:

@@ -1,9 +1,11 @@
 """Requests that wait together go through the model together.
 
 One thread owns the model. Whenever it is free it takes a batch: the documents of requests that ask for the same labels
-in the same way, up to so many characters. Which documents come first is start-time fair queueing (Goyal et al. 1996): a
-request moves back by the characters that were taken of it, so a request of a thousand documents and one of a single
-document share the model, and equal ones are served in the order they came.
+in the same way, up to so many characters. Which documents come first is fair queueing by start times (Goyal et al.
+1996): a request moves back by the characters that were taken of it, so a request of a thousand documents and one of a
+single document share the model, and equal ones are served in the order they came. The clock that gives new requests
+their place goes on by what is served, shared among those that wait (as in WF2Q+, Bennett and Zhang 1996): however many
+new ones come, a request that waits gets its share.
 """
 
 from __future__ import annotations
@@ -29,7 +31,7 @@ MOST_RETRY = 300  # seconds
 class Question:
     """What is asked of a text: the labels and how they are decided. Works with equal ones may share a batch.
 
-    thresholds: (label, score) of labels that have one of their own.
+    thresholds: (label, score) of labels that have one of their own. cost: of reading the labels, in characters.
     """
 
     labels: tuple[str, ...]
@@ -39,13 +41,20 @@ class Question:
     multi_label: bool = False
     overlap: str = "score"
 
+    @property
+    def cost(self) -> int:
+        """What its labels count for in the queue, in characters."""
+        return sum(map(len, self.labels))
+
 
 @dataclass(eq=False)
 class Work:
     """The documents of one request.
 
     answer: its documents with their entities, in their order; cancel it to withdraw what has not been begun.
-    begun: when the first document was taken. arrived, begun: of `time.monotonic`.
+    begun: when the first document was taken. arrived, begun: of `time.monotonic`. taken: documents that were.
+    found: of those that are done. mentions: in these. tag, number: its place in the queue. left: cost of what is not
+    taken; the labels count with the first document.
     """
 
     documents: Sequence[Document]
@@ -56,11 +65,21 @@ class Work:
     begun: float | None = None
     taken: int = 0
     found: list[Document] = field(default_factory=list)
+    mentions: int = 0
     tag: float = 0.0
     number: int = 0
 
     def __post_init__(self) -> None:
-        self.left = sum(map(cost, self.documents))  # of documents that have not been taken
+        self.left = sum(map(cost, self.documents)) + (self.question.cost if self.documents else 0)
+
+    def take(self) -> tuple[Document, int]:
+        """The next document and its cost."""
+        document = self.documents[self.taken]
+        paid = cost(document) + (0 if self.taken else self.question.cost)
+        self.taken += 1
+        self.left -= paid
+        self.tag += paid
+        return document, paid
 
     def __lt__(self, other: Work) -> bool:
         return (self.tag, self.number) < (other.tag, other.number)
@@ -68,15 +87,26 @@ class Work:
 
 @dataclass(frozen=True)
 class Batch:
-    """Documents that go through the model together. parts: (work, how many documents of it, in order)."""
+    """Documents that go through the model together. parts: (work, some documents of it, in order)."""
 
     question: Question
     parts: Sequence[tuple[Work, Sequence[Document]]]
 
     @property
+    def documents(self) -> list[Document]:
+        """Of all its works."""
+        return [document for _, documents in self.parts for document in documents]
+
+    @property
     def cost(self) -> int:
-        """In characters, see `cost`."""
-        return sum(cost(document) for _, documents in self.parts for document in documents)
+        """In characters, as its works were charged for it."""
+        begun = sum(documents[0] is work.documents[0] for work, documents in self.parts)
+        return begun * self.question.cost + self.held
+
+    @property
+    def held(self) -> int:
+        """Cost of its documents alone."""
+        return sum(map(cost, self.documents))
 
 
 def cost(document: Document) -> int:
@@ -91,11 +121,11 @@ class Batcher:
     """A queue of works before one thread that annotates.
 
     annotate: the documents of a batch, each with whether it is to be linked; in their order. Called in the thread.
-    report: called in the thread with each batch that was done and the seconds it took.
+    report: called in the thread with each batch and the seconds it took; None where it failed for good.
     """
 
     def __init__(
-        self, annotate: Annotate, limits: Limits, *, report: Callable[[Batch, float], None] | None = None
+        self, annotate: Annotate, limits: Limits, *, report: Callable[[Batch, float | None], None] | None = None
     ) -> None:
         self._annotate, self._limits, self._report = annotate, limits, report
         self._changed = threading.Condition(threading.RLock())
@@ -103,8 +133,8 @@ class Batcher:
         self._open: set[Work] = set()  # those, and those whose documents are all taken but not done
         self._running = 0  # cost of the batch under way
         self._number = 0
-        self._clock = 0.0  # tag of the work that was taken last
-        self._characters = self._seconds = 0.0  # of the last batches, fading
+        self._clock = 0.0  # tag of the next work that comes
+        self._rate, self._full_rate = _Rate(), _Rate()  # of all batches, and of those that were at least half full
         self._ended = False
         self._thread = threading.Thread(target=self._work, name="kogner-model", daemon=True)
 
@@ -131,15 +161,15 @@ class Batcher:
 
     @property
     def rate(self) -> float | None:
-        """Characters a second of the last batches, None before the first."""
+        """Characters a second of the last batches that succeeded, None before the first."""
         with self._changed:
-            return self._characters / self._seconds if self._seconds else None
+            return self._rate.value
 
     def submit(self, work: Work) -> Future[list[Document]]:
         """Put a request in the queue.
 
-        Its answer's exception is what annotating raised. Raises RequestError where the queue is full: too many
-        requests, too many characters, or too long a wait.
+        Its answer's exception is what annotating raised. Raises RequestError: 429 where the queue is full (too many
+        requests, too many characters, or too long a wait), 413 for what the model could not do in time even alone.
         """
         with self._changed:
             if self._ended:
@@ -174,7 +204,7 @@ class Batcher:
         return not self.alive
 
     def _check_room(self, work: Work) -> None:
-        limits, rate = self._limits, self.rate
+        limits, rate, full_rate = self._limits, self.rate, self._full_rate.value
         waiting, held = len(self._open), self.characters
         # What the model does before this work is done, if all that wait share it equally.
         ahead = self._running + sum(min(other.left, work.left) for other in self._waiting)
@@ -187,6 +217,19 @@ class Batcher:
         elif rate is not None and ahead / rate > limits.max_wait:
             over = ahead - rate * limits.max_wait
             said = f"this request would wait {ahead / rate:.0f} s, the limit is {limits.max_wait:g} s (--max-wait)"
+        elif full_rate is not None and work.left / full_rate > limits.timeout:
+            raise RequestError(
+                413,
+                "too_much",
+                f"this request takes the model about {work.left / full_rate:.0f} s, the limit is {limits.timeout:g} s "
+                "(--timeout); send fewer documents at a time",
+            )
+        elif full_rate is not None and (ahead + work.left) / full_rate > limits.timeout:
+            over = ahead + work.left - full_rate * limits.timeout
+            said = (
+                f"this request would be done in {(ahead + work.left) / full_rate:.0f} s, the limit is "
+                f"{limits.timeout:g} s (--timeout)"
+            )
         else:
             return
         seconds = 1 if rate is None else min(max(1, math.ceil(over / rate)), MOST_RETRY)
@@ -202,15 +245,9 @@ class Batcher:
 
     def _work(self) -> None:
         while (batch := self._next()) is not None:
-            begun = time.monotonic()
             self._do(batch)
-            seconds = time.monotonic() - begun
             with self._changed:
-                self._characters = FADE * self._characters + batch.cost
-                self._seconds = FADE * self._seconds + seconds
                 self._running = 0
-            if self._report is not None:
-                self._report(batch, seconds)
 
     def _next(self) -> Batch | None:
         """The next batch, waited for; None where the queue has ended and is empty."""
@@ -230,51 +267,62 @@ class Batcher:
 
     def _take(self) -> Batch:
         """A batch of the works that ask the same as the one whose turn it is."""
-        question = min(self._waiting).question
+        first, sharing = min(self._waiting), len(self._waiting)
+        self._clock = max(self._clock, first.tag)
+        question = first.question
         turn = [work for work in self._waiting if work.question == question]
         heapq.heapify(turn)
         parts: dict[Work, list[Document]] = {}
-        held, now = 0, time.monotonic()
+        held, served, now = 0, 0, time.monotonic()
         while turn:
             work = turn[0]
-            document = work.documents[work.taken]
-            if held and held + cost(document) > self._limits.batch_characters:
+            if held and held + cost(work.documents[work.taken]) > self._limits.batch_characters:
                 break
+            document, paid = work.take()
             held += cost(document)
+            served += paid
             parts.setdefault(work, []).append(document)
             work.begun = now if work.begun is None else work.begun
-            self._clock = max(self._clock, work.tag)
-            work.taken += 1
-            work.left -= cost(document)
-            work.tag += cost(document)
             if work.taken < len(work.documents):
                 heapq.heapreplace(turn, work)
             else:
                 heapq.heappop(turn)
                 self._waiting.remove(work)
-        self._running = held
+        self._running = served
+        self._clock += served / sharing
         return Batch(question, tuple(parts.items()))
 
     def _do(self, batch: Batch) -> None:
         """Annotate a batch; where that fails, each request of it alone, so that it fails for its own reasons."""
         try:
-            self._annotated(batch.question, batch.parts)
+            self._annotated(batch)
         except Exception as error:
-            if len(batch.parts) == 1:
-                self._fail(batch.parts[0][0], error)
+            if len(batch.parts) > 1:
+                for part in batch.parts:
+                    self._do(Batch(batch.question, [part]))
                 return
-            for part in batch.parts:
-                try:
-                    self._annotated(batch.question, [part])
-                except Exception as own:
-                    self._fail(part[0], own)
+            if self._report is not None:
+                self._report(batch, None)
+            self._fail(batch.parts[0][0], error)
 
-    def _annotated(self, question: Question, parts: Sequence[tuple[Work, Sequence[Document]]]) -> None:
-        asked = [(document, work.link) for work, documents in parts for document in documents]
-        found = deque(self._annotate(question, asked))
-        for work, documents in parts:
-            work.found.extend(found.popleft() for _ in documents)
-            if len(work.found) == len(work.documents):
+    def _annotated(self, batch: Batch) -> None:
+        begun = time.monotonic()
+        asked = [(document, work.link) for work, documents in batch.parts for document in documents]
+        found = deque(self._annotate(batch.question, asked))
+        seconds = time.monotonic() - begun
+        with self._changed:
+            self._rate.add(batch.cost, seconds)
+            if batch.held >= self._limits.batch_characters / 2:
+                self._full_rate.add(batch.cost, seconds)
+        if self._report is not None:
+            self._report(batch, seconds)
+        for work, documents in batch.parts:
+            done = [found.popleft() for _ in documents]
+            work.found.extend(done)
+            work.mentions += sum(len(document.mentions) for document in done)
+            if work.mentions > self._limits.candidates:
+                self._fail(work, _too_many_mentions(self._limits))
+            elif len(work.found) == len(work.documents):
                 self._finish(work)
 
     def _finish(self, work: Work) -> None:
@@ -286,3 +334,28 @@ class Batcher:
         with self._changed:
             if not work.answer.done() and work.answer.set_running_or_notify_cancel():
                 work.answer.set_exception(error)
+
+
+@dataclass
+class _Rate:
+    """Characters a second, of which older ones count less."""
+
+    characters: float = 0.0
+    seconds: float = 0.0
+
+    def add(self, characters: int, seconds: float) -> None:
+        self.characters = FADE * self.characters + characters
+        self.seconds = FADE * self.seconds + seconds
+
+    @property
+    def value(self) -> float | None:
+        return self.characters / self.seconds if self.seconds else None
+
+
+def _too_many_mentions(limits: Limits) -> RequestError:
+    return RequestError(
+        400,
+        "too_many_entities",
+        f"more than {limits.candidates:,} entities in a request, which is the limit (--max-candidates); raise the "
+        "threshold, or send fewer documents at a time",
+    )

@@ -13,10 +13,11 @@ from kogner.data.formats.registry import by_name, of_input
 from kogner.data.report import Report
 from kogner.errors import InputError
 from kogner.records import Document, Link, Mention, Passage
-from kogner.serve.limits import Limits, RequestError
+from kogner.serve.limits import DOCUMENT_CHARACTERS, Limits, RequestError
 from kogner.serve.schemas import AskedDocument, ExportRequest
 
-# What is one file, and is read in memory that its size bounds.
+TOO_MUCH_MEMORY = "the file takes more memory than there is for it; send it in parts"
+# What is one file; how much memory and time it takes is bounded by `kogner.serve.file_process`.
 READ = ("text", "jsonl", "pubtator", "bioc-xml", "bioc-json", "pubmed", "jats", "csv", "conll")
 ENDINGS = {
     "jsonl": ".jsonl",
@@ -27,6 +28,8 @@ ENDINGS = {
 }
 KINDS = {"bioc-xml": "application/xml", "bioc-json": "application/json", "csv": "text/csv; charset=utf-8"}
 _PACKED = (b"\x1f\x8b", b"\xfd7zXZ\x00", b"\x28\xb5\x2f\xfd", b"PK\x03\x04", b"BZh")
+CUT = f"ids of more than {DOCUMENT_CHARACTERS:,} characters cut"
+_NAME_BYTES = 100  # of a file's name, from its end; systems have 255 at most
 _NO_NAME = re.compile(r"[^\w.() -]|^\.+")
 
 
@@ -40,10 +43,8 @@ def read(data: bytes, name: str, limits: Limits) -> tuple[str, list[AskedDocumen
         raise RequestError(400, "packed", "the file is packed; unpack it first")
     if data.startswith(b"%PDF"):
         raise RequestError(400, "pdf", "the file is a PDF; save its text as a file, or paste it")
-    if b"<!ENTITY" in data:
-        raise RequestError(400, "entities", "the file defines entities of its own, which can grow without end")
     with TemporaryDirectory(prefix="kogner-") as folder:
-        path = Path(folder) / (_NO_NAME.sub("_", PurePosixPath(name).name)[-100:] or "text")
+        path = Path(folder) / _name(name)
         path.write_bytes(data)
         report = Report()
         try:
@@ -64,7 +65,10 @@ def read(data: bytes, name: str, limits: Limits) -> tuple[str, list[AskedDocumen
                     raise RequestError(
                         413, "too_many_characters", f"document {len(found) + 1} has {len(document.text):,} characters, "
                         f"the limit is {limits.characters:,} (--max-characters); send it in parts")  # fmt: skip
-                found.append(AskedDocument(id=document.id[:1000], text=document.text))
+                (document.id + document.text).encode()  # raises where it is no text
+                if len(document.id) > DOCUMENT_CHARACTERS:
+                    report.note(CUT)
+                found.append(AskedDocument(id=document.id[:DOCUMENT_CHARACTERS], text=document.text))
         except InputError as error:
             raise InputError(_without(str(error), folder)) from None
         except UnicodeEncodeError:
@@ -111,6 +115,12 @@ def write(asked: ExportRequest) -> tuple[bytes, list[str]]:
                 report.note(reason, count)
         notes = [f"{count:,} x {reason}" for reason, count in sorted(report.noted.items())]
         return path.read_bytes(), [_without(line, folder) for line in report.lines()] + notes
+
+
+def _name(name: str) -> str:
+    """A name that a file can have anywhere, with the end of that which was given."""
+    plain = _NO_NAME.sub("_", PurePosixPath(name).name)
+    return plain.encode("utf-8", "replace")[-_NAME_BYTES:].decode("utf-8", "ignore") or "text"
 
 
 def _table(documents: Sequence[Document]) -> str:

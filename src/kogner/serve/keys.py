@@ -38,10 +38,13 @@ class ApiKeys:
     def read(cls, file: Path | None, environment: Mapping[str, str] | None = None) -> ApiKeys:
         """Keys of a file, one a line (blank lines and those that begin with # are none), and of KOGNER_API_KEYS.
 
-        Raises InputError for a file that cannot be read or holds none, ConfigError or InputError for what is no key.
+        Raises InputError for a file that cannot be read or holds none, ConfigError or InputError for what is no
+        key, and for a variable that is set and holds none.
         """
-        named = (os.environ if environment is None else environment).get(VARIABLE, "")
-        keys = [key for key in re.split(r"[,\s]+", named) if key]
+        named = (os.environ if environment is None else environment).get(VARIABLE)
+        keys = [key for key in re.split(r"[,\s]+", named or "") if key]
+        if named is not None and not keys:  # it was meant to close the server
+            raise ConfigError(f"{VARIABLE} is set and holds no key; unset it to serve without keys")
         if any(not _KEY.fullmatch(key) for key in keys):
             raise ConfigError(f"{VARIABLE} holds what is no key: {_wanted()}; separate keys by commas")
         if file is None:

@@ -18,7 +18,8 @@ class Limits:
     Of all that wait: queue_requests, queue_characters; max_wait seconds after which a request would not be begun, by
     the rate that was measured; held_bytes of the bodies that are being read or waited for; connections.
     Of one batch: batch_characters, more only where one document has more; batch_wait seconds that the first of a batch
-    waits for others where the model is idle; candidates, spans that may reach their thresholds.
+    waits for others where the model is idle; candidates, spans that may reach their thresholds, and
+    entities of a request.
     """
 
     body_bytes: int = 8 << 20

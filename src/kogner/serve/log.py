@@ -1,7 +1,7 @@
 """The server's log: a JSON object a line, on standard error.
 
-Nothing a client wrote stands in it: no text, label, query or key. So of an error that was not expected it has the kind
-and the places in the code, and not the message, which may hold any of these.
+Nothing a client wrote stands in it but its `X-Request-Id`: no text, label, query or key. So of an error that was not
+expected it has the kind and the places in the code, and not the message, which may hold any of these.
 """
 
 from __future__ import annotations

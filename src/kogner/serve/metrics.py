@@ -40,6 +40,9 @@ class Metrics:
         )
         self.rejections = Counter("kogner_rejections", "Requests that were not done.", ["reason"], registry=registry)
         self.documents = Counter("kogner_documents", "Documents annotated.", registry=registry)
+        self.failed_documents = Counter(
+            "kogner_failed_documents", "Documents that could not be annotated.", registry=registry
+        )
         self.characters = Counter("kogner_characters", "Characters of these.", registry=registry)
         self.entities = Counter("kogner_entities", "Entities found in these.", registry=registry)
         self.batch_requests = Histogram(

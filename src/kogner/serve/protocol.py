@@ -1,14 +1,18 @@
-"""uvicorn's HTTP protocol, with patience that ends.
+"""uvicorn's HTTP protocol, with patience that ends, and connections that are counted.
 
 uvicorn bounds the time between requests only. A client that sends a byte now and then, or does not read its answer,
 would hold a connection for good. So: the head of a request, and what of a body nobody reads any more, must come in
-within a time, and a client must go on reading. The body that is read has its time in `kogner.serve.requests`, which can
-answer.
+within a time, and of an answer something must be taken in each such time. The body that is read has its time in
+`kogner.serve.requests`, which can answer.
+
+Above `--connections` the one that has been idle longest makes room for a new one, so that silent ones shut nobody out;
+where none is idle the new one is told so.
 """
 
 from __future__ import annotations
 
 import asyncio
+import socket
 from typing import Any
 
 import h11
@@ -18,6 +22,8 @@ from kogner.serve.lifecycle import Lifecycle
 from kogner.serve.limits import Limits
 
 LATE = 1.0  # seconds that a connection has, once the server stops, to bring a request that is on its way
+SEND_BUFFER = 128 << 10  # bytes of an answer that the system holds
+_BUSY = b"HTTP/1.1 503 Service Unavailable\r\ncontent-length: 0\r\nretry-after: 1\r\nconnection: close\r\n\r\n"
 _TIMED_OUT = b"HTTP/1.1 408 Request Timeout\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
 
 
@@ -35,10 +41,18 @@ class _Bounded(H11Protocol):
         self._reading: asyncio.TimerHandle | None = None  # while a request comes in
         self._writing: asyncio.TimerHandle | None = None  # while an answer cannot go out
         self._stage: object = None  # of h11: what the timer of reading is for
+        self._idle_since = self.loop.time()
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         transport.set_write_buffer_limits(high=0)  # or an answer that fits into the buffer is no answer that waits
+        own = transport.get_extra_info("socket")
+        if own is not None:  # else the system holds megabytes, and what a slow client takes shows only now and then
+            own.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
+        if not self._find_room():
+            transport.write(_BUSY)
+            transport.close()
+            return
         self._watch(h11.IDLE, LATE if self.lifecycle.stopping else self.limits.header_s)
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -72,13 +86,46 @@ class _Bounded(H11Protocol):
 
     def pause_writing(self) -> None:
         super().pause_writing()
-        self._drop(self._writing)
-        self._writing = self.loop.call_later(self.limits.body_s, self.transport.abort)
+        self._wait_for_reader(self.transport.get_write_buffer_size())
 
     def resume_writing(self) -> None:
         super().resume_writing()
         self._drop(self._writing)
         self._writing = None
+
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        self._idle_since = self.loop.time()
+
+    @property
+    def _idle(self) -> bool:
+        """Whether no request is being answered or has sent its head."""
+        return self.conn.their_state is h11.IDLE or (self.cycle is not None and self.cycle.response_complete)
+
+    def _find_room(self) -> bool:
+        """Whether there is room for this connection, if need be that of an idle one, which is closed."""
+        if len(self.connections) <= self.limits.connections:
+            return True
+        there = [one for one in self.connections if isinstance(one, _Bounded) and not one.transport.is_closing()]
+        if len(there) <= self.limits.connections:
+            return True
+        idle = [one for one in there if one._idle and one is not self]
+        if not idle:
+            return False
+        min(idle, key=lambda one: one._idle_since).transport.close()
+        return True
+
+    def _wait_for_reader(self, left: int) -> None:
+        """Cut the connection where nothing of an answer is taken within a time. left: bytes that have not been sent."""
+        self._drop(self._writing)
+        self._writing = self.loop.call_later(self.limits.body_s, self._has_read, left)
+
+    def _has_read(self, before: int) -> None:
+        left = self.transport.get_write_buffer_size()
+        if left < before:
+            self._wait_for_reader(left)
+        else:
+            self.transport.abort()
 
     def _watch(self, stage: object, seconds: float) -> None:
         """Set the timer once a stage."""

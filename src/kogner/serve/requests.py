@@ -1,34 +1,24 @@
-"""Bodies of requests: read within limits of size and time, parsed, and turned into work for the model."""
+"""Bodies of requests: read within limits of size and time, and turned into work for the model."""
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any, TypeVar
+from typing import Any
 
 from fastapi import Request
-from pydantic import BaseModel, ValidationError
 from starlette.requests import ClientDisconnect
 
 from kogner.annotate.label_check import check_labels
 from kogner.records import Document
 from kogner.serve.batcher import Question, Work
 from kogner.serve.limits import Limits, RequestError
+from kogner.serve.parsing import MalformedError
 from kogner.serve.schemas import AnnotateRequest
 
 JSON, BYTES = "application/json", "application/octet-stream"
-MOST_DETAILS = 20
-Body = TypeVar("Body", bound=BaseModel)
-
-
-class MalformedError(RequestError):
-    """A body that its schema does not fit. details: (where, what), the first of all that is wrong."""
-
-    def __init__(self, status: int, reason: str, message: str, details: Sequence[tuple[str, str]]) -> None:
-        self.details = details
-        super().__init__(status, reason, message)
 
 
 class Bodies:
@@ -39,7 +29,7 @@ class Bodies:
         self.held = 0  # bytes
 
     @asynccontextmanager
-    async def read(self, request: Request, kind: str = JSON) -> AsyncIterator[bytes]:
+    async def read(self, request: Request, kind: str = JSON) -> AsyncIterator[bytearray]:
         """The body of a request, counted as held until the block ends. kind: media type it must have.
 
         Raises RequestError: 413 where it is too large (before it is read, where its head says so), 415 where it is of
@@ -51,7 +41,7 @@ class Bodies:
         if said.isdecimal() and int(said) > limit:
             raise self._too_large(int(said))
         until = time.monotonic() + self._limits.body_s
-        pieces: list[bytes] = []
+        body = bytearray()
         try:
             while True:
                 try:
@@ -75,10 +65,10 @@ class Bodies:
                         "(--held-bytes); ask again in a second",
                         retry_after=1,
                     )
-                pieces.append(piece)
+                body += piece
                 if not message.get("more_body", False):
                     break
-            yield b"".join(pieces)
+            yield body
         finally:
             self.held -= counted
 
@@ -90,21 +80,6 @@ class Bodies:
             f"the body has {said} bytes, the limit is {self._limits.body_bytes:,} (--max-body); "
             "send the documents in several requests",
         )
-
-
-def parse(kind: type[Body], body: bytes) -> Body:
-    """A body as its schema says. Raises MalformedError: 400 where it is no JSON, 422 where it is other JSON."""
-    try:
-        return kind.model_validate_json(body)
-    except ValidationError as error:
-        found = error.errors(include_url=False, include_context=False, include_input=False)
-    details = [(".".join(map(str, one["loc"])) or "body", one["msg"]) for one in found]
-    details = [(where, said.removeprefix("Value error, ")) for where, said in details]
-    if found[0]["type"] == "json_invalid":
-        raise MalformedError(400, "malformed_json", f"the body cannot be read as JSON: {details[0][1]}", details)
-    more = f" (and {len(details) - 1} more)" if len(details) > 1 else ""
-    message = f"{details[0][0]}: {details[0][1]}{more}"
-    raise MalformedError(422, "invalid_request", message, details[:MOST_DETAILS])
 
 
 def to_work(asked: AnnotateRequest, limits: Limits, *, graph: bool) -> Work:
@@ -136,6 +111,10 @@ def to_work(asked: AnnotateRequest, limits: Limits, *, graph: bool) -> Work:
         )
     labels = check_labels(asked.labels)
     thresholds = {name.strip(): value for name, value in asked.thresholds.items()}
+    if len(thresholds) < len(asked.thresholds):
+        raise RequestError(
+            400, "label_twice", "thresholds has labels that differ in blanks only; give each once", where="thresholds"
+        )
     unknown = sorted(thresholds.keys() - set(labels))
     if unknown:
         raise RequestError(

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, FailFast, Field, model_validator
 
 from kogner.serve.limits import DOCUMENT_CHARACTERS, Limits
 from kogner.student.decode import OVERLAPS
@@ -14,6 +14,8 @@ Score = Annotated[float, Field(gt=0, lt=1, allow_inf_nan=False)]
 Whole = Annotated[
     int, BeforeValidator(lambda found: int(found) if isinstance(found, float) and found.is_integer() else found)
 ]
+Item = TypeVar("Item")
+Items = Annotated[list[Item], FailFast()]  # or a list of a million wrong items would make a million errors
 Overlap = Literal["score", "longest", "first", "best", "all"]
 assert set(Overlap.__args__) == set(OVERLAPS)  # type: ignore[attr-defined]  # a schema needs them written out
 
@@ -41,9 +43,9 @@ class AnnotateRequest(Asked):
         }
     )
 
-    labels: list[Annotated[str, Field(min_length=1)]] = Field(min_length=1, description="Entity types to look for.")
+    labels: Items[Annotated[str, Field(min_length=1)]] = Field(min_length=1, description="Entity types to look for.")
     text: str = Field("", description="One text; its document has the id `text`.")
-    documents: list[AskedDocument] = Field([], description="Several texts, annotated each on its own.")
+    documents: Items[AskedDocument] = Field([], description="Several texts, annotated each on its own.")
     threshold: Score | None = Field(
         None,
         description="Score from which an entity counts, for all labels without one of their own. "
@@ -132,7 +134,7 @@ class ExportedEntity(Asked):
     text: str = ""
     type: str = Field(min_length=1)
     score: float | None = Field(None, ge=0, le=1, allow_inf_nan=False)
-    ids: list[ExportedId] = []
+    ids: Items[ExportedId] = []
 
 
 class ExportedDocument(Asked):
@@ -140,14 +142,14 @@ class ExportedDocument(Asked):
 
     id: str = Field(max_length=DOCUMENT_CHARACTERS)
     text: str
-    entities: list[ExportedEntity]
+    entities: Items[ExportedEntity]
 
 
 class ExportRequest(Asked):
     """Documents as they were annotated, with their texts, and the format of the file."""
 
     format: Literal["jsonl", "pubtator", "bioc-xml", "bioc-json", "csv"]
-    documents: list[ExportedDocument]
+    documents: Items[ExportedDocument]
 
 
 class AnnotateAnswer(BaseModel):

@@ -57,7 +57,6 @@ def make(app: FastAPI, service: Service, *, grace: float, started: Callable[[], 
         access_log=False,
         server_header=False,
         proxy_headers=False,
-        limit_concurrency=service.limits.connections,
         timeout_graceful_shutdown=int(grace + MORE),
         h11_max_incomplete_event_size=64 << 10,
     )
@@ -106,7 +105,7 @@ class Server(uvicorn.Server):
         """Stop listening, finish what is open, end the model's thread."""
         service = self._service
         service.lifecycle.stopping = True
-        open_requests = service.batcher.requests
+        open_requests = service.open_requests
         say("stopping", requests=open_requests)
         giving_up = asyncio.get_running_loop().call_later(self._grace, service.give_up)
         self._accept_last(sockets or [])

@@ -16,6 +16,7 @@ from kogner.annotate.predictor import Settings
 from kogner.hardware import release_freed_memory
 from kogner.records import Document
 from kogner.serve.batcher import Batch, Batcher, Question, Work
+from kogner.serve.file_process import FileProcess
 from kogner.serve.graph import GraphReader
 from kogner.serve.lifecycle import Lifecycle
 from kogner.serve.limits import Limits, RequestError
@@ -33,6 +34,7 @@ class Service:
         self.annotator, self.limits = annotator, limits
         self.metrics, self.lifecycle = Metrics(), Lifecycle()
         self._settings = replace(settings or Settings(), max_candidates=limits.candidates)
+        self.files = FileProcess(limits)
         self.batcher = Batcher(self._annotate, limits, report=self._count)
         self.graph = None if annotator.linker is None else GraphReader(annotator.linker.store.path)
         self._since_release = 0
@@ -85,6 +87,11 @@ class Service:
             if work.begun is not None:
                 self.metrics.queue_seconds.observe(work.begun - work.arrived)
 
+    @property
+    def open_requests(self) -> int:
+        """Requests that wait for the model or for a file."""
+        return self.batcher.requests + self.files.open
+
     def thresholds(self, question: Question) -> dict[str, float]:
         """By label, the score from which an entity counts."""
         own, info = dict(question.thresholds), self.annotator.predictor.info
@@ -97,6 +104,7 @@ class Service:
             503, "stopping", "the server stopped before this request was done; ask again", retry_after=5
         )
         self.batcher.end(error=error)
+        self.files.give_up()
 
     def _annotate(self, question: Question, asked: Sequence[tuple[Document, bool]]) -> list[Document]:
         settings = replace(
@@ -119,8 +127,11 @@ class Service:
                 found[number] = document
         return found
 
-    def _count(self, batch: Batch, seconds: float) -> None:
-        documents = [document for _, some in batch.parts for document in some]
+    def _count(self, batch: Batch, seconds: float | None) -> None:
+        documents = batch.documents
+        if seconds is None:
+            self.metrics.failed_documents.inc(len(documents))
+            return
         characters = sum(len(document.text) for document in documents)
         self.metrics.batch_requests.observe(len(batch.parts))
         self.metrics.batch_documents.observe(len(documents))

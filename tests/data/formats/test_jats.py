@@ -127,7 +127,43 @@ def test_what_is_refused(content, says, tmp_path):
         _read(tmp_path / "a.nxml", content)
 
 
-@pytest.mark.parametrize("read", [jats.read, bioc.read_xml, FORMATS["pubmed"].read])
+XML = [jats.read, bioc.read_xml, FORMATS["pubmed"].read]
+ROOTS = ["article", "collection", "PubmedArticleSet"]
+ATTRIBUTE = '<!ATTLIST p x CDATA "yyyy">'
+
+
+@pytest.mark.parametrize(
+    ("prolog", "encoding"),
+    [
+        (f"<!DOCTYPE a [{ATTRIBUTE}]>", "utf-8"),
+        (f"<!DOCTYPE a PUBLIC '-//x//y' \"a.dtd\" [ {ATTRIBUTE} ]>", "utf-8"),
+        (f"<!-- <a> --><?a <a>?><!DOCTYPE a SYSTEM 'x<!--' [{ATTRIBUTE}]><!-- ' > -->", "utf-8"),
+        (f"<!DOCTYPE a [{ATTRIBUTE}]>", "utf-16"),
+        # Without their high bytes these letters end the comment and begin an element.
+        (f"<!-- \u2d2d\u3e3c\u6161\u3e3e --><!DOCTYPE a [{ATTRIBUTE}]>", "utf-16"),
+    ],
+)
+@pytest.mark.parametrize("read", XML)
+def test_attributes_of_its_own_are_refused(prolog, encoding, read, tmp_path):
+    """An attribute's default would be copied into each of its elements."""
+    (tmp_path / "a.xml").write_bytes(f"{prolog}<article/>".encode(encoding))
+    with pytest.raises(InputError, match="or attributes, in the brackets of its DOCTYPE"):
+        list(read(tmp_path / "a.xml", report=Report()))
+
+
+@pytest.mark.parametrize("read", XML)
+def test_a_doctype_that_names_a_dtd_is_taken(read, tmp_path):
+    root = ROOTS[XML.index(read)]
+    (tmp_path / "a.xml").write_text(
+        f"<?xml version='1.0'?>\n<!-- [ --><!DOCTYPE {root} PUBLIC '-//x//y' 'http://example.org/a[1]>.dtd'>\n<{root}/>"
+    )
+    try:
+        assert list(read(tmp_path / "a.xml", report=Report())) == []
+    except InputError as error:
+        assert "no article" in str(error), "JATS without one is refused, for that"
+
+
+@pytest.mark.parametrize("read", XML)
 def test_a_document_has_a_limit(read, tmp_path, monkeypatch):
     from kogner.data.formats import files
 

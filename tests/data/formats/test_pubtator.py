@@ -132,3 +132,14 @@ def test_a_megabyte_in_one_line(tmp_path):
     (document,), report = read(tmp_path, block("7", (at, at + 6, "zincol", "Chemical"), abstract=abstract))
     assert document.text[document.mentions[0].start :] == "zincol. "
     assert report == Report()
+
+
+def test_offsets_of_the_whole_text_cost_no_more_than_others(tmp_path, monkeypatch):
+    """Letters of a long span are not compared with a short mention, line by line."""
+    title = "ab" * 50_000
+    lengths, own = [], pubtator._letters
+    monkeypatch.setattr(pubtator, "_letters", lambda text: lengths.append(len(text)) or own(text))
+    (document,), report = read(tmp_path, block("1", *[(0, 100_000, "q", "x")] * 50, title=title, abstract="b"))
+    assert sum(lengths) < 50 * 1000
+    assert document.mentions == () and report.skipped[pubtator.OFFSET_MISMATCH] == 50
+    assert all(len(place) < 1000 for place in report.examples[pubtator.OFFSET_MISMATCH])

@@ -84,7 +84,7 @@ def read_bytes(path: Path) -> bytes:
     """
     try:
         with opened(path) as stream:
-            data = stream.read(MOST_BYTES + 1)
+            data = b"".join(_pieces(stream))
     except DAMAGED as error:
         raise InputError(f"the compressed file is damaged ({error})", path=path) from error
     except OSError as error:
@@ -94,6 +94,14 @@ def read_bytes(path: Path) -> bytes:
     if len(data) > MOST_BYTES:
         raise InputError(f"holds more than {MOST_BYTES:,} bytes, which are read at once; split it", path=path)
     return data
+
+
+def _pieces(stream: IO[bytes]) -> Iterator[bytes]:
+    """Up to MOST_BYTES and a little more; read at once they would be asked of the system whatever the file holds."""
+    held = 0
+    while held <= MOST_BYTES and (piece := stream.read(1 << 20)):
+        held += len(piece)
+        yield piece
 
 
 def opened(path: Path) -> IO[bytes]:

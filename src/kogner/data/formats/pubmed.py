@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import IO
 from xml.etree import ElementTree
+from xml.parsers import expat
 
 from kogner.data.formats.files import DAMAGED, Record, opened
 from kogner.data.report import Report
@@ -18,18 +19,15 @@ NO_ID = "citation without a PMID"
 TITLE_ONLY = "citation without an abstract, title only"
 BOOK = "book of PubMed, not a citation"
 ROOTS = ("PubmedArticleSet", "MedlineCitationSet", "PubmedArticle", "MedlineCitation")
-PROLOG = 1 << 20  # bytes in which the first element has to begin
-
-_ROOT = re.compile(rb"<[A-Za-z_]")
-_ASIDE = re.compile(rb"<!--.*?-->|<\?.*?\?>", re.DOTALL)
+PROLOG, PIECE = 1 << 20, 1 << 14  # bytes in which the first element has to begin, and of them at a time
 
 
 def read(path: Path, *, report: Report) -> Iterator[Document]:
     """Yield the citations of a file one by one, packed or not; memory does not depend on its size.
 
     The text is the title and the parts of the abstract, one blank between them. What has no text is counted in
-    `report`. A file that declares entities of its own is refused, since those can grow without bounds; nothing outside
-    the file is ever read. Raises InputError for what cannot be unpacked or parsed.
+    `report`. A file that declares entities or attributes of its own is refused, since those can grow without bounds;
+    nothing outside the file is ever read. Raises InputError for what cannot be unpacked or parsed.
     """
     try:
         with opened(path) as stream:
@@ -45,15 +43,42 @@ def read(path: Path, *, report: Report) -> Iterator[Document]:
 
 
 def check_prolog(stream: IO[bytes], path: Path) -> None:
-    """Raise InputError for what begins with no XML element, or declares entities of its own before it."""
-    head = _ASIDE.sub(b"", stream.read(PROLOG).replace(b"\0", b""))  # of UTF-16
-    root = _ROOT.search(head)
-    if root is None:
+    """Raise InputError for what begins with no XML element, or whose DOCTYPE declares things of its own in brackets.
+
+    An entity of entities, or an attribute's default that each element gets, grows without bounds. A DOCTYPE that only
+    names a DTD elsewhere is taken; that DTD is never read.
+    """
+    parser, begun = expat.ParserCreate(), False
+
+    def doctype(name: str, system: str | None, public: str | None, own: int) -> None:
+        if own:
+            raise InputError(
+                "declares XML entities of its own, or attributes, in the brackets of its DOCTYPE, which is refused, "
+                "since those can grow without bounds",
+                path=path,
+            )
+
+    def element(*_: object) -> None:
+        nonlocal begun
+        begun = True
+        raise _BegunError
+
+    parser.StartDoctypeDeclHandler, parser.StartElementHandler = doctype, element
+    try:
+        with suppress(_BegunError):
+            for _ in range(PROLOG // PIECE):
+                piece = stream.read(PIECE)
+                parser.Parse(piece, not piece)
+                if not piece:
+                    break
+    except expat.ExpatError:
+        return  # which the reader meets as well, and says where
+    if not begun:
         raise InputError(f"has no XML element in its first {PROLOG:,} bytes", path=path)
-    if b"<!ENTITY" in head[: root.start()]:
-        raise InputError(
-            "declares XML entities of its own, which is refused, since those can grow without bounds", path=path
-        )
+
+
+class _BegunError(Exception):
+    """The first element has begun."""
 
 
 def _citations(stream: IO[bytes], path: Path, report: Report) -> Iterator[Document]:

@@ -23,6 +23,7 @@ from kogner.records import Document, Mention, Passage
 TITLE, ABSTRACT = "title", "abstract"
 REPAIR_WITHIN = 5
 LONGEST = 2_000  # letters of a mention that is looked for
+SHOWN = 200  # characters of a text in a message
 OFFSET_REPAIRED = "offset repaired"
 OTHER_SIGNS = "text differs from its offsets in signs only"
 OFFSET_MISMATCH = "offset mismatch"
@@ -168,24 +169,26 @@ def _blocks(path: Path, report: Report) -> Iterator[_Block]:
 
 def _document(block: _Block, path: Path, report: Report, vocabularies: Mapping[str, str]) -> Document:
     mentions: list[Mention] = []
+    whole = block.text
     for number, columns in block.mentions:
         start, end, stated, kind = int(columns[1]), int(columns[2]), columns[3], columns[4].strip()
         span: tuple[int, int] | None = (start, end)
-        if start >= end or block.text[start:end] != stated:
-            span = nearest(block.text, stated, start)
-            there = block.text[start:end]
-            where = f"'{stated}' is not at [{start}, {end}), there is '{there}'"
+        if start >= end or end - start != len(stated) or whole[start:end] != stated:
+            span = nearest(whole, stated, start)
+            # Offsets that hold the whole text would else be copied and read at each line.
+            there = whole[start : min(end, start + 2 * len(stated) + SHOWN)]
+            where = f"'{_short(stated)}' is not at [{start}, {end}), there is '{_short(there)}'"
             place: dict[str, Any] = {"path": path, "line": number, "document": block.id}
             if span is not None:
                 report.repair(OFFSET_REPAIRED, f"{where}; taken at [{span[0]}, {span[1]})", **place)
-            elif there and _letters(there) == _letters(stated):
+            elif there and start + len(there) >= min(end, len(whole)) and _letters(there) == _letters(stated):
                 span = (start, start + len(there))
                 report.repair(OTHER_SIGNS, f"{where}; offsets kept", **place)
             else:
                 report.skip(OFFSET_MISMATCH, where, mention=kind, **place)
         if span is not None:
             ids = identifiers(columns[5] if len(columns) > 5 else "", vocabulary=vocabularies.get(kind))
-            mentions.append(Mention(*span, kind, block.text[span[0] : span[1]], ids))
+            mentions.append(Mention(*span, kind, whole[span[0] : span[1]], ids))
     parts: tuple[Passage, ...] = ()
     if block.title and block.abstract:
         at = len(block.title)
@@ -205,6 +208,10 @@ def nearest(text: str, stated: str, start: int) -> tuple[int, int] | None:
     begin = max(0, start - REPAIR_WITHIN)
     found = [match.span() for at in range(begin, start + REPAIR_WITHIN + 1) if (match := pattern.match(text, at))]
     return min(found, key=lambda span: abs(span[0] - start), default=None)
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= SHOWN else f"{text[:SHOWN]}..."
 
 
 def _letters(text: str) -> str:
