@@ -136,8 +136,9 @@ def test_pubmed(tmp_path):
     [
         (b'<!DOCTYPE x [<!ENTITY a "aaaa">]><x>&a;</x>', "declares XML entities"),
         ('<!DOCTYPE x [<!ENTITY a "aaaa">]><x>&a;</x>'.encode("utf-16"), "declares XML entities"),
-        (b"<x><y></x>", "a.xml:1: is not well-formed"),
-        (b"no xml", "no XML element"),
+        (b"<PubmedArticleSet><y></PubmedArticleSet>", "a.xml:1: is not well-formed"),
+        (b"<x><y></x>", "is no PubMed: its root is <x>"),
+        (b"no xml", "a.xml:1: is not well-formed"),
     ],
 )
 def test_bad_xml(tmp_path, data, message):
