@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -10,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kogner.bulk.folder import JobFolder, ShardResult
-from kogner.bulk.shards import Cut, Failure
+from kogner.bulk.shards import Cut, Failure, Shard
 from kogner.bulk.source import Input
 from kogner.bulk.worker import Worker, WorkPlan
 from kogner.errors import KognerError, MissingExtraError
@@ -61,8 +62,8 @@ def run(
         count = 0
         for shard in reader.shards(one, limits, done=job.done(one)):
             count += 1
-            yield {"shard": shard, "input": one.number, "report": None}
-        yield {"shard": None, "input": one.number, "report": {**reader.said(one), "shards": count}}
+            yield {"shard": shard, "input": one.number, "report": ""}
+        yield {"shard": "", "input": one.number, "report": json.dumps({**reader.said(one), "shards": count})}
 
     done = (
         ray.data.from_items(rows, override_num_blocks=max(1, len(rows)))
@@ -71,7 +72,7 @@ def run(
             _Actor,
             fn_constructor_args=(plan, str(folder)),
             batch_size=1,
-            compute=ray.data.ActorPoolStrategy(min_size=1, max_size=actors),
+            compute=ray.data.ActorPoolStrategy(size=actors),
             num_cpus=0.9,
             max_restarts=RETRIES,
             max_task_retries=RETRIES,
@@ -84,10 +85,10 @@ def run(
             if row["error"]:
                 raise KognerError(str(row["error"]))
             number = int(row["input"])
-            if row["report"] is not None:
-                waiting[number] = dict(row["report"])
+            if row["report"]:
+                waiting[number] = json.loads(row["report"])
             else:
-                raw = dict(row["result"])
+                raw = json.loads(row["result"])
                 failures = tuple(Failure(**failure) for failure in raw.pop("failures"))
                 got[number] += 1
                 yield ShardResult(**raw, failures=failures)
@@ -115,10 +116,10 @@ class _Actor:
     def __call__(self, batch: Mapping[str, Any]) -> dict[str, list[Any]]:
         results: list[Any] = []
         for shard in batch["shard"]:
-            done = None
-            if shard is not None and self.worker is not None:
+            done = ""
+            if isinstance(shard, Shard) and self.worker is not None:
                 try:
-                    done = asdict(self.worker.write(shard))
+                    done = json.dumps(asdict(self.worker.write(shard)))
                 except Exception as error:  # raised here it would be Ray's, which tries again
                     self.error = f"shard {shard.key}: {error}"
             results.append(done)
