@@ -349,7 +349,8 @@ def test_a_page_is_served_where_there_is_one(annotator, tmp_path):
             ("GET", "/nothing", 404, None),
         ):
             answer = client.ask(method, path, **key)
-            assert (answer.status, answer.headers.get("allow")) == (status, allow), (method, path)
+            methods = set(answer.headers.get("allow", "").replace(" ", "").split(","))  # in no order
+            assert (answer.status, methods) == (status, set((allow or "").replace(" ", "").split(","))), (method, path)
         assert client.get("/index.html").body == b"<p>page</p>"
         etag = client.get("/app.js").headers["etag"]
         assert client.get("/app.js", if_none_match=etag).status == 304
