@@ -71,6 +71,7 @@ def fill(folder: Path, *, graph: bool) -> None:
     """Make a folder look as the project does to a reader of its pages. graph: with build/graph, the small example."""
     for name in ("examples", "models", "recipes"):
         (folder / name).symlink_to(ROOT / name)
+    (folder / "build").mkdir()  # `make run` has made it
     if graph:
         from kogner.graph import store
         from kogner.graph.readers.registry import table_source
