@@ -68,6 +68,41 @@ def test_link_writes_corpora_that_can_be_read_and_linked_again(place, graph):
     assert (place / "again/cdr/test.jsonl").read_bytes() == (out / "cdr/test.jsonl").read_bytes()
 
 
+LONG = "Zincol was given to forty two patients with gout over a period of nine weeks in a hospital by the sea."
+
+
+def lines(*documents):
+    return "".join(json.dumps({"id": name, "text": text, "mentions": []}) + "\n" for name, text in documents)
+
+
+def test_nothing_of_a_test_split_stays_in_train_and_dev_is_made_of_train(place, graph):
+    for name, split, content in (
+        ("mine", "train", lines(*((str(n), f"Note {n}.") for n in range(8)), ("8", f"Again: {LONG}"), ("t1", "Gout."))),
+        ("mine", "test", lines(("t1", "Other."))),
+        ("theirs", "test", lines(("x", LONG))),
+    ):
+        (place / name).mkdir(exist_ok=True)
+        (place / name / f"{split}.jsonl").write_text(content)
+    out = place / "joint"
+    printed = run(
+        "link", "--graph", graph, "--data", f"mine={place / 'mine'}", "--apart", place / "mine",
+        "--apart", place / "theirs", "--dev-share", 0.25, "--out", out,
+    )  # fmt: skip
+    left_out = printed["corpora"]["mine"]["train"]["left_out"]
+    assert sorted(left_out.values()) == [1, 1] and any("by its id" in reason for reason in left_out)
+    train, dev = ({one.id for one in corpora.load("mine", out / "mine", split).documents} for split in ("train", "dev"))
+    assert len(dev) == 2 and len(train) == 6 and train | dev == {str(n) for n in range(8)}
+    assert [one.id for one in corpora.load("mine", out / "mine", "test").documents] == ["t1"]
+
+
+def test_a_dev_split_needs_two_documents(place, graph):
+    (place / "one").mkdir()
+    (place / "one" / "train.jsonl").write_text(lines(("1", "Gout.")))
+    with pytest.raises(InputError, match="needs two"):
+        run("link", "--graph", graph, "--data", f"one={place / 'one'}", "--dev-share", 0.1, "--out", place / "joint")
+    assert not (place / "joint").exists()
+
+
 def test_link_refuses_to_replace_a_folder_of_the_user(place, graph):
     with pytest.raises(ArtifactError, match="not empty"):
         run("link", "--graph", graph, "--data", f"cdr={place / 'raw'}", "--out", place / "raw")

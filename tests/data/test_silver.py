@@ -86,6 +86,28 @@ def test_order_depends_on_ids_and_seed_alone(scanner):
     assert one == other != third
 
 
+def test_shuffled_types_change_types_alone(scanner):
+    texts = ["We gave aspirin against headache here.", "Painol was given to them.", "Then headache came to them."]
+    documents = [Document(str(n), text) for n, text in enumerate(texts)]
+    found = make(documents, scanner, TYPES, settings=SilverSettings(empty_share=0))
+    of = {m.entity: m.type for one in found.sentences for m in one.mentions}
+    drawn = set()
+    for seed in range(5):
+        settings = SilverSettings(empty_share=0, seed=seed, shuffle_types=True)
+        control = make(documents, scanner, TYPES, settings=settings)
+        places, same = (
+            {(one.id, m.start, m.end, m.entity) for one in silver.sentences for m in one.mentions}
+            for silver in (found, control)
+        )
+        assert places == same and len(places) == 4
+        types = {m.entity: m.type for one in control.sentences for m in one.mentions}
+        assert all(m.type == types[m.entity] for one in control.sentences for m in one.mentions)
+        assert Counter(types.values()) == Counter(of.values()) == {"chemical": 1, "disease": 2}
+        assert control.mentions == Counter(types[entity] for *_, entity in places)
+        drawn.add(tuple(sorted(types.items())))
+    assert len(drawn) > 1
+
+
 def test_a_sentence_is_taken_once(scanner):
     documents = [Document(str(n), "They gave aspirin, to them.") for n in range(3)]
     silver = make(documents, scanner, TYPES)
@@ -98,6 +120,15 @@ def test_shared_text_is_found_wherever_it_stands(shift):
     assert overlap.found(Document("1", "other")) == BY_ID
     assert overlap.found(Document("2", "Yes - " + LONG.upper().replace(" ", "\n") + "!")) == BY_TEXT
     assert overlap.found(Document("2", "Other words " + LONG[:55])) is None
+
+
+def test_articles_that_quote_one_licence_are_two():
+    licence = "This work may be copied by anybody who names its authors and says what was changed in it, at no cost."
+    articles = [" ".join(f"{word} {n} of them went on as before." for n in range(900)) for word in ("alpha", "omega")]
+    known = Overlap([Document("1", f"{articles[0]} {licence}")])
+    assert known.found(Document("2", f"{licence} {articles[1]}")) is None
+    assert known.found(Document("3", f"{licence} One short note.")) == BY_TEXT
+    assert known.found(Document("4", f"{articles[1]} {articles[0][:2000]}")) == BY_TEXT
 
 
 def test_exactly_the_run_counts():

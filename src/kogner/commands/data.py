@@ -49,21 +49,40 @@ command.add_command(data_refine.refine)
 @click.option("--graph", required=True, help="Folder of a graph that 'kogner graph build' wrote.")
 @data_option
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder to write to: OUT/NAME/SPLIT.jsonl.")
+@click.option(
+    "--apart",
+    multiple=True,
+    metavar="DIR",
+    type=click.Path(path_type=Path),
+    help="Corpus whose test documents train and dev must not hold, by id or by shared text; can be repeated.",
+)
+@click.option(
+    "--dev-share",
+    type=click.FloatRange(0, 1, min_open=True, max_open=True),
+    help="Where a corpus has no dev split, take this share of its train documents for one.",
+)
 @click.option("--strict", is_flag=True, help="Stop at the first thing that would be skipped or repaired.")
-def link(graph: str, data: tuple[str, ...], out: Path, strict: bool) -> None:
+def link(
+    graph: str, data: tuple[str, ...], out: Path, apart: tuple[Path, ...], dev_share: float | None, strict: bool
+) -> None:
     """Link mentions to entities: by the corpus' own ids first, by name second.
 
     \b
     The written folders are corpora themselves. The last line printed is one JSON object with all shares. Example:
       kogner data link --graph build/graph --data bc5cdr=corpora/bc5cdr --data mine=notes/ --out build/linked
+    For one model that several corpora train and others score, with nothing of a test split in its training:
+      kogner data link --graph build/graph --data bc5cdr=corpora/bc5cdr --data genes=corpora/gnormplus \
+        --apart corpora/bc5cdr --apart corpora/nlmchem --dev-share 0.1 --out build/joint
     """
     from kogner import artifacts
     from kogner.commands.options import named_paths, say_report
     from kogner.data import corpora
     from kogner.data.formats import jsonl
     from kogner.data.linking import Linker, LinkReport, link_corpus
+    from kogner.data.overlap import Overlap
+    from kogner.data.parting import with_dev, without
     from kogner.graph.store import GraphStore
-    from kogner.progress import counting
+    from kogner.progress import counting, note
 
     named = named_paths(data)
     for name, _ in named:
@@ -71,6 +90,8 @@ def link(graph: str, data: tuple[str, ...], out: Path, strict: bool) -> None:
             raise ConfigError(f"--data name {name!r} becomes a folder's name; use letters, digits, '-', '_' and '.'")
     artifacts.check_replaceable(out, kind=KIND)
     files = [(name, path, split) for name, path in named for split in corpora.splits(path)]
+    tests = [corpora.load(path.name, path, "test") for path in apart]
+    overlap = Overlap(document for corpus in tests for document in corpus.documents)
     store = GraphStore.open(graph)
     linker = Linker(store)
     results: dict[str, Any] = {name: {} for name, _ in named}
@@ -81,7 +102,7 @@ def link(graph: str, data: tuple[str, ...], out: Path, strict: bool) -> None:
             out,
             kind=KIND,
             version=VERSION,
-            recipe={"strict": strict},
+            recipe={"strict": strict, "apart": [path.name for path in apart], "dev_share": dev_share},
             parents={"graph": store.artifact.hash},
             metrics=results,
         ) as folder,
@@ -90,14 +111,24 @@ def link(graph: str, data: tuple[str, ...], out: Path, strict: bool) -> None:
         for name, path, split in files:
             corpus = corpora.load(name, path, split, strict=strict)
             say_report(corpus)
-            linked, report = link_corpus(corpus, linker)
-            total += report
-            (folder / name).mkdir(exist_ok=True)
-            jsonl.write(folder / name / f"{split}.jsonl", linked.documents)
-            results[name][split] = {"documents": len(corpus), **report.to_dict(), **corpus.report.to_dict()}
-            for kind, counts in [("all", report.to_dict()), *report.to_dict()["by_type"].items()]:
-                shares = [f"{100 * counts[key]:.1f} %" for key in ("share_by_id", "share_by_name", "share_linked")]
-                rows.append((name, split, kind, f"{counts['mentions']:,}", *shares))
+            left_out: dict[str, int] = {}
+            if split != "test":
+                corpus, left_out = without(corpus, overlap)
+            for reason, count in left_out.items():
+                note(f"{name} ({split}): left out {count:,} x {reason}")
+            parts = {split: corpus}
+            if split == "train" and dev_share is not None and "dev" not in corpora.splits(path):
+                parts = with_dev(corpus, dev_share)
+            for part, documents in parts.items():
+                linked, report = link_corpus(documents, linker)
+                total += report
+                (folder / name).mkdir(exist_ok=True)
+                jsonl.write(folder / name / f"{part}.jsonl", linked.documents)
+                results[name][part] = {"documents": len(linked), **report.to_dict(), **corpus.report.to_dict()}
+                results[name][part]["left_out"] = left_out
+                for kind, counts in [("all", report.to_dict()), *report.to_dict()["by_type"].items()]:
+                    shares = [f"{100 * counts[key]:.1f} %" for key in ("share_by_id", "share_by_name", "share_linked")]
+                    rows.append((name, part, kind, f"{counts['mentions']:,}", *shares))
             counter.advance()
     _table("mentions linked to the graph", ("corpus", "split", "type", "mentions", "by id", "by name", "linked"), rows)
     click.echo(json.dumps({"out": str(out), "graph": store.artifact.hash, "all": total.to_dict(), "corpora": results}))
@@ -173,6 +204,7 @@ def info(data: tuple[str, ...], strict: bool) -> None:
 @click.option("--empty-share", type=float, default=0.1, show_default=True, help="Share of sentences without a name.")
 @click.option("--related", is_flag=True, help="Only sentences that name two entities which the graph relates; "
               "OUT/rows.jsonl has them for 'kogner data check'.")  # fmt: skip
+@click.option("--shuffle-types", is_flag=True, help="A control for experiments: give each entity the type of another.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Of the order in which documents are taken.")
 @click.option(
     "--exclude",
@@ -192,6 +224,7 @@ def silver(
     sentences: int | None,
     empty_share: float,
     related: bool,
+    shuffle_types: bool,
     seed: int,
     exclude: tuple[Path, ...],
     index: Path | None,
@@ -222,7 +255,9 @@ def silver(
     from kogner.progress import note
 
     started = time.monotonic()
-    settings = SilverSettings(sentences=sentences, empty_share=empty_share, seed=seed, related=related)
+    settings = SilverSettings(
+        sentences=sentences, empty_share=empty_share, seed=seed, related=related, shuffle_types=shuffle_types
+    )
     mapping = parse_types(types)
     artifacts.check_replaceable(out, kind=SILVER)
     store = GraphStore.open(graph)

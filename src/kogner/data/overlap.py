@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from kogner.records import Document
 
 RUN = 60  # letters and digits that two texts share, below which it may be chance
+SHARE = 0.03  # of the shorter text, which articles share less of where both quote their licence
 
 BY_ID, BY_TEXT = "document of an excluded corpus, by its id", "document of an excluded corpus, by a shared run of text"
 
@@ -21,7 +22,8 @@ def letters(text: str) -> str:
 
 
 class Overlap:
-    """Knows the documents of some corpora. run: shared letters and digits from which a text counts as theirs.
+    """Knows the documents of some corpora. run: shared letters and digits from which a text counts as theirs; of two
+    articles longer ones, SHARE of the shorter.
 
     Of every two runs of that length one holds a whole block, so the blocks are indexed and each hit is measured out.
     """
@@ -51,16 +53,18 @@ class Overlap:
         size = self._block
         for at in range(len(plain) - size + 1):
             for number, place in self._blocks.get(plain[at : at + size], ()):
-                if self._length(plain, at, self._texts[number], place) >= self._run:
+                other = self._texts[number]
+                run = max(self._run, int(SHARE * min(len(plain), len(other))))
+                if self._length(plain, at, other, place, run) >= run:
                     return True
         return False
 
-    def _length(self, one: str, at: int, other: str, place: int) -> int:
+    def _length(self, one: str, at: int, other: str, place: int, run: int) -> int:
         """Characters that both texts share around a block, as far as they count."""
         left = 0
-        while left < min(at, place, self._run) and one[at - left - 1] == other[place - left - 1]:
+        while left < min(at, place, run) and one[at - left - 1] == other[place - left - 1]:
             left += 1
         right = self._block
-        while right < min(len(one) - at, len(other) - place, 2 * self._run) and one[at + right] == other[place + right]:
+        while right < min(len(one) - at, len(other) - place, 2 * run) and one[at + right] == other[place + right]:
             right += 1
         return left + right

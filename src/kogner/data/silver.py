@@ -6,8 +6,10 @@ import hashlib
 from bisect import bisect_right
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
+
+import numpy as np
 
 from kogner.data.overlap import Overlap, letters
 from kogner.data.related import Related
@@ -34,7 +36,7 @@ class SilverSettings:
     """What is kept. sentences: how many at most, None for all. empty_share: share of them without a name, in [0, 1).
 
     min_words, max_words: of a sentence. seed: of the order in which documents are taken. related: only sentences that
-    name two entities which the graph relates.
+    name two entities which the graph relates. shuffle_types: a control, see `with_shuffled_types`.
     """
 
     sentences: int | None = None
@@ -43,10 +45,13 @@ class SilverSettings:
     max_words: int = 120
     seed: int = 0
     related: bool = False
+    shuffle_types: bool = False
 
     def __post_init__(self) -> None:
         if not 0 <= self.empty_share < 1:
             raise ConfigError(f"empty share {self.empty_share} must be at least 0 and below 1")
+        if self.related and self.shuffle_types:
+            raise ConfigError("related sentences with shuffled types would say that the graph relates what it does not")
         if self.sentences is not None and self.sentences < 1:
             raise ConfigError(f"{self.sentences} sentences: at least 1 is needed")
         if not 1 <= self.min_words <= self.max_words:
@@ -139,7 +144,26 @@ def make(
             before = len(silver.sentences)
             _add(silver, document, scanner, ours, settings, seen, related)
             counter.advance(len(silver.sentences) - before)
+    if settings.shuffle_types:
+        silver.sentences = with_shuffled_types(silver.sentences, seed=settings.seed)
+        silver.mentions = Counter(mention.type for one in silver.sentences for mention in one.mentions)
     return silver
+
+
+def with_shuffled_types(sentences: Iterable[Document], *, seed: int) -> list[Document]:
+    """A control for what silver teaches: each entity gets the type of another one, wherever it is mentioned.
+
+    Spans, texts and how many entities there are of each type stay; what a type is does not.
+    """
+    sentences = list(sentences)
+    types = {mention.entity: mention.type for one in sentences for mention in one.mentions}
+    entities = sorted(entity for entity in types if entity is not None)
+    drawn = np.random.default_rng(seed).permutation(len(entities)).tolist()
+    other = {entity: types[entities[place]] for entity, place in zip(entities, drawn, strict=True)}
+    return [
+        replace(one, mentions=tuple(replace(m, type=other.get(m.entity or "", m.type)) for m in one.mentions))
+        for one in sentences
+    ]
 
 
 def _rank(name: str, seed: int) -> bytes:

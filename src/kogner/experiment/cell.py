@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from kogner.train.splits import Split
 
 SCORES = "scores"
+WITHOUT_EFFECT = ("threads", "save_every", "log_every")  # of a recipe's train section: on no figure
 
 
 def folder_of(cell: Cell, runs: Path) -> Path:
@@ -53,7 +54,8 @@ def identity(cell: Cell) -> dict[str, Any]:
         for name in dict.fromkeys((*cell.train, *cell.beside, *cell.test))
     }
     values: dict[str, Any] = json.loads(json.dumps(to_mapping(recipe)))
-    values["train"].pop("threads")  # one here, and no figure depends on it
+    for name in WITHOUT_EFFECT:
+        values["train"].pop(name)
     values.pop("teacher")  # the bank says how it was made
     used = experiment.bank if recipe.loss.dist_weight > 0 else None
     graph = experiment.graph if recipe.train.kinds else None
@@ -62,11 +64,17 @@ def identity(cell: Cell) -> dict[str, Any]:
         "data": data,
         "train": list(cell.train),
         "test": list(cell.test),
-        "bank": None if used is None else read_manifest(Path(used)).hash,
+        "bank": None if used is None else _origin_of(Path(used)),
         "graph": None if graph is None else read_manifest(Path(graph)).hash,
         "initial": None if cell.initial is None else identity(cell.initial),
     }
     return said | {"hash": _hash(said)}
+
+
+def _origin_of(bank: Path) -> str:
+    """Hash of a bank, for a slice of one that of the whole: what is distilled of them is the same."""
+    manifest = read_manifest(bank)
+    return str(manifest.parents.get("bank", manifest.hash))
 
 
 def _hash(said: dict[str, Any]) -> str:
@@ -85,7 +93,8 @@ def _today(stored: dict[str, Any], now: dict[str, Any]) -> dict[str, Any]:
         return said | {"hash": _hash(said)}
     defaults = json.loads(json.dumps(to_mapping(Recipe())))
     sections = {name: defaults[name] | values for name, values in stored["recipe"].items() if isinstance(values, dict)}
-    sections["train"].pop("threads", None)
+    for name in WITHOUT_EFFECT:
+        sections["train"].pop(name, None)
     said = {key: stored.get(key) for key in now if key != "hash"} | {"recipe": stored["recipe"] | sections}
     if set(now["test"]) <= set(said["test"]):  # scored on more than is asked for now
         said["test"] = now["test"]

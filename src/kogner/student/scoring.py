@@ -134,7 +134,8 @@ class _Masks:
         words = torch.empty(-(-inner.numel() // 4), dtype=torch.int64, device=inner.device)
         words.random_(-(2**63), None, generator=self.generator)
         bits = words.view(torch.int16)[: inner.numel()].view(inner.shape)
-        inner *= torch.ge(bits, self.dropped - _LEVELS // 2, out=torch.empty_like(inner))
+        least = self.dropped - _LEVELS // 2
+        inner *= bits >= least if inner.is_cuda else torch.ge(bits, least, out=torch.empty_like(inner))
 
 
 def _pieces(starts: Tensor, max_width: int) -> Iterator[tuple[slice, int]]:
