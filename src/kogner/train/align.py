@@ -8,7 +8,7 @@ from its last saved state as if nothing had been.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -42,6 +42,7 @@ LOG = "training_log.jsonl"
 LOG_EVERY = 50
 HELD_OUT_SHARE = 0.2  # of the entities, at most
 TEXTS_AT_ONCE = 4096  # to the tokenizer
+NAMES_AT_ONCE = 128  # to the encoder, of about one length, so that short names are not padded to the longest
 _FREE = ("encoder", "save_every", "threads")  # settings that change no weight; an encoder counts by its own weights
 CUT = "name cut to the longest that is read"
 
@@ -134,8 +135,16 @@ class Names:
     def __len__(self) -> int:
         return len(self._names)
 
-    def batch(self, names: np.ndarray) -> tuple[Tensor, Tensor]:
-        """Padded ids and mask, each (names, tokens). names: numbers of names, counted over all entities."""
+    def batches(self, names: np.ndarray) -> tuple[np.ndarray, Iterator[tuple[Tensor, Tensor]]]:
+        """Names from short to long: their places in `names`, and batches of ids and mask, each (batch, tokens).
+
+        names: (names,) their numbers, counted over all entities.
+        """
+        order = np.argsort([len(self._ids[name]) for name in names.tolist()], kind="stable")
+        starts = range(0, len(order), NAMES_AT_ONCE)
+        return order, (self._batch(names[order[start : start + NAMES_AT_ONCE]]) for start in starts)
+
+    def _batch(self, names: np.ndarray) -> tuple[Tensor, Tensor]:
         rows = [self._ids[name] for name in names.tolist()]
         ids = np.full((len(rows), max(map(len, rows))), self._pad, dtype=np.int64)
         mask = np.zeros_like(ids)
@@ -335,12 +344,15 @@ def _loss(run: _Run) -> Tensor:
     """The loss of the next step's pairs."""
     settings, step = run.settings, run.progress.step
     entities, names = run.names.pairs(step, size=settings.batch_size, seed=settings.seed)
-    ids, mask = run.names.batch(names.reshape(-1))
-    owners = torch.from_numpy(np.tile(entities, 2))
+    order, batches = run.names.batches(names.reshape(-1))
+    owners = torch.from_numpy(np.tile(entities, 2)[order])
     torch.manual_seed(seed_of(settings.seed, step, 0))  # of dropout
+    return multi_similarity_loss(_encoded(run.model, batches, run.device), owners.to(run.device))
+
+
+def _encoded(model: Aligned, batches: Iterable[tuple[Tensor, Tensor]], device: str) -> Tensor:
     with fast_linear():
-        vectors = run.model(ids.to(run.device), mask.to(run.device))
-    return multi_similarity_loss(vectors, owners.to(run.device))
+        return torch.cat([model(ids.to(device), mask.to(device)) for ids, mask in batches])
 
 
 def accuracy(model: Aligned, names: Names, *, seed: int, device: str) -> float:
@@ -355,13 +367,10 @@ def _vectors(model: Aligned, names: Names, which: np.ndarray, device: str) -> Te
     """Unit vectors of names, (names, width), in evaluation mode; the model is left in the mode it was in."""
     training = model.training
     model.eval()
-    with fast_linear():
-        parts = [
-            model(*(tensor.to(device) for tensor in names.batch(which[start : start + 128])))
-            for start in range(0, len(which), 128)
-        ]
+    order, batches = names.batches(which)
+    vectors = _encoded(model, batches, device)[torch.from_numpy(np.argsort(order))]
     model.train(training)
-    return torch.cat(parts)
+    return vectors
 
 
 def _finish(run: _Run, synonyms: Synonyms, out: Path) -> dict[str, Any]:
