@@ -39,6 +39,14 @@ def environment() -> dict[str, Any]:
     }
 
 
+def place(device: str) -> str:
+    """What a training ran on, in words: the GPU or the processor, and torch."""
+    import torch
+
+    name = torch.cuda.get_device_name(device) if device.startswith("cuda") else _processor()
+    return f"{name}, torch {torch.__version__}"
+
+
 def _version(name: str) -> str | None:
     try:
         return version(name)

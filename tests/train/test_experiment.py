@@ -215,6 +215,32 @@ def test_groups_average_over_settings_and_count_shared_seeds_alone(plan):
     assert low < group["difference"] < high and high <= half["interval"][1] / 2 + 0.01
 
 
+def test_a_setting_without_test_shows_its_scores_on_dev(plan, tmp_path, capsys):
+    pytest.importorskip("matplotlib")
+    changed(plan, settings={"half": {"train": ["mine"], "share": 0.5}})
+    experiment = load(plan)
+    for cell in experiment.cells():
+        if cell.arm == "mse":
+            file = scores_of(cell, tmp_path)
+            file.parent.mkdir(parents=True, exist_ok=True)
+            found = counted(cell.setting, cell.arm, cell.seed, 8) | {"test": {}, "documents": {}, "place": "a machine"}
+            file.write_text(json.dumps(found | {"identity": identity(cell)}))
+    out = tmp_path / "tiny.json"
+    for arguments in (
+        ["show", str(plan), "--runs", str(tmp_path), "--out", str(out)],
+        ["report", str(out), "--out", str(tmp_path / "results.md")],
+    ):
+        with pytest.raises(SystemExit) as stopped:
+            main(["experiment", *arguments])
+        assert stopped.value.code == 0
+    assert json.loads(capsys.readouterr().out.splitlines()[-1])["pictures"] == []
+    (row,) = json.loads(out.read_text())["rows"]
+    assert (row["f1"], row["mean"], row["dev"], row["seeds"]) == ([], None, 50.0, [0])
+    page = (tmp_path / "results.md").read_text(encoding="utf-8")
+    assert "| half | mine | mse |  |  | 50.0 | 1 | 1.0 |" in page and "1 on a machine" in page
+    assert "![" not in page and not (tmp_path / "results-tiny.png").exists()
+
+
 def test_show_and_report_tell_what_is_finished(plan, tmp_path, capsys):
     pytest.importorskip("matplotlib")
     changed(plan, groups={"all": ["half"]}, about="A try.")
@@ -238,7 +264,9 @@ def test_show_and_report_tell_what_is_finished(plan, tmp_path, capsys):
     page = (tmp_path / "docs" / "results.md").read_text(encoding="utf-8")
     assert "A try. Of its trainings 2 are not done yet." in page
     assert "`mse` over `no-graph`, mean of 1 settings (half)" in page and "of one seed, which shows nothing yet" in page
-    assert "| half | mine | no-graph | 33.33 | 20.0 | 50.0 | 1 | 1 |" in page
+    assert said["places"] == {"not recorded": 2}
+    assert "Trainings: 2 on not recorded." in page
+    assert "| half | mine | no-graph | 33.33 | 20.0 | 50.0 | 1 | 1.0 |" in page
     assert (tmp_path / "docs" / "results-tiny.png").read_bytes().startswith(b"\x89PNG")
     out.write_text("[]")
     with pytest.raises(SystemExit) as stopped:

@@ -113,7 +113,7 @@ def report(results: tuple[Path, ...], out: Path) -> None:
     for file in results:
         try:
             summary = json.loads(file.read_text(encoding="utf-8"))
-            missing = {"groups", "comparisons", "rows", "arms", "machine"} - summary.keys()
+            missing = {"groups", "comparisons", "rows", "arms", "places"} - summary.keys()
             if missing:
                 raise KeyError(*sorted(missing))
         except (ValueError, KeyError, TypeError, AttributeError) as error:
@@ -121,10 +121,13 @@ def report(results: tuple[Path, ...], out: Path) -> None:
         summaries.append(summary)
     pictures = [f"{out.stem}-{summary['experiment']}.png" for summary in summaries]
     out.parent.mkdir(parents=True, exist_ok=True)
+    drawn = []
     for summary, picture in zip(summaries, pictures, strict=True):
-        plot(summary, out.with_name(picture))
+        if summary["comparisons"]:
+            plot(summary, out.with_name(picture))
+            drawn.append(picture)
     write_atomic(out, page(summaries, pictures))
-    click.echo(json.dumps({"out": str(out), "pictures": pictures}))
+    click.echo(json.dumps({"out": str(out), "pictures": drawn}))
 
 
 def _say(experiment: Experiment, plan: str, results: Sequence[Mapping[str, Any]], out: Path | None) -> None:
@@ -139,14 +142,13 @@ def _say(experiment: Experiment, plan: str, results: Sequence[Mapping[str, Any]]
     cells = experiment.cells()
     missing = [cell.name for cell in cells if (cell.setting, cell.arm, cell.seed) not in done]
     table = new_table(
-        "setting", "corpus", "arm", "F1", "sd", "unseen", "seeds", numbers=("F1", "sd", "unseen", "seeds")
-    )
+        "setting", "corpus", "arm", "F1", "sd", "unseen", "dev", "seeds",
+        numbers=("F1", "sd", "unseen", "dev", "seeds"),
+    )  # fmt: skip
     for row in summary["rows"]:
         figures = (
-            f"{row['mean']:.2f}",
-            "" if row["sd"] is None else f"{row['sd']:.2f}",
-            f"{row['unseen_recall']:.2f}",
-            str(len(row["f1"])),
+            *("" if row[name] is None else f"{row[name]:.2f}" for name in ("mean", "sd", "unseen_recall", "dev")),
+            str(len(row["seeds"])),
         )
         add_row(table, row["setting"], row["corpus"], row["arm"], *figures)
     show_rich(table)

@@ -116,6 +116,8 @@ def finished(cell: Cell, runs: Path) -> dict[str, Any] | None:
 
 def run(cell: Cell, runs: Path, *, device: str, revision: str) -> dict[str, Any]:
     """Train and score it, and write the scores. A training that was killed goes on where it was."""
+    from kogner.environment import place
+
     begun = time.monotonic()
     said = identity(cell)
     found = _named(cell, runs, device=device) if cell.base is not None else _trained(cell, runs, device=device)
@@ -123,6 +125,7 @@ def run(cell: Cell, runs: Path, *, device: str, revision: str) -> dict[str, Any]
         "cell": {"setting": cell.setting, "arm": cell.arm, "seed": cell.seed},
         "identity": said,
         "revision": revision,
+        "place": place(device),
         **found,
         "seconds": round(time.monotonic() - begun),
     }

@@ -31,7 +31,8 @@ def page(summaries: Sequence[Mapping[str, Any]], pictures: Sequence[str]) -> str
 def sentence(summary: Mapping[str, Any]) -> str:
     """What the numbers of an experiment carry, in words: each mean difference of a group, with its interval and p."""
     if not summary["groups"]:
-        return f"**{summary['experiment']}**: {len(summary['rows'])} rows, no group of settings to average over."
+        about = f" {summary['about']}" if summary.get("about") else ""
+        return f"**{summary['experiment']}.**{about} {len(summary['rows'])} rows, no group of settings to average over."
     said = []
     for one in summary["groups"]:
         low, high = one["interval"]
@@ -55,15 +56,15 @@ def sentence(summary: Mapping[str, Any]) -> str:
 
 
 def _section(summary: Mapping[str, Any], picture: str) -> str:
-    machine = summary["machine"]
-    where = machine["gpu"] or machine["processor"]
+    places = ", ".join(f"{count} on {place}" for place, count in summary["places"].items())
+    picture_of = [f"![Differences of the arms with their intervals]({picture})\n"] if summary["comparisons"] else []
     lines = [
         f"\n## {summary['experiment']}\n",
-        f"![Differences of the arms with their intervals]({picture})\n",
+        *picture_of,
         "Exact F1 on test, mean ± standard deviation over seeds; the same documents, order, student and number of "
         "steps in each arm unless it says otherwise. A stage that all seeds share is one training, whose chance is in "
         "no interval. Intervals and p: paired bootstrap over test documents and seeds. "
-        f"Summed up {summary['date'][:10]} at revision {summary['revision']} on {where}.\n",
+        f"Summed up {summary['date'][:10]} at revision {summary['revision']}. Trainings: {places}.\n",
         "| setting | corpus | arm | F1 | unseen | dev | seeds | minutes |",
         "|---|---|---|---|---|---|---|---|",
     ]
@@ -71,11 +72,16 @@ def _section(summary: Mapping[str, Any], picture: str) -> str:
         dev = "" if row["dev"] is None else f"{row['dev']:.1f}"
         setting = row["setting"]
         deviation = "" if row["sd"] is None else f" ± {row['sd']:.2f}"
+        tested = " | "
+        if row["mean"] is not None:
+            tested = f"{row['mean']:.2f}{deviation} | {row['unseen_recall']:.1f}"
         lines.append(
-            f"| {setting} | {row['corpus']} | {row['arm']} | {row['mean']:.2f}{deviation} | "
-            f"{row['unseen_recall']:.1f} | {dev} | {len(row['f1'])} | {row['seconds'] / 60:.0f} |"
+            f"| {setting} | {row['corpus']} | {row['arm']} | {tested} | {dev} | {len(row['seeds'])} | "
+            f"{row['seconds'] / 60:.1f} |"
         )
-    lines += ["", "| setting | corpus | difference | F1 | 95 % | p | unseen |", "|---|---|---|---|---|---|---|"]
+    if summary["comparisons"]:
+        lines += ["", "| setting | corpus | difference | F1 | 95 % | p | unseen |"]
+        lines += ["|---|---|---|---|---|---|---|"]
     for one in summary["comparisons"]:
         low, high = one["interval"]
         lines.append(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import statistics
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -15,12 +16,13 @@ Cells = Mapping[tuple[str, str, int], Mapping[str, Any]]
 def summarise(experiment: Experiment, results: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Scores by setting, corpus and arm, each comparison of the plan, and its means over groups, as data for JSON.
 
+    In a setting without `test` a row has the scores on dev alone. places: trainings by the machine they ran on.
     Of a comparison those seeds count that both arms have; of a group those settings in which both have any.
     """
     by_cell = {(one["cell"]["setting"], one["cell"]["arm"], one["cell"]["seed"]): one for one in results}
     rows = []
     for setting, plan in experiment.settings.items():
-        for corpus in plan.test:
+        for corpus in plan.test or plan.train:
             for arm in experiment.arms:
                 found = [by_cell[key] for key in _seeds(by_cell, setting, arm)]
                 if found:
@@ -55,7 +57,8 @@ def summarise(experiment: Experiment, results: Sequence[Mapping[str, Any]]) -> d
                 of_group = [one for one in comparisons if one["setting"] in there and one.items() >= names.items()]
                 unseen = statistics.mean(one["unseen"] for one in of_group)
                 groups.append({"group": group, "settings": there, **names, **told, "unseen": round(unseen, 2)})
-    return {"rows": rows, "comparisons": comparisons, "groups": groups}
+    places = Counter(one.get("place", "not recorded") for one in results)
+    return {"rows": rows, "comparisons": comparisons, "groups": groups, "places": dict(places.most_common())}
 
 
 def _pairs(cells: Cells, setting: str, better: str, baseline: str) -> list[tuple[Mapping[str, Any], Mapping[str, Any]]]:
@@ -71,14 +74,15 @@ def _seeds(cells: Iterable[tuple[str, str, int]], setting: str, arm: str) -> lis
 
 
 def _row(found: Sequence[Mapping[str, Any]], corpus: str) -> dict[str, Any]:
-    f1 = [one["test"][corpus]["f1"] for one in found]
-    unseen = [one["test"][corpus]["unseen"]["recall"] for one in found]
+    tested = [one["test"][corpus] for one in found if corpus in one["test"]]  # none where arms are chosen on dev
+    f1 = [one["f1"] for one in tested]
+    unseen = [one["unseen"]["recall"] for one in tested]
     dev = [one["dev"][corpus] for one in found if corpus in one["dev"]]
     return {
         "f1": f1,
-        "mean": round(statistics.mean(f1), 2),
+        "mean": round(statistics.mean(f1), 2) if f1 else None,
         "sd": round(statistics.stdev(f1), 2) if len(f1) > 1 else None,
-        "unseen_recall": round(statistics.mean(unseen), 2),
+        "unseen_recall": round(statistics.mean(unseen), 2) if unseen else None,
         "dev": round(statistics.mean(dev), 2) if dev else None,
         "seconds": round(statistics.mean(one["seconds"] for one in found)),
         "seeds": [one["cell"]["seed"] for one in found],

@@ -64,7 +64,8 @@ class Trainee(nn.Module):
 
     def losses(self, batch: Batch, step: Step, recipe: Recipe, *, part: int = 0) -> tuple[Tensor, dict[str, float]]:
         """What a part adds to the total loss of its step, and to each of the step's figures in the log."""
-        with nullcontext() if recipe.train.gradient_checkpointing else fast_linear():
+        on_cpu = self.student.device.type == "cpu"
+        with fast_linear() if on_cpu and not recipe.train.gradient_checkpointing else nullcontext():
             return self._losses(batch, step, recipe, part=part)
 
     def _losses(self, batch: Batch, step: Step, recipe: Recipe, *, part: int) -> tuple[Tensor, dict[str, float]]:
