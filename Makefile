@@ -13,6 +13,7 @@ GRAPH  := build/graph
 MODEL  := models/kogner-mini
 LABELS := chemical,disease,gene
 SIZE   ?= small
+DEVICE ?= cpu
 # A quick look does not replace the figures that the documents quote.
 RESULTS := $(if $(filter small,$(SIZE)),build/results,benchmarks/results)
 
@@ -131,9 +132,11 @@ CORPORA := $(KOGNER_SHARED)/corpora
 SILVER := $(BIN)/kogner data silver --graph $(GRAPH) --types chemical=Chemical,disease=Disease,gene=Gene \
   $(foreach name,bc2gm bc5cdr genia gnormplus jnlpba linnaeus ncbi_disease nlmchem,--exclude $(CORPORA)/$(name))
 
-results: teacher linked build/silver/artifact.json build/silver-domain/artifact.json $(VENV)/.dev  ## Does the graph help? All trainings (a day on 2 cores; goes on where it was), and docs/results.md
-	$(BIN)/kogner experiment run low-resource --out benchmarks/results/low-resource.json
-	$(BIN)/kogner experiment report benchmarks/results/low-resource.json --out docs/results.md
+RESULTS_OF := build/silver build/silver-domain build/silver-domain-shuffled build/aligned
+results: teacher linked $(RESULTS_OF:%=%/artifact.json) $(VENV)/.dev  ## Does the graph help? All trainings (days on 2 cores, half an hour with DEVICE=cuda JOBS=13; goes on where it was), and docs/results.md
+	$(BIN)/kogner experiment run low-resource --device $(DEVICE) $(if $(JOBS),--jobs $(JOBS)) --out benchmarks/results/low-resource.json
+	$(BIN)/kogner experiment run tune --device $(DEVICE) $(if $(JOBS),--jobs $(JOBS)) --out benchmarks/results/tune.json
+	$(BIN)/kogner experiment report benchmarks/results/low-resource.json benchmarks/results/tune.json --out docs/results.md
 
 results-quick: $(VENV)/.minilm linked build/silver-quick/artifact.json  ## One row of it again, in a quarter of an hour
 	@$(BIN)/python benchmarks/quick.py
@@ -144,6 +147,13 @@ build/silver/artifact.json: | graph build/pubmed/.there
 
 build/silver-domain/artifact.json: | graph
 	$(SILVER) --corpus $(CORPORA)/bc5cdr --corpus $(CORPORA)/ncbi_disease --corpus $(CORPORA)/bc2gm --out build/silver-domain
+
+build/silver-domain-shuffled/artifact.json: | graph
+	$(SILVER) --corpus $(CORPORA)/bc5cdr --corpus $(CORPORA)/ncbi_disease --corpus $(CORPORA)/bc2gm --shuffle-types \
+	  --out build/silver-domain-shuffled
+
+build/aligned/artifact.json: | graph $(VENV)/.minilm
+	$(BIN)/kogner encoder align --graph $(GRAPH) --types Chemical,Disease,Gene --steps 2000 --device $(DEVICE) --out build/aligned
 
 build/silver-quick/artifact.json: | graph
 	$(SILVER) --corpus $(CORPORA)/bc5cdr --out build/silver-quick

@@ -327,6 +327,7 @@ def low_resource() -> str:
     arms = {
         "no-graph": "no graph",
         "mse": "distilled (the paper's)",
+        "silver-shuffled": "control: names of shuffled types",
         "silver-domain": "graph's names in training",
         "silver-domain-names": "and when it reads",
     }
@@ -371,8 +372,9 @@ def low_resource() -> str:
         "Test F1, exact; difference: the rightmost arm that was run, against no graph, by a paired bootstrap over "
         f"documents and seeds. {missing}All arms, controls and intervals: [docs/results.md](docs/results.md).\n\n"
     )
-    revisions = sorted({one for row in data["rows"] for one in row["revisions"]})
-    return table(header, rows) + "\n" + note + where(data | {"revisions": revisions})
+    places = ", ".join(f"{count} on {place}" for place, count in data["places"].items())
+    revisions = ", ".join(sorted({one[:7] for row in data["rows"] for one in row["revisions"]}))
+    return table(header, rows) + "\n" + note + f"Trainings: {places}; revisions {revisions}; {data['date'][:10]}.\n"
 
 
 def link() -> str:
