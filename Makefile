@@ -31,7 +31,7 @@ TORCH_STAMP := $(VENV)/.torch-$(TORCH)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run test test-slow lint format wheel check-wheel graph teacher linked mini evaluate paired parity bench-annotate bench-memory bench-train bench-graph bench-transr bench-transr-graph bench-unimp bench-teacher bench-check bench-llm bench-scanner bench-link bench-names bench-bulk load-test bmg-smoke results results-quick inside-gliner reading docs test-page clean
+.PHONY: help run test test-slow lint format wheel check-wheel graph teacher linked mini joint joint-data evaluate paired parity bench-annotate bench-memory bench-train bench-graph bench-transr bench-transr-graph bench-unimp bench-teacher bench-check bench-llm bench-scanner bench-link bench-names bench-bulk load-test bmg-smoke results results-quick inside-gliner reading docs test-page clean
 
 help:  ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | awk -F'\t' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -95,6 +95,17 @@ mini: teacher linked  ## Train the shipped checkpoint again, into runs/kogner-mi
 	$(BIN)/kogner train --recipe mini --bank build/bank --out runs/kogner-mini \
 	  --data bc5cdr=build/linked/bc5cdr --data ncbi=build/linked/ncbi --data bc2gm=build/linked/bc2gm
 
+SIX := bc5cdr=bc5cdr ncbi=ncbi_disease bc2gm=bc2gm jnlpba=jnlpba gnormplus=gnormplus linnaeus=linnaeus
+SCORED := bc2gm bc5cdr gnormplus jnlpba linnaeus ncbi_disease nlmchem
+joint-data: build/joint/artifact.json build/silver-all/artifact.json build/silver-rest/artifact.json  ## Six corpora without what any test split holds, and silver of all types
+
+joint: $(VENV)/.minilm joint-data  ## One student for six corpora and the graph's other types (recipe joint), into runs/joint; hours on 2 cores, ten minutes with DEVICE=cuda
+	$(BIN)/kogner train --recipe joint --device $(DEVICE) --set train.epochs=1 --set train.label_siblings={} --set train.beside={} \
+	  --set train.encoder_lr=2.0e-4 --set train.head_lr=5.0e-4 --data silver=build/silver-all --out runs/joint-silver
+	$(BIN)/kogner train --recipe joint --device $(DEVICE) --set student.initial=runs/joint-silver \
+	  $(foreach one,$(SIX),--data $(firstword $(subst =, ,$(one)))=build/joint/$(firstword $(subst =, ,$(one)))) \
+	  --data silver-rest=build/silver-rest --out runs/joint
+
 evaluate: $(VENV)/.installed  ## Score the shipped checkpoint on the test splits
 	@$(BIN)/kogner evaluate --model $(MODEL) --data bc5cdr=$(KOGNER_SHARED)/corpora/bc5cdr \
 	  --data ncbi=$(KOGNER_SHARED)/corpora/ncbi_disease --data bc2gm=$(KOGNER_SHARED)/corpora/bc2gm
@@ -154,6 +165,21 @@ build/silver-domain-shuffled/artifact.json: | graph
 
 build/aligned/artifact.json: | graph $(VENV)/.minilm
 	$(BIN)/kogner encoder align --graph $(GRAPH) --types Chemical,Disease,Gene --steps 2000 --device $(DEVICE) --out build/aligned
+
+build/joint/artifact.json: | graph
+	$(BIN)/kogner data link --graph $(GRAPH) $(foreach one,$(SIX),--data $(firstword $(subst =, ,$(one)))=$(CORPORA)/$(lastword $(subst =, ,$(one)))) \
+	  $(foreach name,$(SCORED),--apart $(CORPORA)/$(name)) --dev-share 0.1 --out build/joint
+
+PUBMED := --text build/pubmed/data/pubmed20n0014.xml.gz --text build/pubmed/data/pubmed21n1298.xml.gz
+EXCLUDED := $(foreach name,$(SCORED) genia,--exclude $(CORPORA)/$(name))
+build/silver-all/artifact.json: | graph build/pubmed/.there
+	$(BIN)/kogner data silver --graph $(GRAPH) $(EXCLUDED) $(PUBMED) $(foreach one,$(SIX),--corpus $(CORPORA)/$(lastword $(subst =, ,$(one)))) \
+	  --types chemical=Chemical,disease=Disease,gene=Gene,species=Organism,anatomy=Anatomy,phenotype=Phenotype,procedure=Procedure \
+	  --sentences 120000 --out build/silver-all
+
+build/silver-rest/artifact.json: | graph build/pubmed/.there
+	$(BIN)/kogner data silver --graph $(GRAPH) $(EXCLUDED) $(PUBMED) --corpus $(CORPORA)/bc5cdr --corpus $(CORPORA)/jnlpba --corpus $(CORPORA)/linnaeus \
+	  --types species=Organism,anatomy=Anatomy,phenotype=Phenotype,procedure=Procedure --sentences 30000 --out build/silver-rest
 
 build/silver-quick/artifact.json: | graph
 	$(SILVER) --corpus $(CORPORA)/bc5cdr --out build/silver-quick

@@ -20,6 +20,11 @@ import click
 @click.option(
     "--processes", default=1, show_default=True, type=click.IntRange(1), help="Processes (GPUs) that share each step."
 )
+@click.option(
+    "--minutes",
+    type=click.FloatRange(0, min_open=True),
+    help="Stop after so many minutes with the state saved in OUT.work; the same command goes on.",
+)
 def command(
     recipe: str,
     overrides: tuple[str, ...],
@@ -29,12 +34,14 @@ def command(
     out: Path,
     device: str,
     processes: int,
+    minutes: float | None,
 ) -> None:
     """Train a student on the train splits of corpora, choosing by their dev splits; test splits are never read.
 
     \b
     A killed run goes on where it was when the same command is given again. A step takes train.batch_size sentences
-    per process; --processes starts them on this machine, `accelerate launch -m kogner.cli train ...` on several.
+    per process; --processes starts them on this machine, `accelerate launch -m kogner.cli train ...` on several. Where
+    --minutes are up before the end, the last line says `"finished": false`.
     Example:
       kogner train --recipe small --data bc5cdr=build/linked/bc5cdr --bank build/bank --out runs/mine
       kogner train --data bc5cdr=build/linked/bc5cdr --set loss.dist_weight=0 --out runs/no-graph
@@ -52,7 +59,8 @@ def command(
     if processes > 1:
         values = [("--recipe", recipe), ("--out", str(out)), ("--device", device)]
         values += [("--set", item) for item in overrides] + [("--data", item) for item in data]
-        values += [(name, value) for name, value in (("--bank", bank), ("--graph", graph)) if value is not None]
+        given = (("--bank", bank), ("--graph", graph), ("--minutes", minutes))
+        values += [(name, str(value)) for name, value in given if value is not None]
         context = click.get_current_context().find_root()
         flags = [f"--{name}" for name in ("quiet", "debug") if context.params.get(name)]
         sys.exit(launch([*flags, "train", *(part for pair in values for part in pair)], count=processes))
@@ -67,6 +75,6 @@ def command(
         splits.append(to_split(name, training, dev))
     opened = Bank.open(bank) if bank is not None and plan.loss.dist_weight > 0 else None
     store = GraphStore.open(graph) if graph is not None and plan.train.kinds else None
-    metrics = train(plan, splits, out, bank=opened, graph=store, device=device)
+    metrics = train(plan, splits, out, bank=opened, graph=store, device=device, minutes=minutes)
     if metrics:  # the first process has them
         click.echo(json.dumps({"model": str(out)} | metrics))

@@ -11,6 +11,7 @@ import dataclasses
 import hashlib
 import itertools
 import json
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -97,15 +98,19 @@ def train(
     bank: Bank | None = None,
     graph: GraphStore | None = None,
     device: str = "cpu",
+    minutes: float | None = None,
 ) -> dict[str, Any]:
     """Train a student and write it to `out`; resumes from `<out>.work` where a run of the same recipe was killed.
 
+    minutes: stop after so many with the state saved, reading the data counted in; the same call goes on. A step, a dev
+    score or the writing of the state that is under way is finished first.
     Returns metrics: steps, best dev F1 and its step, dev scores per corpus, counts of the training data; nothing in
-    processes other than the first.
+    processes other than the first. Where it stopped before the end: `finished` False, the step and how many there are.
     Raises ConfigError where distillation is asked for without a bank, kinds without a graph, or no training data is
     left.
     """
     check_device(device)
+    deadline = None if minutes is None else time.monotonic() + 60 * minutes
     if recipe.train.tensorboard:
         check_tensorboard()
     processes, device = Processes.join(device)
@@ -114,7 +119,10 @@ def train(
     with artifacts.locked(out.with_name(out.name + ".work")) if processes.first else nullcontext():
         run, counts, used_bank = _prepare(recipe, splits, out, processes, bank=bank, graph=graph, device=device)
         with counting("training", run.steps, start=run.progress.step) as counter:
-            _steps(run, counter)
+            in_time = _steps(run, counter, deadline)
+        if not in_time:
+            stopped = {"finished": False, "step": run.progress.step, "of": run.steps}
+            return stopped if processes.first else {}
         metrics = _finish(run, splits, out, counts, used_bank) if processes.first else {}
         processes.wait()
         return metrics
@@ -236,8 +244,11 @@ def _set_up_encoders(student: Student, config: TrainConfig) -> None:
             (renamed or model.gradient_checkpointing_enable)({"use_reentrant": False})
 
 
-def _steps(run: Run, counter: Counter) -> None:
-    """Steps until the end: batch, losses, update; log, dev score and saved state in their turn."""
+def _steps(run: Run, counter: Counter, deadline: float | None = None) -> bool:
+    """Steps until the end: batch, losses, update; log, dev score and saved state in their turn.
+
+    False where the deadline (of `time.monotonic`) came first; the state is saved then.
+    """
     config, progress = run.recipe.train, run.progress
     run.trainee.train()
     batches = run.feed.batches(start=progress.step)
@@ -258,8 +269,19 @@ def _steps(run: Run, counter: Counter) -> None:
                     run.work.save_best(run.trainee)
         if run.over and not last:
             note(f"stopping at step {progress.step:,}: no better dev score since step {progress.best_step:,}")
-        if run.processes.first and (progress.step % config.save_every == 0 or run.over):
+        late = deadline is not None and not run.over and _late(run, deadline)
+        if run.processes.first and (progress.step % config.save_every == 0 or run.over or late):
             run.work.save(run.trainee, run.optimizer, run.schedule, progress)
+        if late:
+            note(f"time is up at step {progress.step:,} of {run.steps:,}; the same command goes on")
+            return False
+    return True
+
+
+def _late(run: Run, deadline: float) -> bool:
+    """Whether the first process says that the time is up, known to all."""
+    late = run.processes.first and time.monotonic() >= deadline
+    return run.processes.total({"late": float(late)}, device=run.trainee.student.device)["late"] > 0
 
 
 def _learn(run: Run, groups: Sequence[Sequence[Example]]) -> dict[str, float]:
