@@ -7,8 +7,19 @@ import pytest
 import yaml
 
 from kogner.cli import main
+from kogner.data import corpora
 from kogner.errors import ConfigError
-from kogner.experiment.cell import finished, folder_of, has_student, identity, run, scores_of
+from kogner.experiment.cell import (
+    _left,
+    _splits,
+    find,
+    finished,
+    folder_of,
+    has_student,
+    identity,
+    run,
+    scores_of,
+)
 from kogner.experiment.plan import load
 from kogner.experiment.summary import summarise
 from kogner.records import Document, Mention
@@ -194,6 +205,23 @@ def counted(setting, arm, seed, right):
         "cell": {"setting": setting, "arm": arm, "seed": seed}, "test": test, "documents": {"mine": documents},
         "dev": {"mine": 50.0}, "seconds": 60, "revision": "abc",
     }  # fmt: skip
+
+
+def test_a_type_left_out_is_not_trained_and_alone_is_scored(plan, tmp_path):
+    settings = {"half": {"train": ["mine"], "test": ["mine"], "without": ["disease"]}}
+    plain = find(load(plan), "half-staged-0")
+    cell = find(load(changed(plan, settings=settings)), "half-staged-0")
+    assert "without" not in identity(plain) and identity(cell)["without"] == ["disease"]
+    (split,) = _splits(cell, cell.train)
+    every = [*split.train, *split.dev]
+    assert split.types == ("chemical",) and all(one.types == {"chemical"} for one in every)
+    assert {mention.type for one in every for mention in one.mentions} == {"chemical"}
+    assert split.train[0].text == _splits(plain, plain.train)[0].train[0].text
+    run(find(cell.experiment, "stage-first-0"), tmp_path, device="cpu", revision="r")  # which knows both
+    found = run(cell, tmp_path, device="cpu", revision="r")
+    assert set(found["test"]["mine"]["by_type"]) == {"disease"} and set(found["dev"]) == {"mine"}
+    with pytest.raises(ConfigError, match="no type but"):
+        _left(corpora.load("mine", load(plan).corpora["mine"], "train"), ["chemical", "disease"])
 
 
 def test_groups_average_over_settings_and_count_shared_seeds_alone(plan):

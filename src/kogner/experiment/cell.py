@@ -10,18 +10,19 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kogner.artifacts import MANIFEST, file_sha256, read_manifest, write_atomic
-from kogner.errors import KognerError
+from kogner.errors import ConfigError, KognerError
 from kogner.experiment.plan import Cell, Experiment, load
 
 if TYPE_CHECKING:
     from kogner.annotate.names import Names
     from kogner.annotate.predictor import Predictor
     from kogner.config import Recipe
+    from kogner.data.corpora import Corpus
     from kogner.train.splits import Split
 
 SCORES = "scores"
@@ -68,6 +69,8 @@ def identity(cell: Cell) -> dict[str, Any]:
         "graph": None if graph is None else read_manifest(Path(graph)).hash,
         "initial": None if cell.initial is None else identity(cell.initial),
     }
+    if cell.without:
+        said["without"] = sorted(cell.without)
     return said | {"hash": _hash(said)}
 
 
@@ -208,9 +211,28 @@ def _splits(cell: Cell, names: Iterable[str]) -> list[Split]:
     splits = []
     for name in names:
         path = cell.experiment.corpora[name]
-        dev = corpora.load(name, path, "dev") if "dev" in corpora.splits(path) else None
-        splits.append(to_split(name, corpora.load(name, path, "train"), dev))
+        own = [corpora.load(name, path, part) for part in ("train", "dev") if part in corpora.splits(path)]
+        if cell.without and name in cell.train:
+            own = [_left(corpus, cell.without) for corpus in own]
+        splits.append(to_split(name, own[0], own[1] if len(own) > 1 else None))
     return splits
+
+
+def _left(corpus: Corpus, without: Collection[str]) -> Corpus:
+    """A corpus as if nobody had annotated some types in it. Raises ConfigError where none is left."""
+    types = tuple(kind for kind in corpus.types if kind not in without)
+    if not types:
+        raise ConfigError(f"{corpus.name} has no type but {', '.join(corpus.types)}, and all of these are left out")
+    documents = tuple(
+        dataclasses.replace(
+            one,
+            mentions=tuple(mention for mention in one.mentions if mention.type not in without),
+            unsure=tuple(mention for mention in one.unsure if mention.type not in without),
+            types=one.types - frozenset(without),
+        )
+        for one in corpus.documents
+    )
+    return dataclasses.replace(corpus, documents=documents, types=types)
 
 
 def _tested(
@@ -231,11 +253,12 @@ def _tested(
     settings = Settings(token_budget=8192, threads=1)
     for name in cell.test:
         corpus = corpora.load(name, cell.experiment.corpora[name], "test")
-        types = sorted(corpus.types)
+        types = sorted(set(corpus.types) & set(cell.without) if cell.without else corpus.types)
         found = list(predictor.predict(corpus.documents, labels=types, settings=settings, names=of_graph))
-        scores = with_lost(score(corpus.documents, found, types=types), corpus.lost).to_dict()
+        lost = {kind: count for kind, count in corpus.lost.items() if kind in types}
+        scores = with_lost(score(corpus.documents, found, types=types), lost).to_dict()
         novelty = recall_by_novelty(corpus.documents, found, known, types=types)
-        told["test"][name] = scores | {"skipped": dict(sorted(corpus.lost.items())), **novelty}
+        told["test"][name] = scores | {"skipped": dict(sorted(lost.items())), **novelty}
         told["documents"][name] = document_counts(corpus.documents, found, types=types)
     return told
 

@@ -26,13 +26,14 @@ class Setting:
     """train: corpora that are trained on, all together. share: of their documents, drawn by seed. test: scored on.
 
     Without any in train, students of stages are scored as they are, nothing fitted on dev: arms without a stage are not
-    run. set: overrides.
+    run. set: overrides. without: types whose annotation is left out of train and dev; test is scored on them alone.
     """
 
     train: tuple[str, ...] = ()
     test: tuple[str, ...] = ()
     share: float = 1.0
     set: tuple[str, ...] = ()
+    without: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -185,6 +186,11 @@ class Cell:
         if self.is_stage:
             return self.experiment.stages[self.arm].test
         return self.experiment.settings[self.setting].test
+
+    @property
+    def without(self) -> tuple[str, ...]:
+        """Types that are left out of what people annotated, and are scored."""
+        return () if self.is_stage else self.experiment.settings[self.setting].without
 
     @property
     def initial(self) -> Cell | None:
