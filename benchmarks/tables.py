@@ -357,8 +357,11 @@ def low_resource() -> str:
             low, high = best[0]["interval"]
             difference = f"{best[0]['difference']:+.1f} ({low:+.1f} to {high:+.1f}), p {best[0]['p']:.4f}"
         unseen = f"{best[0]['unseen']:+.1f}" if best else ""
-        share = "no label at all" if setting == "no-labels" else f"{setting.rpartition('-')[2]} %"
-        seeds = str(max(len(one["f1"]) for one in own if one is not None))
+        share = f"{setting.rpartition('-')[2]} %"
+        if setting.startswith("no-"):
+            kind = setting.removeprefix("no-")
+            share = "no label at all" if kind == "labels" else f"{kind} never annotated"
+        seeds = str(best[0]["seeds"] if best else max(len(one["f1"]) for one in own if one is not None))
         rows.append([f"{NAMES.get(corpus, corpus)}, {share}", *figures, difference, unseen, seeds])
     header = [
         "corpus, share of its train split",
@@ -372,9 +375,19 @@ def low_resource() -> str:
         "Test F1, exact; difference: the rightmost arm that was run, against no graph, by a paired bootstrap over "
         f"documents and seeds. {missing}All arms, controls and intervals: [docs/results.md](docs/results.md).\n\n"
     )
+    summed = []
+    for one in data["groups"]:
+        low, high = one["interval"]
+        gain = f"{one['difference']:+.1f} ({low:+.1f} to {high:+.1f})"
+        what = f"{one['of']}: `{one['arm']}` over `{one['baseline']}`"
+        sizes = [str(len(one["settings"])), str(one["seeds"])]
+        summed.append([what, *sizes, gain, f"{one['p']:.4f}", f"{one['unseen']:+.1f}"])
+    columns = ["what helped, mean of the settings", "settings", "seeds, at least", "F1 (95 %)", "p"]
+    gained = table([*columns, "recall on unseen names"], summed)
     places = ", ".join(f"{count} on {place}" for place, count in data["places"].items())
     revisions = ", ".join(sorted({one[:7] for row in data["rows"] for one in row["revisions"]}))
-    return table(header, rows) + "\n" + note + f"Trainings: {places}; revisions {revisions}; {data['date'][:10]}.\n"
+    measured = f"\nTrainings: {places}; revisions {revisions}; {data['date'][:10]}.\n"
+    return table(header, rows) + "\n" + note + gained + measured
 
 
 def link() -> str:
