@@ -115,9 +115,10 @@ def command(
     from kogner.commands.options import named_paths, say_report
     from kogner.data.corpora import load
     from kogner.data.overlap import Overlap
+    from kogner.data.parting import without
     from kogner.evaluate.novelty import names
     from kogner.evaluate.sample import sampled
-    from kogner.evaluate.suite import folder_of_corpora, names_alone, open_member, open_suite, without_known
+    from kogner.evaluate.suite import folder_of_corpora, names_alone, open_member, open_suite
     from kogner.progress import counting, note
 
     settings = Settings(
@@ -169,7 +170,7 @@ def command(
         of_graph = Names(GraphStore.open(graph))
     results: dict[str, Any] = {}
     for whole in loaded:
-        corpus, left_out = without_known(whole, shared) if trained else (whole, {})
+        corpus, left_out = without(whole, shared) if trained else (whole, {})
         labels = sorted(corpus.types)
         chosen = replace(settings, nested=True) if corpus.name in nested_ones else settings
         predicted = []

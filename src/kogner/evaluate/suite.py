@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import os
 import statistics
-from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kogner.data.corpora import Corpus, load, splits
-from kogner.data.overlap import Overlap
 from kogner.errors import ConfigError
 from kogner.evaluate.spans import score, with_lost
 from kogner.mapping import from_mapping
@@ -68,14 +66,6 @@ def open_member(name: str, member: Member, folder: Path, split: str) -> Corpus |
     if not place.is_dir():
         return f"no folder {member.folder}"
     return load(name, place, split) if split in splits(place) else f"no {split} split"
-
-
-def without_known(corpus: Corpus, known: Overlap) -> tuple[Corpus, dict[str, Any]]:
-    """A corpus without the documents that were trained on, and how many were left out, by reason."""
-    reasons = [known.found(document) for document in corpus.documents]
-    kept = tuple(one for one, reason in zip(corpus.documents, reasons, strict=True) if reason is None)
-    counts = Counter(reason for reason in reasons if reason is not None)
-    return replace(corpus, documents=kept), dict(sorted(counts.items()))
 
 
 def names_alone(corpus: Corpus, names: Names) -> dict[str, Any]:
