@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+from decimal import Decimal
 
 import numpy as np
 import pyarrow
@@ -68,6 +69,23 @@ def test_no_entity_is_a_table_of_the_same_columns(make, model):
     if not isinstance(empty, pyarrow.Table):
         kinds = [list(map(str, one.dtypes)) for one in (full, empty)]
         assert kinds[0][:3] == kinds[1][:3]
+
+
+def test_cells_without_a_value_in_pandas(model):
+    pandas = pytest.importorskip("pandas")
+    for kind in ("object", "string", "str"):
+        frame = pandas.DataFrame({"text": pandas.Series(["fever", None, "<NA>"], dtype=kind)})
+        report = Report()
+        annotate_frame(frame, labels=LABELS, model=model, report=report)
+        assert report.skipped == {EMPTY: 1}
+    nulls = [None, pandas.NA, pandas.NaT, float("nan"), Decimal("nan"), " "]
+    report = Report()
+    annotate_frame(
+        pandas.DataFrame({"text": pandas.Series(nulls, dtype=object)}), labels=LABELS, model=model, report=report
+    )
+    assert report.skipped == {EMPTY: len(nulls)}
+    empty = annotate_frame(frame.iloc[:0], labels=LABELS, model=model)
+    assert len(empty) == 0 and list(empty.columns) == list(COLUMNS)
 
 
 def test_what_is_no_frame_or_no_text(model):

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 ROW = "row"
 COLUMNS = ("start", "end", "text", "type", "score", "entity_id", "entity_score")
 EMPTY = "row without text"
+NULLS = ("nan", "NaN", "NaT", "<NA>")  # what pandas has for a cell without a value; a Decimal without one
 _KINDS = ("pandas", "polars", "pyarrow")
 
 
@@ -81,14 +82,12 @@ def _documents(column: Any, report: Report) -> Iterator[Document]:
     """The texts of a column; ids are the numbers of their rows."""
     values = column.to_pylist() if hasattr(column, "to_pylist") else column
     for row, value in enumerate(values):
-        if value is None or value != value or str(value) == "<NA>":  # None, NaN and NaT, and what pandas has for it
-            report.skip(EMPTY, f"row {row}", path=Path("frame"), line=None)
-        elif not isinstance(value, str):
-            raise InputError(f"row {row} holds no text but {type(value).__name__}: {str(value)[:40]!r}")
-        elif not value.strip():
+        if isinstance(value, str) and value.strip():
+            yield Document(str(row), value)
+        elif isinstance(value, str) or value is None or str(value) in NULLS:
             report.skip(EMPTY, f"row {row}", path=Path("frame"), line=None)
         else:
-            yield Document(str(row), value)
+            raise InputError(f"row {row} holds no text but {type(value).__name__}: {str(value)[:40]!r}")
 
 
 def _table(entities: Sequence[FoundEntity]) -> pyarrow.Table:

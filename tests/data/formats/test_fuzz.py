@@ -17,7 +17,7 @@ from itertools import count
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from kogner.data.formats import bmg
@@ -65,6 +65,7 @@ ODD_BYTES = (
     b"\n\n", b"|", b"T1\tx 0 1;2 3\tx\n", b"--", b"\x1c", b"\x85", b",", b'"', b"''",
 )  # fmt: skip
 CODINGS = (*["utf-8"] * 6, "utf-16", "latin-1", "utf-32", "crlf", "gzip", "gzip cut")
+HASTE = {"deadline": None, "database": None, "suppress_health_check": list(HealthCheck)}
 SEEDS = st.integers(0, 2**64 - 1)  # hypothesis's own strategies would take most of the time
 
 
@@ -133,7 +134,7 @@ def _read(name: str, data: bytes, folder: Path, report: Report) -> list[Document
 def _survives(name: str, cases: int, seeds, folder: Path) -> None:
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
-    @settings(max_examples=cases, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=cases, phases=[Phase.generate], **HASTE)
     @given(seed=SEEDS)
     def check(seed):
         data, coding = _damaged(seeds[name], random.Random(seed))
@@ -286,7 +287,7 @@ MADE = {
 def _accounts(name: str, cases: int, folder: Path) -> None:
     make, odd = MADE[name]
 
-    @settings(max_examples=cases, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=cases, phases=[Phase.generate], **HASTE)
     @given(seed=SEEDS)
     def check(seed):
         entries = _entries(random.Random(seed), odd)
@@ -352,7 +353,7 @@ def _jats(records) -> str:
 
 @pytest.mark.parametrize("make", [_csv, _pubmed, _jats])
 def test_no_document_is_lost_without_a_count(make, tmp_path):
-    @settings(max_examples=QUICK, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=QUICK, **HASTE)
     @given(records=st.lists(st.lists(CELLS, max_size=4), min_size=1, max_size=4))
     def check(records):
         report = Report()
@@ -390,7 +391,7 @@ WRITTEN = [name for name, form in FORMATS.items() if form.write is not None]
 def _nothing_moves(name: str, cases: int, folder: Path) -> None:
     places = count()
 
-    @settings(max_examples=cases, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=cases, **HASTE)
     @given(documents=st.lists(_nasty(), min_size=1, max_size=3))
     def check(documents):
         documents = [replace(one, id=f"{number}{one.id}") for number, one in enumerate(documents)]

@@ -143,3 +143,10 @@ def test_offsets_of_the_whole_text_cost_no_more_than_others(tmp_path, monkeypatc
     assert sum(lengths) < 50 * 1000
     assert document.mentions == () and report.skipped[pubtator.OFFSET_MISMATCH] == 50
     assert all(len(place) < 1000 for place in report.examples[pubtator.OFFSET_MISMATCH])
+
+
+def test_odd_blanks_and_numbers_without_end_are_no_crash(tmp_path):
+    (document,), report = read(tmp_path, block("7", ("\x1c0", "6\x1c", "Zincol", "Chemical", "-1")))
+    assert [m.text for m in document.mentions] == ["Zincol"] and not report.repaired
+    with pytest.raises(InputError, match="an annotation needs"):
+        read(tmp_path, block("7", (0, "9" * 5000, "Zincol", "Chemical", "-1")))

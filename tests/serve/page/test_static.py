@@ -119,3 +119,26 @@ def test_modules_count_as_python_does(tmp_path):
         text = "".join("\ufffd" if "\ud800" <= letter <= "\udfff" else letter for letter in raw)
         assert (points, whole, joined) == (len(text), True, True)
         assert first == list(text[:9])
+
+
+@pytest.mark.skipif(shutil.which("node") is None, reason="no node to run the page's modules")
+def test_parts_are_within_the_limit_and_types_have_hues_that_no_label_has(tmp_path):
+    texts = ["Words and 🧬 more. " * 40, "🤒" * 95, "x" * 100, "two\n\nparts " * 30, "short", " "]
+    types = ["Disease", "Gene", "Pathway", "BiologicalProcess"]
+    labels = [{"name": name, "colour": colour} for colour, name in enumerate(("disease", "chemical", "cell"))]
+    script = tmp_path / "run.mjs"
+    script.write_text(
+        f"""import {{ inParts }} from {json.dumps((PAGE / "text.js").as_uri())};
+        import {{ typeColour }} from {json.dumps((PAGE / "picture.js").as_uri())};
+        import {{ state }} from {json.dumps((PAGE / "store.js").as_uri())};
+        state.labels = {json.dumps(labels)};
+        const parts = {json.dumps(texts)}.map((text) => inParts(text, 30));
+        console.log(JSON.stringify([parts, {json.dumps(types)}.map(typeColour)]));"""
+    )
+    command = ["node", "--experimental-default-type=module", "--no-warnings", str(script)]
+    parts, hues = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+    assert ["".join(one) for one in parts] == [*texts[:-1], ""]
+    assert all(len(part) <= 30 for one in parts for part in one)
+    assert [len(one) for one in parts[1:3]] == [4, 4] and parts[4] == ["short"]
+    assert hues[0].split()[1] == "k0"
+    assert not {hue.split()[1] for hue in hues[1:]} & {"k0", "k1", "k2"}

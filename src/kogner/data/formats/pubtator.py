@@ -31,7 +31,7 @@ OFFSET_MISMATCH = "offset mismatch"
 _TEXT_LINE = re.compile(r"([^|\t]+)\|([ta])\|(.*)", re.DOTALL)
 _SEPARATORS = re.compile(r"[|+,;]")
 _TAXON = re.compile(r"\(tax:\d+\)", re.IGNORECASE)
-_OFFSET = re.compile(r"\s*\d{1,18}\s*")
+_OFFSET = re.compile(r"\d{1,18}")
 _MESH = re.compile(r"[CD]\d{6,}")
 _NO_ID = {"", "-", "-1"}
 _NO_LINE, _NO_NAME = re.compile(r"[\t\r\n\x00\ud800-\udfff]"), re.compile(r"[\t\r\n\x00\ud800-\udfff|]")
@@ -154,7 +154,7 @@ def _blocks(path: Path, report: Report) -> Iterator[_Block]:
                 f"{block.id if block else '(none yet)'}, found {line[:60]!r}",
                 path=path, line=number,
             )  # fmt: skip
-        if len(columns) >= 5 and _OFFSET.fullmatch(columns[1]) and _OFFSET.fullmatch(columns[2]):
+        if len(columns) >= 5 and _OFFSET.fullmatch(columns[1].strip()) and _OFFSET.fullmatch(columns[2].strip()):
             block.mentions.append((number, columns))
         elif len(columns) >= 3 and not columns[1].strip().lstrip("-").isdecimal():
             report.note(f"relation line {columns[1].strip()}")
@@ -171,7 +171,7 @@ def _document(block: _Block, path: Path, report: Report, vocabularies: Mapping[s
     mentions: list[Mention] = []
     whole = block.text
     for number, columns in block.mentions:
-        start, end, stated, kind = int(columns[1]), int(columns[2]), columns[3], columns[4].strip()
+        start, end, stated, kind = int(columns[1].strip()), int(columns[2].strip()), columns[3], columns[4].strip()
         span: tuple[int, int] | None = (start, end)
         if start >= end or end - start != len(stated) or whole[start:end] != stated:
             span = nearest(whole, stated, start)

@@ -108,14 +108,16 @@ function short(text, most, size) {
   return `${letters.join("").trimEnd()}…`;
 }
 
-/** A colour for a type of the graph: that of the label it is, else one by its letters. */
+/** A colour for a type of the graph: that of the label it is, else one by its letters that no label has. */
 export function typeColour(type) {
   const plain = type.replace(/([a-z])([A-Z])/g, "$1 $2").replaceAll("_", " ").toLowerCase();
   const label = state.labels.find(({ name }) => name.toLowerCase() === plain);
   if (label) return colourClass(label.colour);
   let sum = 3;
   for (const letter of plain) sum = (sum * 31 + letter.codePointAt(0)) % 1009;
-  return colourClass(sum % 10);
+  const used = new Set(state.labels.map(({ colour }) => colour % 10));
+  const free = [...Array(10).keys()].filter((hue) => !used.has(hue));
+  return colourClass(free.length ? free[sum % free.length] : sum % 10);
 }
 
 /** The types of a picture, as a legend. */

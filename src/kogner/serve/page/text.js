@@ -14,7 +14,7 @@ export function codePoints(text) {
 
 /** A function from a code point's number to where it begins in UTF-16 units; also for the one behind the last. */
 export function unitsOf(text) {
-  if (!/[\ud800-\udbff]/.test(text)) return (point) => point;
+  if (!/[\ud800-\udbff]/.test(text)) return (point) => Math.min(point, text.length);
   const places = new Uint32Array(text.length + 1);
   let points = 0;
   for (let at = 0; at < text.length; at++) {
@@ -33,16 +33,16 @@ function isPair(text, at) {
 /** A text in parts of at most `limit` code points, cut behind a blank line, a line, a sentence or a word where it can be. */
 export function inParts(text, limit) {
   const parts = [];
-  let rest = text;
-  while (codePoints(rest) > limit) {
-    const units = unitsOf(rest);
-    const window = rest.slice(0, units(limit));
+  let from = 0;
+  while (text.length - from > limit) {
+    const ahead = text.slice(from, from + 2 * limit); // a code point has two units at most
+    const window = ahead.slice(0, unitsOf(ahead)(limit));
+    if (from + window.length === text.length) break;
     const cut = [/\n\s*\n/g, /\n/g, /[.!?]\s+/g, /\s+/g].map((border) => lastEnd(window, border)).find((end) => end > window.length / 3);
-    const end = cut ?? window.length;
-    parts.push(rest.slice(0, end));
-    rest = rest.slice(end);
+    parts.push(window.slice(0, cut ?? window.length));
+    from += cut ?? window.length;
   }
-  return [...parts, rest].filter((part) => part.trim());
+  return [...parts, text.slice(from)].filter((part) => part.trim());
 }
 
 function lastEnd(text, border) {
