@@ -99,6 +99,26 @@ def test_files_follow_each_other(pairs, tmp_path, capsys):
     assert same["written"] == 50 and same["kept"] <= 25 and sum(same["rejected"].values()) >= 25
 
 
+@pytest.mark.parametrize("form", checking.FORMATS)
+def test_what_is_written_in_other_formats_is_a_corpus_as_well(form, pairs, tmp_path, capsys):
+    source, out = rows(tmp_path / "rows.jsonl", pairs), tmp_path / "bmg"
+    run(capsys, "check", source, "--without", "similar", "--also", form, "--out", out)
+    assert corpora.detect(next((out / form).glob("train.*"))) == form
+    for split in ("train", "dev", "test"):
+        own, other = corpora.load("bmg", out, split), corpora.load("bmg", out / form, split)
+        assert len(own) == len(other) > 0 and set(other.types) <= set(own.types) and not other.report.skipped
+        for first, second in zip(own.documents, other.documents, strict=True):
+            assert [(m.text, m.type) for m in first.mentions] == [
+                (second.text[m.start : m.end], m.type) for m in second.mentions
+            ]
+        if form == "bmg":  # the first places of a pair are linked
+            assert {m.entity for one in other.documents for m in one.mentions} == {
+                *(m.entity for one in own.documents for m in one.mentions), None
+            }  # fmt: skip
+    printed = run(capsys, "info", "--data", f"made={out / form}")
+    assert printed["made"]["test"]["mentions"] == own.mentions > 0
+
+
 def test_processes_change_nothing(graph, pairs, tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(checking, "CHUNK", 7)
     source = rows(tmp_path / "rows.jsonl", [*pairs, *pairs[:5]])
