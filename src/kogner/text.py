@@ -43,6 +43,12 @@ _WORD_WITH_BLANKS = re.compile(rf"(?:{_WORD.pattern})\s*|\s+")
 # The same of text without combining marks, in half of the time.
 _PLAIN_WORD = re.compile(r"[^\W_]+|[^\w\s]|_")
 _PLAIN_WORD_WITH_BLANKS = re.compile(rf"(?:{_PLAIN_WORD.pattern})\s*|\s+")
+# And of ASCII, in 0.6 of that; the blanks of a str are more than those of the flag re.ASCII.
+_ASCII_BLANK = r"\s\x1c-\x1f"
+_ASCII_WORD = re.compile(rf"[A-Za-z0-9]+|[^A-Za-z0-9{_ASCII_BLANK}]", re.ASCII)
+_ASCII_WORD_WITH_BLANKS = re.compile(
+    rf"[A-Za-z0-9]+[{_ASCII_BLANK}]*|[^A-Za-z0-9{_ASCII_BLANK}][{_ASCII_BLANK}]*|[{_ASCII_BLANK}]+", re.ASCII
+)
 _GLINER_WORD = re.compile(r"\w+(?:-\w+)*|\S")  # `_` is one of \w
 _LINE_END = r"(?:\r\n|\n|\r(?!\n))"
 _VISIBLE = re.compile(r"\S")
@@ -53,17 +59,22 @@ _WIDE_BLANK = re.compile(r"[^\S\t\r\n ]")  # sentencex 1.0.14 panics on blanks o
 
 def words(text: str) -> list[tuple[int, int]]:
     """Half-open spans of the words of a text: together they hold every non-blank character exactly once."""
-    return [match.span() for match in (_WORD if _has_marks(text) else _PLAIN_WORD).finditer(text)]
+    pattern = _for(text, _ASCII_WORD, _PLAIN_WORD, _WORD)
+    return [match.span() for match in pattern.finditer(text)]
 
 
 def words_with_blanks(text: str) -> list[str]:
     """The words of a text, each with the blanks behind it: put together they are the text. Blanks may come first."""
-    found: list[str] = (_WORD_WITH_BLANKS if _has_marks(text) else _PLAIN_WORD_WITH_BLANKS).findall(text)
+    pattern = _for(text, _ASCII_WORD_WITH_BLANKS, _PLAIN_WORD_WITH_BLANKS, _WORD_WITH_BLANKS)
+    found: list[str] = pattern.findall(text)
     return found
 
 
-def _has_marks(text: str) -> bool:
-    return not text.isascii() and _MARK.search(text) is not None
+def _for(text: str, ascii_only: re.Pattern[str], plain: re.Pattern[str], marked: re.Pattern[str]) -> re.Pattern[str]:
+    """The fastest pattern that a text allows."""
+    if text.isascii():
+        return ascii_only
+    return marked if _MARK.search(text) else plain
 
 
 def gliner_words(text: str) -> list[tuple[int, int]]:

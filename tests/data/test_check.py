@@ -7,16 +7,17 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from kogner.cli import main
-from kogner.commands.data_bmg import NamesOf
 from kogner.data import check as rules
 from kogner.data import corpora, sanity
-from kogner.data.check import Checker, CheckSettings, Written
+from kogner.data.check import Checker, CheckSettings
+from kogner.data.checking import NamesOf
 from kogner.data.formats import bmg, gliner, jsonl, pubtator
 from kogner.data.pairs import End, Pair
 from kogner.data.report import Report
 from kogner.data.rows import Row, read
 from kogner.data.sanity import Rejected
 from kogner.data.similar import Similar
+from kogner.data.written import Written
 from kogner.errors import InputError
 from kogner.graph.store import build
 from kogner.records import Document, Entity, Mention

@@ -178,3 +178,26 @@ def test_every_mention_of_the_real_corpora_is_read(name, split, documents, gold)
     assert Counter(m.type for d in corpus.documents for m in d.mentions) == gold
     assert all(d.text[m.start : m.end] == m.text for d in corpus.documents for m in d.mentions)
     assert set(corpus.types) == set(gold)
+
+
+@pytest.mark.parametrize(
+    ("text", "kind"),
+    [
+        ('[{"tokenized_text": ["IL-2"], "ner": [[0, 0, "gene"]]}]', "gliner"),
+        ('[\n  {\n "tokenized_text": ["IL-2"], "ner": [[0, 0, "gene"]]\n }\n]', "gliner"),
+        ('{"tokenized_text": ["tokens", "kges"], "ner": [[0, 0, "gene"]]}', "gliner"),
+        (
+            '{"tokenized_text": ["a"], "ner": [[0, 0, "gene"]], "kge": [], "kges": [[0, 0, "G:1"]]}',
+            "bmg",
+        ),
+        ("[\tO\nIL-2\tB-gene\n", "conll"),
+        ('{"text": "tokenized_text kges"}', "jsonl"),
+    ],
+)
+def test_json_files_are_told_by_their_keys(tmp_path, text, kind):
+    file = tmp_path / "train.json"
+    file.write_text(text)
+    assert corpora.detect(file) == kind
+    corpus = corpora.load("mine", file, "train")
+    assert len(corpus) == 1 and corpus.mentions == (kind != "jsonl")
+    assert [m.entity for m in corpus.documents[0].mentions] == ["G:1"] * (kind == "bmg") or kind != "bmg"

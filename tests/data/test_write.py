@@ -163,3 +163,31 @@ def test_killed_ten_times_the_rows_are_the_same(pairs, tmp_path):
         subprocess.run(command(cut), check=True, capture_output=True)
         assert cut.read_bytes() == whole.read_bytes()
         assert len(server.seen) - before <= 600 + 10 * 4
+
+
+def test_anthropic_writes_rows_that_check_takes(pairs, tmp_path, capsys, monkeypatch):
+    pytest.importorskip("anthropic", reason="the extra 'llm' is not installed")
+    key, rows, out = "sk-ant-a-very-secret-key", tmp_path / "rows.jsonl", tmp_path / "bmg"
+
+    def script(seen):
+        number = number_of(seen)
+        if number == 3 and seen.number < 1:
+            return Answer(status=529)
+        return Answer(good(5)[:40], finish="length") if number == 5 else Answer(good(number))
+
+    with ScriptedServer(script) as server:
+        monkeypatch.setenv("ANTHROPIC_API_KEY", key)
+        monkeypatch.setenv("ANTHROPIC_BASE_URL", server.root)
+        write = ("write", pairs, "--llm", "anthropic:claude-x", "--out", rows)
+        assert run(*write) == 0
+        said = json.loads(capsys.readouterr().out.splitlines()[-1])
+        asked = len(server.seen)
+        assert run(*write) == 0
+        assert len(server.seen) == asked
+    assert {seen.path for seen in server.seen} == {"/v1/messages"} and asked >= 13
+    assert said["written"] == 12 and sum(said["rejected"].values()) == 1
+    assert {row.model for _, row in read(rows)} == {"anthropic:claude-x"}
+    held = b"".join(path.read_bytes() for path in tmp_path.iterdir() if path.is_file())
+    assert key.encode() not in held and key not in str(capsys.readouterr())
+    assert run("check", rows, "--out", out) == 0
+    assert json.loads(capsys.readouterr().out.splitlines()[-1])["kept"] == 11

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections import Counter as Tally
 from collections.abc import Iterator, Mapping, Sequence
@@ -19,6 +18,7 @@ from kogner.bulk.source import Input
 from kogner.bulk.worker import WorkPlan
 from kogner.data.report import Report
 from kogner.errors import ArtifactError, InputError, KognerError
+from kogner.hardware import cores
 from kogner.mapping import to_mapping
 from kogner.progress import Counter, counting, note
 
@@ -168,11 +168,6 @@ class _Progress:
                 f"each of the first {tried:,} documents failed, the last: {result.failures[-1].reason}; with "
                 "--retry-failed they are annotated again"
             )
-
-
-def cores() -> int:
-    """Processors that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _finish(folder: JobFolder, one: Input, met: Mapping[str, Any]) -> Counts:

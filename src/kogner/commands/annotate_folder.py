@@ -32,7 +32,8 @@ def annotate_folder(
     from dataclasses import replace
 
     from kogner.bulk.inputs import files_of
-    from kogner.bulk.job import Job, cores
+    from kogner.bulk.job import Job
+    from kogner.hardware import cores
 
     if "-" in sources:
         raise ConfigError("standard input cannot be read again to resume; give files, or leave --out DIR")

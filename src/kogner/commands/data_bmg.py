@@ -87,6 +87,8 @@ def pairs(
               help="Also as this, in OUT/FORMAT; can be repeated.")  # fmt: skip
 @click.option("--png", is_flag=True, help="Also report.png; needs the extra 'plot'.")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of the splits.")
+@click.option("--processes", type=click.IntRange(min=1), help="To work in; the result is the same.  [default: one for "
+              "each processor, one for few rows]")  # fmt: skip
 def check(
     sources: tuple[Path, ...],
     out: Path,
@@ -99,6 +101,7 @@ def check(
     formats: tuple[str, ...],
     png: bool,
     seed: int,
+    processes: int | None,
 ) -> None:
     """Make a corpus of written sentences: those in which both entities are, and nothing that should not be.
 
@@ -115,8 +118,10 @@ def check(
     from kogner.data import checked
     from kogner.data.apart import DEV, TEST, TRAIN
     from kogner.data.check import Checker, CheckSettings
-    from kogner.data.rows import read
+    from kogner.data.checking import Work, processes_for
     from kogner.errors import InputError
+    from kogner.graph.store import GraphStore
+    from kogner.hardware import cores
     from kogner.progress import note
 
     settings = CheckSettings.paper() if paper else CheckSettings()
@@ -127,9 +132,14 @@ def check(
         check_plot.require()
     split_shares = _shares(shares, (TRAIN, DEV, TEST))
     artifacts.check_replaceable(out, kind=checked.KIND)
-    names = None if graph is None else NamesOf(graph, index)
-    checker = Checker(settings, scanner=names)
-    corpus = checked.collect((row for source in sources for _, row in read(source)), checker)
+    store = None if graph is None else GraphStore.open(graph)
+    if store is not None:
+        from kogner.graph.scan import open_index
+
+        open_index(store, index)  # before several processes would each build it
+    checker = Checker(settings)
+    work = Work(settings, graph, index, tuple(dict.fromkeys(formats)))
+    corpus = checked.collect(sources, checker, work, processes=processes or processes_for(sources, cores()))
     if not checker.counts.rows:
         raise InputError("hold no row of 'kogner data write'", path=", ".join(map(str, sources)))
     where = checked.splits(corpus, how, split_shares, seed=seed)
@@ -138,19 +148,19 @@ def check(
         "splits": {name: where.count(name) for name in split_shares},
         "split_by": how,
         "seen_in_training": checked.seen_in_training(corpus, where),
-        "models": dict(Counter(row.model for row in corpus.rows).most_common()),
-        "prompts": dict(Counter(row.prompt for row in corpus.rows).most_common()),
-        "graph": None if names is None else names.store.artifact.hash,
+        "models": dict(Counter(one.model for one in corpus.kept).most_common()),
+        "prompts": dict(Counter(one.prompt for one in corpus.kept).most_common()),
+        "graph": None if store is None else store.artifact.hash,
     }
     with artifacts.writing(
         out,
         kind=checked.KIND,
         version=checked.VERSION,
         recipe={"settings": vars(settings), "split": how, "shares": split_shares, "seed": seed},
-        parents={} if names is None else {"graph": names.store.artifact.hash},
+        parents={} if store is None else {"graph": store.artifact.hash},
         metrics=figures,
     ) as folder:
-        checked.write(folder, corpus, where, figures, formats)
+        checked.write(folder, corpus, where, figures, work.formats)
         if png:
             check_plot.write(folder / "report.png", figures)
     table = new_table("relation", "sentences", "kept", "most are left out for", numbers=("sentences", "kept"))
@@ -170,27 +180,6 @@ def check(
         note(f"in kept sentences: {count:,} x {remark}")
     short = {"written": figures["rows"]} | {name: figures[name] for name in ("kept", "rejected", "splits", "mentions")}
     click.echo(json.dumps({"out": str(out), "hash": artifacts.read_manifest(out).hash, **short}))
-
-
-class NamesOf:
-    """Scanners of a graph, one for each set of labels."""
-
-    def __init__(self, graph: Path, index: Path | None) -> None:
-        from kogner.graph.store import GraphStore
-
-        self.store, self._index = GraphStore.open(graph), index
-        self._made: dict[tuple[str, ...], Any] = {}
-
-    def __call__(self, labels: tuple[str, ...]) -> Any:
-        """The scanner for the graph's types that have these labels, in whatever spelling."""
-        from kogner.data.prompts import kind_key
-        from kogner.graph.scan import Scanner
-
-        if labels not in self._made:
-            keys = set(map(kind_key, labels))
-            types = [kind for kind in self.store.types if kind_key(kind) in keys]
-            self._made[labels] = Scanner(self.store, types, index=self._index)
-        return self._made[labels]
 
 
 def _shares(text: str, names: tuple[str, ...]) -> dict[str, float]:

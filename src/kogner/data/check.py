@@ -7,22 +7,21 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
-from itertools import accumulate
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from kogner.data import sanity
+from kogner.data.pairs import End
 from kogner.data.prompts import kind_key, spoken
 from kogner.data.rows import Row
 from kogner.data.sanity import Rejected
-from kogner.data.similar import Similar
+from kogner.data.similar import Similar, hashes_of
+from kogner.data.written import Written, key_of
 from kogner.errors import ConfigError
-from kogner.graph.forms import Stems, agrees, pieces
 from kogner.graph.identifiers import is_text
 from kogner.records import Document, Mention
-from kogner.text import words
 
 if TYPE_CHECKING:
     from kogner.graph.scan import Scanner
@@ -43,6 +42,20 @@ _LEAKED = re.compile(
     r"|\bthe given (?:entit|relation|types)|\bentity [12]\b",
     re.IGNORECASE,
 )
+# What is in every ASCII text that `_LEAKED` finds something in but at the beginning; a few `in` cost a tenth of it.
+_LEAKED_SIGNS = (
+    "```", "$", "{", '"', "as an ai", "as a language model", "the given ", "entity 1", "entity 2",
+)  # fmt: skip
+_LEAKED_FIRST = ("sure", "certainly", "okay", "output", "answer", "sentence", "abstract", "entities", "here ")
+
+
+def leaked(sentence: str) -> str | None:
+    """What of a sentence is about the task or its form, not about the world."""
+    plain = sentence.lower()
+    if plain.isascii() and not plain.startswith(_LEAKED_FIRST) and not any(map(plain.__contains__, _LEAKED_SIGNS)):
+        return None
+    hit = _LEAKED.search(sentence)
+    return None if hit is None else hit[0]
 
 
 @dataclass(frozen=True)
@@ -77,6 +90,24 @@ class CheckSettings:
         return cls(**off, min_words=1, max_words=10**9)
 
 
+class Verdict(NamedTuple):
+    """What the rules say of a row by itself, before it is compared with others.
+
+    rejected: why it is left out, None where it is not. remarks: things that were left out of it. kinds, words: of its
+    mentions, and how many the sentence has. hashes: what it is compared by, see `kogner.data.similar`; none where it is
+    not.
+    """
+
+    relation: str
+    rejected: Rejected | None
+    remarks: tuple[str, ...] = ()
+    sentence: str = ""
+    kinds: tuple[str, ...] = ()
+    words: int = 0
+    hashes: tuple[int, ...] = ()
+    repaired: bool = False
+
+
 @dataclass
 class Checked:
     """Kept documents with the rows they come from, and counts.
@@ -93,20 +124,26 @@ class Checked:
     types: Counter[str] = field(default_factory=Counter)
     lengths: Counter[int] = field(default_factory=Counter)
 
-    def add(self, row: Row, found: tuple[Document, int] | Rejected) -> None:
+    def add(self, verdict: Verdict, rejected: Rejected | None) -> None:
         """Count a row and what became of it."""
         self.rows += 1
-        counts = self.by_relation.setdefault(row.pairs[0].relation, Counter())
+        counts = self.by_relation.get(verdict.relation)
+        if counts is None:
+            counts = self.by_relation[verdict.relation] = Counter()
         counts["rows"] += 1
-        if isinstance(found, Rejected):
-            self.rejected[found.reason] += 1
-            counts[found.reason] += 1
+        for remark in verdict.remarks:
+            self.remarks[remark] += 1
+        if rejected is not None:
+            self.rejected[rejected.reason] += 1
+            counts[rejected.reason] += 1
             return
         self.kept += 1
         counts["kept"] += 1
-        document, size = found
-        self.types.update(mention.type for mention in document.mentions)
-        self.lengths[size] += 1
+        if verdict.repaired:
+            self.remarks[REPAIRED] += 1
+        for kind in verdict.kinds:
+            self.types[kind] += 1
+        self.lengths[verdict.words] += 1
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data for JSON; kept + all of rejected are the rows."""
@@ -124,161 +161,163 @@ class Checked:
 class Checker:
     """Checks rows one after the other; it remembers sentences, so that later ones like them are left out.
 
-    scanner: gives that of a graph for the labels of a row; names that no mention overlaps become mentions as well, with
-    their ids.
+    scanner: see `Rules`.
     """
 
     def __init__(
         self, settings: CheckSettings | None = None, *, scanner: Callable[[tuple[str, ...]], Scanner] | None = None
     ) -> None:
-        self.settings = settings or CheckSettings()
+        self.rules = Rules(settings or CheckSettings(), scanner)
         self.counts = Checked()
         self._similar = Similar()
-        self._scanner = scanner
 
     def check(self, row: Row) -> Document | Rejected:
         """The document that a row gives, or why it gives none. Counted in `counts`."""
-        found = self._check(row)
-        self.counts.add(row, found)
-        return found if isinstance(found, Rejected) else found[0]
+        verdict, document = self.rules.judge(row)
+        rejected = self.settle(verdict)
+        if rejected is not None:
+            return rejected
+        assert document is not None
+        return document
 
-    def _check(self, row: Row) -> tuple[Document, int] | Rejected:
-        """The document and how many words it has."""
+    def settle(self, verdict: Verdict) -> Rejected | None:
+        """Why the next row is left out, its verdict or that it is like an earlier one; counted in `counts`."""
+        rejected = verdict.rejected
+        if rejected is None and verdict.hashes and self._similar.add_hashes(verdict.hashes):
+            rejected = Rejected(SIMILAR, verdict.sentence)
+        self.counts.add(verdict, rejected)
+        return rejected
+
+
+class Rules:
+    """All that can be said of a row without the others.
+
+    scanner: gives that of a graph for the labels of a row; names that no mention overlaps become mentions as well, with
+    their ids.
+    """
+
+    def __init__(self, settings: CheckSettings, scanner: Callable[[tuple[str, ...]], Scanner] | None = None) -> None:
+        self.settings = settings
+        self._scanner = scanner
+        self._remarks: list[str] = []
+
+    def judge(self, row: Row) -> tuple[Verdict, Document | None]:
+        """What the rules say of a row, and the document it gives."""
+        self._remarks = []
+        relation = row.pairs[0].relation
+        found = self._judge(row)
+        if isinstance(found, Rejected):
+            return Verdict(relation, found, tuple(self._remarks)), None
+        document, size, names = found
+        hashes = tuple(hashes_of(document.text, names)) if self.settings.similar else ()
+        kinds = tuple([one.type for one in document.mentions])
+        remarks = tuple(self._remarks)
+        return Verdict(relation, None, remarks, document.text, kinds, size, hashes, row.repaired), document
+
+    def _judge(self, row: Row) -> tuple[Document, int, list[str]] | Rejected:
+        """The document, how many words it has, and the names of its entities as it writes them."""
         if row.rejected is not None:
             return Rejected(row.rejected, row.detail)
-        settings = self.settings
-        written: Written | None = None
+        settings, ends = self.settings, row.ends
+        kge = [(end.name, end.id) for end in ends]
         if row.negative or settings.variants:
             ner = row.answer.get("ner") if isinstance(row.answer, dict) else None
             if not isinstance(ner, list) or not isinstance(row.answer.get("sentence"), str):
                 return Rejected(sanity.MISSING_KEYS, str(row.answer)[:200])
-            sentence: str = row.answer["sentence"]
-            written = Written(sentence)
-            size = written.words
-            spans = self._named(row, written) if row.negative else self._loose(row, written, ner)
+            written = Written(row.answer["sentence"])
+            spans = _named(kge, written) if row.negative else _loose(kge, written, ner)
             if isinstance(spans, Rejected):
                 return spans
         else:
-            sane = sanity.check(row.answer, row.kge)
+            sane = sanity.check(row.answer, kge)
             if isinstance(sane, Rejected):
                 return sane
-            sentence, spans = sane.sentence, list(sane.spans)
-            size = len(words(sentence))
+            written, spans = Written(sane.sentence), list(sane.spans)
+        sentence, size = written.text, written.words
         if not is_text(sentence):
             return Rejected(NO_TEXT, repr(sentence))
         if not settings.min_words <= size <= settings.max_words:
             return Rejected(LENGTH, f"{size} words: {sentence}")
-        if settings.leaked and (hit := _LEAKED.search(sentence)):
-            return Rejected(LEAKED, f"{hit[0]!r} in {sentence}")
-        mentions = self._of_pairs(row, sentence, spans, written if settings.variants else None)
+        if settings.leaked and (hit := leaked(sentence)) is not None:
+            return Rejected(LEAKED, f"{hit!r} in {sentence}")
+        mentions = self._of_pairs(row, ends, written, spans)
         if isinstance(mentions, Rejected):
             return mentions
-        mentions = self._with_known(row, sentence, mentions)
+        if row.known:
+            mentions = _with_known(row, sentence, mentions)
         if settings.further:
-            mentions = self._with_further(row, sentence, mentions)
+            mentions = self._with_further(row, kge, written, mentions)
         if self._scanner is not None:
             mentions = self._with_names(row, sentence, mentions)
-        if settings.similar:
-            names = [sentence[one.start : one.end] for one in mentions if one.entity is not None]
-            if self._similar.add(sentence, without=names):
-                return Rejected(SIMILAR, sentence)
-        if row.repaired:
-            self.counts.remarks[REPAIRED] += 1
-        kinds = frozenset((*row.types, *(one.type for one in mentions)))
-        return Document(row.id, sentence, tuple(sorted(mentions, key=lambda one: one.key)), kinds), size
-
-    def _named(self, row: Row, written: Written) -> list[tuple[int, int, str, str]] | Rejected:
-        """No places, where a negative sentence names none of the entities."""
-        for name, _ in row.kge:
-            if next(written.places(name), None) is not None:
-                return Rejected(NAMED, f"{name!r} in {written.text}")
-        return []
-
-    def _loose(self, row: Row, written: Written, ner: list[Any]) -> list[tuple[int, int, str, str]] | Rejected:
-        """As the paper's check, but for all entities of the row, and names may be written in other ways."""
-        spans: list[tuple[int, int, str, str]] = []
-        for number, (name, identifier) in enumerate(row.kge):
-            if number >= len(ner):
-                return Rejected(sanity.STRUCTURE, f"{len(ner)} entries in ner for {len(row.kge)} entities")
-            if not isinstance(ner[number], dict) or not isinstance(ner[number].get("type"), str):
-                return Rejected(sanity.MISSING_KEYS, f"ner {number + 1} has no type: {str(ner[number])[:200]}")
-            at = next(written.places(name), None)
-            if at is None:
-                return Rejected(sanity.NOT_FOUND, sanity.not_found(written.text, name))
-            spans.append((*at, ner[number]["type"], identifier))
-        return spans
+        kinds = _kinds(row.types, tuple(sorted({one.type for one in mentions})))
+        names = [one.text for one in mentions if one.entity is not None]
+        mentions.sort(key=_key)
+        return Document(row.id, sentence, tuple(mentions), kinds), size, names
 
     def _of_pairs(
-        self, row: Row, sentence: str, spans: Sequence[tuple[int, int, str, str]], written: Written | None
+        self, row: Row, ends: Sequence[End], written: Written, spans: Sequence[tuple[int, int, str, str]]
     ) -> list[Mention] | Rejected:
         """Mentions of the entities that were given; a place inside a longer one's is not an entity's own."""
-        settings = self.settings
-        labels = _labels(row)
+        settings, sentence = self.settings, written.text
+        labels = _labels(row.types)
         kinds = [labels.get(kind_key(kind), kind.strip()) for _, _, kind, _ in spans]
         if not all(kinds):
             return Rejected(sanity.MISSING_KEYS, f"an entity has an empty type: {sentence}")
         if settings.types:
-            for kind, end in zip(kinds, row.ends, strict=False):
+            for kind, end in zip(kinds, ends, strict=False):
                 if kind_key(kind) != kind_key(end.type):
                     return Rejected(TYPE, f"{end.name} is a {spoken(end.type)}, not a {kind}: {sentence}")
         found: list[list[tuple[int, int]]] = []
-        for (start, stop, _, _), (name, _) in zip(spans, row.kge, strict=False):
+        for (start, stop, _, _), end in zip(spans, ends, strict=False):
             if settings.all_places:
-                found.append(list(written.places(name) if written is not None else _exact(sentence, name)))
+                found.append(written.places(end.name) if settings.variants else written.exact(end.name))
             else:
                 found.append([(start, stop)])
         if settings.apart:
-            for number, own in enumerate(found):
-                others = [one for other, them in enumerate(found) if other != number for one in them]
-                found[number] = [one for one in own if not any(_inside(one, other) for other in others)]
+            found = _apart(found)
             if not all(found):
-                return Rejected(SAME_PLACE, f"{' / '.join(name for name, _ in row.kge)} in {sentence}")
+                return Rejected(SAME_PLACE, f"{' / '.join(end.name for end in ends)} in {sentence}")
         return [
             Mention(start, stop, kind, sentence[start:stop], entity=identifier)
             for own, kind, (_, _, _, identifier) in zip(found, kinds, spans, strict=True)
             for start, stop in own
         ]
 
-    def _with_known(self, row: Row, sentence: str, mentions: list[Mention]) -> list[Mention]:
-        """With the mentions that the row brings along, other names of the pair's entities among them."""
-        taken = {(one.start, one.end) for one in mentions}
-        for start, end, kind, identifier in row.known:
-            if 0 <= start < end <= len(sentence) and (start, end) not in taken and kind:
-                taken.add((start, end))
-                mentions.append(Mention(start, end, kind, sentence[start:end], entity=identifier))
-        return mentions
-
-    def _with_further(self, row: Row, sentence: str, mentions: list[Mention]) -> list[Mention]:
+    def _with_further(
+        self, row: Row, kge: Sequence[tuple[str, str]], written: Written, mentions: list[Mention]
+    ) -> list[Mention]:
         """With the entries of `ner` that are about something else than the entities that were given."""
-        labels, given = _labels(row), {_key(name) for name, _ in row.kge}
-        taken = {(one.start, one.end) for one in mentions}
         entries = row.answer.get("ner") if isinstance(row.answer, dict) else None
-        for entry in entries if isinstance(entries, list) else []:
-            name, kind = (entry.get(key) for key in ("mention", "type")) if isinstance(entry, dict) else (None, None)
-            if not row.negative and isinstance(name, str) and _key(name) in given:
+        if not isinstance(entries, list) or not entries:
+            return mentions
+        labels, given = _labels(row.types), {key_of(name) for name, _ in kge}
+        taken = {(one.start, one.end) for one in mentions}
+        for entry in entries:
+            name, kind = (entry.get("mention"), entry.get("type")) if isinstance(entry, dict) else (None, None)
+            if not row.negative and isinstance(name, str) and key_of(name) in given:
                 continue
             label = labels.get(kind_key(kind)) if isinstance(kind, str) else None
             if not isinstance(name, str) or label is None:
-                self.counts.remarks[OTHER_TYPE] += 1
+                self._remarks.append(OTHER_TYPE)
                 continue
-            there = list(_exact(sentence, name))
+            there = written.exact(name)
             if not there:
-                self.counts.remarks[NOT_THERE] += 1
+                self._remarks.append(NOT_THERE)
             for start, end in there if self.settings.all_places else there[:1]:
                 if (start, end) not in taken:
                     taken.add((start, end))
-                    mentions.append(Mention(start, end, label, sentence[start:end]))
+                    mentions.append(Mention(start, end, label, written.text[start:end]))
         return mentions
 
     def _with_names(self, row: Row, sentence: str, mentions: list[Mention]) -> list[Mention]:
         """With the graph's names that overlap no mention, and with the ids of those that are such a name."""
         assert self._scanner is not None
-        labels, scanner = _labels(row), self._scanner(row.types)
+        labels, scanner = _labels(row.types), self._scanner(row.types)
         for found in scanner.scan(sentence):
             best = found.readings[0]
             equal = [one for one in found.readings if (one.preferred, one.exact) == (best.preferred, best.exact)]
             if len({kind_key(one.type) for one in equal}) > 1:
-                self.counts.remarks[SEVERAL] += 1
+                self._remarks.append(SEVERAL)
                 continue
             label, identifier = labels[kind_key(best.type)], scanner.store.ids([best.row])[0]
             same = [n for n, one in enumerate(mentions) if (one.start, one.end) == (found.start, found.end)]
@@ -292,71 +331,66 @@ class Checker:
         return mentions
 
 
-def _labels(row: Row) -> dict[str, str]:
-    """The row's labels by what their spellings have in common."""
-    return {kind_key(label): label for label in row.types}
+def _named(kge: Sequence[tuple[str, str]], written: Written) -> list[tuple[int, int, str, str]] | Rejected:
+    """No places, where a negative sentence names none of the entities."""
+    for name, _ in kge:
+        if written.places(name):
+            return Rejected(NAMED, f"{name!r} in {written.text}")
+    return []
 
 
-class Written:
-    """A sentence that several names are looked for in. words: how many it has. key: see `kogner.graph.forms`."""
-
-    def __init__(self, sentence: str) -> None:
-        self.text = sentence
-        parts, self._pieces = pieces(sentence, stem=_STEMS)
-        ends = list(accumulate(map(len, parts)))
-        self.words = sum(not part.isspace() for part in parts)
-        self._begins = list(map(int.__sub__, ends, map(len, parts)))
-        self._stops = [end - len(part) + len(part.rstrip()) for part, end in zip(parts, ends, strict=True)]
-        self.key = "".join(self._pieces)
-        begins = list(accumulate(map(len, self._pieces), initial=0))
-        self._first: dict[int, int] = {}
-        self._last: dict[int, int] = {}
-        for number, piece in enumerate(self._pieces):
-            if piece:
-                self._first[begins[number]] = number
-                self._last[begins[number + 1]] = number
-
-    def places(self, name: str) -> Iterator[tuple[int, int]]:
-        """Where a name stands, whatever its case (but for symbols), hyphens, Greek letters and plural.
-
-        Half-open, in order, without overlap.
-
-        >>> written = Written("TNF-α and TNF alpha, not TNF")
-        >>> [written.text[start:end] for start, end in written.places("TNF-alpha")]
-        ['TNF-α', 'TNF alpha']
-        """
-        key = _key(name)
-        at = self.key.find(key) if key else -1
-        while at >= 0:
-            first, last = self._first.get(at), self._last.get(at + len(key))
-            if first is not None and last is not None:
-                start, stop = self._begins[first], self._stops[last]
-                written = self.text[start:stop]
-                if written == name or agrees(written, name):
-                    yield start, stop
-                    at += len(key) - 1
-            at = self.key.find(key, at + 1)
+def _loose(
+    kge: Sequence[tuple[str, str]], written: Written, ner: list[Any]
+) -> list[tuple[int, int, str, str]] | Rejected:
+    """As the paper's check, but for all entities of the row, and names may be written in other ways."""
+    spans: list[tuple[int, int, str, str]] = []
+    for number, (name, identifier) in enumerate(kge):
+        if number >= len(ner):
+            return Rejected(sanity.STRUCTURE, f"{len(ner)} entries in ner for {len(kge)} entities")
+        if not isinstance(ner[number], dict) or not isinstance(ner[number].get("type"), str):
+            return Rejected(sanity.MISSING_KEYS, f"ner {number + 1} has no type: {str(ner[number])[:200]}")
+        places = written.places(name)
+        if not places:
+            return Rejected(sanity.NOT_FOUND, sanity.not_found(written.text, name))
+        spans.append((*places[0], ner[number]["type"], identifier))
+    return spans
 
 
-_STEMS = Stems(200_000).__getitem__
+def _with_known(row: Row, sentence: str, mentions: list[Mention]) -> list[Mention]:
+    """With the mentions that the row brings along, other names of the pair's entities among them."""
+    taken = {(one.start, one.end) for one in mentions}
+    for start, end, kind, identifier in row.known:
+        if 0 <= start < end <= len(sentence) and (start, end) not in taken and kind:
+            taken.add((start, end))
+            mentions.append(Mention(start, end, kind, sentence[start:end], entity=identifier))
+    return mentions
 
 
-@lru_cache(100_000)
-def _key(name: str) -> str:
-    return "".join(pieces(name, stem=_STEMS)[1])
-
-
-def _exact(sentence: str, name: str) -> Iterator[tuple[int, int]]:
-    """Where the words of a name stand, written as it is, without overlap."""
-    spans = words(sentence)
-    tokens = [sentence[start:end] for start, end in spans]
-    searched = [name[start:end] for start, end in words(name)]
-    begin = 0
-    while (at := sanity.first_place(tokens[begin:], searched)) is not None:
-        yield spans[begin + at][0], spans[begin + at + len(searched) - 1][1]
-        begin += at + len(searched)
+def _apart(found: list[list[tuple[int, int]]]) -> list[list[tuple[int, int]]]:
+    """The places of each name that lie in none of another name's, of those before it what is left."""
+    left = list(found)
+    for number, own in enumerate(left):
+        others = [one for other, them in enumerate(left) if other != number for one in them]
+        left[number] = [one for one in own if not any(_inside(one, other) for other in others)]
+    return left
 
 
 def _inside(one: tuple[int, int], other: tuple[int, int]) -> bool:
     """Whether a place lies in another that is longer, or is the same."""
     return other[0] <= one[0] and one[1] <= other[1]
+
+
+def _key(mention: Mention) -> tuple[int, int, str]:
+    return mention.start, mention.end, mention.type
+
+
+@lru_cache(10_000)
+def _labels(types: tuple[str, ...]) -> dict[str, str]:
+    """The labels of a row by what their spellings have in common; to be read only."""
+    return {kind_key(label): label for label in types}
+
+
+@lru_cache(10_000)
+def _kinds(given: tuple[str, ...], met: tuple[str, ...]) -> frozenset[str]:
+    """The types of a row and those of its mentions, one object for all rows that have the same."""
+    return frozenset((*given, *met))

@@ -5,24 +5,20 @@ from __future__ import annotations
 import html
 import json
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from kogner.artifacts import write_lines
 from kogner.data import apart
 from kogner.data.check import Checker
-from kogner.data.formats import bmg, gliner, jsonl, pubtator
-from kogner.data.report import Report
-from kogner.data.rows import Row
+from kogner.data.checking import Kept, Work, judged
+from kogner.data.formats.jsonl import encoded
 from kogner.data.sanity import Rejected
-from kogner.errors import ConfigError
 from kogner.progress import counting
-from kogner.records import Document
 
 KIND, VERSION = "bmg", 1
-FORMATS = ("gliner", "bmg", "pubtator")
 REJECTED, PROVENANCE, REPORT = "rejected.jsonl", "provenance.jsonl", "report.html"
 MANY = 12  # bars of a histogram
 _MADE_UP = (
@@ -37,104 +33,64 @@ _REAL = (
 
 @dataclass
 class Corpus:
-    """Kept documents with the rows they come from, and the others with a reason each."""
+    """Kept sentences, and the others with a reason each: (id of the row, reason)."""
 
-    documents: list[Document] = field(default_factory=list)
-    rows: list[Row] = field(default_factory=list)
+    kept: list[Kept] = field(default_factory=list)
     rejected: list[tuple[str, Rejected]] = field(default_factory=list)
 
 
-def collect(rows: Iterable[Row], checker: Checker) -> Corpus:
-    """Check all rows; kept ones are held in memory."""
+def collect(sources: Sequence[Path], checker: Checker, work: Work, *, processes: int = 1) -> Corpus:
+    """Check all rows of some files, in so many processes; what is kept is held in memory.
+
+    checker: compares the sentences and counts.
+    """
     found = Corpus()
     with counting("checking sentences") as counter:
-        for row in rows:
-            one = checker.check(row)
-            if isinstance(one, Rejected):
-                found.rejected.append((row.id, one))
-            else:
-                found.documents.append(one)
-                found.rows.append(row)
-            counter.advance()
+        for chunk in judged(sources, work, processes=processes):
+            for name, verdict, kept in chunk:
+                rejected = checker.settle(verdict)
+                if rejected is not None:
+                    found.rejected.append((name, rejected))
+                elif kept is not None:
+                    found.kept.append(kept)
+            counter.advance(len(chunk))
     return found
 
 
 def splits(corpus: Corpus, how: str, shares: Mapping[str, float], *, seed: int) -> list[str]:
-    """The split of each document, `entity` or `relation`, see `kogner.data.apart`."""
+    """The split of each sentence, `entity` or `relation`, see `kogner.data.apart`."""
     if how == "entity":
-        return apart.by_entity([{identifier for _, identifier in row.kge} for row in corpus.rows], shares, seed=seed)
-    return apart.by_relation([row.pairs[0].relation for row in corpus.rows], shares, seed=seed)
+        return apart.by_entity([set(one.entities) for one in corpus.kept], shares, seed=seed)
+    return apart.by_relation([one.relation for one in corpus.kept], shares, seed=seed)
 
 
 def write(
     folder: Path, corpus: Corpus, where: Sequence[str], figures: Mapping[str, Any], formats: Sequence[str]
 ) -> None:
-    """Write everything into a folder that is being made. formats: of FORMATS, beside our own."""
-    unknown = [name for name in formats if name not in FORMATS]
-    if unknown:
-        raise ConfigError(f"format {unknown[0]!r} is not one of {', '.join(FORMATS)}")
+    """Write everything into a folder that is being made. formats: those that the sentences were made in, in order."""
     for split in dict.fromkeys((apart.TRAIN, *where)):
-        chosen = [number for number, own in enumerate(where) if own == split]
-        documents = [corpus.documents[number] for number in chosen]
-        jsonl.write(folder / f"{split}.jsonl", documents)
-        if "gliner" in formats:
-            gliner.write(_inside(folder, "gliner") / f"{split}.jsonl", documents, report=Report())
-        if "pubtator" in formats:
-            pubtator.write(_inside(folder, "pubtator") / f"{split}.txt", documents, report=Report())
-        if "bmg" in formats:
-            path = _inside(folder, "bmg") / f"{split}.jsonl"
-            rows = [corpus.rows[number] for number in chosen]
-            bmg.write(
-                path, (bmg.record(one, row.kge, Report(), path) for one, row in zip(documents, rows, strict=True))
-            )
-    _lines(folder / PROVENANCE, (_source(row, split) for row, split in zip(corpus.rows, where, strict=True)))
-    _lines(
-        folder / REJECTED,
-        ({"id": name, "reason": one.reason, "detail": one.detail} for name, one in corpus.rejected),
-    )
+        chosen = [one for one, own in zip(corpus.kept, where, strict=True) if own == split]
+        write_lines(folder / f"{split}.jsonl", (one.line for one in chosen))
+        for number, name in enumerate(formats):
+            (folder / name).mkdir(exist_ok=True)  # two files of one split beside each other are no corpus
+            ending = "txt" if name == "pubtator" else "jsonl"
+            write_lines(folder / name / f"{split}.{ending}", (one.others[number] for one in chosen))
+    named = {split: json.dumps(split) for split in set(where)}
+    sources = (named[split].join(one.source) for one, split in zip(corpus.kept, where, strict=True))
+    write_lines(folder / PROVENANCE, sources)
+    left_out = ({"id": name, "reason": one.reason, "detail": one.detail} for name, one in corpus.rejected)
+    write_lines(folder / REJECTED, map(encoded, left_out))
     (folder / REPORT).write_text(page(figures), encoding="utf-8")
     (folder / "README.md").write_text(card(figures), encoding="utf-8")
-
-
-def _inside(folder: Path, name: str) -> Path:
-    """A folder of its own for another format: two files of one split beside each other are no corpus."""
-    (folder / name).mkdir(exist_ok=True)
-    return folder / name
 
 
 def seen_in_training(corpus: Corpus, where: Sequence[str]) -> int:
     """Linked entities of dev and test that training mentions as well: those of the pairs never, split by entity."""
     by_split: dict[str, set[str]] = {}
-    for document, split in zip(corpus.documents, where, strict=True):
-        by_split.setdefault(split, set()).update(one.entity for one in document.mentions if one.entity is not None)
+    for one, split in zip(corpus.kept, where, strict=True):
+        by_split.setdefault(split, set()).update(one.linked)
     train = by_split.pop(apart.TRAIN, set())
     return len(train & set().union(*by_split.values()))
-
-
-def _source(row: Row, split: str) -> dict[str, Any]:
-    return {
-        "id": row.id,
-        "split": split,
-        "pairs": [pair.to_dict() for pair in row.pairs],
-        "prompt": row.prompt,
-        "model": row.model,
-        "request": row.request,
-        "repaired": row.repaired,
-    }
-
-
-def _lines(path: Path, objects: Iterable[Mapping[str, Any]]) -> None:
-    def encoded() -> Iterator[str]:
-        for one in objects:
-            line = json.dumps(one, ensure_ascii=False)
-            with suppress(UnicodeEncodeError):
-                line.encode()
-                yield f"{line}\n"
-                continue
-            yield f"{json.dumps(one)}\n"
-
-    with path.open("w", encoding="utf-8", newline="\n") as stream:
-        stream.writelines(encoded())
 
 
 def card(figures: Mapping[str, Any]) -> str:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from kogner.data.formats import conll, genia, jsonl, pubtator
+from kogner.data.formats import bmg, conll, genia, gliner, jsonl, pubtator
 from kogner.data.formats.files import lines, without_packing
 from kogner.data.report import Report
 from kogner.errors import InputError
@@ -19,6 +20,8 @@ TWICE = "mention twice (same start, end and type), kept twice"
 
 _SPLIT_NAMES = {"train": r"train", "dev": r"dev|valid", "test": r"(?<!la)test"}
 _ENDINGS = (".txt", ".pubtator", ".tsv", ".conll", ".iob", ".iob2", ".iobes", ".bio", ".jsonl", ".jsonlines", ".json")
+_ARRAY = re.compile(r"\s*\[\s*(?:[{\]]|$)")  # `[` and a tag is a word of CoNLL
+_AS_NAMED: dict[str, Callable[..., list[Document]]] = {"jsonl": jsonl.read, "gliner": gliner.read, "bmg": bmg.read}
 
 
 @dataclass(frozen=True)
@@ -139,7 +142,7 @@ def load(name: str, path: Path | str, split: str, *, strict: bool = False) -> Co
     """Read one split of a corpus with its types renamed to ours (`chemical`, `disease`, `cell type`, ...).
 
     name: a known corpus (KNOWN) or any other, which is recognised by its types where it can be; types of an unknown
-    corpus become lower case with blanks for `_`. JSON lines keep their types as they are.
+    corpus become lower case with blanks for `_`. JSON lines, GLiNER's files and BMG records keep theirs as they are.
     strict: raise InputError at the first thing that would be skipped or repaired.
     Raises InputError for a split that is not there and for files that cannot be read.
     """
@@ -149,8 +152,8 @@ def load(name: str, path: Path | str, split: str, *, strict: bool = False) -> Co
     file = files[split]
     report = Report(strict=strict)
     kind = detect(file)
-    if kind == "jsonl":
-        documents = jsonl.read(file, report=report)
+    if kind in _AS_NAMED:
+        documents = _AS_NAMED[kind](file, report=report)
         annotated = {mention.type for document in documents for mention in document.mentions}
         types = frozenset(annotated.union(report.lost, *(document.types for document in documents)))
         documents = [document if document.types else replace(document, types=types) for document in documents]
@@ -176,22 +179,36 @@ def load(name: str, path: Path | str, split: str, *, strict: bool = False) -> Co
 
 
 def detect(file: Path) -> str:
-    """The format of a file by its first line that is not blank: pubtator, conll, genia or jsonl."""
+    """The format of a file by its first line that is not blank: pubtator, conll, genia, jsonl, gliner or bmg."""
     for number, line in lines(file):
         if not line.strip():
             continue
         if line.lstrip().startswith("{"):
-            return "genia" if '"entity_mentions"' in line or '"tokens"' in line else "jsonl"
+            return _of_object(line)
+        if _ARRAY.match(line):
+            return "gliner"
         if re.match(r"[^|\t]+\|[ta]\|", line):
             return "pubtator"
         if line.startswith("-DOCSTART-") or re.search(r"[\t ](?:O|[BIESLUM]-\S.*)$", line.rstrip()):
             return "conll"
         raise InputError(
-            "is none of the known formats: PubTator ('ID|t|title'), CoNLL (token, tab or blank, tag) or JSON lines; "
+            "is none of the known formats: PubTator ('ID|t|title'), CoNLL (token, tab or blank, tag), JSON lines or "
+            "GLiNER's JSON; "
             f"found {line[:60]!r}",
             path=file, line=number,
         )  # fmt: skip
     raise InputError("holds nothing but blank lines", path=file)
+
+
+def _of_object(line: str) -> str:
+    """Which of the formats with an object a line it is; a first object over several lines is a defect of JSON lines."""
+    try:
+        keys = json.loads(line).keys()
+    except (ValueError, RecursionError, AttributeError):
+        keys = frozenset()
+    if "tokenized_text" in keys:
+        return "bmg" if "kges" in keys else "gliner"
+    return "genia" if '"entity_mentions"' in line or '"tokens"' in line else "jsonl"
 
 
 def _by_name(name: str) -> KnownCorpus | None:

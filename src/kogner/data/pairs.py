@@ -11,7 +11,7 @@ import json
 import re
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -54,12 +54,18 @@ class Pair:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data for JSON."""
-        return asdict(self)
+        head, tail = self.head, self.tail
+        return {
+            "id": self.id,
+            "relation": self.relation,
+            "head": {"id": head.id, "type": head.type, "name": head.name},
+            "tail": {"id": tail.id, "type": tail.type, "name": tail.name},
+        }
 
     @classmethod
     def from_dict(cls, raw: Any) -> Pair:
         """The pair that `to_dict` described. Raises KeyError or TypeError for anything else."""
-        head, tail = (End(*(_text(raw[side][name]) for name in ("id", "type", "name"))) for side in ("head", "tail"))
+        head, tail = _read_end(raw["head"]), _read_end(raw["tail"])
         return cls(_text(raw["id"]), _text(raw["relation"]), head, tail)
 
 
@@ -231,6 +237,10 @@ def read(path: Path) -> Iterator[Pair]:
             raise InputError(
                 f"is no pair of 'kogner data pairs': {type(error).__name__} {error}", path=path, line=number
             ) from error
+
+
+def _read_end(raw: Any) -> End:
+    return End(_text(raw["id"]), _text(raw["type"]), _text(raw["name"]))
 
 
 def _text(value: Any) -> str:

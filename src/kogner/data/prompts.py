@@ -88,7 +88,11 @@ class Prompt:
 
 def ends_of(pairs: Iterable[Pair]) -> list[End]:
     """The ends of some pairs, each entity once, in the order in which a prompt names them."""
-    return list({end.id: end for pair in pairs for end in (pair.head, pair.tail)}.values())
+    found: dict[str, End] = {}
+    for pair in pairs:
+        found[pair.head.id] = pair.head
+        found[pair.tail.id] = pair.tail
+    return list(found.values())
 
 
 @lru_cache(10_000)

@@ -92,11 +92,15 @@ class Row:
 def read(path: Path) -> Iterator[tuple[int, Row]]:
     """Yield (line, row) of a file of `kogner data write`. Raises InputError with file and line for what is no row."""
     for number, line in lines(path):
-        if not line.strip():
-            continue
-        try:
-            yield number, Row.from_dict(json.loads(line))
-        except (ValueError, KeyError, TypeError, RecursionError) as error:
-            raise InputError(
-                f"is no row of 'kogner data write': {type(error).__name__} {error}", path=path, line=number
-            ) from error
+        if line.strip():
+            yield number, parse(line, path, number)
+
+
+def parse(line: str, path: Path, number: int) -> Row:
+    """The row of a line. path, number: what the InputError for what is no row names."""
+    try:
+        return Row.from_dict(json.loads(line))
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise InputError(
+            f"is no row of 'kogner data write': {type(error).__name__} {error}", path=path, line=number
+        ) from error

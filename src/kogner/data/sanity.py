@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from kogner.text import words
@@ -28,10 +29,14 @@ class Rejected:
 
 @dataclass(frozen=True, slots=True)
 class Sane:
-    """A sentence with both entities. spans: half-open character spans of the sentence, with type and graph id."""
+    """A sentence with both entities, and how many words it has.
+
+    spans: half-open character spans of it, with type and graph id.
+    """
 
     sentence: str
     spans: tuple[tuple[int, int, str, str], ...]
+    words: int
 
 
 def check(answer: Any, kge: Sequence[tuple[str, str]]) -> Sane | Rejected:
@@ -54,31 +59,41 @@ def check(answer: Any, kge: Sequence[tuple[str, str]]) -> Sane | Rejected:
         if not isinstance(entry, dict) or not isinstance(entry.get("type"), str):
             return Rejected(MISSING_KEYS, f"ner {number + 1} has no type: {str(entry)[:200]}")
         name, identifier = kge[number]
-        searched = [name[start:end] for start, end in words(name)]
+        searched = words_of(name)
         at = first_place(tokens, searched)
         if at is None:
             return Rejected(NOT_FOUND, not_found(sentence, name))
         found.append((spans[at][0], spans[at + len(searched) - 1][1], entry["type"], identifier))
-    return Sane(sentence, tuple(found))
+    return Sane(sentence, tuple(found), len(tokens))
 
 
-def first_place(tokens: Sequence[str], searched: Sequence[str]) -> int | None:
-    """Where some words first stand in a row, None where they do not.
+@lru_cache(100_000)
+def words_of(name: str) -> list[str]:
+    """The words of a name, to be read only."""
+    return [name[start:end] for start, end in words(name)]
+
+
+def first_place(tokens: list[str], searched: list[str], begin: int = 0) -> int | None:
+    """Where some words first stand in a row, from `begin` on; None where they do not.
 
     >>> first_place(["a", "b", "a", "c"], ["a", "c"])
     2
     """
-    if not searched:
-        return None
     size = len(searched)
-    for at in range(len(tokens) - size + 1):
-        if tokens[at] == searched[0] and list(tokens[at : at + size]) == list(searched):
+    last = len(tokens) - size
+    while searched and begin <= last:
+        try:
+            at = tokens.index(searched[0], begin, last + 1)
+        except ValueError:
+            return None
+        if tokens[at : at + size] == searched:
             return at
+        begin = at + 1
     return None
 
 
 def not_found(sentence: str, name: str) -> str:
     """The full text, what was looked for in it and which of its words are there."""
     there = {sentence[start:end].casefold() for start, end in words(sentence)}
-    searched = [name[start:end] for start, end in words(name)]
+    searched = words_of(name)
     return f"{sentence!r}: searched {searched}, found {[word for word in searched if word.casefold() in there]}"

@@ -80,12 +80,17 @@ def pieces(text: str, *, stem: Callable[[str], str] = stem) -> tuple[list[str], 
     stem: such as the look-up of a `Stems`.
     """
     parts = words_with_blanks(text)
+    return parts, pieces_of(parts, stem=stem)
+
+
+def pieces_of(parts: list[str], *, stem: Callable[[str], str] = stem) -> list[str]:
+    """The pieces of the words of `words_with_blanks`."""
     found = list(map(stem, parts))
     if not _APOSTROPHES.isdisjoint(found):
         for number, piece in enumerate(found):
             if piece in _APOSTROPHES and number and parts[number - 1][-1].isalpha():  # not 5'-AMP
                 found[number : number + 2] = _possessive(parts[number : number + 2], found[number : number + 2])
-    return parts, found
+    return found
 
 
 def _possessive(parts: list[str], found: list[str]) -> list[str]:

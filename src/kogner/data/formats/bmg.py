@@ -15,6 +15,7 @@ from typing import Any
 from kogner.artifacts import write_atomic
 from kogner.data.formats import gliner
 from kogner.data.formats.files import lines, stem
+from kogner.data.formats.jsonl import encoded
 from kogner.data.report import Report
 from kogner.errors import InputError
 from kogner.records import Document, Mention
@@ -41,7 +42,7 @@ def record(document: Document, kge: Sequence[tuple[str, str]], report: Report, p
 
 def write(path: Path, records: Iterable[dict[str, Any]]) -> None:
     """Write records as JSON lines, all or nothing."""
-    write_atomic(path, "".join(f"{json.dumps(one, ensure_ascii=False)}\n" for one in records))
+    write_atomic(path, "".join(f"{encoded(one)}\n" for one in records))
 
 
 def read(path: Path, *, report: Report) -> list[Document]:

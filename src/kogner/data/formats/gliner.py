@@ -34,7 +34,12 @@ def read(path: Path, *, report: Report) -> list[Document]:
 
 def write(path: Path, documents: Iterable[Document], *, report: Report) -> None:
     """Write documents as JSON lines, all or nothing; a mention that words cannot hold is counted and left out."""
-    write_atomic(path, "".join(f"{json.dumps(example(one, report, path))}\n" for one in documents))
+    write_atomic(path, "".join(f"{line_of(one, report, path)}\n" for one in documents))
+
+
+def line_of(document: Document, report: Report, path: Path) -> str:
+    """A document as one line of JSON without its line end. path: what the report calls the file."""
+    return json.dumps(example(document, report, path))
 
 
 def example(document: Document, report: Report, path: Path) -> dict[str, Any]:

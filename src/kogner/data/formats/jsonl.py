@@ -123,11 +123,20 @@ def line_of(document: Document) -> str:
         ]
     if document.unsure:
         raw["unsure"] = [_entry(mention) for mention in document.unsure]
-    line = json.dumps(raw, ensure_ascii=False)
-    try:
-        line.encode()
-    except UnicodeEncodeError:  # a lone surrogate, which UTF-8 cannot hold but JSON can escape
-        return json.dumps(raw)
+    return encoded(raw)
+
+
+_encode = json.JSONEncoder(ensure_ascii=False).encode
+
+
+def encoded(raw: Any) -> str:
+    """An object as a line of JSON without its line end, which UTF-8 can hold whatever is in it."""
+    line = _encode(raw)
+    if not line.isascii():
+        try:
+            line.encode()
+        except UnicodeEncodeError:  # a lone surrogate, which UTF-8 cannot hold but JSON can escape
+            return json.dumps(raw)
     return line
 
 

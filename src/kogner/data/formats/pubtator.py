@@ -87,10 +87,12 @@ def write(path: Path, documents: Iterable[Document], *, report: Report) -> None:
     Line breaks, tabs and what is no text become blanks, one for one, and so does `|` in ids and types, which is noted.
     A mention's id column has its ids, or the entity it is linked to.
     """
-    write_lines(path, (line for document in documents for line in _lines_of(document, report)))
+    write_lines(path, (line for document in documents for line in lines_of(document, report)))
 
 
-def _lines_of(document: Document, report: Report) -> Iterator[str]:
+def lines_of(document: Document, report: Report) -> Iterator[str]:
+    """The lines of a document, the blank one behind it too."""
+
     def plain(text: str, pattern: re.Pattern[str]) -> str:
         changed = pattern.sub(" ", text)
         if changed != text:
