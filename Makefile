@@ -99,7 +99,7 @@ SIX := bc5cdr=bc5cdr ncbi=ncbi_disease bc2gm=bc2gm jnlpba=jnlpba gnormplus=gnorm
 SCORED := bc2gm bc5cdr gnormplus jnlpba linnaeus ncbi_disease nlmchem
 joint-data: build/joint/artifact.json build/silver-all/artifact.json build/silver-rest/artifact.json  ## Six corpora without what any test split holds, and silver of all types
 
-joint: $(VENV)/.minilm joint-data  ## One student for six corpora and the graph's other types (recipe joint), into runs/joint; hours on 2 cores, ten minutes with DEVICE=cuda
+joint: $(VENV)/.minilm joint-data  ## One student for six corpora and the graph's other types (recipe joint), into runs/joint, for a GPU: DEVICE=cuda
 	$(BIN)/kogner train --recipe joint --device $(DEVICE) --set train.epochs=1 --set train.label_siblings={} --set train.beside={} \
 	  --set train.encoder_lr=2.0e-4 --set train.head_lr=5.0e-4 --data silver=build/silver-all --out runs/joint-silver
 	$(BIN)/kogner train --recipe joint --device $(DEVICE) --set student.initial=runs/joint-silver \
@@ -161,7 +161,7 @@ SILVER := $(BIN)/kogner data silver --graph $(GRAPH) --types chemical=Chemical,d
   $(foreach name,bc2gm bc5cdr genia gnormplus jnlpba linnaeus ncbi_disease nlmchem,--exclude $(CORPORA)/$(name))
 
 RESULTS_OF := build/silver build/silver-domain build/silver-domain-shuffled build/aligned
-results: teacher linked $(RESULTS_OF:%=%/artifact.json) $(VENV)/.dev  ## Does the graph help? All trainings (days on 2 cores, half an hour with DEVICE=cuda JOBS=13; goes on where it was), and docs/results.md
+results: teacher linked $(RESULTS_OF:%=%/artifact.json) $(VENV)/.dev  ## Does the graph help? All trainings (days on 2 cores; DEVICE=cuda JOBS=13 for a GPU; goes on where it was), and docs/results.md
 	$(BIN)/kogner experiment run low-resource --device $(DEVICE) $(if $(JOBS),--jobs $(JOBS)) --out benchmarks/results/low-resource.json
 	$(BIN)/kogner experiment run tune --device $(DEVICE) $(if $(JOBS),--jobs $(JOBS)) --out benchmarks/results/tune.json
 	$(BIN)/kogner experiment report benchmarks/results/low-resource.json benchmarks/results/tune.json --out docs/results.md

@@ -31,6 +31,17 @@ def heard():
     set_quiet(False)
 
 
+@pytest.fixture
+def one_thread():
+    """One thread: results are then equal bit for bit, and tiny matrices are not slowed down by waiting threads."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
 @pytest.fixture(scope="session")
 def shared() -> Path:
     """The folder of shared corpora and graph; skips the test where it is absent."""

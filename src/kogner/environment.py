@@ -26,7 +26,7 @@ def environment() -> dict[str, Any]:
     return {
         "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
         "revision": os.environ.get("KOGNER_REVISION") or _AT_START,
-        "command": " ".join(["python", *sys.argv]),
+        "command": _command(),
         "machine": {
             "processor": _processor(),
             "instructions": torch.backends.cpu.get_cpu_capability(),
@@ -37,6 +37,16 @@ def environment() -> dict[str, Any]:
         },
         "versions": {name: found for name in PACKAGES if (found := _version(name))},
     }
+
+
+def _command() -> str:
+    """The command line, without where this machine keeps what runs."""
+    script, *rest = sys.argv
+    if Path(script).name in ("kogner", "cli.py", "__main__.py"):
+        return " ".join(["kogner", *rest])
+    here = Path.cwd()
+    shown = Path(script).resolve()
+    return " ".join(["python", str(shown.relative_to(here) if shown.is_relative_to(here) else shown.name), *rest])
 
 
 def place(device: str) -> str:

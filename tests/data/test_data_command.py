@@ -90,6 +90,8 @@ def test_nothing_of_a_test_split_stays_in_train_and_dev_is_made_of_train(place, 
     )  # fmt: skip
     left_out = printed["corpora"]["mine"]["train"]["left_out"]
     assert sorted(left_out.values()) == [1, 1] and any("by its id" in reason for reason in left_out)
+    of_dev = printed["corpora"]["mine"]["dev"]  # of its file nothing is told twice
+    assert "left_out" not in of_dev and "skipped" not in of_dev and of_dev["documents"] == 2
     train, dev = ({one.id for one in corpora.load("mine", out / "mine", split).documents} for split in ("train", "dev"))
     assert len(dev) == 2 and len(train) == 6 and train | dev == {str(n) for n in range(8)}
     assert [one.id for one in corpora.load("mine", out / "mine", "test").documents] == ["t1"]

@@ -190,7 +190,10 @@ def test_bad_types(text):
         parse_types(text)
 
 
-@pytest.mark.parametrize("settings", [{"empty_share": 1}, {"sentences": 0}, {"min_words": 9, "max_words": 3}])
+@pytest.mark.parametrize(
+    "settings",
+    [{"empty_share": 1}, {"sentences": 0}, {"min_words": 9, "max_words": 3}, {"related": True, "shuffle_types": True}],
+)
 def test_bad_settings(settings):
     with pytest.raises(ConfigError):
         SilverSettings(**settings)

@@ -14,14 +14,8 @@ WORDS = (*SUBJECTS, "of", "the", "type", "in", "red", "blue", "long", "short")
 
 
 @pytest.fixture(autouse=True)
-def one_thread():
-    """One thread: results are then equal bit for bit, and tiny matrices are not slowed down by waiting threads."""
-    import torch
-
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+def always_one_thread(one_thread):
+    """Every test here: they compare bit for bit."""
 
 
 @pytest.fixture(scope="session")

@@ -60,7 +60,7 @@ def test_a_slice_is_a_bank_of_its_own(bank, tmp_path):
     assert small.ids == ("T:5", "T:2")
     np.testing.assert_array_equal(small.take(["T:2", "T:5"]), bank.take(["T:2", "T:5"]))
     assert small.parts == bank.parts
-    assert small.artifact.parents == {"graph": "g", "bank": bank.artifact.hash}
+    assert small.artifact.parents == {"graph": "g", "bank": bank.artifact.hash, "slice_of": bank.artifact.hash}
     assert small.keys == {}
     assert summary(small)["unimp"] == {"micro": 0.5}
     with pytest.raises(ArtifactError, match="is being sliced"):

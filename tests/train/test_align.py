@@ -18,19 +18,12 @@ from kogner.graph.store import build
 from kogner.records import Entity
 from kogner.student.checkpoint import create, origin
 from kogner.train import align as module
-from kogner.train.align import AlignSettings, Names, align, multi_similarity_loss
+from kogner.train.align import AlignSettings, Names, align
 from kogner.train.checkpoint import Workspace
+from kogner.train.similarity import multi_similarity_loss
 
+pytestmark = pytest.mark.usefixtures("one_thread")
 FRAMES = ("aspirin {}", "{} was in the pain of rats", "no gene with {}")
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    """Results are then equal bit for bit."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def toy(count: int = 120) -> Synonyms:

@@ -23,6 +23,8 @@ from kogner.experiment.cell import (
 from kogner.experiment.plan import load
 from kogner.experiment.summary import summarise
 from kogner.records import Document, Mention
+from kogner.teacher.bank import Bank
+from kogner.teacher.reduction import reduce_bank
 from kogner.train.linked import shuffled
 from kogner.train.splits import Split
 
@@ -207,6 +209,22 @@ def counted(setting, arm, seed, right):
     }  # fmt: skip
 
 
+def test_a_slice_of_a_bank_counts_as_the_bank_and_a_reduced_one_does_not(plan, bank, tmp_path):
+    whole = Bank.open(bank)
+    name = "half-mse-0"
+    told = identity(find(load(plan), name))["hash"]
+    whole.slice(whole.ids[:9], tmp_path / "slice")
+    Bank.open(tmp_path / "slice").slice(whole.ids[:5], tmp_path / "smaller")
+    reduce_bank(whole, tmp_path / "reduced", size=4)
+    reduce_bank(Bank.open(tmp_path / "slice"), tmp_path / "both", size=4)
+    others = {
+        one: identity(find(load(changed(plan, bank=str(tmp_path / one))), name))["hash"]
+        for one in ("slice", "smaller", "reduced", "both")
+    }
+    assert others["slice"] == others["smaller"] == told
+    assert len({told, others["reduced"], others["both"]}) == 3
+
+
 def test_a_type_left_out_is_not_trained_and_alone_is_scored(plan, tmp_path):
     settings = {"half": {"train": ["mine"], "test": ["mine"], "without": ["disease"]}}
     plain = find(load(plan), "half-staged-0")
@@ -265,7 +283,7 @@ def test_a_setting_without_test_shows_its_scores_on_dev(plan, tmp_path, capsys):
     (row,) = json.loads(out.read_text())["rows"]
     assert (row["f1"], row["mean"], row["dev"], row["seeds"]) == ([], None, 50.0, [0])
     page = (tmp_path / "results.md").read_text(encoding="utf-8")
-    assert "| half | mine | mse |  |  | 50.0 | 1 | 1.0 |" in page and "1 on a machine" in page
+    assert "| half | mine | mse |  |  | 50.0 | 1 | 1.0 | a machine |" in page and "1 on a machine" in page
     assert "![" not in page and not (tmp_path / "results-tiny.png").exists()
 
 
@@ -294,7 +312,7 @@ def test_show_and_report_tell_what_is_finished(plan, tmp_path, capsys):
     assert "`mse` over `no-graph`, mean of 1 settings (half)" in page and "of one seed, which shows nothing yet" in page
     assert said["places"] == {"not recorded": 2}
     assert "Trainings: 2 on not recorded." in page
-    assert "| half | mine | no-graph | 33.33 | 20.0 | 50.0 | 1 | 1.0 |" in page
+    assert "| half | mine | no-graph | 33.33 | 20.0 | 50.0 | 1 | 1.0 | not recorded |" in page
     assert (tmp_path / "docs" / "results-tiny.png").read_bytes().startswith(b"\x89PNG")
     out.write_text("[]")
     with pytest.raises(SystemExit) as stopped:

@@ -77,10 +77,10 @@ def link(
     from kogner import artifacts
     from kogner.commands.options import named_paths, say_report
     from kogner.data import corpora
+    from kogner.data.apart import with_dev
     from kogner.data.formats import jsonl
     from kogner.data.linking import Linker, LinkReport, link_corpus
-    from kogner.data.overlap import Overlap
-    from kogner.data.parting import with_dev, without
+    from kogner.data.overlap import Overlap, without
     from kogner.graph.store import GraphStore
     from kogner.progress import counting, note
 
@@ -124,8 +124,9 @@ def link(
                 total += report
                 (folder / name).mkdir(exist_ok=True)
                 jsonl.write(folder / name / f"{part}.jsonl", linked.documents)
-                results[name][part] = {"documents": len(linked), **report.to_dict(), **corpus.report.to_dict()}
-                results[name][part]["left_out"] = left_out
+                results[name][part] = {"documents": len(linked), **report.to_dict()}
+                if part == split:  # what its file held and lost is told once, of what was made of it not again
+                    results[name][part] |= {**corpus.report.to_dict(), "left_out": left_out}
                 for kind, counts in [("all", report.to_dict()), *report.to_dict()["by_type"].items()]:
                     shares = [f"{100 * counts[key]:.1f} %" for key in ("share_by_id", "share_by_name", "share_linked")]
                     rows.append((name, part, kind, f"{counts['mentions']:,}", *shares))

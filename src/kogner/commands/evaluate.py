@@ -114,8 +114,7 @@ def command(
     from kogner.annotate.predictor import Predictor, Settings
     from kogner.commands.options import named_paths, say_report
     from kogner.data.corpora import load
-    from kogner.data.overlap import Overlap
-    from kogner.data.parting import without
+    from kogner.data.overlap import Overlap, without
     from kogner.evaluate.novelty import names
     from kogner.evaluate.sample import sampled
     from kogner.evaluate.suite import folder_of_corpora, names_alone, open_member, open_suite

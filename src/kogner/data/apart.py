@@ -1,12 +1,15 @@
-"""Splits of written sentences: by entity, so that no entity of the test pairs is seen in training, or by relation."""
+"""Splits made of one: of written sentences by entity, so that no entity of the test pairs is seen in training, or by
+relation; of a corpus without a dev split by document."""
 
 from __future__ import annotations
 
 import hashlib
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 
-from kogner.errors import ConfigError
+from kogner.data.corpora import Corpus
+from kogner.errors import ConfigError, InputError
 
 TRAIN, DEV, TEST = "train", "dev", "test"
 
@@ -67,3 +70,18 @@ def _check(shares: Mapping[str, float]) -> None:
     fits = all(share >= 0 for share in shares.values()) and abs(sum(shares.values()) - 1) <= 1e-6  # nan does not
     if TRAIN not in shares or not fits:
         raise ConfigError(f"the shares of the splits must add up to 1 and have one for train, not {dict(shares)}")
+
+
+def with_dev(corpus: Corpus, share: float) -> dict[str, Corpus]:
+    """A train split without those of its documents that become dev, drawn by their ids alone, and these.
+
+    Raises InputError for a corpus of fewer than two documents.
+    """
+    if len(corpus) < 2:
+        raise InputError(f"holds {len(corpus)} document; for a dev split of its own it needs two", path=corpus.path)
+    ranked = sorted(corpus.documents, key=lambda one: hashlib.sha256(one.id.encode(errors="surrogatepass")).digest())
+    count = min(max(round(share * len(corpus)), 1), len(corpus) - 1)
+    chosen = {id(document) for document in ranked[:count]}
+    train = tuple(document for document in corpus.documents if id(document) not in chosen)
+    dev = tuple(document for document in corpus.documents if id(document) in chosen)
+    return {"train": replace(corpus, documents=train), "dev": replace(corpus, split="dev", documents=dev)}

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
+from dataclasses import replace
 
+from kogner.data.corpora import Corpus
 from kogner.records import Document
 
 RUN = 60  # letters and digits that two texts share, below which it may be chance
@@ -68,3 +71,10 @@ class Overlap:
         while right < min(len(one) - at, len(other) - place, 2 * run) and one[at + right] == other[place + right]:
             right += 1
         return left + right
+
+
+def without(corpus: Corpus, others: Overlap) -> tuple[Corpus, dict[str, int]]:
+    """The documents of a corpus that others do not hold as well, and how many were left out, by reason."""
+    reasons = [others.found(document) for document in corpus.documents]
+    kept = tuple(document for document, reason in zip(corpus.documents, reasons, strict=True) if reason is None)
+    return replace(corpus, documents=kept), dict(sorted(Counter(reason for reason in reasons if reason).items()))

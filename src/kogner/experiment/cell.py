@@ -44,6 +44,7 @@ def identity(cell: Cell) -> dict[str, Any]:
     from kogner.data import corpora
     from kogner.mapping import to_mapping
     from kogner.recipe import load_recipe
+    from kogner.teacher.bank import origin
 
     experiment = cell.experiment
     if cell.base is not None:
@@ -65,19 +66,13 @@ def identity(cell: Cell) -> dict[str, Any]:
         "data": data,
         "train": list(cell.train),
         "test": list(cell.test),
-        "bank": None if used is None else _origin_of(Path(used)),
+        "bank": None if used is None else origin(read_manifest(Path(used))),
         "graph": None if graph is None else read_manifest(Path(graph)).hash,
         "initial": None if cell.initial is None else identity(cell.initial),
     }
     if cell.without:
         said["without"] = sorted(cell.without)
     return said | {"hash": _hash(said)}
-
-
-def _origin_of(bank: Path) -> str:
-    """Hash of a bank, for a slice of one that of the whole: what is distilled of them is the same."""
-    manifest = read_manifest(bank)
-    return str(manifest.parents.get("bank", manifest.hash))
 
 
 def _hash(said: dict[str, Any]) -> str:

@@ -65,8 +65,8 @@ def _section(summary: Mapping[str, Any], picture: str) -> str:
         "steps in each arm unless it says otherwise. A stage that all seeds share is one training, whose chance is in "
         "no interval. Intervals and p: paired bootstrap over test documents and seeds. "
         f"Summed up {summary['date'][:10]} at revision {summary['revision']}. Trainings: {places}.\n",
-        "| setting | corpus | arm | F1 | unseen | dev | seeds | minutes |",
-        "|---|---|---|---|---|---|---|---|",
+        "| setting | corpus | arm | F1 | unseen | dev | seeds | minutes | on |",
+        "|---|---|---|---|---|---|---|---|---|",
     ]
     for row in summary["rows"]:
         dev = "" if row["dev"] is None else f"{row['dev']:.1f}"
@@ -77,7 +77,7 @@ def _section(summary: Mapping[str, Any], picture: str) -> str:
             tested = f"{row['mean']:.2f}{deviation} | {row['unseen_recall']:.1f}"
         lines.append(
             f"| {setting} | {row['corpus']} | {row['arm']} | {tested} | {dev} | {len(row['seeds'])} | "
-            f"{row['seconds'] / 60:.1f} |"
+            f"{row['seconds'] / 60:.1f} | {', '.join(place.partition(',')[0] for place in row['places'])} |"
         )
     if summary["comparisons"]:
         lines += ["", "| setting | corpus | difference | F1 | 95 % | p | unseen |"]

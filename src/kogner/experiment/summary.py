@@ -86,5 +86,6 @@ def _row(found: Sequence[Mapping[str, Any]], corpus: str) -> dict[str, Any]:
         "dev": round(statistics.mean(dev), 2) if dev else None,
         "seconds": round(statistics.mean(one["seconds"] for one in found)),
         "seeds": [one["cell"]["seed"] for one in found],
+        "places": sorted({one.get("place", "not recorded") for one in found}),
         "revisions": sorted({one["revision"] for one in found}),
     }

@@ -23,8 +23,14 @@ if TYPE_CHECKING:
 Array = np.ndarray[Any, Any]
 KIND, VERSION = "bank", 1
 PARTS = ("Z", "Z'", "Z''")
+SLICE_OF = "slice_of"  # among the parents of a slice
 VECTORS, IDS, PARTS_FILE = "vectors.npy", "ids.txt", "parts.json"
 _COPY_ROWS = 65_536
+
+
+def origin(bank: Artifact) -> str:
+    """Hash of the bank that the rows come from unchanged: of the whole for a slice, else its own."""
+    return str(bank.parents.get(SLICE_OF, bank.hash))
 
 
 class Rows(Protocol):
@@ -96,7 +102,7 @@ class Bank:
         if out.exists() and self.path.exists() and out.resolve() == self.path.resolve():
             raise ArtifactError(f"{out} is the bank that is being sliced; give another folder")
         recipe, metrics = self.artifact.recipe, dict(self.artifact.metrics)
-        parents = {**self.artifact.parents, "bank": self.artifact.hash}
+        parents = {**self.artifact.parents, "bank": self.artifact.hash, SLICE_OF: origin(self.artifact)}
         with writing(out, kind=KIND, version=VERSION, recipe=recipe, parents=parents, metrics=metrics) as folder:
             np.save(folder / VECTORS, self.vectors[rows], allow_pickle=False)
             _write_names(folder, distinct, self.parts, {})

@@ -20,7 +20,7 @@ import numpy as np
 
 from kogner.errors import ArtifactError, InputError
 from kogner.progress import counting
-from kogner.teacher.bank import Bank, write_bank
+from kogner.teacher.bank import SLICE_OF, Bank, write_bank
 
 Array = np.ndarray[Any, Any]
 PROJECTION = "projection.safetensors"
@@ -147,12 +147,13 @@ def reduce_bank(bank: Bank, out: Path, *, size: int, parts: Sequence[str] | None
             ("variances", found.variances),
         )
     }
+    kept = {name: parent for name, parent in bank.artifact.parents.items() if name != SLICE_OF}
     write_bank(
         out,
         bank.ids,
         {name: Projected(vectors, components[name], sizes[name]) for name, vectors in columns.items()},
         keys={},  # not what `kogner teacher build` would make, so it must not take them for that
-        parents={**bank.artifact.parents, "bank": bank.artifact.hash},
+        parents={**kept, "bank": bank.artifact.hash},
         recipe={**bank.artifact.recipe, "reduced": {"size": size, "parts": list(ranges)}},
         metrics={**bank.artifact.metrics, "reduced": figures},
         also=lambda folder: save_file(stored, folder / PROJECTION),

@@ -1,0 +1,28 @@
+"""What a result says of where it came from."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from kogner.environment import _processor, environment, place
+
+
+@pytest.mark.parametrize(
+    ("script", "shown"),
+    [
+        ("/home/me/.venv/bin/kogner", "kogner show --out x"),
+        ("/home/me/src/kogner/cli.py", "kogner show --out x"),
+        ("bench/run.py", "python bench/run.py show --out x"),
+        ("{here}/bench/run.py", "python bench/run.py show --out x"),
+        ("/elsewhere/run.py", "python run.py show --out x"),
+    ],
+)
+def test_the_command_names_no_folder_of_the_machine(script, shown, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", [script.format(here=Path.cwd()), "show", "--out", "x"])
+    assert environment()["command"] == shown
+
+
+def test_the_place_of_a_training():
+    assert place("cpu").startswith(f"{_processor()}, torch ")
