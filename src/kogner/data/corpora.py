@@ -163,10 +163,11 @@ def load(name: str, path: Path | str, split: str, *, strict: bool = False) -> Co
     if kind == "pubtator":
         # The vocabulary of an id without prefix follows from the type, the same in all known corpora.
         vocabularies = {raw: prefix for known in KNOWN.values() for raw, prefix in known.vocabularies.items()}
-        documents = pubtator.read(file, report=report, vocabularies=named.vocabularies if named else vocabularies)
+        prefixes = named.vocabularies if named else vocabularies
+        documents = list(pubtator.read(file, report=report, vocabularies=prefixes))
     else:
-        reader: Callable[..., list[Document]] = conll.read if kind == "conll" else genia.read
-        documents = reader(file, report=report)
+        reader: Callable[..., Iterable[Document]] = conll.read if kind == "conll" else genia.read
+        documents = list(reader(file, report=report))
     names, types = _type_names(documents, named, report)
     documents = _renamed(documents, names, types)
     _note_twice(documents, report)

@@ -1,3 +1,5 @@
+import tracemalloc
+
 import pytest
 
 from kogner.data.formats import conll
@@ -22,7 +24,7 @@ def read(tmp_path, content, *, strict=False, **options):
     path = tmp_path / "train.tsv"
     path.write_bytes(content if isinstance(content, bytes) else content.encode())
     report = Report(strict=strict)
-    return conll.read(path, report=report, **options), report
+    return list(conll.read(path, report=report, **options)), report
 
 
 @pytest.mark.parametrize("separator", ["\t", " ", "\tNN\t"])
@@ -100,3 +102,27 @@ def test_an_empty_token_is_skipped_and_counted(tmp_path):
     (document,), report = read(tmp_path, "zinc\tO\n \tO\nrose\tO\n")
     assert document.text == "zinc rose"
     assert report.skipped == {"empty token": 1}
+
+
+def test_sentences_come_before_the_file_has_ended(tmp_path):
+    path = tmp_path / "train.tsv"
+    path.write_text(lines(["p53", "binds"], ["B-GP", "O"]) + "\n" + lines(["ras", "rose"], ["B-GP", "none"]))
+    found = conll.read(path, report=Report())
+    assert next(found).text == "p53 binds"
+    with pytest.raises(InputError, match=r"train.tsv:5: a line needs"):
+        next(found)
+
+
+@pytest.mark.parametrize("content", [lambda count: drifted(count), lambda count: "p53\tB-GP\nrose\tO\n\n" * count])
+def test_memory_does_not_grow_with_the_file(tmp_path, content):
+    def peak(count):
+        path = tmp_path / "train.tsv"
+        path.write_text(content(count))
+        tracemalloc.start()
+        try:
+            assert sum(1 for _ in conll.read(path, report=Report())) == count
+            return tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+
+    assert peak(5_000) < peak(100) + 5_000 * 20  # bytes: a sentence's tokens would be 300

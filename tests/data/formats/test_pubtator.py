@@ -1,3 +1,7 @@
+import random
+import tracemalloc
+from itertools import pairwise
+
 import pytest
 
 from kogner.data.formats import pubtator
@@ -17,7 +21,7 @@ def read(tmp_path, content, *, strict=False, **options):
     path = tmp_path / "some.PubTator.txt"
     path.write_bytes(content if isinstance(content, bytes) else content.encode())
     report = Report(strict=strict)
-    return pubtator.read(path, report=report, **options), report
+    return list(pubtator.read(path, report=report, **options)), report
 
 
 GOOD = (
@@ -150,3 +154,49 @@ def test_odd_blanks_and_numbers_without_end_are_no_crash(tmp_path):
     assert [m.text for m in document.mentions] == ["Zincol"] and not report.repaired
     with pytest.raises(InputError, match="an annotation needs"):
         read(tmp_path, block("7", (0, "9" * 5000, "Zincol", "Chemical", "-1")))
+
+
+def test_what_comes_before_a_line_that_is_none_is_there(tmp_path):
+    path = tmp_path / "a.pubtator"
+    path.write_text(f"{block('7', GOOD[0])}\n{block('8')}\nno line\n{block('9')}")
+    found, report = pubtator.read(path, report=Report()), Report()
+    assert [next(found).id, next(found).id] == ["7", "8"]
+    with pytest.raises(InputError, match=r"a.pubtator:8: expected"):
+        next(found)
+    path.write_bytes(f"{block('7')}\n{block('8')}\n9|t|".encode() + b"\xff\n")
+    found = pubtator.read(path, report=report)
+    assert [next(found).id, next(found).id] == ["7", "8"]
+    with pytest.raises(InputError, match=r"a.pubtator:7: not UTF-8"):
+        next(found)
+
+
+def test_ids_are_unique_whatever_they_look_like(tmp_path):
+    """Against all that was read being remembered; ids of few letters, so that names of namesakes are taken already."""
+    some = random.Random(1)
+    for _ in range(200):
+        names = [some.choice(("7", "7#2", "7#2#2", "8", "#", "7#3")) for _ in range(12)]
+        blocks = [block(name, title=f"Gout {some.randrange(2)}", abstract="") for name in names]
+        if sum(one == two for one, two in pairwise(names)) > len(names) / 2:
+            continue  # passages
+        documents, report = read(tmp_path, "\n".join(blocks))
+        texts = [one.split("\n")[0].partition("|t|")[2] for one in blocks]
+        wanted = dict.fromkeys(zip(names, texts, strict=True))  # copies are dropped
+        assert [one.text for one in documents] == [text for _, text in wanted]
+        ids = [one.id for one in documents]
+        assert len(set(ids)) == len(ids) == len(names) - report.skipped[COPY]
+        assert report.repaired[NAMESAKE] == sum(one != name for one, (name, _) in zip(ids, wanted, strict=True))
+
+
+def test_memory_does_not_grow_with_the_file(tmp_path):
+    def peak(count):
+        path = tmp_path / "a.pubtator"
+        path.write_text("\n".join(block(str(name), *GOOD, abstract=ABSTRACT * 10) for name in range(count)))
+        tracemalloc.start()
+        try:
+            assert sum(1 for _ in pubtator.read(path, report=Report())) == count
+            return tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+
+    few = peak(100)
+    assert peak(2_000) < few + 2_000 * 50  # bytes: hashes of ids, 8 each; documents would be 2,000 each

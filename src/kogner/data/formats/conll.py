@@ -7,7 +7,8 @@ have drifted into mid-sentence and cut entities; such a file is read as one stre
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -33,39 +34,52 @@ class _Token:
     line: int
 
 
-def read(path: Path, *, report: Report, split_again: bool | None = None) -> list[Document]:
-    """Read a CoNLL file: first column the token, last column the tag. Document ids are `<file stem>:<number>`.
+def read(path: Path, *, report: Report, split_again: bool | None = None) -> Iterator[Document]:
+    """Yield the sentences of a CoNLL file: first column the token, last column the tag. Ids are `<file stem>:<number>`.
 
     split_again: ignore the blank lines and split the whole stream of tokens into sentences; None (default) does so
     where more than 1 % of the blank lines cut an entity.
+    The file is read twice: which kind of IOB it has, and how many blank lines cut, is known at its end only.
     Raises InputError for a line without a tag, or with one that is none of IOB, IOB2 and IOBES.
     """
-    blocks = _blocks(path, report)
-    if not blocks:
+    plain, drifted = _looked_over(path)
+    blocks: Iterator[list[_Token]] = _blocks(path, report)
+    if drifted if split_again is None else split_again:
+        blocks = _split_again(_stream(blocks, plain=plain, path=path, report=report))
+    number = 0
+    for number, block in enumerate(blocks, start=1):
+        yield _document(f"{stem(path)}:{number}", block, plain=plain, path=path, report=report)
+    if not number:
         raise InputError("holds no tokens", path=path)
-    plain = _is_plain_iob(blocks)
-    borders = range(1, 1 if plain else len(blocks))
-    cut = [index for index in borders if _goes_on(blocks[index - 1][-1], blocks[index][0])]
-    if split_again is None:
-        split_again = len(cut) > DRIFT_SHARE * len(blocks)
-    if split_again:
-        for index in cut:
-            first = blocks[index][0]
-            report.repair(DRIFTED, f"goes on with '{first.text}'; sentences split again", path=path, line=first.line)
-        blocks = _split_again(blocks)
-    return [
-        _document(f"{stem(path)}:{number}", block, plain=plain, path=path, report=report)
-        for number, block in enumerate(blocks, start=1)
-    ]
 
 
-def _blocks(path: Path, report: Report) -> list[list[_Token]]:
-    blocks: list[list[_Token]] = []
+def _looked_over(path: Path) -> tuple[bool, bool]:
+    """Whether it is IOB1, where an entity starts with I unless it follows another of its type at once; whether too many
+    blank lines cut an entity."""
+    parts: set[str] = set()
+    starts = False
+    blocks = cut = 0
+    last: _Token | None = None
+    with suppress(InputError):  # raised again at its place, behind the sentences that come before it
+        for block in _blocks(path, Report()):
+            blocks += 1
+            cut += last is not None and _goes_on(last, block[0])
+            last = block[-1]
+            parts.update(token.part for token in block)
+            starts = starts or any(
+                token.part == "B" and (index == 0 or block[index - 1].type != token.type)
+                for index, token in enumerate(block)
+            )
+    plain = "I" in parts and not parts & {"E", "S"} and not starts
+    return plain, not plain and cut > DRIFT_SHARE * blocks
+
+
+def _blocks(path: Path, report: Report) -> Iterator[list[_Token]]:
     block: list[_Token] = []
     for number, line in lines(path):
         if not line.strip() or line.startswith("-DOCSTART-"):
             if block:
-                blocks.append(block)
+                yield block
             block = []
             continue
         columns = line.split("\t") if "\t" in line else line.split()
@@ -82,7 +96,8 @@ def _blocks(path: Path, report: Report) -> list[list[_Token]]:
             continue
         part = {"L": "E", "U": "S", "M": "I"}.get(tag[1], tag[1]) if tag[1] else "O"
         block.append(_Token(token, part, tag[2].strip() if tag[2] else "", number))
-    return [*blocks, block] if block else blocks
+    if block:
+        yield block
 
 
 def _goes_on(before: _Token, after: _Token) -> bool:
@@ -122,27 +137,27 @@ def _entities(
     return found
 
 
-def _is_plain_iob(blocks: Sequence[Sequence[_Token]]) -> bool:
-    """IOB1, where an entity starts with I unless it follows another of its type at once."""
-    parts = {token.part for block in blocks for token in block}
-    if "I" not in parts or parts & {"E", "S"}:
-        return False
-    return not any(
-        token.part == "B" and (index == 0 or block[index - 1].type != token.type)
-        for block in blocks
-        for index, token in enumerate(block)
-    )
+def _stream(blocks: Iterable[Sequence[_Token]], *, plain: bool, path: Path, report: Report) -> Iterator[_Token]:
+    """All tokens, with the entities counted that go on behind a blank line."""
+    last: _Token | None = None
+    for block in blocks:
+        first = block[0]
+        if not plain and last is not None and _goes_on(last, first):
+            report.repair(DRIFTED, f"goes on with '{first.text}'; sentences split again", path=path, line=first.line)
+        last = block[-1]
+        yield from block
 
 
-def _split_again(blocks: Sequence[Sequence[_Token]]) -> list[list[_Token]]:
+def _split_again(tokens: Iterable[_Token]) -> Iterator[list[_Token]]:
     """Sentences of the stream of tokens, ended by `.`, `?` or `!` unless an entity goes on there.
 
     Where JNLPBA's sentences are intact (test), 3,789 of 3,791 such tokens end one.
     """
-    stream = [token for block in blocks for token in block]
-    sentences: list[list[_Token]] = [[]]
-    for token, following in zip(stream, [*stream[1:], None], strict=True):
-        sentences[-1].append(token)
-        if following and token.text in SENTENCE_ENDS and not _goes_on(token, following):
-            sentences.append([])
-    return sentences
+    sentence: list[_Token] = []
+    for token in tokens:
+        if sentence and sentence[-1].text in SENTENCE_ENDS and not _goes_on(sentence[-1], token):
+            yield sentence
+            sentence = []
+        sentence.append(token)
+    if sentence:
+        yield sentence

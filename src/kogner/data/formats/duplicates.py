@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import hashlib
+from collections.abc import Container, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
+
+import numpy as np
 
 from kogner.data.report import Report
 from kogner.records import Document
@@ -13,25 +16,58 @@ COPY = "document twice in the file"
 NAMESAKE = "document id used again for another text"
 
 
-def unique(documents: Iterable[tuple[int, Document]], *, path: Path, report: Report) -> list[Document]:
-    """Documents with ids that are unique, from (line, document) pairs.
+def unique(
+    documents: Iterable[tuple[int, Document]], *, path: Path, report: Report, repeated: Container[str]
+) -> Iterator[Document]:
+    """Yield documents with ids that are unique, from (line, document) pairs.
 
     A document equal to an earlier one of the same id (text and mentions) is dropped; one that differs is kept as
     `<id>#2`, `<id>#3` and so on.
+    repeated: ids that come again (`repeated_ids`); nothing is remembered of the others.
     """
-    kept: dict[str, Document] = {}
-    namesakes: dict[str, list[Document]] = {}
+    names: set[str] = set()
+    namesakes: dict[str, list[bytes]] = {}
     for line, document in documents:
-        earlier = namesakes.setdefault(document.id, [])
-        if document in earlier:
+        if document.id not in repeated:
+            yield document
+            continue
+        earlier, content = namesakes.setdefault(document.id, []), _digest(document)
+        if content in earlier:
             report.skip(COPY, "same id, text and mentions", path=path, line=line, document=document.id)
             continue
-        earlier.append(document)
+        earlier.append(content)
         name, number = document.id, len(earlier)
-        if name in kept:
-            while name in kept:
+        if name in names:
+            while name in names:
                 number = max(number, 2)
                 name, number = f"{document.id}#{number}", number + 1
             report.repair(NAMESAKE, f"kept as {name}", path=path, line=line, document=document.id)
-        kept[name] = document if name == document.id else replace(document, id=name)
-    return list(kept.values())
+        names.add(name)
+        yield document if name == document.id else replace(document, id=name)
+
+
+def repeated_ids(ids: Iterable[str]) -> Container[str]:
+    """The ids that come more than once, and some others. It holds 8 bytes for each that comes.
+
+    Ids that differ behind a `#` only are taken for the same, since that is how namesakes are told apart.
+    """
+    hashes = np.fromiter((hash(_stem(name)) for name in ids), dtype=np.int64)
+    hashes.sort()
+    return _Hashed(frozenset(hashes[1:][hashes[1:] == hashes[:-1]].tolist()))
+
+
+class _Hashed(Container[str]):
+    def __init__(self, hashes: frozenset[int]) -> None:
+        self._hashes = hashes
+
+    def __contains__(self, name: object) -> bool:
+        return isinstance(name, str) and hash(_stem(name)) in self._hashes
+
+
+def _stem(name: str) -> str:
+    return name.partition("#")[0]
+
+
+def _digest(document: Document) -> bytes:
+    parts = (document.text, document.mentions, document.unsure, document.passages, sorted(document.types))
+    return hashlib.blake2b(repr(parts).encode(), digest_size=16).digest()

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from kogner.data.formats.duplicates import unique
+from kogner.data.formats.duplicates import repeated_ids, unique
 from kogner.data.formats.files import lines, stem
 from kogner.data.report import Report
 from kogner.errors import InputError
@@ -55,7 +55,8 @@ def read(path: Path, *, report: Report) -> list[Document]:
         documents.append((number, Document(name, text, tuple(mentions))))
     if not documents:
         raise InputError("holds no document", path=path)
-    return unique(documents, path=path, report=report)
+    repeated = repeated_ids(document.id for _, document in documents)
+    return list(unique(documents, path=path, report=report, repeated=repeated))
 
 
 def _entity(raw: Any) -> tuple[int, int, str]:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from kogner.artifacts import write_atomic
-from kogner.data.formats.duplicates import unique
+from kogner.data.formats.duplicates import repeated_ids, unique
 from kogner.data.formats.files import lines, stem
 from kogner.data.report import Report
 from kogner.errors import InputError
@@ -32,7 +32,8 @@ def read(path: Path, *, report: Report) -> list[Document]:
     documents = list(parse(lines(path), path=path, report=report))
     if not documents:
         raise InputError("holds no document", path=path)
-    return unique(documents, path=path, report=report)
+    repeated = repeated_ids(document.id for _, document in documents)
+    return list(unique(documents, path=path, report=report, repeated=repeated))
 
 
 def parse(numbered: Iterable[tuple[int, str]], *, path: Path, report: Report) -> Iterator[tuple[int, Document]]:

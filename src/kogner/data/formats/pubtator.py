@@ -7,14 +7,15 @@ longer article that repeats the article's id and starts its offsets anew; such b
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Container, Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 from kogner.artifacts import write_lines
-from kogner.data.formats.duplicates import unique
+from kogner.data.formats.duplicates import repeated_ids, unique
 from kogner.data.formats.files import lines
 from kogner.data.report import Report
 from kogner.errors import InputError
@@ -54,29 +55,25 @@ class _Block:
         return f"{self.title} {self.abstract}" if self.abstract else self.title
 
 
-def read(path: Path, *, report: Report, vocabularies: Mapping[str, str] | None = None) -> list[Document]:
-    """Read a PubTator file. Types and texts are the file's own; ids become `PREFIX:LOCAL`.
+def read(path: Path, *, report: Report, vocabularies: Mapping[str, str] | None = None) -> Iterator[Document]:
+    """Yield the documents of a PubTator file. Types and texts are the file's own; ids become `PREFIX:LOCAL`.
 
     vocabularies: for each type the prefix of an id that has none, e.g. {"Gene": "NCBIGene"}; an id without prefix of
     the form of a MeSH id is MESH in any case.
     Raises InputError for a line that is none of PubTator's and for a second title or abstract in a block; mentions
     whose text does not fit their offsets are repaired or skipped and counted in `report`.
+    The file is read twice: whether ids come again, and whether blocks are passages, is known at its end only.
     """
-    blocks = list(_blocks(path, report))
-    if not blocks:
-        raise InputError("holds no PubTator document (a line such as '123|t|Title')", path=path)
-    repeats = sum(one.id == two.id for one, two in pairwise(blocks))
-    passages = repeats > len(blocks) / 2
-    documents = [(block.line, _document(block, path, report, vocabularies or {})) for block in blocks]
+    passages, repeated = _looked_over(path)
+    documents = _documents(path, report, vocabularies or {})
     if not passages:
-        return unique(documents, path=path, report=report)
-    counts: dict[str, int] = {}
-    kept: list[Document] = []
+        yield from unique(documents, path=path, report=report, repeated=repeated)
+        return
+    counts: Counter[str] = Counter()
     for _, document in documents:
-        counts[document.id] = counts.get(document.id, 0) + 1
-        kept.append(replace(document, id=f"{document.id}#{counts[document.id]}"))
-    report.note("passage of a longer article", len(kept))
-    return kept
+        counts[document.id] += 1
+        report.note("passage of a longer article")
+        yield replace(document, id=f"{document.id}#{counts[document.id]}")
 
 
 def write(path: Path, documents: Iterable[Document], *, report: Report) -> None:
@@ -120,6 +117,37 @@ def _title(document: Document) -> int:
     first, second = document.passages
     apart = second.start == first.end + 1 and document.text[first.end].isspace()
     return first.end if first.start == 0 and apart and second.end == whole > second.start else whole
+
+
+def _looked_over(path: Path) -> tuple[bool, Container[str]]:
+    """Whether the blocks of a file are passages of longer articles, and the ids that come again."""
+    blocks = adjacent = 0
+
+    def names() -> Iterator[str]:
+        nonlocal blocks, adjacent
+        before = name = None
+        with suppress(InputError):  # raised again at its place, behind the documents that come before it
+            for _, line in lines(path):
+                if not line.strip():
+                    name = None
+                elif (text_line := _TEXT_LINE.match(line)) and text_line[1] != name:
+                    name = text_line[1]
+                    blocks += 1
+                    adjacent += name == before
+                    before = name
+                    yield name
+
+    repeated = repeated_ids(names())
+    return adjacent > blocks / 2, repeated
+
+
+def _documents(path: Path, report: Report, vocabularies: Mapping[str, str]) -> Iterator[tuple[int, Document]]:
+    line = 0
+    for block in _blocks(path, report):
+        line = block.line
+        yield line, _document(block, path, report, vocabularies)
+    if not line:
+        raise InputError("holds no PubTator document (a line such as '123|t|Title')", path=path)
 
 
 def _blocks(path: Path, report: Report) -> Iterator[_Block]:
