@@ -157,7 +157,8 @@ class Ours:
         step = Step.of(view, number=number, dist_weight=0.0, device=student.device)
         made = make_batch(view.examples, max_width=WIDTH, pad_id=student.tokenizer.pad_token_id or 0)
         with torch.autocast("cpu", dtype=torch.bfloat16, enabled=bf16):
-            return self.model.losses(made, step, self.recipe)[0]
+            self.labels = self.model.labels(step, self.recipe)
+            return self.model.losses(made, self.labels, step, self.recipe)[0]
 
     def step(self, batch: Sequence[int], *, number: int, bf16: bool) -> float:
         """One update; the loss before it."""
@@ -171,6 +172,8 @@ def update(side: Theirs | Ours, batch: Sequence[int], number: int, bf16: bool) -
     loss = side.loss(batch, number=number, bf16=bf16)
     value = float(loss.detach())
     loss.backward()
+    if isinstance(side, Ours):
+        side.labels.backward()
     torch.nn.utils.clip_grad_norm_([p for p in side.model.parameters() if p.requires_grad], 1.0)
     side.optimizer.step()
     side.optimizer.zero_grad(set_to_none=True)

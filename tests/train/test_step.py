@@ -13,6 +13,7 @@ from kogner.data.batch import build_examples, make_batch
 from kogner.errors import ConfigError
 from kogner.recipe import load_recipe
 from kogner.student import checkpoint
+from kogner.student.model import Student
 from kogner.teacher.bank import Bank
 from kogner.train import loop
 from kogner.train.linked import linked_entities, make_distil_head
@@ -72,12 +73,14 @@ def gradients(plan, corpus: Path, bank: Bank, sizes: list[int]) -> tuple[dict[st
     view = sampler.view(examples[: sum(sizes)], step=0)
     step = Step.of(view, number=0, dist_weight=0.2, device=torch.device("cpu"))
     figures, first = trainee.figures(), 0
+    labels = trainee.labels(step, plan)
     for part, size in enumerate(sizes):
         batch = make_batch(view.examples[first : first + size], max_width=4, pad_id=0)
-        total, found = trainee.losses(batch, step, plan, part=part)
+        total, found = trainee.losses(batch, labels, step, plan, part=part)
         total.backward()
         figures = {name: value + found[name] for name, value in figures.items()}
         first += size
+    labels.backward()
     return {name: p.grad for name, p in trainee.named_parameters() if p.grad is not None}, figures
 
 
@@ -220,3 +223,16 @@ def test_arms_with_and_without_a_graph_see_the_same_dropout_masks(tiny_encoder, 
     assert len(seen[0]) == 6
     assert seen[1] == pytest.approx(seen[0], rel=1e-3)
     assert seen[2] != pytest.approx(seen[0], rel=1e-3)
+
+
+def test_labels_are_encoded_once_a_step(still_encoder, corpus, bank, tmp_path, monkeypatch):
+    times = []
+    encode = Student.encode_labels
+    monkeypatch.setattr(Student, "encode_labels", lambda student, labels: times.append(1) or encode(student, labels))
+    plan = recipe(still_encoder, "train.batch_size=4", "train.accumulate=3", "train.steps=3")
+    train(plan, [split_of(corpus)], tmp_path / "student", bank=Bank.open(bank))
+    at_the_end = len(times) - 3
+    times.clear()
+    plan = recipe(still_encoder, "train.batch_size=4", "train.accumulate=3", "train.steps=5")
+    train(plan, [split_of(corpus)], tmp_path / "longer", bank=Bank.open(bank))
+    assert len(times) - at_the_end == 5

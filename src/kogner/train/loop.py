@@ -296,11 +296,15 @@ def _learn(run: Run, groups: Sequence[Sequence[Example]]) -> dict[str, float]:
     bf16 = config.precision == "bf16" or (config.precision == "auto" and bf16_is_fast(student.device.type))
     pad_id = student.tokenizer.pad_token_id or 0
     figures = run.trainee.figures()
+    torch.manual_seed(seed_of(config.seed, number, 0))
+    with torch.autocast(student.device.type, dtype=torch.bfloat16, enabled=bf16):
+        labels = run.trainee.labels(step, recipe)
     for part, members in _parts(run, view, [len(group) for group in groups]):
-        torch.manual_seed(seed_of(config.seed, number, part))
+        if part:  # the first one draws on from where the labels left off
+            torch.manual_seed(seed_of(config.seed, number, part))
         batch = make_batch(members, max_width=student.config.max_width, pad_id=pad_id)
         with torch.autocast(student.device.type, dtype=torch.bfloat16, enabled=bf16):
-            loss, found = run.trainee.losses(batch.to(student.device), step, recipe, part=part)
+            loss, found = run.trainee.losses(batch.to(student.device), labels, step, recipe, part=part)
         if not torch.isfinite(loss):
             raise KognerError(
                 f"the loss is {float(loss.detach())} at step {number + 1:,} ({found}); lower "
@@ -308,6 +312,7 @@ def _learn(run: Run, groups: Sequence[Sequence[Example]]) -> dict[str, float]:
             )
         loss.backward()
         figures = {name: value + found[name] for name, value in figures.items()}
+    labels.backward()
     parameters = [parameter for parameter in run.trainee.parameters() if parameter.requires_grad]
     run.processes.add_gradients(parameters)
     nn.utils.clip_grad_norm_(parameters, config.max_grad_norm)

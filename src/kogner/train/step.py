@@ -9,8 +9,9 @@ to the gradient of the whole batch (exactly so without dropout), whoever compute
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -19,6 +20,7 @@ from torch import Tensor, nn
 from kogner.config import Recipe
 from kogner.data.batch import Batch
 from kogner.student.distil import DistilHead
+from kogner.student.encoder import Prompt
 from kogner.student.losses import language_loss, sampled_spans
 from kogner.student.model import Student
 from kogner.train.linear import fast_linear
@@ -55,6 +57,30 @@ class Step:
         )  # fmt: skip
 
 
+@dataclass(frozen=True)
+class Labels:
+    """The encoded labels of a step. The parts that are scored against them leave their gradients at them; `backward`
+    takes the sum on into the label encoder, once for the step rather than once for each part.
+
+    types: as the student scores against them. encoded: the same with what made them; None where nothing learns there.
+    """
+
+    types: Tensor | Prompt
+    encoded: Tensor | None = None
+
+    @classmethod
+    def of(cls, encoded: Tensor | Prompt) -> Labels:
+        """What `encode_labels` returned; a prompt is encoded with each part's text, so it has nothing to share."""
+        if isinstance(encoded, Prompt) or not encoded.requires_grad:
+            return cls(encoded)
+        return cls(encoded.detach().requires_grad_(), encoded)
+
+    def backward(self) -> None:
+        """Once, after those of the parts."""
+        if self.encoded is not None and isinstance(self.types, Tensor) and self.types.grad is not None:
+            self.encoded.backward(self.types.grad)
+
+
 class Trainee(nn.Module):
     """The student and, where it learns from a bank, its distillation head; one module so that one state holds both."""
 
@@ -62,15 +88,29 @@ class Trainee(nn.Module):
         super().__init__()
         self.student, self.head = student, head
 
-    def losses(self, batch: Batch, step: Step, recipe: Recipe, *, part: int = 0) -> tuple[Tensor, dict[str, float]]:
-        """What a part adds to the total loss of its step, and to each of the step's figures in the log."""
-        on_cpu = self.student.device.type == "cpu"
-        with fast_linear() if on_cpu and not recipe.train.gradient_checkpointing else nullcontext():
-            return self._losses(batch, step, recipe, part=part)
+    def labels(self, step: Step, recipe: Recipe) -> Labels:
+        """The labels of a step, encoded once for all its parts."""
+        with self._linear(recipe):
+            return Labels.of(self.student.encode_labels(step.labels))
 
-    def _losses(self, batch: Batch, step: Step, recipe: Recipe, *, part: int) -> tuple[Tensor, dict[str, float]]:
+    def losses(
+        self, batch: Batch, labels: Labels, step: Step, recipe: Recipe, *, part: int = 0
+    ) -> tuple[Tensor, dict[str, float]]:
+        """What a part adds to the total loss of its step, and to each of the step's figures in the log.
+
+        After the last part's `backward` comes that of `labels`.
+        """
+        with self._linear(recipe):
+            return self._losses(batch, labels.types, step, recipe, part=part)
+
+    def _linear(self, recipe: Recipe) -> AbstractContextManager[Any]:
+        on_cpu = self.student.device.type == "cpu"
+        return fast_linear() if on_cpu and not recipe.train.gradient_checkpointing else nullcontext()
+
+    def _losses(
+        self, batch: Batch, types: Tensor | Prompt, step: Step, recipe: Recipe, *, part: int
+    ) -> tuple[Tensor, dict[str, float]]:
         config = recipe.loss
-        types = self.student.encode_labels(step.labels)
         scores, words = self.student(batch.tokens, types)
         spans = None
         if config.negative_share < 1:
