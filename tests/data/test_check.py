@@ -307,7 +307,7 @@ def test_command(tmp_path, capsys):
     ends = {split: {end["id"] for one in sources if one["split"] == split for pair in one["pairs"]
                     for end in (pair["head"], pair["tail"])} for split in said["splits"]}  # fmt: skip
     assert not ends["train"] & ends["test"] and not ends["train"] & ends["dev"]
-    train = jsonl.read(tmp_path / "bmg" / "train.jsonl", report=Report())
+    train = list(jsonl.read(tmp_path / "bmg" / "train.jsonl", report=Report()))
     assert (tmp_path / "bmg" / "report.png").read_bytes().startswith(b"\x89PNG")
     for reader, ending in ((gliner, "gliner/train.jsonl"), (bmg, "bmg/train.jsonl"), (pubtator, "pubtator/train.txt")):
         again = reader.read(tmp_path / "bmg" / ending, report=Report())
@@ -355,7 +355,7 @@ def test_gliner_files_inclusive_ends_and_what_cannot_be_held(tmp_path):
     for text, says in (("[1]", "each example must be"), ("[", "not JSON"), ("[]", "no example")):
         (tmp_path / "c.json").write_text(text)
         with pytest.raises(InputError, match=says):
-            gliner.read(tmp_path / "c.json", report=Report())
+            list(gliner.read(tmp_path / "c.json", report=Report()))
 
 
 @given(

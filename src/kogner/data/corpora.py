@@ -21,7 +21,7 @@ TWICE = "mention twice (same start, end and type), kept twice"
 _SPLIT_NAMES = {"train": r"train", "dev": r"dev|valid", "test": r"(?<!la)test"}
 _ENDINGS = (".txt", ".pubtator", ".tsv", ".conll", ".iob", ".iob2", ".iobes", ".bio", ".jsonl", ".jsonlines", ".json")
 _ARRAY = re.compile(r"\s*\[\s*(?:[{\]]|$)")  # `[` and a tag is a word of CoNLL
-_AS_NAMED: dict[str, Callable[..., list[Document]]] = {"jsonl": jsonl.read, "gliner": gliner.read, "bmg": bmg.read}
+_AS_NAMED: dict[str, Callable[..., Iterable[Document]]] = {"jsonl": jsonl.read, "gliner": gliner.read, "bmg": bmg.read}
 
 
 @dataclass(frozen=True)
@@ -153,7 +153,7 @@ def load(name: str, path: Path | str, split: str, *, strict: bool = False) -> Co
     report = Report(strict=strict)
     kind = detect(file)
     if kind in _AS_NAMED:
-        documents = _AS_NAMED[kind](file, report=report)
+        documents = list(_AS_NAMED[kind](file, report=report))
         annotated = {mention.type for document in documents for mention in document.mentions}
         types = frozenset(annotated.union(report.lost, *(document.types for document in documents)))
         documents = [document if document.types else replace(document, types=types) for document in documents]

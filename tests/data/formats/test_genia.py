@@ -10,7 +10,7 @@ from kogner.errors import InputError
 def read(tmp_path, *rows):
     path = tmp_path / "dev.jsonlines"
     path.write_text("\n".join(row if isinstance(row, str) else json.dumps(row) for row in rows))
-    return genia.read(path, report=Report())
+    return list(genia.read(path, report=Report()))
 
 
 def row(name, tokens, *spans):

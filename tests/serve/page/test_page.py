@@ -275,7 +275,7 @@ def test_json_lines_are_dropped_as_documents(tab, site, tmp_path):
     assert one.page.locator("#reader").inner_text().rstrip().endswith("2")
     one.page.get_by_role("button", name="Document before").click()
     assert one.page.locator("#documents .of").inner_text() == "2 of 3"
-    documents = jsonl.read(one.export("JSON lines", tmp_path), report=Report())
+    documents = list(jsonl.read(one.export("JSON lines", tmp_path), report=Report()))
     assert [document.id for document in documents] == ["d0", "d1", "d2"]
     assert all(len(document.mentions) > 8 for document in documents)
     again = pubtator.read(one.export("PubTator", tmp_path), report=Report())

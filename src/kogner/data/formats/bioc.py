@@ -25,7 +25,8 @@ from xml.etree import ElementTree
 from xml.sax.saxutils import escape, quoteattr
 
 from kogner.artifacts import write_lines
-from kogner.data.formats.files import DAMAGED, Record, opened, read_bytes
+from kogner.data.formats.files import DAMAGED, Record, opened
+from kogner.data.formats.json_stream import values
 from kogner.data.formats.pubmed import check_prolog
 from kogner.data.formats.pubtator import OFFSET_MISMATCH, OFFSET_REPAIRED, identifiers, nearest
 from kogner.data.report import Report
@@ -85,42 +86,24 @@ def read_xml(path: Path, *, report: Report) -> Iterator[Document]:
 
 
 def read_json(path: Path, *, report: Report) -> Iterator[Document]:
-    """Yield the documents of a BioC JSON file: a collection, a list of them, one document, or a document a line.
+    """Yield the documents of a BioC JSON file one by one: of a collection or several, or documents behind one another.
 
     Raises InputError for what is no such file.
     """
-    try:
-        text = read_bytes(path).decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise InputError(f"not UTF-8: byte {error.start}", path=path) from error
     any_document = False
-    for raw in _objects(text, path):
-        for collection in raw if isinstance(raw, list) else [raw]:
-            if not isinstance(collection, dict):
-                raise InputError("is no BioC: an object with documents or passages is needed", path=path)
-            documents = collection.get("documents", [collection] if "passages" in collection else None)
-            if not isinstance(documents, list):
-                raise InputError("is no BioC: it has neither documents nor passages", path=path)
-            for document in documents:
-                any_document = True
-                yield _of_json(document, path, report)
+    for found in values(path, inside="documents"):
+        raw = found.value
+        if not found.element and not isinstance(raw, dict):
+            raise InputError(
+                "is no BioC: an object with documents or passages is needed", path=path, line=found.line
+            )  # fmt: skip
+        if found.element or ("documents" not in raw and "passages" in raw):
+            any_document = True
+            yield _of_json(raw, path, report)
+        elif not isinstance(raw.get("documents"), list):
+            raise InputError("is no BioC: it has neither documents nor passages", path=path, line=found.line)
     if not any_document:
         raise InputError("holds no document", path=path)
-
-
-def _objects(text: str, path: Path) -> Iterator[Any]:
-    try:
-        yield json.loads(text)
-        return
-    except (ValueError, RecursionError) as error:
-        first = error
-    for number, line in enumerate(text.split("\n"), 1):
-        if not line.strip():
-            continue
-        try:
-            yield json.loads(line)
-        except (ValueError, RecursionError):
-            raise InputError(f"is not JSON: {first}", path=path, line=number) from first
 
 
 def _of_json(raw: Any, path: Path, report: Report) -> Document:

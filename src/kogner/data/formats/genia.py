@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +14,33 @@ from kogner.errors import InputError
 from kogner.records import Document, Mention
 
 
-def read(path: Path, *, report: Report) -> list[Document]:
-    """Read one document per line; its text is the tokens joined by one blank, its id `sent_id` or the line number.
+def read(path: Path, *, report: Report) -> Iterator[Document]:
+    """Yield one document per line; its text is the tokens joined by one blank, its id `sent_id` or the line number.
 
-    Raises InputError for a line that is not such an object or whose spans do not fit its tokens.
+    The file is read twice, first for the ids that come again. Raises InputError for a line that is not such an object
+    or whose spans do not fit its tokens.
     """
-    documents: list[tuple[int, Document]] = []
+    repeated = repeated_ids(_ids(path))
+    yield from unique(_documents(path, report), path=path, report=report, repeated=repeated)
+
+
+def _ids(path: Path) -> Iterator[str]:
+    """The ids in a file, up to a line that is damaged; `_documents` says what is wrong with it."""
+    for number, line in lines(path):
+        if line.strip():
+            try:
+                yield _id(json.loads(line), path, number)
+            except (ValueError, RecursionError, AttributeError):
+                return
+
+
+def _id(raw: Any, path: Path, line: int) -> str:
+    return str(raw.get("sent_id") or f"{stem(path)}:{line}")
+
+
+def _documents(path: Path, report: Report) -> Iterator[tuple[int, Document]]:
+    """The documents with the lines they stand in."""
+    any_document = False
     for number, line in lines(path):
         if not line.strip():
             continue
@@ -26,7 +48,7 @@ def read(path: Path, *, report: Report) -> list[Document]:
             raw = json.loads(line)
             tokens = [str(token) for token in raw["tokens"]]
             entities = [_entity(entry) for entry in raw["entity_mentions"]]
-            name = str(raw.get("sent_id") or f"{stem(path)}:{number}")
+            name = _id(raw, path, number)
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise InputError(
                 f"each line must be an object with tokens and entity_mentions (start, end, entity_type): {error!r}",
@@ -52,11 +74,10 @@ def read(path: Path, *, report: Report) -> list[Document]:
                 )
                 continue
             mentions.append(Mention(start, end, kind, text[start:end]))
-        documents.append((number, Document(name, text, tuple(mentions))))
-    if not documents:
+        any_document = True
+        yield number, Document(name, text, tuple(mentions))
+    if not any_document:
         raise InputError("holds no document", path=path)
-    repeated = repeated_ids(document.id for _, document in documents)
-    return list(unique(documents, path=path, report=report, repeated=repeated))
 
 
 def _entity(raw: Any) -> tuple[int, int, str]:

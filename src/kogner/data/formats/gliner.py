@@ -11,8 +11,9 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from kogner.artifacts import write_atomic
-from kogner.data.formats.files import lines, stem
+from kogner.artifacts import write_lines
+from kogner.data.formats.files import stem
+from kogner.data.formats.json_stream import values
 from kogner.data.report import Report
 from kogner.errors import InputError
 from kogner.records import Document, Mention
@@ -23,18 +24,22 @@ EMPTY = "mention of an empty word"
 BAD_SPAN = "mention that is no [first word, last word, type] of its text"
 
 
-def read(path: Path, *, report: Report) -> list[Document]:
-    """Read a file. Ids are `<file>:<number>`. Mentions that point outside their words are counted and left out."""
-    documents = [_document(raw, number, path, report) for number, raw in _objects(path)]
-    if not documents:
+def read(path: Path, *, report: Report) -> Iterator[Document]:
+    """Yield the documents of a file one by one, with the types that each names as asked for (`ner_labels`).
+
+    Ids are `<file>:<number>`, of the example in an array, of the line elsewhere. Mentions that point outside their
+    words are counted and left out. Raises InputError for what is no such file.
+    """
+    found = None
+    for found in values(path):
+        yield _document(found.value, found.number or found.line, found.line, path, report)
+    if found is None:
         raise InputError("holds no example", path=path)
-    kinds = frozenset(mention.type for document in documents for mention in document.mentions)
-    return [Document(one.id, one.text, one.mentions, one.types or kinds) for one in documents]
 
 
 def write(path: Path, documents: Iterable[Document], *, report: Report) -> None:
     """Write documents as JSON lines, all or nothing; a mention that words cannot hold is counted and left out."""
-    write_atomic(path, "".join(f"{line_of(one, report, path)}\n" for one in documents))
+    write_lines(path, (line_of(one, report, path) for one in documents))
 
 
 def line_of(document: Document, report: Report, path: Path) -> str:
@@ -73,41 +78,26 @@ def joined(tokens: Iterable[str]) -> tuple[str, list[tuple[int, int]]]:
     return " ".join(kept), spans
 
 
-def _objects(path: Path) -> Iterator[tuple[int, Any]]:
-    numbered = list(lines(path))
-    first = next((line for _, line in numbered if line.strip()), "")
-    try:
-        if first.lstrip().startswith("["):
-            found = json.loads("\n".join(line for _, line in numbered))
-            yield from enumerate(found, start=1)
-            return
-        for number, line in numbered:
-            if line.strip():
-                yield number, json.loads(line)
-    except (ValueError, RecursionError) as error:
-        raise InputError(f"not JSON: {error}", path=path) from error
-
-
-def _document(raw: Any, number: int, path: Path, report: Report) -> Document:
+def _document(raw: Any, number: int, line: int, path: Path, report: Report) -> Document:
     name = f"{stem(path)}:{number}"
     tokens = raw.get("tokenized_text") if isinstance(raw, dict) else None
     if not isinstance(tokens, list) or not all(isinstance(token, str) for token in tokens):
         raise InputError('each example must be {"tokenized_text": [words], "ner": [[first, last, type]]}', path=path,
-                         line=number)  # fmt: skip
+                         line=line)  # fmt: skip
     text, spans = joined(tokens)
     mentions = []
     entries = raw.get("ner") or []
     if not isinstance(entries, list):
-        raise InputError(f"ner must be a list of [first, last, type], not {str(entries)[:60]}", path=path, line=number)
+        raise InputError(f"ner must be a list of [first, last, type], not {str(entries)[:60]}", path=path, line=line)
     for entry in entries:
         if not is_span(entry, len(tokens)):
-            report.skip(BAD_SPAN, str(entry), path=path, line=number, document=name)
+            report.skip(BAD_SPAN, str(entry), path=path, line=line, document=name)
             continue
         start, end = spans[entry[0]][0], spans[entry[1]][1]
         if start < end:
             mentions.append(Mention(start, end, entry[2], text[start:end]))
         else:
-            report.skip(EMPTY, str(entry), path=path, line=number, document=name, mention=entry[2])
+            report.skip(EMPTY, str(entry), path=path, line=line, document=name, mention=entry[2])
     labels = raw.get("ner_labels")
     given = labels if isinstance(labels, list) and all(isinstance(label, str) for label in labels) else ()
     return Document(name, text, tuple(mentions), frozenset(given))

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from kogner.artifacts import write_atomic
+from kogner.artifacts import write_lines
 from kogner.data.formats.duplicates import repeated_ids, unique
 from kogner.data.formats.files import lines, stem
 from kogner.data.report import Report
@@ -27,13 +27,33 @@ _KEYS = {"id", "text", "types", "mentions", "unsure", "passages", "entities"}
 _MENTION_KEYS = {"start", "end", "text", "type", "ids", "entity", "score", "entity_id", "entity_score", "links"}
 
 
-def read(path: Path, *, report: Report) -> list[Document]:
-    """Read a file of JSON lines. Raises InputError with file and line for what is not such an object."""
-    documents = list(parse(lines(path), path=path, report=report))
-    if not documents:
+def read(path: Path, *, report: Report) -> Iterator[Document]:
+    """Yield the documents of a file of JSON lines, which is read twice, first for the ids that come again.
+
+    Raises InputError with file and line for what is not such an object.
+    """
+    repeated = repeated_ids(_ids(path))
+    any_document = False
+    for document in unique(parse(lines(path), path=path, report=report), path=path, report=report, repeated=repeated):
+        any_document = True
+        yield document
+    if not any_document:
         raise InputError("holds no document", path=path)
-    repeated = repeated_ids(document.id for _, document in documents)
-    return list(unique(documents, path=path, report=report, repeated=repeated))
+
+
+def _ids(path: Path) -> Iterator[str]:
+    """The ids in a file, up to a line that is damaged; `parse` says what is wrong with it."""
+    for number, line in lines(path):
+        if line.strip():
+            try:
+                yield _id(json.loads(line), path, number)
+            except (ValueError, RecursionError, AttributeError):
+                return
+
+
+def _id(raw: Any, path: Path, line: int) -> str:
+    given = raw.get("id")
+    return f"{stem(path)}:{line}" if given is None else str(given)
 
 
 def parse(numbered: Iterable[tuple[int, str]], *, path: Path, report: Report) -> Iterator[tuple[int, Document]]:
@@ -47,8 +67,7 @@ def parse(numbered: Iterable[tuple[int, str]], *, path: Path, report: Report) ->
             raise InputError(f"not JSON: {error}; each line must be one object", path=path, line=number) from error
         if not isinstance(raw, dict) or not isinstance(raw.get("text"), str):
             raise InputError('each line must be an object such as {"id": "1", "text": "..."}', path=path, line=number)
-        given = raw.get("id")
-        name = f"{stem(path)}:{number}" if given is None else str(given)
+        name = _id(raw, path, number)
         if raw.get("mentions") and raw.get("entities"):
             report.note(BOTH)
         for key in raw.keys() - _KEYS:
@@ -149,4 +168,4 @@ def _entry(mention: Mention) -> dict[str, Any]:
 
 def write(path: Path, documents: Iterable[Document]) -> None:
     """Write documents as JSON lines, all or nothing."""
-    write_atomic(path, "".join(f"{line_of(document)}\n" for document in documents))
+    write_lines(path, map(line_of, documents))
