@@ -371,6 +371,24 @@ def test_processes_that_die_lose_nothing_and_one_that_a_document_kills_leaves_it
     assert (manifest["documents"], manifest["failed"]) == (60, 1)
 
 
+@pytest.mark.slow
+def test_ray_leaves_out_a_document_that_ends_its_process(model, tmp_path):
+    ray = pytest.importorskip("ray")
+    here = {"PYTHONPATH": str(Path(__file__).parent)}
+    ray.init(num_cpus=3, include_dashboard=False, log_to_driver=False,
+             runtime_env={"worker_process_setup_hook": "dying.everywhere", "env_vars": here})  # fmt: skip
+    some = documents(30)
+    some[17] = dataclasses.replace(some[17], text="a deadly one")
+    try:
+        manifest = job(model, [written(tmp_path / "a.jsonl", some)], tmp_path / "out", spread="ray", processes=1).run()
+    finally:
+        ray.shutdown()
+    assert sorted(one["id"] for one in results(tmp_path / "out")) == sorted(f"d{n}" for n in range(30) if n != 17)
+    (failure,) = [json.loads(line) for line in (tmp_path / "out" / "failures.jsonl").open()]
+    assert failure["id"] == "d17" and "ended the process, exit code -9, 2 times" in failure["reason"]
+    assert (manifest["documents"], manifest["failed"]) == (30, 1)
+
+
 def test_a_model_that_cannot_be_opened_ends_the_job(tmp_path):
     with pytest.raises(KognerError, match="nowhere"):
         job(tmp_path / "nowhere", [written(tmp_path / "a.jsonl", documents(1))], tmp_path / "out").run()

@@ -112,7 +112,9 @@ class Job:
         if self.spread == "ray":
             from kogner.bulk import ray_data
 
-            yield from ray_data.run(self.plan, self.out, left, reader, self.limits, count=self.processes)
+            yield from ray_data.run(
+                self.plan, self.out, left, reader, self.limits, count=self.processes, silence=self.silence
+            )
             return
 
         under_way: Tally[int] = Tally()

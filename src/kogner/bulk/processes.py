@@ -76,14 +76,13 @@ class ProcessPool:
         try:
             self._workers = [self._start() for _ in range(self.count)]
             while True:
-                for worker in self._workers:
-                    if worker.ready and worker.task is None:
-                        if self._again:
-                            self._give(worker, self._again.popleft())
-                        elif ahead or (more and (found := next(shards, None)) is not None):
-                            self._give(worker, Task(ahead.popleft() if ahead else found))  # type: ignore[arg-type]
-                        else:
-                            more = False
+                for worker in self._free():
+                    if self._again:
+                        self._give(worker, self._again.popleft())
+                    elif ahead or (more and (found := next(shards, None)) is not None):
+                        self._give(worker, Task(ahead.popleft() if ahead else found))  # type: ignore[arg-type]
+                    else:
+                        more = False
                 if not more and not self._again and all(worker.task is None for worker in self._workers):
                     return
                 if more and len(ahead) < self.count:
@@ -94,7 +93,21 @@ class ProcessPool:
                         ahead.append(read)
                 yield from self._listen(0.0 if more and len(ahead) < self.count else POLL_S)
         finally:
-            self._stop()
+            self.close()
+
+    def one(self, shard: Shard) -> ShardResult:
+        """What became of one shard. The processes stay for the next one, until `close`. Raises as `run` does."""
+        self._again.append(Task(shard))
+        self._workers = self._workers or [self._start() for _ in range(self.count)]
+        while True:
+            for worker in self._free():
+                if self._again:
+                    self._give(worker, self._again.popleft())
+            for result in self._listen(POLL_S):
+                return result
+
+    def _free(self) -> list[_Process]:
+        return [worker for worker in self._workers if worker.ready and worker.task is None]
 
     def _start(self) -> _Process:
         context = multiprocessing.get_context("spawn")
@@ -174,7 +187,8 @@ class ProcessPool:
         note(f"a shard {cause}{near}, and is annotated again document by document")
         return replace(task, careful=True)
 
-    def _stop(self) -> None:
+    def close(self) -> None:
+        """End the processes, those at work at once."""
         for worker in self._workers:
             worker.connection.close()  # which ends it
             if worker.task is not None or not worker.ready:
@@ -184,6 +198,7 @@ class ProcessPool:
             if worker.process.is_alive():
                 worker.process.kill()
                 worker.process.join()
+        self._workers = []
 
 
 def _work(connection: Connection, plan: WorkPlan, folder: Path) -> None:

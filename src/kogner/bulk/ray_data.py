@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kogner.bulk.folder import JobFolder, ShardResult
+from kogner.bulk.processes import ProcessPool
 from kogner.bulk.shards import Cut, Failure, Shard
 from kogner.bulk.source import Input
-from kogner.bulk.worker import Worker, WorkPlan
+from kogner.bulk.worker import WorkPlan
 from kogner.errors import KognerError, MissingExtraError
 from kogner.progress import set_quiet
 
@@ -31,12 +32,14 @@ def run(
     limits: Cut,
     *,
     count: int | None,
+    silence: float = 900.0,
 ) -> Iterator[ShardResult | tuple[int, dict[str, Any]]]:
     """What became of each shard, and for each input its number and what its reader met, as they are done.
 
-    count: actors; None as many as the cluster has processors.
+    count: actors; None as many as the cluster has processors. silence: as of `ProcessPool`.
     An input is read by a task, its shards go to the actors as these are free (Ray Data's back-pressure), and an actor
-    that dies is started again with the shard it had, RETRIES times at most.
+    that dies, with its machine for instance, is started again with the shard it had, RETRIES times at most. The student
+    lives in a process of the actor's own, so that a document which ends that process is found and left out.
     Raises MissingExtraError without Ray, KognerError for what a shard fails with.
     """
     try:
@@ -70,7 +73,7 @@ def run(
         .flat_map(shards, num_cpus=0.1)
         .map_batches(
             _Actor,
-            fn_constructor_args=(plan, str(folder)),
+            fn_constructor_args=(plan, str(folder), silence),
             batch_size=1,
             compute=ray.data.ActorPoolStrategy(size=actors),
             num_cpus=0.9,
@@ -96,32 +99,27 @@ def run(
                 yield number, waiting.pop(number)
     except ray.exceptions.RayError as error:
         raise KognerError(
-            f"Ray gave up: {str(error).strip().splitlines()[-1]}. What is done is kept; a document that ends its "
-            "process is left out by --engine local only"
+            f"Ray gave up: {str(error).strip().splitlines()[-1]}. What is done is kept; the same command goes on"
         ) from error
 
 
 class _Actor:
-    """A student that stays where it is while shards come by."""
+    """A student in a process of its own, which stays where it is while shards come by."""
 
-    def __init__(self, plan: WorkPlan, folder: str) -> None:
+    def __init__(self, plan: WorkPlan, folder: str, silence: float) -> None:
         set_quiet(True)
         self.error = ""
-        self.worker: Worker | None = None
-        try:
-            self.worker = Worker(plan, Path(folder))
-        except KognerError as error:
-            self.error = str(error)
+        self.pool = ProcessPool(plan, Path(folder), count=1, silence=silence)
 
     def __call__(self, batch: Mapping[str, Any]) -> dict[str, list[Any]]:
         results: list[Any] = []
         for shard in batch["shard"]:
             done = ""
-            if isinstance(shard, Shard) and self.worker is not None:
+            if isinstance(shard, Shard) and not self.error:
                 try:
-                    done = json.dumps(asdict(self.worker.write(shard)))
+                    done = json.dumps(asdict(self.pool.one(shard)))
                 except Exception as error:  # raised here it would be Ray's, which tries again
-                    self.error = f"shard {shard.key}: {error}"
+                    self.error = str(error) if isinstance(error, KognerError) else f"shard {shard.key}: {error}"
             results.append(done)
         return {
             "result": results,

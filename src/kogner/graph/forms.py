@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Callable
+from collections.abc import Callable, Set
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import accumulate
 
 from kogner.graph.lexicon import GREEK_LETTERS, normalise
@@ -142,6 +143,8 @@ def agrees(text: str, name: str, *, case: bool = True) -> bool:
     Hyphens come and go, and blanks do between a letter and a digit; elsewhere a blank of one has to be a blank or a
     hyphen of the other, so that `at P` is not ATP. case: symbols have to be written as they are, but for a plural s.
     """
+    if text == name:
+        return True
     if case and (is_symbol(name) or (text.isupper() and is_symbol(text, letters=SHOUTED_LETTERS))):
         ours, theirs = cased(text), cased(name)
         if ours != theirs and ours != f"{theirs}s":
@@ -153,10 +156,11 @@ def agrees(text: str, name: str, *, case: bool = True) -> bool:
     return text_blanks <= name_breaks and name_blanks <= text_breaks
 
 
-def _breaks(text: str) -> tuple[set[int], set[int]]:
+@lru_cache(maxsize=1024)  # a text is held against one name after another
+def _breaks(text: str) -> tuple[Set[int], Set[int]]:
     """Places in a text's key where a blank stood, and where anything did or a letter meets a digit."""
     if text.isalpha():
-        return set(), set()
+        return frozenset(), frozenset()
     made = form(text)
     blanks: set[int] = set()
     breaks: set[int] = set()

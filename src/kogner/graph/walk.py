@@ -25,12 +25,13 @@ class Place(dict[str, "Place | None"]):
     found: after how many of the words a key ends, longest first. beyond: whether a key goes on behind them.
     """
 
-    __slots__ = ("_count", "_key", "_steps", "beyond", "found")
+    __slots__ = ("_count", "_end", "_key", "_steps", "beyond", "found")
 
     def __init__(self, steps: Steps, key: str, count: int, found: tuple[int, ...], beyond: bool) -> None:
         super().__init__()
         self._steps, self._key, self._count = steps, key, count
         self.found, self.beyond = found, beyond
+        self._end: Place | None = None  # where every word leads behind which no key goes on
 
     def __missing__(self, piece: str) -> Place | None:
         if not self.beyond:
@@ -41,11 +42,12 @@ class Place(dict[str, "Place | None"]):
             named = key in steps.trie
             beyond = not named or any(one != key for one in islice(steps.trie.iterkeys(key), 2))
             place: Place | None = Place(steps, key, count, (count, *self.found) if named else self.found, beyond)
+        elif self.found:
+            if self._end is None:
+                self._end = Place(steps, self._key, self._count, self.found, False)
+            place = self._end
         else:
-            if self.found:
-                place = Place(steps, self._key, self._count, self.found, False)
-            else:
-                place = None if self._count else steps.nowhere
+            place = None if self._count else steps.nowhere
         steps.left -= 1
         if steps.left > -steps.limit:  # one text may hold more steps than are to be remembered
             self[piece] = place

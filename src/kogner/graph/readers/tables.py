@@ -93,7 +93,10 @@ def batches(
             pyarrow.csv.open_csv(
                 stream,
                 read_options=pyarrow.csv.ReadOptions(
-                    block_size=block, column_names=header, skip_rows=1 if names is None else 0
+                    block_size=block,
+                    column_names=header,
+                    skip_rows=1 if names is None else 0,
+                    use_threads=False,  # with several, rows have no numbers; a stream is no slower so
                 ),
                 parse_options=pyarrow.csv.ParseOptions(
                     delimiter=delimiter,
