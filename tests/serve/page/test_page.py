@@ -246,6 +246,7 @@ def test_a_text_too_long_for_a_link_is_said(tab, site):
     one.page.click("#annotate")
     one.page.wait_for_selector("#result:not([hidden])")
     one.page.click("#share")
+    one.page.wait_for_selector("dialog[open]")
     said = one.page.locator("dialog").inner_text()
     assert "Too long for a link" in said and "16,000" in said
     one.page.get_by_role("button", name="Close").click()

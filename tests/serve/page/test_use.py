@@ -10,6 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from kogner.data.formats.registry import FORMATS
+from kogner.data.report import Report
+from kogner.records import Document
 from kogner.serve.limits import Limits
 
 pytestmark = pytest.mark.slow
@@ -245,18 +248,47 @@ def test_a_server_that_is_gone_is_said(tab, site):
         ("a.pdf", b"%PDF-1.4\x00", "is binary"),
         ("latin.txt", b"na\xefve", "is not UTF-8"),
         ("empty.txt", b" ", "holds no text"),
-        ("a.json", b'[{"text": "a"}]', "JSON, but not in lines"),
+        ("a.json", b'[{"text": "a"}]', "each line must be an object"),
+        ("a.gliner.json", b'[{"tokenized_text": ["a"], "ner": []}]', "which is not read here"),
+        ("a.xml", b"<?xml version='1.0'?><collection><document>", "is not well-formed XML"),
+        ("a.txt", b"1|t|A title\n1\t0\tx\n", "an annotation needs id"),
         ("a.jsonl", b'{"text": "a"}\n{"id": 1}', 'line 2, has no "text"'),
         ("b.jsonl", b'{"text": "a"}\n{', "line 2, is not JSON"),
     ],
 )
 def test_files_that_cannot_be_taken_are_said(tab, site, name, data, said):
-    one = tab(site).open()
+    one = tab(site, expect=("the server responded with a status of 400",)).open()  # where the server reads them
     one.page.set_input_files("#file", {"name": name, "mimeType": "", "buffer": data})
     one.page.wait_for_selector("#notice:not([hidden])")
     text = one.page.inner_text("#notice")
     assert name in text and said in text
     assert one.requests("/v1/annotate") == []
+
+
+@pytest.mark.parametrize("form", ["pubtator", "bioc-xml", "bioc-json", "csv"])
+def test_files_of_other_programs_are_read_by_the_server(tab, site, tmp_path, form):
+    documents = [Document("7", TEXT), Document("8", f"{TEXT} Again.")]
+    path = tmp_path / f"some{FORMATS[form].endings[0]}"
+    if form == "csv":
+        path.write_text("id,text\n" + "".join(f'{one.id},"{one.text}"\n' for one in documents))
+    else:
+        FORMATS[form].save(path, documents, report=Report())
+    one = tab(site).open()
+    one.page.set_input_files("#file", str(path))
+    one.page.wait_for_selector("mark")
+    assert "in 2 documents" in one.page.inner_text("#status")
+    one.page.get_by_label("Document", exact=True).select_option(label="8")
+    assert one.page.locator("#reader").inner_text().rstrip().endswith("Again.")
+    assert len(one.requests("/v1/documents")) == 1
+
+
+def test_what_a_reader_leaves_out_is_said(tab, site):
+    data = f"1|t|{TEXT}\n1|a|\n1\t0\t4\tnowhere\tx\t\n".encode()
+    one = tab(site).open()
+    one.page.set_input_files("#file", {"name": "some.pubtator", "mimeType": "", "buffer": data})
+    one.page.wait_for_selector("#notice:not([hidden])")
+    assert "some.pubtator: skipped 1" in one.page.inner_text("#notice")
+    assert one.page.locator("mark").count() > 0
 
 
 def test_text_cannot_become_markup(tab, site):

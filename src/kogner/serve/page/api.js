@@ -22,15 +22,16 @@ export function setKey(key) {
 
 export const hasKey = () => Boolean(sessionStorage.getItem(KEY));
 
-/** The JSON that the server answers. body: what to post, undefined to get. Throws Problem; an abort throws as it is. */
+/** The JSON that the server answers. body: what to post, a Blob as it is; undefined to get. Throws Problem; an abort throws as it is. */
 export async function ask(path, body, signal) {
   const headers = { accept: "application/json" };
   const key = sessionStorage.getItem(KEY);
   if (key) headers.authorization = `Bearer ${key}`;
-  if (body !== undefined) headers["content-type"] = "application/json";
+  const isFile = body instanceof Blob;
+  if (body !== undefined) headers["content-type"] = isFile ? "application/octet-stream" : "application/json";
   let answer;
   try {
-    answer = await fetch(path, { method: body === undefined ? "GET" : "POST", headers, body: body && JSON.stringify(body), signal });
+    answer = await fetch(path, { method: body === undefined ? "GET" : "POST", headers, body: isFile ? body : body && JSON.stringify(body), signal });
   } catch (error) {
     if (error.name === "AbortError") throw error;
     throw new Problem(0, "no_answer", "The server does not answer. Look whether it still runs, then try again.");

@@ -1,21 +1,30 @@
-// Files that are dropped or opened: plain text, and JSON lines of {"id", "text"}.
+// Files that are dropped or opened: plain text and JSON lines of {"id", "text"} are read here, other formats by the server.
 
+import { ask, Problem } from "./api.js";
 import { count } from "./dom.js";
 import { wellFormed } from "./text.js";
 
 const MOST_BYTES = 20_000_000;
 export const MOST_DOCUMENTS = 1000;
+const FORMATS = "text, JSON lines, PubTator, BioC, PubMed and JATS XML, CSV and CoNLL";
+const OF_SERVER = /\.(xml|nxml|bioc|json|pubtator|csv|tsv|tab|conll|iob2?|bio)$/i;
+const LIKE_OTHERS = /^\s*(<\?xml|<!DOCTYPE|-DOCSTART-|[^|\t\n]+\|[ta]\|)/;
 
 /** A file that cannot be taken; the message says which, why, and the way out. */
 export class FileProblem extends Error {}
 
-/** The documents of files, in their order. Throws FileProblem. */
+/** The documents of files, in their order, and what their readers left out or put right. Throws FileProblem, Problem. */
 export async function read(files) {
   const found = [];
-  for (const file of files) found.push(...(await documentsOf(file)));
+  const notes = [];
+  for (const file of files) {
+    const one = await documentsOf(file);
+    found.push(...one.documents);
+    notes.push(...one.notes.map((note) => `${file.name}: ${note}`));
+  }
   if (found.length > MOST_DOCUMENTS) throw new FileProblem(`There are ${count(found.length)} documents; the page takes ${count(MOST_DOCUMENTS)}. For more use kogner annotate.`);
   if (!found.length) throw new FileProblem("There is no document in it.");
-  return found;
+  return { documents: found, notes };
 }
 
 async function documentsOf(file) {
@@ -23,7 +32,7 @@ async function documentsOf(file) {
   if (file.size > MOST_BYTES) throw new FileProblem(`${name} has ${count(file.size)} bytes; the page takes ${count(MOST_BYTES)}. For more use kogner annotate.`);
   const bytes = new Uint8Array(await file.arrayBuffer());
   const zero = bytes.subarray(0, 8192).indexOf(0);
-  if (zero >= 0) throw new FileProblem(`${name} is binary (a zero byte at ${zero}), not text. The page takes .txt and .jsonl; kogner convert makes them of other formats.`);
+  if (zero >= 0) throw new FileProblem(`${name} is binary (a zero byte at ${zero}), not text. The page takes ${FORMATS}; kogner convert makes them of other formats.`);
   let text;
   try {
     text = new TextDecoder("utf-8", { fatal: true }).decode(bytes);
@@ -31,9 +40,19 @@ async function documentsOf(file) {
     throw new FileProblem(`${name} is not UTF-8. Convert it, such as with iconv -f latin1 -t utf-8.`);
   }
   if (!text.trim()) throw new FileProblem(`${name} holds no text.`);
-  if (/\.(jsonl|ndjson)$/i.test(name) || looksLikeLines(text)) return lines(text, name);
-  if (/\.json$/i.test(name)) throw new FileProblem(`${name} is JSON, but not in lines. Give one object {"id", "text"} a line (.jsonl).`);
-  return [{ id: name.slice(0, 900), text }];
+  if (/\.(jsonl|ndjson)$/i.test(name) || looksLikeLines(text)) return { documents: lines(text, name), notes: [] };
+  if (OF_SERVER.test(name) || LIKE_OTHERS.test(text)) return ofServer(file);
+  return { documents: [{ id: name.slice(0, 900), text }], notes: [] };
+}
+
+async function ofServer(file) {
+  try {
+    return await ask(`v1/documents?name=${encodeURIComponent(file.name.slice(-200))}`, file);
+  } catch (error) {
+    if (!(error instanceof Problem) || ![400, 413, 422].includes(error.status)) throw error;
+    const said = error.message.startsWith(file.name) ? error.message : `${file.name}: ${error.message}`;
+    throw new FileProblem(`${said}${/[.!]$/.test(said) ? "" : "."}`);
+  }
 }
 
 function looksLikeLines(text) {

@@ -301,14 +301,18 @@ function closed() {
 
 async function take(files) {
   if (!files.length) return;
+  let found;
   try {
-    setDocuments(await read(files));
+    found = await read(files);
   } catch (error) {
-    if (!(error instanceof FileProblem)) throw error;
-    notices.say("This file cannot be taken.", error.message);
+    if (error instanceof Problem) notices.explain(error, () => take(files));
+    else if (error instanceof FileProblem) notices.say("This file cannot be taken.", error.message);
+    else throw error;
     return;
   }
+  setDocuments(found.documents);
   await annotate();
+  if (found.notes.length && get("notice").hidden) notices.say("Not all was taken as it stands.", `${found.notes.join("; ")}.`, [], "info");
 }
 
 function startDrop() {
