@@ -461,9 +461,30 @@ def bulk_cost() -> str:
     return table(header, [[f"{PUBMED:,} abstracts", formula, *prices]])
 
 
+def load() -> str:
+    """The server at twice the load it can bear."""
+    data = result("load")
+    header = ["offered/s", "answered/s", "p50", "p95", "p99, ms", "turned away (429)", "errors", "memory, MB"]
+    row = [
+        f"{data['offered_per_s']:.1f} (capacity {data['capacity_per_s']:.1f})",
+        f"{data['requests_per_s']:.1f}",
+        *(f"{data[f'p{part}_ms']:,}" for part in (50, 95, 99)),
+        f"{data['rejected_429']:,} of {data['asked']:,}",
+        str(data["errors"]),
+        f"{data['memory_peak_mb']:,} at most; {data['memory_growth_mb']:+.1f} from the middle third of the time to the last, on average",
+    ]
+    below = (
+        f"{data['seconds']:.0f} s of requests at random times, abstracts of BC5CDR test, {len(data['labels'])} labels"
+        f"{', with ids of the graph' if data['graph'] else ''}; at the end SIGTERM with {data['open_at_sigterm']} "
+        f"requests open, all of them answered or turned away (exit code {data['exit_code']})."
+    )
+    return table(header, [row]) + f"\n{below}\n" + where(data)
+
+
 TABLES: dict[str, Callable[[], str]] = {
     "bulk": bulk,
     "bulk-cost": bulk_cost,
+    "load": load,
     "mini": mini,
     "paired": paired,
     "teacher": teacher,

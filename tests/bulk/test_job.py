@@ -399,9 +399,9 @@ def command(model, *more):
 
 
 def test_killed_and_resumed_by_the_command(model, tmp_path, capsys):
-    source = written(tmp_path / "a.jsonl", documents(800))
+    source = written(tmp_path / "a.jsonl", documents(400))
     out = tmp_path / "out"
-    arguments = [*command(model, str(source)), "--out", str(out), "--processes", "1", "--shard", "20"]
+    arguments = [*command(model, str(source)), "--out", str(out), "--processes", "1", "--shard", "10"]
     for least in (1, 4):
         running = subprocess.Popen([sys.executable, "-m", "kogner.cli", *arguments], start_new_session=True)
         while len(list(out.glob("parts/*/0*.json"))) < least:
@@ -415,7 +415,7 @@ def test_killed_and_resumed_by_the_command(model, tmp_path, capsys):
         main(["--quiet", *arguments])
     assert stopped.value.code == 0
     said = json.loads(capsys.readouterr().out.splitlines()[-1])
-    assert (said["documents"], said["annotated"]) == (800, 800) and said["run"]["documents"] <= 800 - 80
+    assert (said["documents"], said["annotated"]) == (400, 400) and said["run"]["documents"] <= 400 - 40
     assert [one["id"] for one in results(out)] == [f"d{n}" for n in range(800)]
     assert not list(out.rglob("*.tmp"))
 
