@@ -23,7 +23,7 @@ from kogner.artifacts import write_atomic
 from kogner.errors import ConfigError
 
 STATE = "state"
-FORMAT = 2  # of a work folder; 1 held random states, and what a step draws has changed since
+FORMAT = 3  # of a work folder; 1 held random states, and since 2 the labels of a step are encoded once
 
 
 @dataclass
