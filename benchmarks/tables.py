@@ -471,12 +471,13 @@ def load() -> str:
         *(f"{data[f'p{part}_ms']:,}" for part in (50, 95, 99)),
         f"{data['rejected_429']:,} of {data['asked']:,}",
         str(data["errors"]),
-        f"{data['memory_peak_mb']:,} at most; {data['memory_growth_mb']:+.1f} from the middle third of the time to the last, on average",
+        f"{data['memory_peak_mb']:,} at most; {data['memory_growth_mb']:+.1f} from the middle third of the time to the "
+        "last, on average",
     ]
     below = (
         f"{data['seconds']:.0f} s of requests at random times, abstracts of BC5CDR test, {len(data['labels'])} labels"
-        f"{', with ids of the graph' if data['graph'] else ''}; at the end SIGTERM with {data['open_at_sigterm']} "
-        f"requests open, all of them answered or turned away (exit code {data['exit_code']})."
+        f"{', with ids of the graph' if data['graph'] else ''}; some requests have ten documents. Then "
+        f"SIGTERM with {data['open_at_sigterm']} requests open. Errors: {', '.join(f'{count} x {kind}' for kind, count in data['kinds_of_errors'].items()) or 'none'}."
     )
     return table(header, [row]) + f"\n{below}\n" + where(data)
 

@@ -416,7 +416,7 @@ def test_killed_and_resumed_by_the_command(model, tmp_path, capsys):
     assert stopped.value.code == 0
     said = json.loads(capsys.readouterr().out.splitlines()[-1])
     assert (said["documents"], said["annotated"]) == (400, 400) and said["run"]["documents"] <= 400 - 40
-    assert [one["id"] for one in results(out)] == [f"d{n}" for n in range(800)]
+    assert [one["id"] for one in results(out)] == [f"d{n}" for n in range(400)]
     assert not list(out.rglob("*.tmp"))
 
 
