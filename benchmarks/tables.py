@@ -474,10 +474,11 @@ def load() -> str:
         f"{data['memory_peak_mb']:,} at most; {data['memory_growth_mb']:+.1f} from the middle third of the time to the "
         "last, on average",
     ]
+    errors = ", ".join(f"{count} x {kind}" for kind, count in data["kinds_of_errors"].items()) or "none"
     below = (
         f"{data['seconds']:.0f} s of requests at random times, abstracts of BC5CDR test, {len(data['labels'])} labels"
         f"{', with ids of the graph' if data['graph'] else ''}; some requests have ten documents. Then "
-        f"SIGTERM with {data['open_at_sigterm']} requests open. Errors: {', '.join(f'{count} x {kind}' for kind, count in data['kinds_of_errors'].items()) or 'none'}."
+        f"SIGTERM with {data['open_at_sigterm']} requests open. Errors: {errors}."
     )
     return table(header, [row]) + f"\n{below}\n" + where(data)
 
