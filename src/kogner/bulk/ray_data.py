@@ -32,7 +32,7 @@ def run(
     limits: Cut,
     *,
     count: int | None,
-    silence: float = 900.0,
+    silence: float,
 ) -> Iterator[ShardResult | tuple[int, dict[str, Any]]]:
     """What became of each shard, and for each input its number and what its reader met, as they are done.
 

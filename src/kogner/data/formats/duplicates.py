@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Container, Iterable, Iterator
+import json
+from collections.abc import Callable, Container, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from kogner.data.formats.files import lines
 from kogner.data.report import Report
 from kogner.records import Document
 
@@ -54,6 +57,23 @@ def repeated_ids(ids: Iterable[str]) -> Container[str]:
     hashes = np.fromiter((hash(_stem(name)) for name in ids), dtype=np.int64)
     hashes.sort()
     return _Hashed(frozenset(hashes[1:][hashes[1:] == hashes[:-1]].tolist()))
+
+
+def repeated_in_lines(path: Path, id_of: Callable[[Any, int], str]) -> Container[str]:
+    """`repeated_ids` of a file with a JSON object a line, up to a line that is damaged, which its reader tells of.
+
+    id_of: the id of what a line holds, and its number. Raises AttributeError for what is no object.
+    """
+
+    def ids() -> Iterator[str]:
+        for number, line in lines(path):
+            if line.strip():
+                try:
+                    yield id_of(json.loads(line), number)
+                except (ValueError, RecursionError, AttributeError):
+                    return
+
+    return repeated_ids(ids())
 
 
 class _Hashed(Container[str]):

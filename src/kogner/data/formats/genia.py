@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from kogner.data.formats.duplicates import repeated_ids, unique
+from kogner.data.formats.duplicates import repeated_in_lines, unique
 from kogner.data.formats.files import lines, stem
 from kogner.data.report import Report
 from kogner.errors import InputError
@@ -20,18 +20,8 @@ def read(path: Path, *, report: Report) -> Iterator[Document]:
     The file is read twice, first for the ids that come again. Raises InputError for a line that is not such an object
     or whose spans do not fit its tokens.
     """
-    repeated = repeated_ids(_ids(path))
+    repeated = repeated_in_lines(path, lambda raw, line: _id(raw, path, line))
     yield from unique(_documents(path, report), path=path, report=report, repeated=repeated)
-
-
-def _ids(path: Path) -> Iterator[str]:
-    """The ids in a file, up to a line that is damaged; `_documents` says what is wrong with it."""
-    for number, line in lines(path):
-        if line.strip():
-            try:
-                yield _id(json.loads(line), path, number)
-            except (ValueError, RecursionError, AttributeError):
-                return
 
 
 def _id(raw: Any, path: Path, line: int) -> str:

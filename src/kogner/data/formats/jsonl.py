@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from kogner.artifacts import write_lines
-from kogner.data.formats.duplicates import repeated_ids, unique
+from kogner.data.formats.duplicates import repeated_in_lines, unique
 from kogner.data.formats.files import lines, stem
 from kogner.data.report import Report
 from kogner.errors import InputError
@@ -32,23 +32,13 @@ def read(path: Path, *, report: Report) -> Iterator[Document]:
 
     Raises InputError with file and line for what is not such an object.
     """
-    repeated = repeated_ids(_ids(path))
+    repeated = repeated_in_lines(path, lambda raw, line: _id(raw, path, line))
     any_document = False
     for document in unique(parse(lines(path), path=path, report=report), path=path, report=report, repeated=repeated):
         any_document = True
         yield document
     if not any_document:
         raise InputError("holds no document", path=path)
-
-
-def _ids(path: Path) -> Iterator[str]:
-    """The ids in a file, up to a line that is damaged; `parse` says what is wrong with it."""
-    for number, line in lines(path):
-        if line.strip():
-            try:
-                yield _id(json.loads(line), path, number)
-            except (ValueError, RecursionError, AttributeError):
-                return
 
 
 def _id(raw: Any, path: Path, line: int) -> str:

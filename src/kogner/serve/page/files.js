@@ -7,7 +7,7 @@ import { wellFormed } from "./text.js";
 const MOST_BYTES = 20_000_000;
 export const MOST_DOCUMENTS = 1000;
 const FORMATS = "text, JSON lines, PubTator, BioC, PubMed and JATS XML, CSV and CoNLL";
-const OF_SERVER = /\.(xml|nxml|bioc|json|pubtator|csv|tsv|tab|conll|iob2?|bio)$/i;
+const OF_SERVER = /\.(xml|nxml|bioc|pubtator|csv|tsv|tab|conll|iob2?|bio)$/i;
 const LIKE_OTHERS = /^\s*(<\?xml|<!DOCTYPE|-DOCSTART-|[^|\t\n]+\|[ta]\|)/;
 
 /** A file that cannot be taken; the message says which, why, and the way out. */
@@ -30,6 +30,7 @@ export async function read(files) {
 async function documentsOf(file) {
   const { name } = file;
   if (file.size > MOST_BYTES) throw new FileProblem(`${name} has ${count(file.size)} bytes; the page takes ${count(MOST_BYTES)}. For more use kogner annotate.`);
+  if (OF_SERVER.test(name)) return ofServer(file); // before it is decoded: XML says its own coding
   const bytes = new Uint8Array(await file.arrayBuffer());
   const zero = bytes.subarray(0, 8192).indexOf(0);
   if (zero >= 0) throw new FileProblem(`${name} is binary (a zero byte at ${zero}), not text. The page takes ${FORMATS}; kogner convert makes them of other formats.`);
@@ -41,7 +42,7 @@ async function documentsOf(file) {
   }
   if (!text.trim()) throw new FileProblem(`${name} holds no text.`);
   if (/\.(jsonl|ndjson)$/i.test(name) || looksLikeLines(text)) return { documents: lines(text, name), notes: [] };
-  if (OF_SERVER.test(name) || LIKE_OTHERS.test(text)) return ofServer(file);
+  if (/\.json$/i.test(name) || LIKE_OTHERS.test(text)) return ofServer(file);
   return { documents: [{ id: name.slice(0, 900), text }], notes: [] };
 }
 
