@@ -6,11 +6,9 @@ import time
 
 import pytest
 import torch
-from torch import nn
 from torch.nn import functional
 
-from kogner.train import linear as module
-from kogner.train.linear import OneDnnLinear, fast_linear, linear
+from kogner.train.linear import linear
 
 pytestmark = pytest.mark.skipif(
     not hasattr(torch.ops.mkldnn, "_linear_pointwise"), reason="this torch was built without oneDNN"
@@ -71,48 +69,3 @@ def test_only_what_is_asked_for_is_computed():
     seen = torch.randn(4, 8, requires_grad=True)
     linear(seen, frozen).sum().backward()
     assert seen.grad is not None and frozen.grad is None
-
-
-def taken(monkeypatch) -> list[torch.Size]:
-    shapes: list[torch.Size] = []
-
-    def spy(x, weight, bias=None):
-        shapes.append(x.shape)
-        return linear(x, weight, bias)
-
-    monkeypatch.setattr(module, "linear", spy)
-    return shapes
-
-
-def test_the_context_takes_float32_layers_and_leaves_the_rest(monkeypatch):
-    shapes = taken(monkeypatch)
-    layer = nn.Linear(8, 3)
-    with OneDnnLinear():
-        layer(torch.randn(4, 8))
-        nn.Sequential(nn.Linear(8, 3), nn.ReLU())(torch.randn(2, 2, 8))
-        assert len(shapes) == 2
-        layer(torch.randn(8))  # a vector
-        layer(torch.randn(0, 8))  # no linked span in the batch
-        nn.Linear(8, 3, dtype=torch.float64)(torch.randn(4, 8, dtype=torch.float64))
-        with torch.autocast("cpu", dtype=torch.bfloat16):
-            assert layer(torch.randn(4, 8)).dtype == torch.bfloat16
-    layer(torch.randn(4, 8))
-    assert len(shapes) == 2
-
-
-def test_backward_may_come_after_the_context():
-    torch.manual_seed(0)
-    layer, x = nn.Linear(16, 16), torch.randn(5, 16)
-    layer(x).square().sum().backward()
-    assert layer.weight.grad is not None
-    wanted, layer.weight.grad = layer.weight.grad.clone(), None
-    with OneDnnLinear():
-        loss = layer(x).square().sum()
-    loss.backward()
-    torch.testing.assert_close(layer.weight.grad, wanted, **TOLERANCE)
-
-
-@pytest.mark.parametrize("pays", [True, False])
-def test_only_where_it_pays(monkeypatch, pays):
-    monkeypatch.setattr(module, "onednn_outruns_mkl", lambda: pays)
-    assert isinstance(fast_linear(), OneDnnLinear) is pays

@@ -25,6 +25,8 @@ from kogner.serve.limits import Limits, RequestError
 OVERHEAD = 100  # characters that a document costs beside its own, in the measure of the queue
 FADE = 0.9  # of what is known of the rate, kept at each batch
 MOST_RETRY = 300  # seconds
+RECENT = 10.0  # seconds over which it is seen how much comes
+SURE = 0.8  # of the time-out: what is expected to take longer is let in only where nothing is before it
 
 
 @dataclass(frozen=True)
@@ -135,6 +137,7 @@ class Batcher:
         self._number = 0
         self._clock = 0.0  # tag of the next work that comes
         self._rate, self._full_rate = _Rate(), _Rate()  # of all batches, and of those that were at least half full
+        self._arrivals = _Arrivals()
         self._ended = False
         self._thread = threading.Thread(target=self._work, name="kogner-model", daemon=True)
 
@@ -177,6 +180,7 @@ class Batcher:
                     503, "stopping", "the server is stopping; ask another one, or again later", retry_after=5
                 )
             self._check_room(work)
+            self._arrivals.add(work.left, time.monotonic())
             self._number += 1
             work.number, work.tag = self._number, self._clock
             self._open.add(work)
@@ -224,16 +228,25 @@ class Batcher:
                 f"this request takes the model about {work.left / full_rate:.0f} s, the limit is {limits.timeout:g} s "
                 "(--timeout); send fewer documents at a time",
             )
-        elif full_rate is not None and (ahead + work.left) / full_rate > limits.timeout:
-            over = ahead + work.left - full_rate * limits.timeout
+        elif full_rate is not None and ahead and (takes := self._takes(work, ahead, full_rate)) > SURE * limits.timeout:
+            over = min(ahead, (takes - SURE * limits.timeout) * full_rate)
             said = (
-                f"this request would be done in {(ahead + work.left) / full_rate:.0f} s, the limit is "
-                f"{limits.timeout:g} s (--timeout)"
+                f"this request would be done in about {takes:.0f} s, and {limits.timeout:g} s is the limit (--timeout)"
             )
         else:
             return
         seconds = 1 if rate is None else min(max(1, math.ceil(over / rate)), MOST_RETRY)
         raise RequestError(429, "busy", f"{said}; ask again in {seconds} s", retry_after=seconds)
+
+    def _takes(self, work: Work, ahead: float, rate: float) -> float:
+        """Seconds until a new work is done, which goes on having its share only while others come as they have lately.
+
+        ahead: cost of what is done before it of what waits now. Under load each that is done makes room for another,
+        so that a work of many documents goes a round of the queue for each.
+        """
+        left = rate - self._arrivals.rate(time.monotonic())
+        rounds = (self._running + work.left * (len(self._waiting) + 1)) / rate
+        return max(min((ahead + work.left) / left if left > 0 else math.inf, rounds), (ahead + work.left) / rate)
 
     def _forget(self, work: Work) -> None:
         """Take a work that is answered or withdrawn out of the queue."""
@@ -350,6 +363,23 @@ class _Rate:
     @property
     def value(self) -> float | None:
         return self.characters / self.seconds if self.seconds else None
+
+
+@dataclass
+class _Arrivals:
+    """Characters a second that were let in over about the last RECENT seconds."""
+
+    characters: float = 0.0
+    until: float = 0.0
+
+    def add(self, characters: int, now: float) -> None:
+        self.characters, self.until = self.characters * self._left(now) + characters, now
+
+    def rate(self, now: float) -> float:
+        return self.characters * self._left(now) / RECENT
+
+    def _left(self, now: float) -> float:
+        return math.exp((self.until - now) / RECENT)
 
 
 def _too_many_mentions(limits: Limits) -> RequestError:

@@ -20,9 +20,10 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from kogner.student.masks import Masks
+
 PIECE = 1 << 18  # numbers of one width of a piece: 1 MB in float32
 GPU_PIECE = 1 << 26
-_LEVELS = 1 << 16
 
 
 def score_spans(
@@ -73,12 +74,13 @@ def _scores(
 ) -> Tensor:
     batch, count, _ = starts.shape
     logits = offset.new_zeros(batch, count, max_width, folded.shape[-2])
-    masks = _Masks(starts, dropout, seed)
+    masks = Masks(starts, dropout, seed)
     with torch.autocast(starts.device.type, enabled=False):
         per_type = (folded * masks.scale).mT
         for rows, width in _pieces(starts, max_width):
             inner = torch.relu_(starts[rows, : count - width] + ends[rows, width:])
-            masks.apply(inner)
+            if masks.dropped:
+                inner *= masks.next(inner)
             own = per_type[rows] if per_type.dim() == 3 else per_type
             bias = offset[rows].unsqueeze(1) if offset.dim() == 2 else offset
             logits[rows, : count - width, width] = (inner @ own).to(logits.dtype) + bias
@@ -92,12 +94,13 @@ def _gradients(
     to_starts, to_ends = (torch.zeros_like(x, dtype=wide) for x in (starts, ends))
     to_folded = torch.zeros_like(folded, dtype=wide)
     to_offset = to_folded.new_zeros(folded.shape[:-1])
-    masks = _Masks(starts, dropout, seed)
+    masks = Masks(starts, dropout, seed)
     with torch.autocast(starts.device.type, enabled=False):
         scaled = folded * masks.scale
         for rows, width in _pieces(starts, max_width):
             inner = torch.relu_(starts[rows, : count - width] + ends[rows, width:])
-            masks.apply(inner)
+            if masks.dropped:
+                inner *= masks.next(inner)
             of_logits = gradient[rows, : count - width, width]
             narrow = of_logits.to(starts.dtype)
             if folded.dim() == 3:
@@ -114,28 +117,6 @@ def _gradients(
             to_ends[rows, width:] += of_inner
     to_folded *= masks.scale
     return to_starts.to(starts.dtype), to_ends.to(ends.dtype), to_folded.to(folded.dtype), to_offset
-
-
-class _Masks:
-    """Dropout masks in the order of `_pieces`, the same again for the same seed.
-
-    scale: what kept numbers are multiplied by, 1 / (share that is kept).
-    """
-
-    def __init__(self, like: Tensor, dropout: float, seed: int) -> None:
-        self.dropped = min(round(dropout * _LEVELS), _LEVELS - 1)
-        self.scale = _LEVELS / (_LEVELS - self.dropped)
-        self.generator = torch.Generator(like.device).manual_seed(seed) if self.dropped else None
-
-    def apply(self, inner: Tensor) -> None:
-        """Set the numbers that the next mask drops to 0, in place."""
-        if self.generator is None:
-            return
-        words = torch.empty(-(-inner.numel() // 4), dtype=torch.int64, device=inner.device)
-        words.random_(-(2**63), None, generator=self.generator)
-        bits = words.view(torch.int16)[: inner.numel()].view(inner.shape)
-        least = self.dropped - _LEVELS // 2
-        inner *= bits >= least if inner.is_cuda else torch.ge(bits, least, out=torch.empty_like(inner))
 
 
 def _pieces(starts: Tensor, max_width: int) -> Iterator[tuple[slice, int]]:

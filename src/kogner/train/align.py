@@ -31,10 +31,10 @@ from kogner.progress import counting, note
 from kogner.student.encoder import Encoder, max_tokens, special_tokens
 from kogner.teacher.randomness import generator, own_randomness
 from kogner.train.checkpoint import Progress, Workspace
-from kogner.train.linear import fast_linear
 from kogner.train.log import TrainingLog
 from kogner.train.loop import weights_hash
 from kogner.train.optim import make_optimizer, make_schedule
+from kogner.train.processor import faster_steps
 from kogner.train.similarity import ALPHA, BETA, EPSILON, MARGIN, multi_similarity_loss
 from kogner.train.step import seed_of
 
@@ -321,7 +321,7 @@ def _loss(run: _Run) -> Tensor:
 
 
 def _encoded(model: Aligned, batches: Iterable[tuple[Tensor, Tensor]], device: str) -> Tensor:
-    with fast_linear():
+    with faster_steps(device):
         return torch.cat([model(ids.to(device), mask.to(device)) for ids, mask in batches])
 
 

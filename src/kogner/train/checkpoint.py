@@ -23,7 +23,7 @@ from kogner.artifacts import write_atomic
 from kogner.errors import ConfigError
 
 STATE = "state"
-FORMAT = 3  # of a work folder; 1 held random states, and since 2 the labels of a step are encoded once
+FORMAT = 4  # of a work folder; since 2 no random states, since 3 labels once a step, since 4 other masks and groups
 
 
 @dataclass

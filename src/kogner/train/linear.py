@@ -11,42 +11,11 @@ The numbers are the same up to the order of additions.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
 from typing import Any, cast
 
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
-from torch.nn import functional
-from torch.overrides import TorchFunctionMode
-
-from kogner.hardware import onednn_outruns_mkl
-
-
-def fast_linear() -> AbstractContextManager[Any]:
-    """A context in which float32 linear layers on the processor go through oneDNN, if that is faster here.
-
-    It covers forward passes; the backward pass of what ran in it may come later. Leave it out where a forward pass is
-    run again in the backward pass (gradient checkpointing): the second pass would lie outside of it.
-    """
-    return OneDnnLinear() if onednn_outruns_mkl() else nullcontext()
-
-
-class OneDnnLinear(TorchFunctionMode):
-    """The context itself, whatever the processor. Raises AttributeError in it where torch was built without oneDNN."""
-
-    def __torch_function__(
-        self,
-        func: Callable[..., Any],
-        types: Sequence[type],
-        args: tuple[Any, ...] = (),
-        kwargs: Mapping[str, Any] | None = None,
-    ) -> Any:
-        """Take `functional.linear` over where it is float32; see torch.overrides."""
-        if func is functional.linear and not kwargs and _fits(*args):
-            return linear(*args)
-        return func(*args, **(kwargs or {}))
 
 
 def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
@@ -88,7 +57,8 @@ def _product(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     return result
 
 
-def _fits(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> bool:
+def fits(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> bool:
+    """Whether `linear` can take these: float32, on the processor, outside of autocast, and not a single vector."""
     given = (x, weight) if bias is None else (x, weight, bias)
     return (
         all(tensor.dtype == torch.float32 and tensor.device.type == "cpu" for tensor in given)

@@ -49,6 +49,7 @@ from kogner.train.linked import linked_entities, make_distil_head, shuffled
 from kogner.train.log import TrainingLog, check_tensorboard
 from kogner.train.optim import dist_weight, freeze_layers, make_optimizer, make_schedule
 from kogner.train.processes import Processes
+from kogner.train.processor import faster_steps
 from kogner.train.sampling import Sampler, View, within
 from kogner.train.splits import Split, dev_hash, first, note_dev_types
 from kogner.train.splits import used as used_of
@@ -297,22 +298,28 @@ def _learn(run: Run, groups: Sequence[Sequence[Example]]) -> dict[str, float]:
     pad_id = student.tokenizer.pad_token_id or 0
     figures = run.trainee.figures()
     torch.manual_seed(seed_of(config.seed, number, 0))
-    with torch.autocast(student.device.type, dtype=torch.bfloat16, enabled=bf16):
-        labels = run.trainee.labels(step, recipe)
-    for part, members in _parts(run, view, [len(group) for group in groups]):
-        if part:  # the first one draws on from where the labels left off
-            torch.manual_seed(seed_of(config.seed, number, part))
-        batch = make_batch(members, max_width=student.config.max_width, pad_id=pad_id)
-        with torch.autocast(student.device.type, dtype=torch.bfloat16, enabled=bf16):
+    kind = student.device.type
+    # One autocast for all parts, so that weights are rounded once.
+    with (
+        faster_steps(kind, again=config.gradient_checkpointing),
+        torch.autocast(kind, dtype=torch.bfloat16, enabled=bf16),
+    ):
+        labels = run.trainee.labels(step)
+        for part, members in _parts(run, view, [len(group) for group in groups]):
+            if part:  # the first one draws on from where the labels left off
+                torch.manual_seed(seed_of(config.seed, number, part))
+            batch = make_batch(members, max_width=student.config.max_width, pad_id=pad_id)
             loss, found = run.trainee.losses(batch.to(student.device), labels, step, recipe, part=part)
-        if not torch.isfinite(loss):
-            raise KognerError(
-                f"the loss is {float(loss.detach())} at step {number + 1:,} ({found}); lower "
-                "train.encoder_lr and train.head_lr, or set train.precision=fp32; the last saved state is kept"
-            )
-        loss.backward()
-        figures = {name: value + found[name] for name, value in figures.items()}
-    labels.backward()
+            if not torch.isfinite(loss):
+                raise KognerError(
+                    f"the loss is {float(loss.detach())} at step {number + 1:,} ({found}); lower "
+                    "train.encoder_lr and train.head_lr, or set train.precision=fp32; the last saved state is kept"
+                )
+            with torch.autocast(kind, enabled=False):
+                loss.backward()
+            figures = {name: value + found[name] for name, value in figures.items()}
+        with torch.autocast(kind, enabled=False):
+            labels.backward()
     parameters = [parameter for parameter in run.trainee.parameters() if parameter.requires_grad]
     run.processes.add_gradients(parameters)
     nn.utils.clip_grad_norm_(parameters, config.max_grad_norm)
@@ -325,9 +332,9 @@ def _learn(run: Run, groups: Sequence[Sequence[Example]]) -> dict[str, float]:
 def _parts(run: Run, view: View, sizes: Sequence[int]) -> Iterator[tuple[int, list[Example]]]:
     """This process's parts of a step, each with its number, by which it draws. sizes: of the step's groups."""
     budget, student = run.recipe.train.batch_tokens, run.trainee.student
-    # Equal shares: of the sentences, which are of one length here, or of the sub-tokens where some come as passages.
-    passages = any(example.sentences > 1 for example in view.examples)
-    done = np.cumsum([len(example.encoded.ids) if passages else 1 for example in view.examples])
+    # Equal shares: of the sentences, if they are of one length, else of the sub-tokens.
+    unequal = len(sizes) > 1 or any(example.sentences > 1 for example in view.examples)
+    done = np.cumsum([len(example.encoded.ids) if unequal else 1 for example in view.examples])
     ends = [0, *(int(np.searchsorted(done, done[-1] * part / run.parts)) + 1 for part in range(1, run.parts + 1))]
     prompt = student.text_limit - student.room(view.labels) if budget else 0
     for part in range(run.processes.rank, run.parts, run.processes.count):

@@ -9,9 +9,7 @@ to the gradient of the whole batch (exactly so without dropout), whoever compute
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
@@ -23,7 +21,6 @@ from kogner.student.distil import DistilHead
 from kogner.student.encoder import Prompt
 from kogner.student.losses import language_loss, sampled_spans
 from kogner.student.model import Student
-from kogner.train.linear import fast_linear
 from kogner.train.sampling import View
 
 _SPANS = 1 << 32  # keeps the stream that spans are drawn from apart from torch's own
@@ -88,10 +85,9 @@ class Trainee(nn.Module):
         super().__init__()
         self.student, self.head = student, head
 
-    def labels(self, step: Step, recipe: Recipe) -> Labels:
+    def labels(self, step: Step) -> Labels:
         """The labels of a step, encoded once for all its parts."""
-        with self._linear(recipe):
-            return Labels.of(self.student.encode_labels(step.labels))
+        return Labels.of(self.student.encode_labels(step.labels))
 
     def losses(
         self, batch: Batch, labels: Labels, step: Step, recipe: Recipe, *, part: int = 0
@@ -100,16 +96,7 @@ class Trainee(nn.Module):
 
         After the last part's `backward` comes that of `labels`.
         """
-        with self._linear(recipe):
-            return self._losses(batch, labels.types, step, recipe, part=part)
-
-    def _linear(self, recipe: Recipe) -> AbstractContextManager[Any]:
-        on_cpu = self.student.device.type == "cpu"
-        return fast_linear() if on_cpu and not recipe.train.gradient_checkpointing else nullcontext()
-
-    def _losses(
-        self, batch: Batch, types: Tensor | Prompt, step: Step, recipe: Recipe, *, part: int
-    ) -> tuple[Tensor, dict[str, float]]:
+        types = labels.types
         config = recipe.loss
         scores, words = self.student(batch.tokens, types)
         spans = None
