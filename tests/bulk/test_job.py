@@ -372,8 +372,10 @@ def test_processes_that_die_lose_nothing_and_one_that_a_document_kills_leaves_it
 
 
 @pytest.mark.slow
-def test_ray_leaves_out_a_document_that_ends_its_process(model, tmp_path):
+def test_ray_leaves_out_a_document_that_ends_its_process(model, tmp_path, monkeypatch):
     ray = pytest.importorskip("ray")
+    expected: list[int] = []  # how many documents there will be, from which follows the time left
+    monkeypatch.setattr(progress.Counter, "expect", lambda _, total: expected.append(total))
     here = {"PYTHONPATH": str(Path(__file__).parent)}
     ray.init(num_cpus=3, include_dashboard=False, log_to_driver=False,
              runtime_env={"worker_process_setup_hook": "dying.everywhere", "env_vars": here})  # fmt: skip
@@ -387,6 +389,7 @@ def test_ray_leaves_out_a_document_that_ends_its_process(model, tmp_path):
     (failure,) = [json.loads(line) for line in (tmp_path / "out" / "failures.jsonl").open()]
     assert failure["id"] == "d17" and "ended the process, exit code -9, 2 times" in failure["reason"]
     assert (manifest["documents"], manifest["failed"]) == (30, 1)
+    assert expected and expected[-1] == 30
 
 
 def test_a_model_that_cannot_be_opened_ends_the_job(tmp_path):

@@ -25,7 +25,7 @@ from kogner.recipe import load_recipe
 from kogner.records import Document, Mention
 from kogner.student.encoder import Encoded
 from kogner.teacher.bank import Bank
-from kogner.train import dev
+from kogner.train import dev, loop
 from kogner.train.feed import Feed
 from kogner.train.linked import make_distil_head
 from kogner.train.log import TrainingLog
@@ -127,14 +127,18 @@ def test_killed_and_resumed_equals_uninterrupted(tiny_encoder, corpus, bank, tmp
     assert json.loads(done.stdout.splitlines()[-1])["steps"] == 80
 
 
-def test_a_run_in_pieces_of_a_given_time_equals_one_in_one_go(tiny_encoder, corpus, tmp_path):
+def test_a_run_in_pieces_of_a_given_time_equals_one_in_one_go(tiny_encoder, corpus, tmp_path, monkeypatch):
+    learn = loop._learn
+    monkeypatch.setattr(loop, "_learn", lambda *given: (time.sleep(0.15), learn(*given))[1])
     plan = recipe(tiny_encoder, "train.steps=5", "train.eval_every=2", "train.save_every=100", "loss.dist_weight=0")
     splits = [split_of(corpus)]
     train(plan, splits, tmp_path / "whole")
     pieces = [train(plan, splits, tmp_path / "parts", minutes=1e-6) for _ in range(4)]
     assert pieces == [{"finished": False, "step": step, "of": 5} for step in (1, 2, 3, 4)]
     assert not (tmp_path / "parts").exists()
-    assert train(plan, splits, tmp_path / "parts", minutes=1e-6)["steps"] == 5  # at its end it is finished, late or not
+    last = train(plan, splits, tmp_path / "parts", minutes=1e-6)
+    assert last["steps"] == 5  # at its end it is finished, late or not
+    assert last["seconds_before"] >= 0.6 and last["seconds"] >= last["seconds_before"] + 0.1
     assert read_manifest(tmp_path / "whole").hash == read_manifest(tmp_path / "parts").hash
 
 

@@ -40,6 +40,7 @@ def run(
     An input is read by a task, its shards go to the actors as these are free (Ray Data's back-pressure), and an actor
     that dies, with its machine for instance, is started again with the shard it had, RETRIES times at most. The student
     lives in a process of the actor's own, so that a document which ends that process is found and left out.
+    Before something is yielded, `reader` has counted what all tasks had read by then.
     Raises MissingExtraError without Ray, KognerError for what a shard fails with.
     """
     try:
@@ -58,15 +59,20 @@ def run(
     rows = [{"input": one.number} for one in inputs]
     by_number = {one.number: one for one in inputs}
 
-    def shards(row: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    def shards(task: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
         set_quiet(True)
-        one = by_number[int(row["input"])]
+        one = by_number[int(task["input"])]
         job = JobFolder(folder)
-        count = 0
+        count, documents, size = 0, reader.documents, reader.bytes  # of other inputs that this process read
+
+        def row(shard: Shard | str, report: str) -> dict[str, Any]:
+            read = {"documents": reader.documents - documents, "bytes": reader.bytes - size}
+            return {"shard": shard, "input": one.number, "report": report, "read": json.dumps(read)}
+
         for shard in reader.shards(one, limits, done=job.done(one)):
             count += 1
-            yield {"shard": shard, "input": one.number, "report": ""}
-        yield {"shard": "", "input": one.number, "report": json.dumps({**reader.said(one), "shards": count})}
+            yield row(shard, "")
+        yield row("", json.dumps({**reader.said(one), "shards": count}))
 
     done = (
         ray.data.from_items(rows, override_num_blocks=max(1, len(rows)))
@@ -83,11 +89,16 @@ def run(
     )
     waiting: dict[int, dict[str, Any]] = {}  # what readers met, until all shards of the input are there
     got: Counter[int] = Counter()
+    read: dict[int, dict[str, int]] = {}
     try:
         for row in done.iter_rows():
             if row["error"]:
                 raise KognerError(str(row["error"]))
             number = int(row["input"])
+            told = json.loads(row["read"])
+            if told["documents"] >= read.get(number, told)["documents"]:  # shards may overtake one another
+                read[number] = told
+            reader.documents, reader.bytes = (sum(of[what] for of in read.values()) for what in ("documents", "bytes"))
             if row["report"]:
                 waiting[number] = json.loads(row["report"])
             else:
@@ -125,5 +136,6 @@ class _Actor:
             "result": results,
             "input": list(batch["input"]),
             "report": list(batch["report"]),
+            "read": list(batch["read"]),
             "error": [self.error] * len(results),
         }

@@ -119,13 +119,14 @@ def run(cell: Cell, runs: Path, *, device: str, revision: str) -> dict[str, Any]
     begun = time.monotonic()
     said = identity(cell)
     found = _named(cell, runs, device=device) if cell.base is not None else _trained(cell, runs, device=device)
+    earlier = found.pop("seconds_before", 0)  # of a training that was killed
     result: dict[str, Any] = {
         "cell": {"setting": cell.setting, "arm": cell.arm, "seed": cell.seed},
         "identity": said,
         "revision": revision,
         "place": place(device),
         **found,
-        "seconds": round(time.monotonic() - begun),
+        "seconds": round(time.monotonic() - begun + earlier),
     }
     file = scores_of(cell, runs)
     file.parent.mkdir(parents=True, exist_ok=True)
@@ -151,6 +152,7 @@ def _trained(cell: Cell, runs: Path, *, device: str) -> dict[str, Any]:
     metrics = train(recipe, splits, out, bank=bank, graph=graph, device=device)
     dev = {name: found["f1"] for name, found in metrics["dev"].items() if name != "all" and "f1" in found}
     told = {"steps": metrics["steps"], "best_step": metrics["best_step"], "dev": dev}
+    told["seconds_before"] = metrics["seconds_before"]
     told["student"] = read_manifest(out).hash
     if not cell.test:
         return told | {"test": {}, "documents": {}}

@@ -31,7 +31,8 @@ class Progress:
     """How far a run is.
 
     step: optimiser steps done. best_f1, best_step: of the best dev score so far, None before the first.
-    sums, since: losses added up since the last line of the log, over how many steps.
+    sums, since: losses added up since the last line of the log, over how many steps. seconds: that the steps took, dev
+    scores counted in, over all processes that went on with the run.
     """
 
     step: int = 0
@@ -39,6 +40,7 @@ class Progress:
     best_step: int | None = None
     sums: dict[str, float] = field(default_factory=dict)
     since: int = 0
+    seconds: float = 0.0
 
     def add(self, parts: dict[str, float]) -> None:
         """Count one step and its losses."""

@@ -105,8 +105,9 @@ def train(
 
     minutes: stop after so many with the state saved, reading the data counted in; the same call goes on. A step, a dev
     score or the writing of the state that is under way is finished first.
-    Returns metrics: steps, best dev F1 and its step, dev scores per corpus, counts of the training data; nothing in
-    processes other than the first. Where it stopped before the end: `finished` False, the step and how many there are.
+    Returns metrics: steps and their seconds, those before this call apart, best dev F1 and its step, dev scores per
+    corpus, counts of the training data; nothing in processes other than the first. Where it stopped before the end:
+    `finished` False, the step and how many there are.
     Raises ConfigError where distillation is asked for without a bank, kinds without a graph, or no training data is
     left.
     """
@@ -120,13 +121,14 @@ def train(
     with artifacts.locked(out.with_name(out.name + ".work")) if processes.first else nullcontext():
         run, counts, used_bank = _prepare(recipe, splits, out, processes, bank=bank, graph=graph, device=device)
         with counting("training", run.steps, start=run.progress.step) as counter:
+            before = run.progress.seconds
             in_time = _steps(run, counter, deadline)
         if not in_time:
             stopped = {"finished": False, "step": run.progress.step, "of": run.steps}
             return stopped if processes.first else {}
         metrics = _finish(run, splits, out, counts, used_bank) if processes.first else {}
         processes.wait()
-        return metrics
+        return metrics | {"seconds_before": round(before, 1)} if processes.first else {}
 
 
 def _prepare(
@@ -253,6 +255,7 @@ def _steps(run: Run, counter: Counter, deadline: float | None = None) -> bool:
     config, progress = run.recipe.train, run.progress
     run.trainee.train()
     batches = run.feed.batches(start=progress.step)
+    before, started = progress.seconds, time.monotonic()
     while not run.over:
         progress.add(_learn(run, next(batches)))
         counter.advance(1, f"loss {progress.sums['loss_lang'] / progress.since:.2f}")
@@ -271,6 +274,7 @@ def _steps(run: Run, counter: Counter, deadline: float | None = None) -> bool:
         if run.over and not last:
             note(f"stopping at step {progress.step:,}: no better dev score since step {progress.best_step:,}")
         late = deadline is not None and not run.over and _late(run, deadline)
+        progress.seconds = before + time.monotonic() - started
         if run.processes.first and (progress.step % config.save_every == 0 or run.over or late):
             run.work.save(run.trainee, run.optimizer, run.schedule, progress)
         if late:
@@ -357,6 +361,7 @@ def _finish(run: Run, splits: Sequence[Split], out: Path, counts: dict[str, Any]
     info = StudentInfo(tuple(run.types), thresholds=fitted.thresholds, temperatures=fitted.temperatures, base=base)
     metrics: dict[str, Any] = {
         "steps": run.progress.step,
+        "seconds": round(run.progress.seconds, 1),
         "best_step": run.progress.best_step,
         "best_f1_on_dev_sample": run.progress.best_f1,
         "dev": on_dev,
