@@ -7,7 +7,6 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from kogner.hardware import onednn_outruns_mkl
 from kogner.student.masks import Masks
 from kogner.train import processor as module
 from kogner.train.dropout import attention, dropout
@@ -62,12 +61,11 @@ def test_backward_may_come_after_the_context():
     torch.testing.assert_close(layer.weight.grad, wanted, **TOLERANCE)
 
 
+@onednn
 @pytest.mark.parametrize("pays", [True, False])
 def test_onednn_only_where_it_pays(monkeypatch, pays):
     monkeypatch.setattr(module, "onednn_outruns_mkl", lambda: pays)
     shapes = spied(monkeypatch, "linear")
-    if pays and not onednn_outruns_mkl():
-        pytest.skip("not this processor")
     with FasterSteps():
         nn.Linear(8, 3)(torch.randn(4, 8))
     assert bool(shapes) is pays
@@ -144,6 +142,17 @@ def test_attention_is_that_of_torch(monkeypatch, mask, scale):
         strict=True,
     ):
         torch.testing.assert_close(one, other, atol=1e-5, rtol=1e-4)
+
+
+def test_attention_in_bfloat16_keeps_scores_in_float32(monkeypatch):
+    monkeypatch.setattr("kogner.train.dropout.dropout", lambda x, p: x)
+    torch.manual_seed(0)
+    q, k, v = (4 * torch.randn(2, 3, 50, 32) for _ in range(3))
+    exact = functional.scaled_dot_product_attention(*(x.bfloat16().double() for x in (q, k, v)))
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        ours = attention(*(x.bfloat16() for x in (q, k, v)), None, 0.1, None)
+    assert ours.dtype == torch.bfloat16
+    assert float((ours - exact).abs().max()) < 2**-7 * float(exact.abs().max())
 
 
 def test_the_context_takes_attention_with_dropout_only(monkeypatch):

@@ -40,7 +40,7 @@ def run(
     An input is read by a task, its shards go to the actors as these are free (Ray Data's back-pressure), and an actor
     that dies, with its machine for instance, is started again with the shard it had, RETRIES times at most. The student
     lives in a process of the actor's own, so that a document which ends that process is found and left out.
-    Before something is yielded, `reader` has counted what all tasks had read by then.
+    Before a shard is yielded, `reader` has counted what had been read of its input when it was cut.
     Raises MissingExtraError without Ray, KognerError for what a shard fails with.
     """
     try:
@@ -89,16 +89,18 @@ def run(
     )
     waiting: dict[int, dict[str, Any]] = {}  # what readers met, until all shards of the input are there
     got: Counter[int] = Counter()
-    read: dict[int, dict[str, int]] = {}
+    read: dict[int, tuple[int, int]] = {}
     try:
         for row in done.iter_rows():
             if row["error"]:
                 raise KognerError(str(row["error"]))
             number = int(row["input"])
             told = json.loads(row["read"])
-            if told["documents"] >= read.get(number, told)["documents"]:  # shards may overtake one another
-                read[number] = told
-            reader.documents, reader.bytes = (sum(of[what] for of in read.values()) for what in ("documents", "bytes"))
+            before = read.get(number, (0, 0))
+            if told["bytes"]:  # those of a file of which it is not known yet how far it was read say nothing
+                read[number] = max(before, (told["documents"], told["bytes"]))  # shards may overtake one another
+                reader.documents += read[number][0] - before[0]
+                reader.bytes += read[number][1] - before[1]
             if row["report"]:
                 waiting[number] = json.loads(row["report"])
             else:

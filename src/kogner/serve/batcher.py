@@ -231,7 +231,8 @@ class Batcher:
         elif full_rate is not None and ahead and (takes := self._takes(work, ahead, full_rate)) > SURE * limits.timeout:
             over = min(ahead, (takes - SURE * limits.timeout) * full_rate)
             said = (
-                f"this request would be done in about {takes:.0f} s, and {limits.timeout:g} s is the limit (--timeout)"
+                f"this request would be done in about {takes:.0f} s, and {limits.timeout:g} s is the limit "
+                "(--timeout); send fewer documents at a time, or wait"
             )
         else:
             return
@@ -239,14 +240,14 @@ class Batcher:
         raise RequestError(429, "busy", f"{said}; ask again in {seconds} s", retry_after=seconds)
 
     def _takes(self, work: Work, ahead: float, rate: float) -> float:
-        """Seconds until a new work is done, which goes on having its share only while others come as they have lately.
+        """Seconds until a new work is done if others keep coming as they have lately, with whom it shares the model.
 
         ahead: cost of what is done before it of what waits now. Under load each that is done makes room for another,
         so that a work of many documents goes a round of the queue for each.
         """
         left = rate - self._arrivals.rate(time.monotonic())
         rounds = (self._running + work.left * (len(self._waiting) + 1)) / rate
-        return max(min((ahead + work.left) / left if left > 0 else math.inf, rounds), (ahead + work.left) / rate)
+        return min((ahead + work.left) / left if left > 0 else math.inf, rounds)
 
     def _forget(self, work: Work) -> None:
         """Take a work that is answered or withdrawn out of the queue."""
@@ -324,6 +325,7 @@ class Batcher:
         found = deque(self._annotate(batch.question, asked))
         seconds = time.monotonic() - begun
         with self._changed:
+            self._running = 0  # before the answers are out, as who gets one may ask again at once
             self._rate.add(batch.cost, seconds)
             if batch.held >= self._limits.batch_characters / 2:
                 self._full_rate.add(batch.cost, seconds)

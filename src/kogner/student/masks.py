@@ -27,11 +27,15 @@ class Masks:
     def __init__(self, like: Tensor, dropout: float, seed: int) -> None:
         self.dropped = min(round(dropout * _LEVELS), _LEVELS - 1)
         self.scale = _LEVELS / (_LEVELS - self.dropped)
-        self._on_gpu = torch.Generator(like.device).manual_seed(seed) if like.device.type != "cpu" else None
-        self._bits = np.random.SFC64(seed) if self._on_gpu is None else None
+        self._bits = np.random.SFC64(seed) if self.dropped and like.device.type == "cpu" else None
+        self._on_gpu = None
+        if self.dropped and self._bits is None:
+            self._on_gpu = torch.Generator(like.device).manual_seed(seed)
 
     def next(self, like: Tensor) -> Tensor:
         """The next mask: of this tensor's shape, 1 for what is kept and 0 for what is dropped; bool on a GPU."""
+        if not self.dropped:
+            return torch.ones_like(like)
         words = -(-like.numel() // 4)
         if self._bits is None:
             drawn = torch.empty(words, dtype=torch.int64, device=like.device)

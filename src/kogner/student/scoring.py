@@ -5,10 +5,10 @@ output, its dropout's output and mask: words x widths x 4 hidden numbers three t
 Here only `starts`, `ends` and the folded types are kept. The backward pass computes each width's relu once more, and
 draws its dropout mask again from the same seed.
 
-That costs no time. On a processor the work goes in pieces of few sentences, small enough for its cache, and a mask
-takes 16 random bits a number: 1.7 ns on one thread of an EPYC with avx512, where torch's own dropout took 5.5 ns. At 32
-windows of 60 words, hidden 384, 12 widths, 3 types and dropout 0.1, the whole head with its loss took 0.62 s of
-processor time and 202 MB, against 0.77 s and 588 MB left to autograd (benchmarks/head.py).
+That costs no time. On a processor the work goes in pieces of few sentences, small enough for its cache, and masks are
+cheap (`kogner.student.masks`). At 32 windows of 60 words, hidden 384, 12 widths, 3 types and dropout 0.1, the whole
+head with its loss took 0.62 s of processor time and 202 MB, with masks of torch's random bits, against 0.77 s and
+588 MB left to autograd (benchmarks/head.py).
 """
 
 from __future__ import annotations

@@ -32,7 +32,7 @@ class Progress:
 
     step: optimiser steps done. best_f1, best_step: of the best dev score so far, None before the first.
     sums, since: losses added up since the last line of the log, over how many steps. seconds: that the steps took, dev
-    scores counted in, over all processes that went on with the run.
+    scores counted in, over all calls that went on with the run; without those after the last save before a kill.
     """
 
     step: int = 0

@@ -1,7 +1,8 @@
 """Dropout and attention with dropout of a training step on a processor, with masks of `kogner.student.masks`.
 
 The same computations as torch's; only the random numbers come from another stream, whose seed is one number of torch's.
-Attention with dropout is written out, as torch itself does it then on a processor.
+Attention with dropout is written out, as torch itself does it then on a processor: scores and softmax in float32, also
+where the vectors are in bfloat16.
 """
 
 from __future__ import annotations
@@ -26,14 +27,15 @@ def attention(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, p:
 
     query: (..., queries, width). key: (..., keys, width). value: (..., keys, out). mask: broadcast to (..., queries,
     keys); what is added, or for bool what may be attended to. scale: 1 / sqrt(width) where it is None.
-    Returns (..., queries, out).
+    Returns (..., queries, out), in the type of `value`.
     """
-    scores = (query * (scale if scale is not None else 1 / math.sqrt(query.shape[-1]))) @ key.mT
-    if mask is not None and mask.dtype == torch.bool:
-        scores = scores.masked_fill(~mask, torch.finfo(scores.dtype).min)
-    elif mask is not None:
-        scores = scores + mask
-    return dropout(scores.softmax(-1), p) @ value
+    with torch.autocast("cpu", enabled=False):
+        scores = (query.float() * (scale if scale is not None else 1 / math.sqrt(query.shape[-1]))) @ key.float().mT
+        if mask is not None and mask.dtype == torch.bool:
+            scores = scores.masked_fill(~mask, torch.finfo(scores.dtype).min)
+        elif mask is not None:
+            scores = scores + mask
+        return dropout(scores.softmax(-1), p).to(value.dtype) @ value
 
 
 class _Dropout(torch.autograd.Function):

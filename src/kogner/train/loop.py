@@ -105,9 +105,9 @@ def train(
 
     minutes: stop after so many with the state saved, reading the data counted in; the same call goes on. A step, a dev
     score or the writing of the state that is under way is finished first.
-    Returns metrics: steps and their seconds, those before this call apart, best dev F1 and its step, dev scores per
-    corpus, counts of the training data; nothing in processes other than the first. Where it stopped before the end:
-    `finished` False, the step and how many there are.
+    Returns metrics: steps, `seconds` of all calls, `seconds_before` of the earlier ones, best dev F1 and its step, dev
+    scores per corpus, counts of the training data; nothing in processes other than the first. Where it stopped before
+    the end: `finished` False, the step and how many there are.
     Raises ConfigError where distillation is asked for without a bank, kinds without a graph, or no training data is
     left.
     """

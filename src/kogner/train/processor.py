@@ -19,10 +19,10 @@ from kogner.train.linear import fits, linear
 
 
 def faster_steps(device: str, *, again: bool = False) -> AbstractContextManager[Any]:
-    """The context for a device (`cpu`, `cuda`): on others than processors nothing changes.
+    """The context for a device (`cpu`, `cuda`): on a GPU nothing changes.
 
-    again: whether layers are computed again in the backward pass (gradient checkpointing). Nothing changes then either,
-    as the second time would lie outside of the context, where dropout draws other masks.
+    again: whether layers are computed again in the backward pass (gradient checkpointing). Nothing changes then either:
+    torch computes them outside of the context, also if the backward pass runs in it, where dropout draws other masks.
     """
     return FasterSteps() if device == "cpu" and not again else nullcontext()
 
@@ -30,7 +30,8 @@ def faster_steps(device: str, *, again: bool = False) -> AbstractContextManager[
 class FasterSteps(TorchFunctionMode):
     """The context itself, for forward passes; the backward pass of what ran in it may come later.
 
-    onednn: whether float32 linear layers go through oneDNN; None is where that is faster.
+    onednn: whether float32 linear layers go through oneDNN; None is where that is faster. Raises AttributeError in it
+    where they should and torch was built without.
     """
 
     def __init__(self, *, onednn: bool | None = None) -> None:
