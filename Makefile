@@ -31,7 +31,7 @@ TORCH_STAMP := $(VENV)/.torch-$(TORCH)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run test test-slow lint format wheel check-wheel graph teacher linked mini joint joint-base joint-data pieces evaluate paired parity bench-annotate bench-memory bench-train bench-graph bench-transr bench-transr-graph bench-unimp bench-teacher bench-check bench-llm bench-scanner bench-link bench-names bench-bulk load-test bmg-smoke results results-quick inside-gliner reading docs test-page clean
+.PHONY: help run test test-slow lint format wheel check-wheel graph teacher linked mini six joint joint-base joint-data pieces evaluate bench-suite paired parity bench-annotate bench-memory bench-train bench-graph bench-transr bench-transr-graph bench-unimp bench-teacher bench-check bench-llm bench-scanner bench-link bench-names bench-bulk load-test bmg-smoke results results-quick inside-gliner reading docs test-page clean
 
 help:  ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | awk -F'\t' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -99,6 +99,16 @@ SIX := bc5cdr=bc5cdr ncbi=ncbi_disease bc2gm=bc2gm jnlpba=jnlpba gnormplus=gnorm
 SCORED := bc2gm bc5cdr gnormplus jnlpba linnaeus ncbi_disease nlmchem
 joint-data: build/joint/artifact.json build/silver-all/artifact.json build/silver-rest/artifact.json  ## Six corpora without what any test split holds, and silver of all types
 
+six: $(VENV)/.minilm build/joint/artifact.json build/silver-domain/artifact.json build/silver-rest/artifact.json  ## Train models/kogner-six again, into runs/kogner-six (an hour and a half on 2 cores)
+	$(BIN)/kogner train --recipe six --set train.epochs=1 --set train.batch_size=32 --set train.label_siblings={} \
+	  --set 'train.beside={silver-rest: 0.35}' --set train.eval_every=100000 \
+	  --data silver-domain=build/silver-domain --data silver-rest=build/silver-rest --out runs/six-silver
+	$(BIN)/kogner train --recipe six --set student.initial=runs/six-silver \
+	  $(foreach one,$(SIX),--data $(firstword $(subst =, ,$(one)))=build/joint/$(firstword $(subst =, ,$(one)))) \
+	  --data silver-rest=build/silver-rest --out runs/six-trained
+	$(BIN)/kogner calibrate --graph $(GRAPH) \
+	  $(foreach one,$(SIX),--data $(firstword $(subst =, ,$(one)))=build/joint/$(firstword $(subst =, ,$(one)))) runs/six-trained runs/kogner-six
+
 joint: $(VENV)/.minilm joint-data  ## One student for six corpora and the graph's other types (recipe joint), into runs/joint, for a GPU: DEVICE=cuda
 	$(BIN)/kogner train --recipe joint --device $(DEVICE) --set train.epochs=1 --set train.label_siblings={} --set train.beside={} \
 	  --set train.encoder_lr=2.0e-4 --set train.head_lr=5.0e-4 --data silver=build/silver-all --out runs/joint-silver
@@ -129,6 +139,10 @@ evaluate: $(VENV)/.installed  ## Score the shipped checkpoint on the test splits
 
 paired: teacher linked  ## BC5CDR at 15 % and 100 %, with and without the graph, three seeds (long)
 	$(BIN)/python benchmarks/paired.py --bank build/bank --data build/linked/bc5cdr --out benchmarks/results/paired-bc5cdr.json
+
+bench-suite: $(VENV)/.installed build/joint/artifact.json  ## kogner-six on all test splits, with and without names of the graph
+	@$(BIN)/python benchmarks/suite.py --model models/kogner-six --graph $(GRAPH) --out benchmarks/results/suite.json \
+	  $(foreach one,$(SIX),--train $(firstword $(subst =, ,$(one)))=build/joint/$(firstword $(subst =, ,$(one))))
 
 parity: $(GLINER_VENV)/.installed  ## Compare checkpoints and entities with gliner, both ways (about a minute)
 	@OMP_NUM_THREADS=1 $(GLINER_VENV)/bin/python tests/parity/run.py

@@ -15,6 +15,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--model", default="models/kogner-mini")
     parser.add_argument("--data", action="append", required=True, metavar="NAME=DIR")
+    parser.add_argument("--dev", action="append", default=[], metavar="NAME=DIR", help="dev splits that lie elsewhere")
     parser.add_argument("--splits", default="dev,test")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--device", default="cpu")
@@ -28,9 +29,10 @@ def main() -> None:
 
     predictor = Predictor.load(args.model, device=args.device)
     scores: dict[str, Any] = {}
+    elsewhere = dict(named_paths(args.dev, option="--dev"))
     for name, path in named_paths(args.data):
         for split in args.splits.split(","):
-            corpus = corpora.load(name, path, split)
+            corpus = corpora.load(name, elsewhere.get(name, path) if split == "dev" else path, split)
             say_report(corpus)
             types = sorted(corpus.types)
             started = time.perf_counter()

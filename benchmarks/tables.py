@@ -19,7 +19,10 @@ ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "benchmarks" / "results"
 DOCUMENTS = ("README.md", *sorted(str(file.relative_to(ROOT)) for file in (ROOT / "docs").rglob("*.md")))
 BLOCK = re.compile(r"(<!-- table: ([a-z0-9-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
-NAMES = {"bc5cdr": "BC5CDR", "ncbi": "NCBI-disease", "bc2gm": "BC2GM"}
+NAMES = {
+    "bc5cdr": "BC5CDR", "ncbi": "NCBI-disease", "bc2gm": "BC2GM", "jnlpba": "JNLPBA", "gnormplus": "GNormPlus",
+    "linnaeus": "Linnaeus",
+}  # fmt: skip
 ARMS = {
     "no-graph": "no graph (b = 0)",
     "mse": "MSE on [Z ; Z' ; Z''] (the paper's)",
@@ -55,6 +58,25 @@ def mini() -> str:
         rows.append([NAMES.get(name, name), *figures, f"{dev['f1']:.1f}", f"{test['gold']:,}"])
     header = ["corpus (test split)", "precision", "recall", "F1", "F1 on dev", "gold mentions"]
     return table(header, rows) + "\n" + where(data)
+
+
+def suite() -> str:
+    data = result("suite")
+    arms = [arm for arm in ("model", "with names") if arm in data]
+    trained = {NAMES[name] for name in data["trained_on"]}
+    rows = []
+    for name, found in data["model"]["corpora"].items():
+        f1 = [f"{data[arm]['corpora'][name]['f1']:.1f}" for arm in arms]
+        alone = data.get("with names", {}).get("corpora", {}).get(name, {}).get("names_alone", {}).get("f1")
+        types = ", ".join(sorted(found["by_type"]))
+        row = [name, types, "yes" if name in trained else "no", *f1, f"{found['relaxed']['f1']:.1f}"]
+        rows.append([*row, "" if alone is None else f"{alone:.1f}"])
+    means = [f"{data[arm]['mean_f1_of_six']:.1f}" for arm in arms]
+    rows.append(["mean of the six that are trained on", "", "", *means, "", ""])
+    for name, why in data["model"]["missing"].items():
+        rows.append([name, f"not scored: {why}", "", *[""] * len(arms), "", ""])
+    header = ["corpus (test split)", "types", "trained on", *["F1", "with names of the graph"][: len(arms)]]
+    return table([*header, "F1, any overlap", "names alone"], rows) + "\n" + where(data)
 
 
 def paired() -> str:
@@ -488,6 +510,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "bulk-cost": bulk_cost,
     "load": load,
     "mini": mini,
+    "suite": suite,
     "paired": paired,
     "teacher": teacher,
     "teacher-sizes": teacher_sizes,

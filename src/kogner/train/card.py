@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +21,10 @@ def write_card(folder: Path, *, recipe: Recipe, info: StudentInfo, metrics: dict
         f"with distillation of {', '.join(recipe.distil.parts)} from a graph teacher "
         f"(weight {recipe.loss.dist_weight:g})"
         if distilled
-        else "without a graph (language loss only)"
+        else "without a teacher's vectors (language loss only)"
     )
+    labels = ",".join(info.types)
+    initial = f", going on from the student `{recipe.student.initial}`" if recipe.student.initial else ""
     lines = [
         "---",
         "library_name: kogner",
@@ -30,13 +33,14 @@ def write_card(folder: Path, *, recipe: Recipe, info: StudentInfo, metrics: dict
         "---",
         f"# KoGNER student ({recipe.name})",
         "",
-        f"A span-based biomedical NER model, fine-tuned from `{info.base}` {teacher} by KoGNER {__version__}.",
+        f"A span-based biomedical NER model, fine-tuned from `{info.base}`{initial}, {teacher}, by KoGNER "
+        f"{__version__}.",
         "",
         f"Entity types it was trained on: {', '.join(f'`{name}`' for name in info.types)}. Other labels can be asked "
         "for; nothing was measured for them.",
         "",
         "```sh",
-        f"kogner annotate TEXT --model DIR --labels {','.join(info.types)}",
+        f"kogner annotate TEXT --model DIR --labels {shlex.quote(labels)}",
         "```",
         "",
         "## Scores",
