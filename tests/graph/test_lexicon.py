@@ -1,7 +1,7 @@
 """Names: what normalisation keeps apart and joins, and in which order matches come."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kogner.graph.lexicon import NameMatch, normalise, uninverted
@@ -120,6 +120,7 @@ def test_every_name_finds_its_entity_exactly(store):
 TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1, max_size=8)
 
 
+@settings(deadline=None)
 @given(names=st.lists(TEXT.filter(lambda text: text.strip()), min_size=1, max_size=5))
 def test_any_name_is_found_again(tmp_path_factory, names):
     entities = [Entity(str(row), "T", name) for row, name in enumerate(names)]

@@ -97,7 +97,7 @@ def test_a_signal_under_load_loses_nothing(model, number):
             finally:
                 connection.close()
 
-    with process(model, "--batch-characters", "4000") as (running, client):
+    with process(model, "--batch-characters", "4000", "--max-wait", "300") as (running, client):
         clients = [threading.Thread(target=ask, args=(client, name)) for name in range(24)]
         for one in clients:
             one.start()
