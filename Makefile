@@ -99,15 +99,16 @@ SIX := bc5cdr=bc5cdr ncbi=ncbi_disease bc2gm=bc2gm jnlpba=jnlpba gnormplus=gnorm
 SCORED := bc2gm bc5cdr gnormplus jnlpba linnaeus ncbi_disease nlmchem
 joint-data: build/joint/artifact.json build/silver-all/artifact.json build/silver-rest/artifact.json  ## Six corpora without what any test split holds, and silver of all types
 
+SIX_RATES := --set train.precision=bf16 --set train.encoder_lr=2.0e-4 --set train.head_lr=5.0e-4
+SIX_DATA := $(foreach one,$(SIX),--data $(firstword $(subst =, ,$(one)))=build/joint/$(firstword $(subst =, ,$(one))))
 six: $(VENV)/.minilm build/joint/artifact.json build/silver-domain/artifact.json build/silver-rest/artifact.json  ## Train models/kogner-six again, into runs/kogner-six (an hour and a half on 2 cores)
-	$(BIN)/kogner train --recipe six --set train.epochs=1 --set train.batch_size=32 --set train.label_siblings={} \
+	$(BIN)/kogner train --recipe joint $(SIX_RATES) --set train.epochs=1 --set train.batch_size=32 --set train.label_siblings={} \
 	  --set 'train.beside={silver-rest: 0.35}' --set train.eval_every=100000 \
 	  --data silver-domain=build/silver-domain --data silver-rest=build/silver-rest --out runs/six-silver
-	$(BIN)/kogner train --recipe six --set student.initial=runs/six-silver \
-	  $(foreach one,$(SIX),--data $(firstword $(subst =, ,$(one)))=build/joint/$(firstword $(subst =, ,$(one)))) \
-	  --data silver-rest=build/silver-rest --out runs/six-trained
-	$(BIN)/kogner calibrate --graph $(GRAPH) \
-	  $(foreach one,$(SIX),--data $(firstword $(subst =, ,$(one)))=build/joint/$(firstword $(subst =, ,$(one)))) runs/six-trained runs/kogner-six
+	$(BIN)/kogner train --recipe joint $(SIX_RATES) --set student.initial=runs/six-silver --set train.epochs=3.6 --set train.batch_size=14 \
+	  --set train.eval_every=1250 --set 'train.beside={bc2gm: 0.75, jnlpba: 0.5, linnaeus: 0.2, silver-rest: 0.1}' \
+	  $(SIX_DATA) --data silver-rest=build/silver-rest --out runs/six-trained
+	$(BIN)/kogner calibrate --graph $(GRAPH) $(SIX_DATA) runs/six-trained runs/kogner-six
 
 joint: $(VENV)/.minilm joint-data  ## One student for six corpora and the graph's other types (recipe joint), into runs/joint, for a GPU: DEVICE=cuda
 	$(BIN)/kogner train --recipe joint --device $(DEVICE) --set train.epochs=1 --set train.label_siblings={} --set train.beside={} \

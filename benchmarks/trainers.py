@@ -150,7 +150,7 @@ class Ours:
         import torch
 
         from kogner.data.batch import make_batch
-        from kogner.train.processor import faster_steps
+        from kogner.train.faster import faster_steps
         from kogner.train.step import Step
 
         student = self.model.student

@@ -31,10 +31,10 @@ from kogner.progress import counting, note
 from kogner.student.encoder import Encoder, max_tokens, special_tokens
 from kogner.teacher.randomness import generator, own_randomness
 from kogner.train.checkpoint import Progress, Workspace
+from kogner.train.faster import faster_steps
 from kogner.train.log import TrainingLog
 from kogner.train.loop import weights_hash
 from kogner.train.optim import make_optimizer, make_schedule
-from kogner.train.processor import faster_steps
 from kogner.train.similarity import ALPHA, BETA, EPSILON, MARGIN, multi_similarity_loss
 from kogner.train.step import seed_of
 

@@ -43,13 +43,13 @@ from kogner.text import splitter
 from kogner.train.card import write_card
 from kogner.train.checkpoint import Progress, Workspace
 from kogner.train.dev import dev_scores, fitted_scores
+from kogner.train.faster import faster_steps
 from kogner.train.feed import Feed
 from kogner.train.kind_labels import KindLabels
 from kogner.train.linked import linked_entities, make_distil_head, shuffled
 from kogner.train.log import TrainingLog, check_tensorboard
 from kogner.train.optim import dist_weight, freeze_layers, make_optimizer, make_schedule
 from kogner.train.processes import Processes
-from kogner.train.processor import faster_steps
 from kogner.train.sampling import Sampler, View, within
 from kogner.train.splits import Split, dev_hash, first, note_dev_types
 from kogner.train.splits import used as used_of

@@ -8,9 +8,9 @@ from torch import nn
 from torch.nn import functional
 
 from kogner.student.masks import Masks
-from kogner.train import processor as module
+from kogner.train import faster as module
 from kogner.train.dropout import attention, dropout
-from kogner.train.processor import FasterSteps, faster_steps
+from kogner.train.faster import FasterSteps, faster_steps
 
 TOLERANCE = {"atol": 2e-4, "rtol": 1e-4}
 onednn = pytest.mark.skipif(
