@@ -20,6 +20,7 @@ import record
 
 CORPORA = {"bc5cdr": "bc5cdr", "ncbi": "ncbi_disease"}
 VOCABULARIES = ("MESH", "OMIM")
+STEPS = (0, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 
 
 def main() -> None:
@@ -76,6 +77,7 @@ def main() -> None:
         best = arms.get("all", arms["names, vocabulary, aliases"])
         results[name] = {"top1": best["top1"], "top5": best["top5"], "names_only": arms["casefolded look-up"]["top1"]}
         results[name]["arms"] = arms
+        results[name]["nil"] = without_entity(documents, list(linkers.values())[-1])
         if args.model:
             results[name]["predicted"] = predicted(documents, args.model, list(linkers.values())[-1])
     about = {
@@ -131,6 +133,39 @@ def tops(documents: Sequence[Any], linker: Any) -> dict[str, Any]:
             first += right[:1] == [True]
             five += any(right)
     return {"top1": percent(first, total), "top5": percent(five, total), "mentions": total}
+
+
+def without_entity(documents: Sequence[Any], linker: Any) -> dict[str, Any]:
+    """What the least score does to gold spans whose id the graph lacks, which should stay without an entity.
+
+    accuracy, by least score: share of all spans that are right; one that the graph lacks is where it gets no entity.
+    at: of the default, also which share of the absent gets none, and which share of the others loses its right one.
+    """
+    from kogner.link.linker import LinkSettings
+
+    cases: list[tuple[bool, bool, float]] = []  # in the graph, right entity, score of the entity
+    for document, links in zip(documents, linker.links([strip(one, one.mentions) for one in documents]), strict=True):
+        for mention, found in zip(document.mentions, links, strict=True):
+            gold = {row for one in mention.ids for row in linker.store.resolve(one)}
+            right = bool(found) and linker.store.resolve(found[0].id)[0] in gold
+            cases.append((bool(gold), right, found[0].score if found else -1.0))
+    least = LinkSettings().nil
+    absent = [score for there, _, score in cases if not there]
+    present = [score for there, right, score in cases if there and right]
+    return {
+        "absent": len(absent),
+        "mentions": len(cases),
+        "accuracy": {
+            str(step): percent(sum(right and score >= step if there else score < step for there, right, score in cases),
+                               len(cases))
+            for step in STEPS
+        },
+        "at": {
+            "least": least,
+            "absent_without": percent(sum(score < least for score in absent), len(absent)),
+            "right_lost": percent(sum(score < least for score in present), len(present)),
+        },
+    }  # fmt: skip
 
 
 def strip(document: Any, mentions: Sequence[Any]) -> Any:

@@ -6,7 +6,7 @@ import pytest
 
 from kogner import artifacts
 from kogner.cli import main
-from kogner.data import checking, corpora
+from kogner.data import checked, checking, corpora
 from kogner.data import pairs as drawn
 from kogner.data.prompts import spoken
 from kogner.data.rows import Row
@@ -65,6 +65,42 @@ def test_split_by_relation_keeps_each_relation_in_one_split(pairs, tmp_path, cap
     assert "split by relation" in (out / "README.md").read_text()
     for split, count in said["splits"].items():
         assert len(corpora.load("bmg", out, split)) == count
+
+
+def test_no_training_sentence_mentions_an_entity_of_dev_or_test(pairs, tmp_path, capsys):
+    source, last = tmp_path / "rows.jsonl", pairs[-1].head
+    with source.open("w") as stream:
+        # every sentence mentions C:1, every second one the last pair's gene as well
+        for n, pair in enumerate(pairs):
+            sentence = f"In case {n**4} the level of {pair.head.name} was {n * 7919} while {pair.tail.name} met zincol."
+            known = [(sentence.index("zincol"), len(sentence) - 1, "chemical", "C:1")]
+            if n % 2:
+                sentence += f" So did {last.name}."
+                known.append((sentence.rindex(last.name), len(sentence) - 1, "gene", last.id))
+            ner = [{"mention": end.name, "type": spoken(end.type)} for end in (pair.head, pair.tail)]
+            answer = {"sentence": sentence, "ner": ner}
+            row = Row(f"a:{pair.id}", (pair,), TYPES, "a@1", "m", str(n), answer=answer, known=tuple(known))
+            stream.write(f"{row.to_line()}\n")
+    base = ("check", source, "--without", "similar", "--out")
+    seeds = range(20)  # until the last pair is in dev or test
+    for seed in seeds:
+        none = run(capsys, *base, tmp_path / "none", "--unseen", "none", "--seed", seed)
+        split = {json.loads(line)["id"]: json.loads(line)["split"] for line in
+                 (tmp_path / "none" / "provenance.jsonl").read_text().splitlines()}  # fmt: skip
+        if split[f"a:{pairs[-1].id}"] != "train":
+            break
+    assert none["kept"] == 40 and not none["rejected"]
+    usual = run(capsys, *base, tmp_path / "usual", "--seed", seed)
+    every = run(capsys, *base, tmp_path / "every", "--unseen", "all", "--seed", seed)
+    out = [name for n, name in enumerate(split) if n % 2 and split[name] == "train"]
+    assert out and usual["rejected"] == {checked.SEEN: len(out)} and usual["kept"] == 40 - len(out)
+    assert usual["splits"]["train"] == none["splits"]["train"] - len(out)
+    assert usual["mentions"]["chemical"] == none["mentions"]["chemical"] - len(out)
+    left_out = [json.loads(line) for line in (tmp_path / "usual" / "rejected.jsonl").read_text().splitlines()]
+    assert [one["id"] for one in left_out] == out and all(last.id in one["detail"] for one in left_out)
+    assert artifacts.read_manifest(tmp_path / "usual").metrics["seen_in_training"] == 1  # C:1, of no pair
+    assert every["splits"]["train"] == 0  # all of them mention C:1, as dev does
+    assert artifacts.read_manifest(tmp_path / "every").metrics["seen_in_training"] == 0
 
 
 def test_paper_leaves_all_but_the_first_places_out(pairs, tmp_path, capsys):

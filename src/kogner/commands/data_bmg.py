@@ -82,6 +82,8 @@ def pairs(
 @click.option("--without", multiple=True, type=click.Choice(RULES), help="Leave out a rule; can be repeated.")
 @click.option("--split", "how", type=click.Choice(["entity", "relation"]), default="entity", show_default=True,
               help="What train, dev and test have not in common.")  # fmt: skip
+@click.option("--unseen", type=click.Choice(["pairs", "all", "none"]), help="Of dev's and test's entities, those that "
+              "no training sentence may mention.  [default: pairs, none with --split relation]")  # fmt: skip
 @click.option("--shares", default="0.8,0.1,0.1", show_default=True, help="Of train, dev and test.")
 @click.option("--also", "formats", multiple=True, type=click.Choice(["gliner", "bmg", "pubtator"]),
               help="Also as this, in OUT/FORMAT; can be repeated.")  # fmt: skip
@@ -97,6 +99,7 @@ def check(
     paper: bool,
     without: tuple[str, ...],
     how: str,
+    unseen: str | None,
     shares: str,
     formats: tuple[str, ...],
     png: bool,
@@ -142,11 +145,14 @@ def check(
     corpus = checked.collect(sources, checker, work, processes=processes or processes_for(sources, cores()))
     if not checker.counts.rows:
         raise InputError("hold no row of 'kogner data write'", path=", ".join(map(str, sources)))
+    which = unseen or ("pairs" if how == "entity" else "none")
     where = checked.splits(corpus, how, split_shares, seed=seed)
+    where = checked.unseen(corpus, where, checker.counts, which=which)
     figures: dict[str, Any] = {
         **checker.counts.to_dict(),
         "splits": {name: where.count(name) for name in split_shares},
         "split_by": how,
+        "unseen": which,
         "seen_in_training": checked.seen_in_training(corpus, where),
         "models": dict(Counter(one.model for one in corpus.kept).most_common()),
         "prompts": dict(Counter(one.prompt for one in corpus.kept).most_common()),
@@ -156,7 +162,7 @@ def check(
         out,
         kind=checked.KIND,
         version=checked.VERSION,
-        recipe={"settings": vars(settings), "split": how, "shares": split_shares, "seed": seed},
+        recipe={"settings": vars(settings), "split": how, "unseen": which, "shares": split_shares, "seed": seed},
         parents={} if store is None else {"graph": store.artifact.hash},
         metrics=figures,
     ) as folder:

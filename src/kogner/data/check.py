@@ -6,13 +6,13 @@ The paper's check comes first (`kogner.data.sanity`); what follows it is stricte
 from __future__ import annotations
 
 import re
-from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from kogner.data import sanity
+from kogner.data.check_counts import Checked, Verdict
 from kogner.data.pairs import End
 from kogner.data.prompts import kind_key, spoken
 from kogner.data.rows import Row
@@ -31,7 +31,7 @@ SAME_PLACE, TYPE = "the entities are not apart in the sentence", "type differs f
 SIMILAR, NAMED = "nearly the same as an earlier sentence", "negative sentence that names an entity"
 NO_TEXT = "sentence with characters that are no text"
 NOT_THERE, OTHER_TYPE = "further entity not in the sentence", "further entity of a type that was not given"
-SEVERAL, REPAIRED = "name of the graph that is of several types", "sentence whose JSON had to be mended"
+SEVERAL = "name of the graph that is of several types"
 
 # What a model says about its task, or leaves of its form. `Of course, ...` may begin a real sentence.
 _LEAKED = re.compile(
@@ -88,74 +88,6 @@ class CheckSettings:
         """The paper's check and nothing else: of each sentence the two entities at their first places."""
         off = dict.fromkeys(("all_places", "variants", "apart", "types", "leaked", "similar", "further"), False)
         return cls(**off, min_words=1, max_words=10**9)
-
-
-class Verdict(NamedTuple):
-    """What the rules say of a row by itself, before it is compared with others.
-
-    rejected: why it is left out, None where it is not. remarks: things that were left out of it. kinds, words: of its
-    mentions, and how many the sentence has. hashes: what it is compared by, see `kogner.data.similar`; none where it is
-    not.
-    """
-
-    relation: str
-    rejected: Rejected | None
-    remarks: tuple[str, ...] = ()
-    sentence: str = ""
-    kinds: tuple[str, ...] = ()
-    words: int = 0
-    hashes: tuple[int, ...] = ()
-    repaired: bool = False
-
-
-@dataclass
-class Checked:
-    """Kept documents with the rows they come from, and counts.
-
-    rejected: rows by reason. by_relation: per relation type its rows, how many were kept, and reasons. remarks: things
-    of kept rows that were left out or changed, by what. types, lengths: of kept sentences, mentions and words.
-    """
-
-    rows: int = 0
-    kept: int = 0
-    rejected: Counter[str] = field(default_factory=Counter)
-    by_relation: dict[str, Counter[str]] = field(default_factory=dict)
-    remarks: Counter[str] = field(default_factory=Counter)
-    types: Counter[str] = field(default_factory=Counter)
-    lengths: Counter[int] = field(default_factory=Counter)
-
-    def add(self, verdict: Verdict, rejected: Rejected | None) -> None:
-        """Count a row and what became of it."""
-        self.rows += 1
-        counts = self.by_relation.get(verdict.relation)
-        if counts is None:
-            counts = self.by_relation[verdict.relation] = Counter()
-        counts["rows"] += 1
-        for remark in verdict.remarks:
-            self.remarks[remark] += 1
-        if rejected is not None:
-            self.rejected[rejected.reason] += 1
-            counts[rejected.reason] += 1
-            return
-        self.kept += 1
-        counts["kept"] += 1
-        if verdict.repaired:
-            self.remarks[REPAIRED] += 1
-        for kind in verdict.kinds:
-            self.types[kind] += 1
-        self.lengths[verdict.words] += 1
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain data for JSON; kept + all of rejected are the rows."""
-        return {
-            "rows": self.rows,
-            "kept": self.kept,
-            "rejected": dict(self.rejected.most_common()),
-            "remarks": dict(self.remarks.most_common()),
-            "mentions": dict(self.types.most_common()),
-            "words": dict(sorted(self.lengths.items())),
-            "by_relation": {name: dict(counts) for name, counts in sorted(self.by_relation.items())},
-        }
 
 
 class Checker:

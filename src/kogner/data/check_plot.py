@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from kogner.data.checked import binned
+from kogner.data.check_page import binned
 from kogner.errors import MissingExtraError
 
 

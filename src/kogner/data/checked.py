@@ -1,10 +1,8 @@
-"""The corpus that `kogner data check` writes: splits, where each sentence comes from, what was left out, a card."""
+"""The corpus that `kogner data check` writes: splits, where each sentence comes from, what was left out."""
 
 from __future__ import annotations
 
-import html
 import json
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,22 +11,17 @@ from typing import Any
 from kogner.artifacts import write_lines
 from kogner.data import apart
 from kogner.data.check import Checker
+from kogner.data.check_counts import Checked
+from kogner.data.check_page import card, page
 from kogner.data.checking import Kept, Work, judged
 from kogner.data.formats.jsonl import encoded
 from kogner.data.sanity import Rejected
 from kogner.progress import counting
+from kogner.text import words
 
 KIND, VERSION = "bmg", 1
+SEEN = "training sentence that mentions an entity of dev or test"
 REJECTED, PROVENANCE, REPORT = "rejected.jsonl", "provenance.jsonl", "report.html"
-MANY = 12  # bars of a histogram
-_MADE_UP = (
-    "The sentences are made up: they hold what the language model wrote, true or not, and are to train and score",
-    "entity recognition with, not to learn facts from.",
-)
-_REAL = (
-    "The sentences are taken from texts as they stand there, and the rights of these texts hold for them; the id of",
-    "each names its document. Mentions are the graph's names, found by a program: nobody has read them.",
-)
 
 
 @dataclass
@@ -84,88 +77,38 @@ def write(
     (folder / "README.md").write_text(card(figures), encoding="utf-8")
 
 
+def unseen(corpus: Corpus, where: Sequence[str], counts: Checked, *, which: str) -> list[str]:
+    """Leave training sentences out that mention an entity of dev or test, and give the splits of the others.
+
+    which: of dev's and test's entities, `pairs` (those of their pairs), `all` (every one they mention) or `none`. What
+    is left out moves from `corpus.kept` to `corpus.rejected` and is counted so in `counts`.
+    """
+    held: set[str] = set()
+    for one, split in zip(corpus.kept, where, strict=True):
+        if split != apart.TRAIN and which != "none":
+            held.update(one.entities if which == "pairs" else (*one.entities, *one.linked))
+    kept: list[Kept] = []
+    left: list[str] = []
+    for one, split in zip(corpus.kept, where, strict=True):
+        met = [] if split != apart.TRAIN else sorted(held.intersection(one.linked))
+        if met:
+            document = json.loads(one.line)
+            rejected = Rejected(SEEN, f"{', '.join(met)} in {document['text']}")
+            corpus.rejected.append((document["id"], rejected))
+            kinds = [mention["type"] for mention in document["mentions"]]
+            repaired = json.loads(json.dumps(split).join(one.source))["repaired"]
+            counts.take_back(one.relation, kinds, len(words(document["text"])), rejected, repaired=repaired)
+        else:
+            kept.append(one)
+            left.append(split)
+    corpus.kept = kept
+    return left
+
+
 def seen_in_training(corpus: Corpus, where: Sequence[str]) -> int:
-    """Linked entities of dev and test that training mentions as well: those of the pairs never, split by entity."""
+    """Linked entities of dev and test that training mentions as well."""
     by_split: dict[str, set[str]] = {}
     for one, split in zip(corpus.kept, where, strict=True):
         by_split.setdefault(split, set()).update(one.linked)
     train = by_split.pop(apart.TRAIN, set())
     return len(train & set().union(*by_split.values()))
-
-
-def card(figures: Mapping[str, Any]) -> str:
-    """What a reader of the folder has to know, as Markdown."""
-    models = ", ".join(f"{name} ({count:,})" for name, count in figures["models"].items()) or "none"
-    prompts = ", ".join(f"{name} ({count:,})" for name, count in figures["prompts"].items()) or "none"
-    sizes = ", ".join(f"{name} {count:,}" for name, count in figures["splits"].items())
-    lines = [
-        "# Sentences written about pairs of a knowledge graph",
-        "",
-        f"{figures['kept']:,} of {figures['rows']:,} written sentences were kept: {sizes} "
-        f"(split by {figures['split_by']}).",
-        "",
-        f"- Written by: {models}",
-        f"- Prompts: {prompts}",
-        f"- Graph: {figures['graph'] or 'none was used for names beyond the pairs'}",
-        f"- Mentions: {', '.join(f'{name} {count:,}' for name, count in figures['mentions'].items())}",
-        f"- Entities of dev and test that training mentions too: {figures['seen_in_training']:,}"
-        + (" (none of them of a pair)" if figures["split_by"] == "entity" else ""),
-        "",
-        *(_REAL if set(figures["models"]) == {"text"} else _MADE_UP),
-        "What was left out, and why, is in `rejected.jsonl` and `report.html`; `provenance.jsonl` holds pair, prompt,",
-        "model and request of each sentence.",
-        "",
-    ]
-    return "\n".join(lines)
-
-
-def page(figures: Mapping[str, Any]) -> str:
-    """The counts as one HTML page that needs nothing from the net."""
-    reasons = {"kept": figures["kept"], **figures["rejected"]}
-    relations = {
-        name: f"{counts.get('kept', 0):,} of {counts['rows']:,}" for name, counts in figures["by_relation"].items()
-    }
-    sections = [
-        _bars("What became of the rows", reasons),
-        _bars("Words of a kept sentence", binned(figures["words"])),
-        _bars("Mentions by type", figures["mentions"]),
-        _table("Kept by relation type", relations),
-    ]
-    style = (
-        "body{font:15px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem}"
-        ":root{color-scheme:light dark}"
-        "table{border-collapse:collapse}td{padding:.1rem .6rem .1rem 0;vertical-align:middle}"
-        ".bar{background:#3a7ca5;height:.9rem;min-width:1px}.n{text-align:right;font-variant-numeric:tabular-nums}"
-    )
-    return (
-        "<!doctype html><html lang=en><meta charset=utf-8><title>Checked sentences</title>"
-        f"<style>{style}</style><h1>Checked sentences</h1>{''.join(sections)}</html>\n"
-    )
-
-
-def binned(lengths: Mapping[Any, int]) -> dict[str, int]:
-    """Counts of lengths in at most MANY steps of equal width."""
-    counts = Counter({int(length): count for length, count in lengths.items()})
-    if not counts:
-        return {}
-    step = max(1, -(-(max(counts) + 1) // MANY))
-    binned: dict[str, int] = {}
-    for low in range(0, max(counts) + 1, step):
-        label = str(low) if step == 1 else f"{low} to {low + step - 1}"
-        binned[label] = sum(counts[length] for length in range(low, low + step))
-    return binned
-
-
-def _bars(title: str, counts: Mapping[str, int]) -> str:
-    most = max(counts.values(), default=0) or 1
-    rows = "".join(
-        f"<tr><td>{html.escape(str(name))}<td class=n>{count:,}"
-        f'<td style="width:28rem"><div class=bar style="width:{100 * count / most:.1f}%"></div>'
-        for name, count in counts.items()
-    )
-    return f"<h2>{html.escape(title)}</h2><table>{rows}</table>"
-
-
-def _table(title: str, cells: Mapping[str, str]) -> str:
-    rows = "".join(f"<tr><td>{html.escape(name)}<td class=n>{html.escape(cell)}" for name, cell in cells.items())
-    return f"<h2>{html.escape(title)}</h2><table>{rows}</table>"

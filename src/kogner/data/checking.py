@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from kogner.data.check import CheckSettings, Rules, Verdict
+from kogner.data.check import CheckSettings, Rules
+from kogner.data.check_counts import Verdict
 from kogner.data.formats import bmg, gliner, jsonl, pubtator
 from kogner.data.formats.files import lines
 from kogner.data.prompts import kind_key
