@@ -40,7 +40,8 @@ def export(client, form: str, documents=DOCUMENTS):
 def test_a_plain_text(client):
     answer = post(client, "Fever 🤒 caused by\r\naspirin.".encode(), "note.txt")
     assert answer.json == {
-        "format": "text", "documents": [{"id": "note.txt", "text": "Fever 🤒 caused by\r\naspirin."}], "notes": []
+        "format": "text", "documents": [{"id": "note.txt", "text": "Fever 🤒 caused by\r\naspirin."}], "notes": [],
+        "next": None,
     }  # fmt: skip
 
 
@@ -107,6 +108,20 @@ def test_a_file_of_too_many_documents(annotator):
         assert (answer.status, answer.reason) == (413, "too_many_documents")
 
 
+def test_a_file_in_parts(annotator):
+    lines = b"".join(b'{"id": "%d", "text": "a"}\n' % number for number in range(5)) + b"[]\n"
+    with serving(annotator, Limits(documents=2)) as client:
+        parts = [post(client, lines, f"a.jsonl&first={first}").json for first in (0, 2)]
+        assert [[one["id"] for one in part["documents"]] for part in parts] == [["0", "1"], ["2", "3"]]
+        assert [part["next"] for part in parts] == [2, 4]
+        wrong = post(client, lines, "a.jsonl&first=4")
+        assert wrong.status == 400 and "a.jsonl:6" in wrong.json["error"]["message"]
+        rest = post(client, lines[:-3], "a.jsonl&first=4").json
+        assert [one["id"] for one in rest["documents"]] == ["4"] and rest["next"] is None
+        assert post(client, lines[:-3], "a.jsonl&first=5").json["documents"] == []
+        assert post(client, lines, "a.jsonl&first=-1").status == 422
+
+
 @pytest.mark.parametrize(
     ("data", "name"),
     [
@@ -121,11 +136,11 @@ def test_half_a_surrogate_pair_is_no_text(data, name):
 
 
 def test_names_and_ids_that_are_long():
-    form, (document,), _ = files.read(b"abc", "\u4e2d" * 100 + ".txt", Limits())
-    assert form == "text" and document.id.endswith("\u4e2d.txt")
+    read = files.read(b"abc", "\u4e2d" * 100 + ".txt", Limits())
+    assert read.form == "text" and read.documents[0].id.endswith("\u4e2d.txt")
     line = json.dumps({"id": "i" * 2000, "text": "a"}).encode()
-    _, (document,), notes = files.read(line, "a.jsonl", Limits())
-    assert document.id == "i" * 1000 and notes == ["1 x ids of more than 1,000 characters cut"]
+    read = files.read(line, "a.jsonl", Limits())
+    assert read.documents[0].id == "i" * 1000 and read.notes == ["1 x ids of more than 1,000 characters cut"]
 
 
 def test_attributes_that_grow_are_refused():
@@ -134,7 +149,7 @@ def test_attributes_that_grow_are_refused():
     )
     with pytest.raises(InputError, match="or attributes"):
         files.read(data, "a.xml", Limits())
-    assert files.read(b"An <!ENTITY is no harm in a plain text", "a.txt", Limits())[0] == "text"
+    assert files.read(b"An <!ENTITY is no harm in a plain text", "a.txt", Limits()).form == "text"
 
 
 def fakes(monkeypatch, code: str) -> None:
@@ -186,7 +201,7 @@ def test_no_more_than_some_wait_for_files_and_an_end_answers_them(annotator, mon
 def test_memory_of_the_process_is_bounded(monkeypatch):
     """Its answer where memory ends; the bound itself is set before a request is read."""
 
-    def greedy(*_):
+    def greedy(*_, **__):
         raise MemoryError
 
     monkeypatch.setattr(files, "read", greedy)

@@ -31,6 +31,8 @@ from kogner.serve.service import Service
 
 PAGE = FilePath(__file__).parent / "page"
 LONGEST_ID = 1000
+MOST_FIRST = 10**9  # of a document in a file
+FIRST = "Number, from 0, of the first document: no more come than a request may have, and `next` says where to go on."
 MOST_NEIGHBOURS = 500
 AT_ONCE = 100_000  # bytes of a body that is parsed in the event loop, which stands still meanwhile
 FEW_ENTITIES = 500  # that are written there
@@ -263,10 +265,11 @@ def _add_files(app: FastAPI, service: Service, bodies: Bodies) -> None:
     async def read(
         request: Request,
         name: Annotated[str, Query(max_length=LONGEST_ID, description="Of the file; its ending helps.")] = "text",
+        first: Annotated[int | None, Query(ge=0, le=MOST_FIRST, description=FIRST)] = None,
     ) -> Response:
         """The texts of a file, to be annotated: plain text, JSON lines, PubTator, BioC, PubMed, CSV, ..."""
         async with bodies.read(request, BYTES) as body:
-            _, answer = await service.files.ask("read", body, name=name)
+            _, answer = await service.files.ask("read", body, name=name, first=first)
         return Response(answer, media_type=JSON)
 
     @app.post("/v1/export", tags=["files"], response_class=Response,

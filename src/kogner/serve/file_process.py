@@ -40,7 +40,7 @@ class FileProcess:
         self._ended = False
         self.open = 0  # requests that are not answered
 
-    async def ask(self, what: str, body: bytes | bytearray, **more: str) -> tuple[dict[str, Any], bytes]:
+    async def ask(self, what: str, body: bytes | bytearray, **more: str | int | None) -> tuple[dict[str, Any], bytes]:
         """What the process says about a request, and the bytes of its answer. what: `read` or `write`.
 
         Raises RequestError: 429 where too many wait, 503 where it takes too long or the server ends, 413 where it takes

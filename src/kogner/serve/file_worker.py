@@ -50,8 +50,9 @@ def memory(limits: Limits) -> int:
 def _answered(request: dict[str, Any], body: bytes, limits: Limits) -> tuple[dict[str, Any], bytes]:
     try:
         if request["what"] == "read":
-            form, documents, notes = files.read(body, request["name"], limits)
-            return {}, ReadAnswer(format=form, documents=documents, notes=notes).model_dump_json().encode()
+            read = files.read(body, request["name"], limits, first=request.get("first"))
+            answer = ReadAnswer(format=read.form, documents=read.documents, notes=read.notes, next=read.next)
+            return {}, answer.model_dump_json().encode()
         asked = parse(ExportRequest, body)
         data, notes = files.write(asked)
         return {"format": asked.format, "notes": notes}, data

@@ -6,6 +6,7 @@ import csv
 import io
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory
 
@@ -33,12 +34,27 @@ _NAME_BYTES = 100  # of a file's name, from its end; systems have 255 at most
 _NO_NAME = re.compile(r"[^\w.() -]|^\.+")
 
 
-def read(data: bytes, name: str, limits: Limits) -> tuple[str, list[AskedDocument], list[str]]:
-    """The format of a file, told by its content and name, its texts, and what its reader had to say.
+@dataclass(frozen=True)
+class Read:
+    """Documents of a file. form: its format. next: number of the first that was not taken, None where all the rest was.
 
+    notes: what its reader had to say, from the beginning of the file to the last of the documents.
+    """
+
+    form: str
+    documents: list[AskedDocument]
+    notes: list[str]
+    next: int | None = None
+
+
+def read(data: bytes, name: str, limits: Limits, *, first: int | None = None) -> Read:
+    """The texts of a file, whose format its content and name tell.
+
+    first: number, from 0, of the first document that is wanted; as many as a request may have follow it. None: all.
     Raises RequestError for what is packed, of a format that is not read here, or holds more than a request may;
     InputError, without the place it lay at, for what cannot be read.
     """
+    begin, behind = first or 0, None
     if data.startswith(_PACKED):
         raise RequestError(400, "packed", "the file is packed; unpack it first")
     if data.startswith(b"%PDF"):
@@ -56,14 +72,15 @@ def read(data: bytes, name: str, limits: Limits) -> tuple[str, list[AskedDocumen
                     f"the file is {form.about}, which is not read here; use 'kogner annotate', or convert",
                 )
             found: list[AskedDocument] = []
-            for document in form.read(path, report=report):
+            for number, document in enumerate(form.read(path, report=report)):
+                if number < begin:
+                    continue
                 if len(found) == limits.documents:
-                    raise RequestError(
-                        413, "too_many_documents", f"the file has more than {limits.documents} documents, the limit "
-                        "(--max-documents); send a part of it, or use 'kogner annotate'")  # fmt: skip
+                    behind = number
+                    break
                 if len(document.text) > limits.characters:
                     raise RequestError(
-                        413, "too_many_characters", f"document {len(found) + 1} has {len(document.text):,} characters, "
+                        413, "too_many_characters", f"document {number + 1} has {len(document.text):,} characters, "
                         f"the limit is {limits.characters:,} (--max-characters); send it in parts")  # fmt: skip
                 (document.id + document.text).encode()  # raises where it is no text
                 if len(document.id) > DOCUMENT_CHARACTERS:
@@ -73,8 +90,12 @@ def read(data: bytes, name: str, limits: Limits) -> tuple[str, list[AskedDocumen
             raise InputError(_without(str(error), folder)) from None
         except UnicodeEncodeError:
             raise InputError("the file holds half a surrogate pair, which is no text") from None
+    if behind is not None and first is None:
+        raise RequestError(
+            413, "too_many_documents", f"the file has more than {limits.documents} documents, the limit "
+            "(--max-documents); ask for parts, first=0 and then what next says, or use 'kogner annotate'")  # fmt: skip
     notes = [f"{count:,} x {reason}" for reason, count in sorted(report.noted.items())]
-    return form.name, found, [_without(line, folder) for line in report.lines()] + notes
+    return Read(form.name, found, [_without(line, folder) for line in report.lines()] + notes, behind)
 
 
 def write(asked: ExportRequest) -> tuple[bytes, list[str]]:

@@ -108,11 +108,15 @@ class FoundDocument(BaseModel):
 
 
 class ReadAnswer(BaseModel):
-    """The texts of a file, as `AnnotateRequest.documents` takes them. notes: what its reader left out or put right."""
+    """The texts of a file, as `AnnotateRequest.documents` takes them. notes: what its reader left out or put right.
+
+    next: what to ask for with `first`, null where these are the last; notes are of what lies before it.
+    """
 
     format: str
     documents: list[AskedDocument]
     notes: list[str]
+    next: int | None = None
 
 
 class ExportedId(Asked):

@@ -282,6 +282,15 @@ def test_files_of_other_programs_are_read_by_the_server(tab, site, tmp_path, for
     assert len(one.requests("/v1/documents")) == 1
 
 
+def test_a_file_of_more_documents_than_a_request_has_comes_in_parts(tab, site):
+    data = ("id,text\n" + "".join(f"n{number},{TEXT}\n" for number in range(300))).encode()
+    one = tab(site).open()
+    one.page.set_input_files("#file", {"name": "some.csv", "mimeType": "", "buffer": data})
+    one.page.wait_for_selector("mark", timeout=60_000)
+    assert "in 300 documents" in one.page.inner_text("#status")
+    assert len(one.requests("/v1/documents")) == 2
+
+
 def test_what_a_reader_leaves_out_is_said(tab, site):
     data = f"1|t|{TEXT}\n1|a|\n1\t0\t4\tnowhere\tx\t\n".encode()
     one = tab(site).open()

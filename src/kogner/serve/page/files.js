@@ -22,7 +22,7 @@ export async function read(files) {
     found.push(...one.documents);
     notes.push(...one.notes.map((note) => `${file.name}: ${note}`));
   }
-  if (found.length > MOST_DOCUMENTS) throw new FileProblem(`There are ${count(found.length)} documents; the page takes ${count(MOST_DOCUMENTS)}. For more use kogner annotate.`);
+  if (found.length > MOST_DOCUMENTS) throw new FileProblem(`There are ${count(MOST_DOCUMENTS + 1)} documents or more; the page takes ${count(MOST_DOCUMENTS)}. For more use kogner annotate.`);
   if (!found.length) throw new FileProblem("There is no document in it.");
   return { documents: found, notes };
 }
@@ -47,8 +47,14 @@ async function documentsOf(file) {
 }
 
 async function ofServer(file) {
+  const documents = [];
   try {
-    return await ask(`v1/documents?name=${encodeURIComponent(file.name.slice(-200))}`, file);
+    for (let first = 0; ; ) {
+      const part = await ask(`v1/documents?first=${first}&name=${encodeURIComponent(file.name.slice(-200))}`, file);
+      documents.push(...part.documents);
+      if (part.next === null || documents.length > MOST_DOCUMENTS) return { documents, notes: part.notes }; // its notes are of the parts before as well
+      first = part.next;
+    }
   } catch (error) {
     if (!(error instanceof Problem) || ![400, 413, 422].includes(error.status)) throw error;
     const said = error.message.startsWith(file.name) ? error.message : `${file.name}: ${error.message}`;
