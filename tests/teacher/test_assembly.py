@@ -183,6 +183,34 @@ def test_info_and_slice(built, tmp_path):
     assert Bank.open(tmp_path / "small").ids == ("T:5", "T:2")
 
 
+def test_one_part_and_then_the_others(built, small_graph, tiny_encoder, tmp_path, monkeypatch):
+    whole, out = Bank.open(built[0]), tmp_path / "bank"
+    overrides = [part for item in settings(tiny_encoder) for part in ("--set", item)]
+    base = ["teacher", "build", "--graph", str(small_graph), "--out", str(out), "--threads", "1", *overrides]
+
+    def build(*parts):
+        result = CliRunner().invoke(
+            cli, [*base, *(word for part in parts for word in ("--part", part))], catch_exceptions=False
+        )
+        assert result.exit_code == 0
+        return Bank.open(out), json.loads(result.stdout.strip().splitlines()[-1])
+
+    z, said = build("Z")
+    assert z.parts == {"Z": (0, 32)} and said["minutes"]["transr"] is None
+    assert np.array_equal(z.vectors, whole.vectors[:, :32])
+    with monkeypatch.context() as patched:
+        patched.delattr(assembly, "text_features")
+        both, _ = build("Z''", "Z")
+    assert list(both.parts) == ["Z", "Z''"] and np.array_equal(both.take(both.ids, ["Z"]), whole.take(both.ids, ["Z"]))
+    with monkeypatch.context() as patched:  # the text encoder is not even read
+        patched.delattr(assembly, "Pooler")
+        alone, _ = build("Z''")
+    assert list(alone.parts) == ["Z''"] and np.array_equal(alone.vectors, both.take(both.ids, ["Z''"]))
+    again, _ = build()
+    assert list(again.parts) == ["Z", "Z'", "Z''"]
+    assert again.keys == {**whole.keys, "Z''": alone.keys["Z''"]}  # another test trained that one anew
+
+
 def test_errors_of_the_user(built, small_graph, config, tmp_path):
     out, _ = built
     (tmp_path / "ids.txt").write_text("nothing:1\n", encoding="utf-8")
@@ -191,6 +219,8 @@ def test_errors_of_the_user(built, small_graph, config, tmp_path):
     store = GraphStore.open(small_graph)
     with pytest.raises(ConfigError, match="device 'tpu' is not"):
         assembly.build(store, tmp_path / "bank", config, device="tpu")
+    with pytest.raises(ConfigError, match="not none"):
+        assembly.build(store, tmp_path / "bank", config, parts=())
     (tmp_path / "taken").mkdir()
     (tmp_path / "taken" / "letter.txt").write_text("mine")
     with pytest.raises(ArtifactError, match="not a bank"):

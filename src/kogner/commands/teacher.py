@@ -25,10 +25,18 @@ def command() -> None:
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder to write the bank to.")
 @click.option("--recipe", default=None, help="YAML file or the name of a shipped recipe; its `teacher` section counts.")
 @click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override one value of the recipe.")
+@click.option("--part", "parts", multiple=True, type=click.Choice(["Z", "Z'", "Z''"]), help="Only this part; can be "
+              "repeated. Linking compares Z alone.  [default: all]")  # fmt: skip
 @click.option("--threads", type=click.IntRange(min=1), default=None, help="Processor threads [default: all cores].")
 @click.option("--device", default="cpu", show_default=True, help="cpu or cuda.")
 def build(
-    graph: Path, out: Path, recipe: str | None, overrides: tuple[str, ...], threads: int | None, device: str
+    graph: Path,
+    out: Path,
+    recipe: str | None,
+    overrides: tuple[str, ...],
+    parts: tuple[str, ...],
+    threads: int | None,
+    device: str,
 ) -> None:
     """Make text features Z, Graph Transformer Z' and TransR Z'' of every entity of a graph.
 
@@ -46,13 +54,13 @@ def build(
     from kogner.hardware import keep_freed_memory
     from kogner.recipe import load_recipe
     from kogner.teacher.assembly import build as build_bank
-    from kogner.teacher.bank import summary
+    from kogner.teacher.bank import PARTS, summary
 
     keep_freed_memory()
     config = load_recipe(recipe, overrides).teacher
     if threads is not None:
         torch.set_num_threads(threads)
-    _show(summary(build_bank(GraphStore.open(graph), out, config, device=device)))
+    _show(summary(build_bank(GraphStore.open(graph), out, config, parts=parts or PARTS, device=device)))
 
 
 @command.command()

@@ -1,4 +1,4 @@
-"""From a graph to a bank: the three parts of the teacher, one after the other, each taken up where a run left it.
+"""From a graph to a bank: the parts of the teacher, one after the other, each taken up where a run left it.
 
 A part whose key (a hash of all that decides it) equals that of the bank already at the output is taken from there, so
 changing the TransR settings trains TransR alone.
@@ -7,7 +7,7 @@ changing the TransR settings trains TransR alone.
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,12 +15,12 @@ import numpy as np
 
 from kogner.artifacts import MANIFEST, check_replaceable, locked
 from kogner.config import TeacherConfig
-from kogner.errors import ArtifactError
+from kogner.errors import ArtifactError, ConfigError
 from kogner.graph.neighbours import Adjacency
 from kogner.hardware import check_device
 from kogner.mapping import to_mapping
 from kogner.progress import note
-from kogner.teacher.bank import KIND, Bank, write_bank
+from kogner.teacher.bank import KIND, PARTS, Bank, write_bank
 from kogner.teacher.classification import pretrain_unimp
 from kogner.teacher.features import Pooler, features_key, text_features
 from kogner.teacher.pretrain import pretrain_transr
@@ -29,29 +29,36 @@ from kogner.teacher.work import Stopwatch, Trained, hash_of, part_folder
 if TYPE_CHECKING:
     from kogner.graph.store import GraphStore
 
+FOLDERS = {"Z": "features", "Z'": "unimp", "Z''": "transr"}  # of the parts' work, and what their metrics are called
 
-def build(store: GraphStore, out: Path, config: TeacherConfig, *, device: str = "cpu") -> Bank:
-    """Make all three parts and write the bank at `out`; work in progress lies in `<out>.work` until it is written.
 
+def build(
+    store: GraphStore, out: Path, config: TeacherConfig, *, parts: Sequence[str] = PARTS, device: str = "cpu"
+) -> Bank:
+    """Make parts and write the bank at `out`; work in progress lies in `<out>.work` until it is written.
+
+    parts: what the bank is to hold, in whatever order. Z' is made from Z, which is made for it but not kept.
     Raises ArtifactError where `out` holds something else than a bank or is being built already, ConfigError for a
-    device that is not there.
+    device that is not there, for unknown parts and for none.
     """
     check_device(device)
+    unknown = [part for part in parts if part not in PARTS]
+    if unknown or not parts:
+        raise ConfigError(f"a bank has parts of {', '.join(PARTS)}, not {unknown or 'none'}")
     check_replaceable(out, kind=KIND)
     work = out.with_name(f"{out.name}.work")
     with locked(work):
-        _build(store, out, config, work=work, device=device)
+        _build(store, out, config, [part for part in PARTS if part in parts], work=work, device=device)
         shutil.rmtree(work, ignore_errors=True)
     return Bank.open(out)
 
 
-def _build(store: GraphStore, out: Path, config: TeacherConfig, *, work: Path, device: str) -> None:
+def _build(
+    store: GraphStore, out: Path, config: TeacherConfig, wanted: Sequence[str], *, work: Path, device: str
+) -> None:
     old = _bank_at(out)
-    texts = store.texts()
-    pooler = Pooler.load(config.features, device)
-    keys = {"Z": features_key(texts, pooler)}
-    keys["Z'"] = hash_of("Z'", store.artifact.hash, keys["Z"], to_mapping(config.unimp))
-    keys["Z''"] = hash_of("Z''", store.artifact.hash, to_mapping(config.transr))
+    keys = {"Z''": hash_of("Z''", store.artifact.hash, to_mapping(config.transr))}
+    made: dict[str, Trained] = {}
 
     def part(name: str, folder_name: str, make: Callable[[Path], Trained]) -> Trained:
         if old is not None and old.keys.get(name) == keys[name]:
@@ -60,40 +67,48 @@ def _build(store: GraphStore, out: Path, config: TeacherConfig, *, work: Path, d
             return Trained(old.vectors[:, columns], old.artifact.metrics.get(folder_name, {}))
         return make(part_folder(work, folder_name, keys[name]))
 
-    def features(folder: Path) -> Trained:
-        stopwatch = Stopwatch(folder)
-        found = text_features(texts, pooler, folder=folder)
-        return Trained(found.vectors, {"distinct_texts": found.distinct, "minutes": stopwatch.minutes()})
+    if "Z" in wanted or "Z'" in wanted:
+        texts = store.texts()
+        pooler = Pooler.load(config.features, device)
+        keys["Z"] = features_key(texts, pooler)
+        keys["Z'"] = hash_of("Z'", store.artifact.hash, keys["Z"], to_mapping(config.unimp))
 
-    z = part("Z", "features", features)
-    z1 = part(
-        "Z'",
-        "unimp",
-        lambda folder: pretrain_unimp(
-            z.vectors,
-            Adjacency.of(store),
-            np.asarray(store.type_codes),
-            store.types,
-            config.unimp,
-            folder=folder,
-            device=device,
-        ),
-    )
-    z2 = part(
-        "Z''",
-        "transr",
-        lambda folder: pretrain_transr(
-            np.asarray(store.triples), len(store), len(store.relations), config.transr, folder=folder, device=device
-        ),
-    )
+        def features(folder: Path) -> Trained:
+            stopwatch = Stopwatch(folder)
+            found = text_features(texts, pooler, folder=folder)
+            return Trained(found.vectors, {"distinct_texts": found.distinct, "minutes": stopwatch.minutes()})
+
+        made["Z"] = part("Z", FOLDERS["Z"], features)
+    if "Z'" in wanted:
+        made["Z'"] = part(
+            "Z'",
+            FOLDERS["Z'"],
+            lambda folder: pretrain_unimp(
+                made["Z"].vectors,
+                Adjacency.of(store),
+                np.asarray(store.type_codes),
+                store.types,
+                config.unimp,
+                folder=folder,
+                device=device,
+            ),
+        )
+    if "Z''" in wanted:
+        made["Z''"] = part(
+            "Z''",
+            FOLDERS["Z''"],
+            lambda folder: pretrain_transr(
+                np.asarray(store.triples), len(store), len(store.relations), config.transr, folder=folder, device=device
+            ),
+        )
     write_bank(
         out,
         store.all_ids(),
-        {"Z": z.vectors, "Z'": z1.vectors, "Z''": z2.vectors},
-        keys=keys,
+        {name: made[name].vectors for name in wanted},
+        keys={name: keys[name] for name in wanted},
         parents={"graph": store.artifact.hash},
         recipe={"teacher": to_mapping(config)},
-        metrics={"features": z.metrics, "unimp": z1.metrics, "transr": z2.metrics},
+        metrics={FOLDERS[name]: made[name].metrics for name in wanted},
     )
 
 
