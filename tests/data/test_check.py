@@ -193,6 +193,17 @@ def test_sentences_that_are_nearly_the_same_whatever_their_entities():
     assert isinstance(checker.check(row()), Document)
 
 
+@pytest.mark.parametrize("names", [("AR", "T", "IN"), ("GC", "RS1", "ES")])
+def test_short_names_hide_no_template(names):
+    checker = Checker()
+    for number, name in enumerate(names):
+        pair = Pair(f"linked:{number}", "linked", End(f"G:{number}", "Gene", name), End("D:9", "Disease", "gout"))
+        sentence = f"In earlier studies on inheritance we measured how strongly {name} responds in patients with gout."
+        ner = [{"mention": name, "type": "gene"}, {"mention": "gout", "type": "disease"}]
+        found = checker.check(row({"sentence": sentence, "ner": ner}, pairs=(pair,)))
+        assert isinstance(found, Document) if number == 0 else found.reason == rules.SIMILAR
+
+
 def test_negative_sentences_name_none_of_the_entities():
     quiet = {"sentence": "All patients gave written consent before the study.", "ner": []}
     named = quiet | {"sentence": "All patients with Asthma gave written consent before."}
@@ -200,11 +211,23 @@ def test_negative_sentences_name_none_of_the_entities():
     assert Checker().check(row(named, negative=True)).reason == rules.NAMED
 
 
+def test_negative_sentences_name_none_of_the_entities_by_another_name(tmp_path):
+    entities = [Entity("D:1", "Disease", "asthma", ("wheezing illness",)), Entity("D:2", "Disease", "gout")]
+    build(entities, [], tmp_path / "graph")
+    checker = Checker(scanner=NamesOf(tmp_path / "graph", None))
+    other = {"sentence": "All patients with a wheezing illness gave written consent before.", "ner": []}
+    assert checker.check(row(other, negative=True)).reason == rules.NAMED
+    gout = {"sentence": "All patients with gout gave their written consent before it began.", "ner": []}
+    assert texts(checker.check(row(gout, negative=True))) == [("gout", "disease", "D:2")]
+
+
 def test_further_entries_that_cannot_be_used_are_counted():
     ner = [*ANSWER["ner"][:2], {"mention": "heparin", "type": "chemical"}, {"mention": "salbutamol", "type": "food"}, 3]
     checker = Checker()
     assert len(checker.check(row(changed(ner=ner))).mentions) == 4
     assert checker.counts.remarks == {rules.NOT_THERE: 1, rules.OTHER_TYPE: 2}
+    assert checker.check(row(changed(ner=ner))).reason == rules.SIMILAR
+    assert checker.counts.remarks == {rules.NOT_THERE: 1, rules.OTHER_TYPE: 2}  # they are of kept sentences
 
 
 def test_names_of_the_graph_are_added(tmp_path):
@@ -281,6 +304,16 @@ def test_row_lines(tmp_path):
         list(read(tmp_path / "bad.jsonl"))
 
 
+@pytest.mark.parametrize(
+    "wrong",
+    [{"rejected": ["x"]}, {"rejected": {}}, {"known": [[0, 2, "gene", ["x"]]]}, {"known": [5]}, {"types": "abc"}],
+)
+def test_what_is_no_row_is_said(tmp_path, wrong):
+    (tmp_path / "bad.jsonl").write_text(json.dumps(json.loads(row().to_line()) | wrong))
+    with pytest.raises(InputError, match=r"bad\.jsonl:1: is no row"):
+        list(read(tmp_path / "bad.jsonl"))
+
+
 def test_command(tmp_path, capsys):
     pytest.importorskip("matplotlib", reason="the extra 'plot' is not installed")
     lines = []
@@ -299,7 +332,8 @@ def test_command(tmp_path, capsys):
     (tmp_path / "rows.jsonl").write_text("\n".join(lines))
     with pytest.raises(SystemExit) as stopped:
         main(["data", "check", str(tmp_path / "rows.jsonl"), "--out", str(tmp_path / "bmg"), "--also", "gliner",
-              "--also", "bmg", "--also", "pubtator", "--png", "--without", "similar", "--quiet"])  # fmt: skip
+              "--also", "bmg", "--also", "pubtator", "--png", "--without", "similar", "--unseen", "none",
+              "--quiet"])  # fmt: skip
     said = json.loads(capsys.readouterr().out.splitlines()[-1])
     assert stopped.value.code == 0 and said["written"] == 41 == said["kept"] + sum(said["rejected"].values())
     assert said["splits"]["dev"] == said["splits"]["test"] == 4
@@ -338,6 +372,13 @@ def test_bmg_records_hold_the_papers_fields(tmp_path):
     assert [(one.text, one.type, one.entity) for one in again.mentions] == [
         ("IL - 2", "gene", "G:1"), ("asthma", "disease", None)
     ]  # fmt: skip
+
+
+def test_bmg_records_point_at_the_name_that_was_given(tmp_path):
+    text = "Acetylsalicylic acid, that is Aspirin."
+    mentions = (Mention(0, 20, "chemical", entity="C:1"), Mention(30, 37, "chemical", entity="C:1"))
+    record = bmg.record(Document("1", text, mentions), [("aspirin", "C:1")], Report(), tmp_path)
+    assert record["kges"] == [[5, 5, "C:1"]]
 
 
 def test_gliner_files_inclusive_ends_and_what_cannot_be_held(tmp_path):

@@ -103,6 +103,22 @@ def test_no_training_sentence_mentions_an_entity_of_dev_or_test(pairs, tmp_path,
     assert artifacts.read_manifest(tmp_path / "every").metrics["seen_in_training"] == 0
 
 
+def test_an_entity_of_test_is_told_by_its_name_too(pairs, tmp_path, capsys):
+    last = pairs[-1].head
+    text = "In case {n} the level of {head} was {m} while {tail} met " + last.name + " again."
+    source = tmp_path / "rows.jsonl"
+    with source.open("w") as stream:
+        for n, pair in enumerate(pairs):  # every sentence annotates the last pair's gene, without an id
+            sentence = text.format(n=n**4, m=n * 7919, head=pair.head.name, tail=pair.tail.name)
+            ner = [{"mention": end.name, "type": spoken(end.type)} for end in (pair.head, pair.tail)]
+            answer = {"sentence": sentence, "ner": [*ner, {"mention": last.name, "type": "gene"}]}
+            stream.write(Row(f"a:{pair.id}", (pair,), TYPES, "a@1", "m", str(n), answer=answer).to_line() + "\n")
+    base = ("check", source, "--without", "similar", "--out", tmp_path / "bmg")
+    every = [run(capsys, *base, "--seed", seed, "--unseen", which) for seed in range(12) for which in ("none", "pairs")]
+    held = [usual for none, usual in zip(every[::2], every[1::2], strict=True) if usual["kept"] < none["kept"]]
+    assert held and all(one["splits"]["train"] == 0 for one in held)  # where the last pair is in dev or test
+
+
 def test_paper_leaves_all_but_the_first_places_out(pairs, tmp_path, capsys):
     source = rows(tmp_path / "rows.jsonl", pairs)
     usual = run(capsys, "check", source, "--without", "similar", "--out", tmp_path / "usual")

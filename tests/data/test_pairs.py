@@ -96,6 +96,20 @@ def test_what_is_drawn_again(graph):
     assert found.relations == {"odd": {"rows": 5, "wanted": 5, "drawn": 1}}
 
 
+def test_ids_that_readers_give_for_names_are_none(tmp_path):
+    """As of BioMedGraphica, whose entities without a name have that of their first reference."""
+    entities = [
+        Entity("BMG_PT1", "Protein", "UNIPROT:A0A023HHK9", (), xrefs=("UNIPROT:A0A023HHK9",)),
+        Entity("BMG_DS1", "Disease", "ICD10:E78.6", ("low HDL",), xrefs=("ICD10:E78.6",)),
+        Entity("BMG_DS2", "Disease", "gout", (), xrefs=("ICD10:M10",)),
+    ]
+    triples = [Triple("BMG_PT1", "marks", "BMG_DS1"), Triple("BMG_DS1", "marks", "BMG_DS2")]
+    build(entities, triples, tmp_path / "graph")
+    found = draw(GraphStore.open(tmp_path / "graph"), PairSettings(number=2))
+    assert [(pair.head.name, pair.tail.name) for pair in found.pairs] == [("low HDL", "gout")]
+    assert found.left_out == {NO_NAME: 1}
+
+
 def test_a_total_takes_one_of_each_type_in_turn(graph):
     store = GraphStore.open(graph)
     found = draw(store, PairSettings(total=5))

@@ -117,7 +117,11 @@ def test_max_cost_stops_and_a_higher_one_goes_on(pairs, tmp_path, capsys):
         prices.write_text(f"date: today\nmodels:\n  {server.spec}: [1.0, 2.0]\n")
         command = ("write", pairs, "--llm", server.spec, "--out", tmp_path / "rows.jsonl", "--prices", prices)
         assert run(*command, "--max-cost", "0.006", "--concurrency", "2") == 2
-        assert "run again with a higher one" in capsys.readouterr().err and 0 < len(server.seen) < 12
+        said = capsys.readouterr().err
+        assert "run again with a higher one" in said and 0 < len(server.seen) < 12
+        bought = list(read(tmp_path / "rows.jsonl"))
+        assert len(bought) == len(server.seen) and f"{len(bought)} of 12 rows are in" in said
+        assert all(row.rejected is None for _, row in bought)
         assert run(*command, "--max-cost", "1") == 0
         assert set(server.asked().values()) == {1}
     said = json.loads(capsys.readouterr().out.splitlines()[-1])
@@ -180,7 +184,8 @@ def test_anthropic_writes_rows_that_check_takes(pairs, tmp_path, capsys, monkeyp
         monkeypatch.setenv("ANTHROPIC_BASE_URL", server.root)
         write = ("write", pairs, "--llm", "anthropic:claude-x", "--out", rows)
         assert run(*write) == 0
-        said = json.loads(capsys.readouterr().out.splitlines()[-1])
+        printed = capsys.readouterr()
+        said = json.loads(printed.out.splitlines()[-1])
         asked = len(server.seen)
         assert run(*write) == 0
         assert len(server.seen) == asked
@@ -188,6 +193,6 @@ def test_anthropic_writes_rows_that_check_takes(pairs, tmp_path, capsys, monkeyp
     assert said["written"] == 12 and sum(said["rejected"].values()) == 1
     assert {row.model for _, row in read(rows)} == {"anthropic:claude-x"}
     held = b"".join(path.read_bytes() for path in tmp_path.iterdir() if path.is_file())
-    assert key.encode() not in held and key not in str(capsys.readouterr())
+    assert key.encode() not in held and key not in f"{printed}{capsys.readouterr()}"
     assert run("check", rows, "--out", out) == 0
     assert json.loads(capsys.readouterr().out.splitlines()[-1])["kept"] == 11

@@ -236,7 +236,8 @@ def write(
 
     Keys come from OPENAI_API_KEY, ANTHROPIC_API_KEY or KOGNER_LLM_KEY (for servers by their address, if they need one).
     An answer is kept in the cache before it counts: a run that was stopped goes on when the same command is given
-    again, and asks nothing twice.
+    again, and asks for no answer twice that had come. Where the money or the model ends, the rows that were answered
+    are written.
 
     \b
     The last line printed is one JSON object. Example:
@@ -249,7 +250,7 @@ def write(
     from kogner.data import pairs as drawn
     from kogner.data import write as writing
     from kogner.data.prompts import load
-    from kogner.errors import InputError
+    from kogner.errors import BudgetError, InputError, ModelError
     from kogner.llm.cache import Cache
     from kogner.llm.prices import estimate
     from kogner.llm.providers import model_id, open_model
@@ -287,16 +288,29 @@ def write(
                         spent = asker.spending
                         counter.advance(note=f"${spent.total:.4f}" if spent.price is not None and spent.total else "")
 
-                    failed = await writing.ask(wanted(model.id), asker, shown)
+                    failed: dict[str, Any] = {}
+                    stopped: BudgetError | ModelError | None = None
+                    try:
+                        await writing.ask(wanted(model.id), asker, failed, shown)
+                    except (BudgetError, ModelError) as error:
+                        stopped = error
                 rejected: Counter[str] = Counter()
+                written = 0
 
                 def lines() -> Iterator[str]:
+                    nonlocal written
                     for row in writing.rows(wanted(model.id), asker, failed, kinds):
+                        written += 1
                         if row.rejected is not None:
                             rejected[row.rejected] += 1
                         yield row.to_line()
 
+                if stopped is not None and not asker.counts.answered and not asker.counts.cached:
+                    raise stopped
                 write_lines(out, lines())
+                if stopped is not None:
+                    raise type(stopped)(f"{stopped}; {written:,} of {total:,} rows are in {out}")
+                assert written == total
                 return asker.to_dict(), rejected, total
 
     figures, rejected, total = asyncio.run(run())

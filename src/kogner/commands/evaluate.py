@@ -143,12 +143,19 @@ def command(
             continue
         loaded.append(found)
         nested_ones |= {name} if member.nested else set()
-    for corpus in loaded:
-        say_report(corpus)
+    if not loaded:
+        reasons = "; ".join(f"{name}: {reason}" for name, reason in missing.items())
+        raise ConfigError(f"none of the corpora of the suite is there ({reasons}); where are they? --corpora DIR")
     if sentences is not None:
         loaded = [sampled(corpus, sentences, seed=seed) for corpus in loaded]
+    for corpus in loaded:
+        say_report(corpus)
     if llm is not None:
         answered = evaluate_llm(llm, loaded, cache, limits)
+        if plan is not None:
+            answered["missing"] = missing
+        for name, reason in missing.items():
+            note(f"{name} is not scored: {reason}")
         if not as_json:
             llm_table(answered, split)
         click.echo(json.dumps(answered))

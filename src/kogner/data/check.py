@@ -181,6 +181,8 @@ class Rules:
             mentions = self._with_further(row, kge, written, mentions)
         if self._scanner is not None:
             mentions = self._with_names(row, sentence, mentions)
+            if row.negative and (own := _of_its_pairs(mentions, ends)) is not None:
+                return Rejected(NAMED, f"{own.text!r} is {own.entity} in {sentence}")
         kinds = _kinds(row.types, tuple(sorted({one.type for one in mentions})))
         names = [one.text for one in mentions if one.entity is not None]
         mentions.sort(key=_key)
@@ -261,6 +263,12 @@ class Rules:
                 text = sentence[found.start : found.end]
                 mentions.append(Mention(found.start, found.end, label, text, entity=identifier))
         return mentions
+
+
+def _of_its_pairs(mentions: Sequence[Mention], ends: Sequence[End]) -> Mention | None:
+    """The first mention of an entity of the row's pairs."""
+    ids = {end.id for end in ends}
+    return next((one for one in mentions if one.entity in ids), None)
 
 
 def _named(kge: Sequence[tuple[str, str]], written: Written) -> list[tuple[int, int, str, str]] | Rejected:

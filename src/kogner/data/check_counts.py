@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -53,8 +52,6 @@ class Checked:
         if counts is None:
             counts = self.by_relation[verdict.relation] = Counter()
         counts["rows"] += 1
-        for remark in verdict.remarks:
-            self.remarks[remark] += 1
         if rejected is not None:
             self.rejected[rejected.reason] += 1
             counts[rejected.reason] += 1
@@ -63,22 +60,22 @@ class Checked:
         counts["kept"] += 1
         if verdict.repaired:
             self.remarks[REPAIRED] += 1
+        for remark in verdict.remarks:
+            self.remarks[remark] += 1
         for kind in verdict.kinds:
             self.types[kind] += 1
         self.lengths[verdict.words] += 1
 
-    def take_back(
-        self, relation: str, kinds: Sequence[str], words: int, rejected: Rejected, *, repaired: bool = False
-    ) -> None:
-        """Count a row that was kept as rejected after all. kinds, words, repaired: as its verdict had them."""
-        counts = self.by_relation[relation]
+    def take_back(self, verdict: Verdict, rejected: Rejected) -> None:
+        """Count a row that was kept as rejected after all."""
+        counts = self.by_relation[verdict.relation]
         self.kept -= 1
         counts["kept"] -= 1
         self.rejected[rejected.reason] += 1
         counts[rejected.reason] += 1
-        self.types -= Counter(kinds)  # and no type is left with a count of zero
-        self.lengths -= Counter([words])
-        self.remarks -= Counter([REPAIRED] if repaired else [])
+        self.types -= Counter(verdict.kinds)  # and no type is left with a count of zero
+        self.lengths -= Counter([verdict.words])
+        self.remarks -= Counter([*verdict.remarks, *[REPAIRED] * verdict.repaired])
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data for JSON; kept + all of rejected are the rows."""

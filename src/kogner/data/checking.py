@@ -19,6 +19,7 @@ from kogner.data.formats.files import lines
 from kogner.data.prompts import kind_key
 from kogner.data.report import Report
 from kogner.data.rows import Row, parse
+from kogner.data.written import key_of
 from kogner.errors import ConfigError, KognerError
 from kogner.graph.store import GraphStore
 from kogner.records import Document
@@ -35,15 +36,15 @@ class Kept(NamedTuple):
     """A sentence as it will be written.
 
     line: its document, JSON. others: the document in each of the further formats. source: where it comes from, JSON
-    before and behind the split. entities: ids of its pairs' ends. linked: ids that its mentions have. relation, model,
-    prompt: of the row.
+    before and behind the split. entities: ids and keys (see `kogner.data.written`) of the names of its pairs' ends.
+    mentioned: the same of its mentions; an id is None where there is none. relation, model, prompt: of the row.
     """
 
     line: str
     others: tuple[str, ...]
     source: tuple[str, str]
-    entities: tuple[str, ...]
-    linked: tuple[str, ...]
+    entities: tuple[tuple[str | None, str], ...]
+    mentioned: tuple[tuple[str | None, str], ...]
     relation: str
     model: str
     prompt: str
@@ -118,8 +119,8 @@ def kept(row: Row, document: Document, formats: Sequence[str]) -> Kept:
         jsonl.line_of(document),
         tuple([_other(name, document, kge) for name in formats]),
         _source(row),
-        tuple([identifier for _, identifier in kge]),
-        tuple([one.entity for one in document.mentions if one.entity is not None]),
+        tuple([(identifier, key_of(name)) for name, identifier in kge]),
+        tuple([(one.entity, key_of(document.text[one.start : one.end])) for one in document.mentions]),
         row.pairs[0].relation,
         row.model,
         row.prompt,

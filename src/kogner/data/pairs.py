@@ -135,15 +135,16 @@ def draw(store: GraphStore, settings: PairSettings | None = None, *, relations: 
     if unknown:
         raise ConfigError(f"the graph has no relation {', '.join(unknown)}; it has {', '.join(store.relations)}")
     found = Pairs()
-    triples = np.asarray(store.triples)
+    kinds = np.asarray(store.triples)[:, 1]
+    sizes = np.bincount(kinds, minlength=len(store.relations)).tolist()
     drawn: dict[str, list[Pair]] = {}
     sources: dict[str, Iterator[Pair]] = {}
     for code, relation in enumerate(store.relations):
         if relations is None or relation in relations:
-            rows = np.flatnonzero(triples[:, 1] == code)
-            wanted = len(rows) if settings.total is not None else settings.wanted(len(rows))
-            found.relations[relation] = {"rows": len(rows), "wanted": wanted, "drawn": 0}
-            sources[relation] = _drawn(found.left_out, store, triples, rows, relation, settings.seed)
+            size = sizes[code]
+            wanted = size if settings.total is not None else settings.wanted(size)
+            found.relations[relation] = {"rows": size, "wanted": wanted, "drawn": 0}
+            sources[relation] = _drawn(found.left_out, store, code, relation, settings.seed)
             drawn[relation] = []
     if settings.total is None:
         with counting("drawing pairs", len(sources)) as counter:
@@ -168,16 +169,18 @@ def draw(store: GraphStore, settings: PairSettings | None = None, *, relations: 
     return found
 
 
-def _drawn(
-    left_out: Counter[str], store: GraphStore, triples: Any, rows: Any, relation: str, seed: int
-) -> Iterator[Pair]:
+def _drawn(left_out: Counter[str], store: GraphStore, code: int, relation: str, seed: int) -> Iterator[Pair]:
     """Pairs of a relation type in the order of its draw; what cannot be used is counted."""
+    triples = np.asarray(store.triples)
+    rows = np.flatnonzero(triples[:, 1] == code).astype(np.int32)  # held as long as pairs are drawn
     digest = hashlib.sha256(f"{seed} {relation}".encode()).digest()
     order = np.random.default_rng(int.from_bytes(digest[:8], "big")).permutation(len(rows))
+    rows = rows[order]
+    del order
     drawn = 0
     seen: set[tuple[int, int]] = set()
-    for place in order.tolist():
-        head, _, tail = triples[rows[place]].tolist()
+    for row in map(int, rows):  # a list of them would take four times the memory
+        head, _, tail = triples[row].tolist()
         if head == tail or (min(head, tail), max(head, tail)) in seen:
             left_out[SAME_ENTITY if head == tail else DRAWN_TWICE] += 1
             continue
@@ -194,15 +197,15 @@ def _drawn(
 
 def _end(store: GraphStore, row: int) -> End | None:
     entity = store.entity(row)
-    name = usable((entity.name, *entity.synonyms), identifier=entity.id)
+    name = usable((entity.name, *entity.synonyms), identifiers={entity.id, *entity.xrefs})
     return None if name is None else End(entity.id, entity.type, name)
 
 
-def usable(names: Iterable[str], *, identifier: str = "") -> str | None:
+def usable(names: Iterable[str], *, identifiers: Collection[str] = ()) -> str | None:
     """The first of some names that a sentence can hold, cleaned; None where there is none.
 
     None can be empty, an id or accession number, without a letter, or longer than MAX_NAME. Of a cell with several
-    names, `a | b`, the first counts.
+    names, `a | b`, the first counts. identifiers: of the entity; readers give one without a name its id for one.
 
     >>> usable(["", "ENST00000456328.2", '"adenosine  deaminase" | ADA'])
     'adenosine deaminase'
@@ -210,8 +213,9 @@ def usable(names: Iterable[str], *, identifier: str = "") -> str | None:
     for name in names:
         for part in name.split(" | "):
             plain = cleaned(part)
-            fits = plain != identifier and len(plain) <= MAX_NAME and any(map(str.isalpha, plain)) and is_text(plain)
-            if fits and not _ACCESSION.fullmatch(plain):
+            if plain in identifiers or len(plain) > MAX_NAME or _ACCESSION.fullmatch(plain):
+                continue
+            if any(map(str.isalpha, plain)) and is_text(plain):
                 return plain
     return None
 

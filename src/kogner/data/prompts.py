@@ -61,7 +61,7 @@ class Prompt:
         if not self.system.strip():
             raise ConfigError(f"prompt {self.name}: system must say what is to be written")
         template = Template(self.user)
-        if not template.is_valid():
+        if any(found.group("invalid") is not None for found in template.pattern.finditer(self.user)):
             raise ConfigError(f"prompt {self.name}: a $ of the user template stands alone; write $$ for a dollar sign")
         used = set(template.get_identifiers()) if hasattr(template, "get_identifiers") else _identifiers(template)
         if unknown := sorted(used - PLACES):

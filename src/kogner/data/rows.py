@@ -81,12 +81,25 @@ class Row:
             raise TypeError("pairs must hold one at least")
         if "answer" not in raw and "rejected" not in raw:
             raise KeyError("answer")
+        if not isinstance(raw["types"], list):
+            raise TypeError("types must be a list")
         return cls(
             str(raw["id"]), pairs, tuple(map(str, raw["types"])), str(raw["prompt"]), str(raw["model"]),
             str(raw["request"]), bool(raw.get("negative")), raw.get("answer"), bool(raw.get("repaired")),
-            raw.get("rejected"), str(raw.get("detail", "")),
-            tuple((int(start), int(end), str(kind), own) for start, end, kind, own in raw.get("known", ())),
+            _text_or_none(raw.get("rejected")), str(raw.get("detail", "")),
+            tuple(map(_known, raw.get("known", ()))),
         )  # fmt: skip
+
+
+def _known(raw: Any) -> tuple[int, int, str, str | None]:
+    start, end, kind, own = raw
+    return int(start), int(end), str(kind), _text_or_none(own)
+
+
+def _text_or_none(value: Any) -> str | None:
+    if value is not None and not isinstance(value, str):
+        raise TypeError(f"{value!r} must be a text or null")
+    return value
 
 
 def read(path: Path) -> Iterator[tuple[int, Row]]:

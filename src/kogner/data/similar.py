@@ -61,11 +61,25 @@ class Similar:
         return False
 
 
+def _without(text: str, name: str) -> str:
+    """A text without a name, where it stands as words of its own: `ar` is none of `earlier`."""
+    at = text.find(name) if name else -1
+    while at >= 0:
+        end = at + len(name)
+        inside = (at > 0 and text[at - 1].isalnum() and name[0].isalnum()) or (
+            end < len(text) and text[end].isalnum() and name[-1].isalnum()
+        )
+        if not inside:
+            text, end = f"{text[:at]} {text[end:]}", at + 1
+        at = text.find(name, end)
+    return text
+
+
 def hashes_of(text: str, without: Sequence[str] = (), *, run: int = RUN, kept: int = KEPT) -> list[int]:
     """The `kept` smallest hashes of a sentence's runs of `run` words, in order. without: as of `Similar.add`."""
     plain = text.casefold()
     for name in without:
-        plain = plain.replace(name.casefold(), " ")
+        plain = _without(plain, name.casefold())
     found = (_ASCII_WORD if plain.isascii() else _WORD).findall(plain)
     whole = " ".join(found).encode(errors="replace")
     if len(found) <= run:

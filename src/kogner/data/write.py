@@ -70,19 +70,19 @@ def tasks(
                 yield Task(f"{prompt.name}:{group[0].id}~{request.hash[:8]}", group, prompt, request)
 
 
-async def ask(wanted: Iterable[Task], asker: Asker, progress: Callable[[], None] = lambda: None) -> dict[str, Failure]:
-    """Put all answers into the asker's cache. Returns what failed for good, by the id of its task.
+async def ask(
+    wanted: Iterable[Task], asker: Asker, failed: dict[str, Failure], progress: Callable[[], None] = lambda: None
+) -> None:
+    """Put all answers into the asker's cache. failed: gets what failed for good, by the id of its task.
 
     Raises what `Asker.ask` raises where no request can succeed or the money is spent.
     """
     from kogner.llm.request import Failure
 
-    failed: dict[str, Failure] = {}
     async for name, found in asker.ask_all((task.id, task.request) for task in wanted):
         if isinstance(found, Failure):
             failed[name] = found
         progress()
-    return failed
 
 
 def row(task: Task, found: Reply | Failure, types: Sequence[str]) -> Row:
@@ -106,13 +106,12 @@ def row(task: Task, found: Reply | Failure, types: Sequence[str]) -> Row:
 
 
 def rows(wanted: Iterable[Task], asker: Asker, failed: dict[str, Failure], types: Sequence[str]) -> Iterator[Row]:
-    """The rows of tasks that were asked, in their order."""
+    """The rows of those tasks that were asked, in their order."""
     for task in wanted:
         reply = asker.cache.get(task.request) if asker.cache is not None else None
         found = failed.get(task.id) if reply is None else reply
-        if found is None:
-            raise RuntimeError(f"{task.id} was not asked")
-        yield row(task, found, types)
+        if found is not None:
+            yield row(task, found, types)
 
 
 def types_of(pairs: Iterable[Pair]) -> list[str]:

@@ -25,12 +25,16 @@ NO_LINK = "kges entry that is no mention"
 
 def record(document: Document, kge: Sequence[tuple[str, str]], report: Report, path: Path) -> dict[str, Any]:
     """A document as a record; kge: (name, graph id) of the entities it was written about."""
+    from kogner.data.written import key_of
+
     made = gliner.example(document, report, path)
     spans: list[list[Any]] = []
     links: list[list[Any]] = []
     reachable = [one for one in document.mentions if one.entity is not None]
-    for _, identifier in kge:
-        mention = next((one for one in reachable if one.entity == identifier), None)
+    for name, identifier in kge:
+        own = [one for one in reachable if one.entity == identifier]
+        named = (one for one in own if key_of(document.text[one.start : one.end]) == key_of(name))
+        mention = next(named, own[0] if own else None)
         if mention is None:
             continue
         alone = gliner.example(Document(document.id, document.text, (mention,)), Report(), path)["ner"]
