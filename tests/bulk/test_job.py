@@ -19,6 +19,7 @@ import pytest
 from kogner import artifacts, progress
 from kogner.annotate import output
 from kogner.annotate.predictor import Predictor, Settings
+from kogner.bulk import inputs as inputs_module
 from kogner.bulk import processes
 from kogner.bulk.folder import JobFolder
 from kogner.bulk.inputs import InputReader, files_of
@@ -160,6 +161,37 @@ def test_what_cannot_be_read_to_its_end_is_said_last_and_read_again(model, tmp_p
     written(broken, documents(7))
     mended = job(model, [broken, whole], tmp_path / "out").run()
     assert mended["documents"] == 9 and len(results(tmp_path / "out")) == 9
+
+
+def test_what_could_not_be_read_on_once_is_read_on_later(model, tmp_path, in_this_process, monkeypatch):
+    """A disk or a network that failed for a moment: the file itself is as it was."""
+    given = written(tmp_path / "a.jsonl", documents(9))
+    whole = job(model, [given], tmp_path / "whole").run()
+    reading = inputs_module.read_documents
+
+    def failing(path, form, *, report):
+        for number, document in enumerate(reading(path, form, report=report)):
+            if number == 5:
+                raise InputError("Input/output error", path=path)
+            yield document
+
+    with monkeypatch.context() as patched:
+        patched.setattr(inputs_module, "read_documents", failing)
+        with pytest.raises(InputError, match="could not be read to the end"):
+            job(model, [given], tmp_path / "out").run()
+    manifest = job(model, [given], tmp_path / "out").run()
+    assert manifest["documents"] == whole["documents"] == 9
+    assert results(tmp_path / "out") == results(tmp_path / "whole")
+
+
+def test_a_shard_that_is_missing_is_said(model, tmp_path, in_this_process):
+    given = written(tmp_path / "a.jsonl", documents(9))
+    job(model, [given], tmp_path / "out").run()
+    (one,) = JobFolder(tmp_path / "out").inputs()
+    parts = tmp_path / "out" / "parts" / one.folder
+    (parts / "00001.json").unlink()
+    with pytest.raises(KognerError, match=r"shard 1 of .* is missing"):
+        JobFolder(tmp_path / "out").finish(one, Report())
 
 
 def test_an_input_that_was_moved_before_it_was_done_goes_on_at_its_new_place(model, tmp_path, monkeypatch):
@@ -431,7 +463,7 @@ def test_how_much_is_left_is_told_by_how_far_a_file_was_read(model, tmp_path, in
         stream.writelines(json.dumps({"id": one.id, "text": one.text}) + "\n" for one in some)
     reader, told = InputReader(), []
     one = Input.of(0, source)
-    for _ in reader.shards(one, Cut(documents=100), done=()):
+    for _ in reader.shards(one, Cut(documents=100), done={}):
         if reader.bytes:
             told.append(reader.documents * one.bytes / reader.bytes)
     assert reader.bytes == one.bytes and reader.documents == 3000

@@ -122,6 +122,31 @@ def test_a_file_in_parts(annotator):
         assert post(client, lines, "a.jsonl&first=-1").status == 422
 
 
+def test_what_is_wrong_may_be_long_and_the_next_is_answered(annotator):
+    with serving(annotator) as client:
+        long = "k" * 1_500_000
+        wrong = client.ask("POST", "/v1/export", json.dumps({"format": "csv", "documents": [], long: 1}).encode(),
+                           content_type="application/json")  # fmt: skip
+        assert wrong.status == 422 and len(wrong.body) < 10_000
+        block = f"{'1' * 1_500_000}|t|a\n"
+        wrong = post(client, (block + block).encode(), "a.pubtator")
+        assert wrong.status in (400, 413) and len(wrong.body) < 10_000
+        assert post(client, b"abc", "a.txt").status == 200
+
+
+def test_a_defect_in_between_leaves_no_answer_behind(annotator, monkeypatch):
+    async def defect(*_):
+        raise RuntimeError("defect")
+
+    with serving(annotator) as client:
+        assert post(client, b"abc", "a.txt").status == 200
+        with monkeypatch.context() as patch:
+            patch.setattr(file_process, "_exchange", defect)
+            assert post(client, b"def", "a.txt").status == 500
+        assert client.service.files._process is None
+        assert post(client, b"ghi", "a.txt").json["documents"][0]["text"] == "ghi"
+
+
 @pytest.mark.parametrize(
     ("data", "name"),
     [

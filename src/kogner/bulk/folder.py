@@ -24,7 +24,7 @@ from kogner.artifacts import write_atomic, write_lines
 from kogner.bulk.shards import Failure
 from kogner.bulk.source import Input
 from kogner.data.report import Report
-from kogner.errors import ArtifactError, InputError
+from kogner.errors import ArtifactError, InputError, KognerError
 from kogner.progress import note
 from kogner.records import Document
 
@@ -138,7 +138,7 @@ class JobFolder:
                     f"{path} has changed since it was annotated into {self.path}; give another folder, or the file "
                     "under another name to have it annotated beside the old one"
                 )
-            if self.done(same):
+            if self._numbers(same):
                 note(f"{path} has changed since it was begun, and is annotated from its beginning again")
             shutil.rmtree(self._parts(same), ignore_errors=True)
         return now
@@ -167,9 +167,9 @@ class JobFolder:
             result = replace(result, lost=dict(report.skipped + report.repaired + report.noted))
         write_atomic(place / f"{stem}.json", json.dumps(asdict(result)))
 
-    def done(self, one: Input) -> set[int]:
-        """Numbers of an input's shards that are done."""
-        return {int(file.stem) for file in self._parts(one).glob("*.json") if _DONE.fullmatch(file.name)}
+    def done(self, one: Input) -> dict[int, int]:
+        """How many documents each of an input's shards has that are done, by number."""
+        return {result.number: result.documents for result in self.results(one)}
 
     def finished(self, one: Input) -> Counts | None:
         """The counts of an input whose shards are all done, else None."""
@@ -181,7 +181,14 @@ class JobFolder:
         return Counts(**raw)
 
     def finish(self, one: Input, report: Report, *, error: str | None = None) -> Counts:
-        """Add up an input's shards. Unless it could not be read to its end, it is not looked at again."""
+        """Add up an input's shards. Unless it could not be read to its end, it is not looked at again.
+
+        Raises KognerError where one between them is missing.
+        """
+        numbers = self._numbers(one)
+        if error is None and numbers != set(range(len(numbers))):
+            missing = min(set(range(len(numbers))) - numbers)
+            raise KognerError(f"{one.path}: shard {missing} of {self._parts(one)} is missing; give the command again")
         sums = self._sums(one)
         noted = dict(report.noted + report.repaired + sums.pop("lost"))
         counts = Counts(**sums, skipped=dict(report.skipped), noted=noted, error=error)
@@ -191,10 +198,13 @@ class JobFolder:
 
     def results(self, one: Input) -> Iterator[ShardResult]:
         """What became of an input's shards, in their order."""
-        for number in sorted(self.done(one)):
+        for number in sorted(self._numbers(one)):
             raw = json.loads((self._parts(one) / f"{number:05d}.json").read_text(encoding="utf-8"))
             failures = tuple(Failure(**failure) for failure in raw.pop("failures"))
             yield ShardResult(**raw, failures=failures)
+
+    def _numbers(self, one: Input) -> set[int]:
+        return {int(file.stem) for file in self._parts(one).glob("*.json") if _DONE.fullmatch(file.name)}
 
     def inputs(self) -> list[Input]:
         """All inputs of the job."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -34,8 +34,11 @@ class InputReader:
     reports: dict[int, Report] = field(default_factory=dict)
     errors: dict[int, str] = field(default_factory=dict)
 
-    def shards(self, one: Input, limits: Cut, *, done: Container[int]) -> Iterator[Shard]:
-        """An input's shards, without those that are done. What lies before a place that cannot be read is kept."""
+    def shards(self, one: Input, limits: Cut, *, done: Mapping[int, int]) -> Iterator[Shard]:
+        """An input's shards, without those that are done (see `cut`).
+
+        What lies before a place that cannot be read is kept.
+        """
         report = self.reports[one.number] = Report()
         self.errors.pop(one.number, None)
         path = Path(one.path)

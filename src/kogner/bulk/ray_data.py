@@ -58,23 +58,24 @@ def run(
     actors = count or max(1, int(ray.cluster_resources().get("CPU", 1)) - 1)  # one is left for those that read
     rows = [{"input": one.number} for one in inputs]
     by_number = {one.number: one for one in inputs}
+    # As it is now: a task that Ray begins again has to give the same shards, by whose places Ray tells them.
+    done_of = {one.number: JobFolder(folder).done(one) for one in inputs}
 
     def shards(task: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
         set_quiet(True)
         one = by_number[int(task["input"])]
-        job = JobFolder(folder)
         count, documents, size = 0, reader.documents, reader.bytes  # of other inputs that this process read
 
         def row(shard: Shard | str, report: str) -> dict[str, Any]:
             read = {"documents": reader.documents - documents, "bytes": reader.bytes - size}
             return {"shard": shard, "input": one.number, "report": report, "read": json.dumps(read)}
 
-        for shard in reader.shards(one, limits, done=job.done(one)):
+        for shard in reader.shards(one, limits, done=done_of[one.number]):
             count += 1
             yield row(shard, "")
         yield row("", json.dumps({**reader.said(one), "shards": count}))
 
-    done = (
+    annotated = (
         ray.data.from_items(rows, override_num_blocks=max(1, len(rows)))
         .flat_map(shards, num_cpus=0.1)
         .map_batches(
@@ -91,7 +92,7 @@ def run(
     got: Counter[int] = Counter()
     read: dict[int, tuple[int, int]] = {}
     try:
-        for row in done.iter_rows():
+        for row in annotated.iter_rows():
             if row["error"]:
                 raise KognerError(str(row["error"]))
             number = int(row["input"])

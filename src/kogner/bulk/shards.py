@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from kogner.records import Document
@@ -49,8 +49,14 @@ class Cut:
     longest: int = 2_000_000
 
 
-def cut(documents: Iterable[Document], limits: Cut, *, input: int, done: Container[int] = ()) -> Iterator[Shard]:
-    """The shards of an input, without those that are done. The same documents are always cut in the same places."""
+NONE: Mapping[int, int] = {}
+
+
+def cut(documents: Iterable[Document], limits: Cut, *, input: int, done: Mapping[int, int] = NONE) -> Iterator[Shard]:
+    """The shards of an input, without those that are done. The same documents are always cut in the same places.
+
+    done: documents of each. One that has another number now is not done: its input could not be read on then.
+    """
     waiting: list[Document] = []
     refused: dict[int, str] = {}
     first = number = characters = 0
@@ -65,9 +71,9 @@ def cut(documents: Iterable[Document], limits: Cut, *, input: int, done: Contain
         waiting.append(document)
         characters += len(document.text)
         if len(waiting) >= limits.documents or characters >= limits.characters:
-            if number not in done:
+            if done.get(number) != len(waiting):
                 yield Shard(input, number, first, tuple(waiting), refused)
             first, number, characters = first + len(waiting), number + 1, 0
             waiting, refused = [], {}
-    if waiting and number not in done:
+    if waiting and done.get(number) != len(waiting):
         yield Shard(input, number, first, tuple(waiting), refused)

@@ -18,6 +18,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
+from weakref import ref
 
 from kogner.records import Document
 from kogner.serve.limits import Limits, RequestError
@@ -184,7 +185,8 @@ class Batcher:
             self._number += 1
             work.number, work.tag = self._number, self._clock
             self._open.add(work)
-            work.answer.add_done_callback(lambda _: self._forget(work))
+            here = ref(work)  # a cycle through its answer would keep its texts until they are collected
+            work.answer.add_done_callback(lambda _: self._forget(here()))
             if work.documents:
                 self._waiting.append(work)
                 self._changed.notify_all()
@@ -249,8 +251,10 @@ class Batcher:
         rounds = (self._running + work.left * (len(self._waiting) + 1)) / rate
         return min((ahead + work.left) / left if left > 0 else math.inf, rounds)
 
-    def _forget(self, work: Work) -> None:
+    def _forget(self, work: Work | None) -> None:
         """Take a work that is answered or withdrawn out of the queue."""
+        if work is None:
+            return
         with self._changed:
             self._open.discard(work)
             if work in self._waiting:

@@ -97,7 +97,7 @@ class FileProcess:
             if self._ended:
                 raise _stopping() from None
             raise RequestError(413, "too_much_memory", files.TOO_MUCH_MEMORY) from None
-        except asyncio.CancelledError:
+        except BaseException:  # cancelled among them
             await self._drop()  # or its answer would be taken for that of the next request
             raise
         finally:

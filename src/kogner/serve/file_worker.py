@@ -19,6 +19,7 @@ from kogner.serve.log import failure
 from kogner.serve.parsing import MalformedError, parse
 from kogner.serve.schemas import ExportRequest, ReadAnswer
 
+SAID, DETAILS = 2000, 20  # characters of a message and how many details, which may quote what a client sent
 BASE, PER_BYTE = 1 << 30, 32  # bytes of memory: at least, and for each that a body may have
 LATER = 10  # seconds after the server's own time-out
 
@@ -59,13 +60,19 @@ def _answered(request: dict[str, Any], body: bytes, limits: Limits) -> tuple[dic
     except MemoryError:
         return {"refused": {"status": 413, "reason": "too_much_memory", "message": files.TOO_MUCH_MEMORY}}, b""
     except RequestError as error:
-        refused = {"status": error.status, "reason": error.reason, "message": str(error), "where": error.where}
+        refused = {"status": error.status, "reason": error.reason, "message": _cut(str(error)), "where": error.where}
         details = error.details if isinstance(error, MalformedError) else None
+        if details is not None:
+            details = [(_cut(where), _cut(message)) for where, message in details[:DETAILS]]
         return {"refused": refused, "details": details}, b""
     except KognerError as error:
-        return {"wrong": str(error)}, b""
+        return {"wrong": _cut(str(error))}, b""
     except Exception as error:
         return {"defect": failure(error)}, b""
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= SAID else f"{text[: SAID - 4]} ..."
 
 
 def _bound_memory(most: int) -> None:
