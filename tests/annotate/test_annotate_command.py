@@ -178,6 +178,7 @@ def test_bad_files_end_with_one_message_and_exit_code_2(model, tmp_path, content
         (("-", "--labels", "chem\nical"), "--labels cannot be read"),
         (("-", "--labels", "gene", "--model", "nowhere"), "nowhere does not exist; a student folder is needed here"),
         (("-", "--labels", "gene", "--label-threshold", "gene"), "must look like LABEL=0.6"),
+        (("-", "--labels", "gene", "--format", "pubtator"), "--format pubtator is written to a file: give --out"),
         (("-",), "Missing option '--labels'"),
         (("-", "--labels", os.fsdecode(b"dis\xffease")), "is not UTF-8"),
         (("-", "--labels", "gene", "--device", "nope"), "device 'nope' is not known"),
@@ -190,6 +191,12 @@ def test_user_errors(arguments, message, model):
     assert done.returncode == 2
     assert message in done.stderr.decode()
     assert "Traceback" not in done.stderr.decode()
+
+
+def test_what_a_format_does_not_keep_is_said(model, tmp_path):
+    done = annotate(model, "-", "--out", str(tmp_path / "found.pubtator"), stdin=b"aspirin for fever")
+    assert done.returncode == 0 and b"|t|aspirin" in (tmp_path / "found.pubtator").read_bytes()
+    assert b"score not kept" in done.stderr
 
 
 def test_a_missing_default_model_names_the_way_out(tmp_path, monkeypatch):

@@ -175,6 +175,8 @@ def command(
     source = sources[0]
     if from_ is not None and source == STDIN:
         raise ConfigError("--from is of no use with standard input, which is text or JSON lines")
+    if out is None and form not in (None, "table", "jsonl", "html"):
+        raise ConfigError(f"--format {form} is written to a file: give --out")
     writer = None if out is None else _writer(out, form, explain=explain)
     read = (_documents(Path(name), from_) for name in sources)
     documents = read_texts(source) if source == STDIN else itertools.chain.from_iterable(read)
@@ -252,7 +254,13 @@ def _writer(out: str, form: str | None, *, explain: bool) -> Callable[..., None]
     from kogner.data.formats.registry import by_name, of_output
 
     def lines(path: Path, documents: Iterable[Document], *, report: Report) -> None:
-        write_lines(path, (output.to_json(document, explain=explain) for document in documents))
+        def made() -> Iterator[str]:
+            for document in documents:
+                if len(document.passages) > 1:
+                    report.note("passage not kept", len(document.passages))
+                yield output.to_json(document, explain=explain)
+
+        write_lines(path, made())
 
     def page(path: Path, documents: Iterable[Document], *, report: Report) -> None:
         write_lines(path, output.to_html(documents))
@@ -265,7 +273,18 @@ def _writer(out: str, form: str | None, *, explain: bool) -> Callable[..., None]
     if found is None or found.name == "jsonl":
         return lines
     assert found.write is not None
-    return found.write
+    into, write = found, found.write
+
+    def lossy(path: Path, documents: Iterable[Document], *, report: Report) -> None:
+        def noted() -> Iterator[Document]:
+            for document in documents:
+                for what, count in into.not_kept(document):
+                    report.note(what, count)
+                yield document
+
+        write(path, noted(), report=report)
+
+    return lossy
 
 
 def _counted(documents: Iterator[Document]) -> Iterator[Document]:

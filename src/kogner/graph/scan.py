@@ -33,7 +33,7 @@ from kogner.progress import counting, note
 KIND, VERSION = "scan-index", 1
 PREFERRED, MODIFIER, VARIANT = 1, 2, 4  # flags of a posting; from VARIANT on, which of the name's variants it is
 MAX_KEY = 120  # characters of the longest key: 99.0 % of the names of the shared graph, the rest are formulas
-CACHED = 400_000  # stretches of text whose entities are remembered
+CACHED = 100_000  # stretches of text whose entities are remembered
 
 RIVALS = frozenset({
     "chemical", "compound", "drug", "disease", "gene", "protein", "gene/protein", "anatomy", "organism", "cell",

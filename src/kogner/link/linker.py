@@ -34,6 +34,7 @@ TIE = 0.02  # candidates so near to the best are told apart by what they are rel
 RELATED_BONUS = 0.001  # for entities of the document that a candidate is related to; breaks ties of names
 LEAST_NAME = 0.9  # score that candidates have whose name is the whole of the text
 KEPT = 100_000
+KEPT_LABELS = 1_000
 BLOCK = 64  # documents that are linked at a time
 MOST_NEIGHBOURS = 5_000  # an entity with more relates to everything
 
@@ -175,6 +176,8 @@ class EntityLinker:
 
     def _graph_types(self, kind: str) -> frozenset[str]:
         if kind not in self._types:
+            if len(self._types) >= KEPT_LABELS:
+                self._types.clear()
             self._types[kind] = graph_types(kind, self.store.types)
         return self._types[kind]
 

@@ -84,7 +84,7 @@ def create_app(service: Service, access: Access, *, page: FilePath = PAGE) -> Fa
     _add_labels(app, service)
     _add_graph(app, service.graph)
     _add_docs(app, home=not has_page)
-    public: set[str] = {"/"}
+    public: set[str] = {"/", "/docs", "/openapi.json"}
     if has_page:
         public |= {f"/{file.relative_to(page).as_posix()}" for file in page.rglob("*") if file.is_file()}
         _add_page(app, _Page(directory=page, html=True), sorted(public))

@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from kogner.cli import cli
-from kogner.data.formats import bioc, brat, ownership, tables
+from kogner.data.formats import bioc, brat, ownership, pubtator, tables
 from kogner.data.formats.registry import FORMATS, of_input, of_output
 from kogner.data.report import Report
 from kogner.errors import ArtifactError, ConfigError, InputError
@@ -258,6 +258,46 @@ def test_a_list_of_another_hand_removes_nothing_outside(tmp_path):
     assert (tmp_path / "precious.txt").exists() and (out / "a.txt").exists()
 
 
+GAPS = Document("7", "Fever and chest pain. End.", (Mention(10, 20, "disease", "chest pain"),),
+                passages=(Passage(0, 5), Passage(21, 21)))  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ["bioc-xml", "bioc-json"])
+def test_text_between_passages_is_written(name, tmp_path):
+    report = Report()
+    FORMATS[name].write(tmp_path / "f", [GAPS], report=report)
+    assert report.noted == {bioc.GAP: 2}
+    (back,) = FORMATS[name].read(tmp_path / "f", report=Report())
+    assert back.text == GAPS.text and [one.key for one in back.mentions] == [(10, 20, "disease")]
+
+
+@pytest.mark.parametrize("name", ["pubtator", "bioc-xml", "bioc-json"])
+@pytest.mark.parametrize(
+    ("ids", "kept"),
+    [(("MESH:D1", "OMIM:1"), True), (("go:0001",), False), (("X:1,2",), False), (("db",), True), (("D000001",), False)],
+)
+def test_ids_that_come_back_otherwise_are_noted(name, ids, kept, tmp_path):
+    document = Document("7", "Fever.", (Mention(0, 5, "x", "Fever", ids),))
+    report = Report()
+    FORMATS[name].write(tmp_path / "f", [document], report=report)
+    (back,) = FORMATS[name].read(tmp_path / "f", report=Report())
+    assert (back.mentions[0].ids == ids) == kept == (pubtator.OTHER_IDS not in report.noted)
+
+
+def test_an_open_quote_does_not_take_the_rest_of_a_table(tmp_path):
+    (tmp_path / "t.csv").write_text('id,text\n1,a\n2,"open quote\n3,b\n4,c\n')
+    with pytest.raises(InputError, match="is no table"):
+        list(tables.read_delimited(tmp_path / "t.csv", report=Report()))
+
+
+def test_brat_annotations_without_a_text_are_counted(tmp_path):
+    (tmp_path / "a.txt").write_text("Fever.")
+    (tmp_path / "b.ann").write_text("T1\tx 0 5\tFever\n")
+    report = Report()
+    assert [one.id for one in brat.read(tmp_path, report=report)] == ["a"]
+    assert report.skipped == {brat.NO_TEXT: 1}
+
+
 def test_tables(tmp_path):
     import pyarrow
     import pyarrow.parquet
@@ -369,15 +409,18 @@ def test_the_command(tmp_path):
 
 @pytest.mark.parametrize("corpus", ["bc5cdr", "ncbi_disease", "gnormplus", "linnaeus", "nlmchem", "jnlpba", "genia"])
 def test_real_corpora_through_every_format(corpus, shared, tmp_path):
-    """The first documents of each shared corpus: no mention is lost or moved."""
+    """The first documents of each shared corpus: no mention is lost or moved, and none of its ids."""
     from kogner.data import corpora
 
     docs = corpora.load(corpus, shared / "corpora" / corpus, "test").documents[:40]
     wanted = [(one.id, [m.key for m in sorted(one.mentions, key=lambda m: m.key)]) for one in docs]
-    for name in ("jsonl", "pubtator", "bioc-xml", "bioc-json", "docbin"):
-        FORMATS[name].write(tmp_path / name, docs, report=Report())
-        report = Report()
+    own = [sorted((*m.key, m.ids) for m in one.mentions) for one in docs]
+    for name in ("jsonl", "pubtator", "bioc-xml", "bioc-json", "docbin", "brat"):
+        written, report = Report(), Report()
+        FORMATS[name].write(tmp_path / name, docs, report=written)
         back = list(FORMATS[name].read(tmp_path / name, report=report))
         assert not report.skipped and not report.repaired
         assert [(one.id, [m.key for m in sorted(one.mentions, key=lambda m: m.key)]) for one in back] == wanted
         assert [one.text for one in back] == [one.text for one in docs]
+        if name != "docbin" and not written.noted:
+            assert [sorted((*m.key, m.ids) for m in one.mentions) for one in back] == own

@@ -28,7 +28,7 @@ from kogner.artifacts import write_lines
 from kogner.data.formats.files import DAMAGED, Record, opened
 from kogner.data.formats.json_stream import values
 from kogner.data.formats.pubmed import check_prolog
-from kogner.data.formats.pubtator import OFFSET_MISMATCH, OFFSET_REPAIRED, identifiers, nearest
+from kogner.data.formats.pubtator import OFFSET_MISMATCH, OFFSET_REPAIRED, identifiers, nearest, written_ids
 from kogner.data.report import Report
 from kogner.errors import InputError
 from kogner.records import Document, Mention, Passage
@@ -41,6 +41,7 @@ RELATIONS = "relation not kept"
 OUTSIDE = "annotation outside passages not kept"
 NO_TYPE = "annotation without a type"
 NO_PLACE = "annotation without a place"
+GAP = "text outside of passages, written as one"
 ACROSS = "mention across passages, written in the first"
 NO_XML = "characters that XML cannot hold written as blanks"
 TYPES = ("type", "Type", "class")
@@ -304,7 +305,7 @@ def _object(document: Document, report: Report) -> dict[str, Any]:
             number += 1
             place = {"offset": mention.start, "length": mention.end - mention.start}
             annotations.append({
-                "id": f"T{number}", "infons": _infons(mention), "locations": [place],
+                "id": f"T{number}", "infons": _infons(mention, report), "locations": [place],
                 "text": document.text[mention.start : mention.end],
             })  # fmt: skip
         passages.append({
@@ -314,17 +315,19 @@ def _object(document: Document, report: Report) -> dict[str, Any]:
     return {"id": document.id, "infons": {}, "passages": passages, "relations": []}
 
 
-def _infons(mention: Mention) -> dict[str, str]:
+def _infons(mention: Mention, report: Report) -> dict[str, str]:
     found = {"type": mention.type}
-    ids = mention.ids or ((mention.entity,) if mention.entity is not None else ())
-    if ids:
-        found["identifier"] = "|".join(ids)
+    if ids := written_ids(mention, report):
+        found["identifier"] = ids
     return found if mention.score is None else found | {"score": f"{mention.score:g}"}
 
 
 def _parted(document: Document, report: Report) -> Iterator[tuple[Passage, list[Mention]]]:
-    """Each passage with the mentions that begin in it; a document without any is one."""
-    passages = document.passages or (Passage(0, len(document.text)),)
+    """Each passage with the mentions that begin in it; a document without any is one.
+
+    Text between passages becomes one of its own, unless there are only blanks.
+    """
+    passages = tuple(_without_gaps(document, report))
     starts = [passage.start for passage in passages]
     inside: list[list[Mention]] = [[] for _ in passages]
     for one in document.mentions:
@@ -334,6 +337,21 @@ def _parted(document: Document, report: Report) -> Iterator[tuple[Passage, list[
         if across:
             report.note(ACROSS, across)
         yield passage, own
+
+
+def _without_gaps(document: Document, report: Report) -> Iterator[Passage]:
+    text, at = document.text, 0
+    if not document.passages:
+        yield Passage(0, len(text))
+    for passage in document.passages:
+        if text[at : passage.start].strip():
+            report.note(GAP)
+            yield Passage(at, passage.start)
+        yield passage
+        at = max(at, passage.end)
+    if document.passages and text[at:].strip():
+        report.note(GAP)
+        yield Passage(at, len(text))
 
 
 def _xml_lines(documents: Iterable[Document], report: Report) -> Iterator[str]:
@@ -359,7 +377,7 @@ def _xml_lines(documents: Iterable[Document], report: Report) -> Iterator[str]:
                 number += 1
                 inside = plain(document.text[mention.start : mention.end])
                 place = f'<location offset="{mention.start}" length="{mention.end - mention.start}"/>'
-                said = infons(_infons(mention).items())
+                said = infons(_infons(mention, report).items())
                 yield f'<annotation id="T{number}">{said}{place}<text>{inside}</text></annotation>'
             yield "</passage>"
         yield "</document>"

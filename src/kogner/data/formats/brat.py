@@ -27,6 +27,7 @@ SIGNS = "characters that the format cannot hold written as others"
 LONGEST = 100  # letters of a file name, since file systems have a limit of bytes
 _BOUND = re.compile(r"(T\S+)\t(\S+) (\d{1,18} \d{1,18}(?:;\d{1,18} \d{1,18})*)(?:\t(.*))?")
 _NORMAL = re.compile(r"(N\S+)\tReference (\S+) ([^\t]+?)(?:\t.*)?")
+NO_TEXT = "annotations without their text"
 _HALF = re.compile(r"[\ud800-\udfff]")
 _NO_TYPE, _NO_ID = re.compile(r"\s+|[\ud800-\udfff]"), re.compile(r"[\t\r\n\ud800-\udfff]")
 _NO_NAME = re.compile(r"[^\w.#-]")
@@ -45,6 +46,8 @@ def read(path: Path, *, report: Report) -> Iterator[Document]:
     texts = sorted(path.glob("*.txt"))
     if not texts:
         raise InputError("holds no .txt file; BRAT is <id>.txt with <id>.ann beside it", path=path)
+    for orphan in sorted(set(path.glob("*.ann")) - {file.with_suffix(".ann") for file in texts}):
+        report.skip(NO_TEXT, f"{orphan.stem}.txt is not there", path=orphan, line=None)
     for file in texts:
         text = _decoded(file)
         annotations = file.with_suffix(".ann")

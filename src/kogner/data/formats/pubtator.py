@@ -36,6 +36,7 @@ _OFFSET = re.compile(r"\d{1,18}")
 _MESH = re.compile(r"[CD]\d{6,}")
 _NO_ID = {"", "-", "-1"}
 _NO_LINE, _NO_NAME = re.compile(r"[\t\r\n\x00\ud800-\udfff]"), re.compile(r"[\t\r\n\x00\ud800-\udfff|]")
+OTHER_IDS = "mention whose ids will be read otherwise (no prefix, one in small letters, or a separator inside)"
 BLANKS = "characters that the format cannot hold written as blanks"
 
 
@@ -102,11 +103,20 @@ def lines_of(document: Document, report: Report) -> Iterator[str]:
     yield f"{name}|t|{text[:title]}"
     yield f"{name}|a|{text[title + 1 :]}"
     for mention in document.mentions:
-        ids = "|".join(mention.ids) or mention.entity or "-1"
+        ids = written_ids(mention, report) or "-1"
         inside = text[mention.start : mention.end]
         kind = plain(mention.type, _NO_NAME)
         yield "\t".join((name, str(mention.start), str(mention.end), inside, kind, plain(ids, _NO_LINE)))
     yield ""
+
+
+def written_ids(mention: Mention, report: Report) -> str:
+    """The ids of a mention in one column, '' for none; the report notes those that will be read otherwise."""
+    ids = mention.ids or (() if mention.entity is None else (mention.entity,))
+    column = "|".join(ids)
+    if identifiers(column) != tuple(dict.fromkeys(ids)):
+        report.note(OTHER_IDS)
+    return column
 
 
 def _title(document: Document) -> int:

@@ -27,7 +27,12 @@ def read_delimited(path: Path, *, report: Report) -> Iterator[Document]:
     csv.field_size_limit(1 << 30)
     numbered = (f"{line}\n" for _, line in lines(path))
     # A quote may stand in a cell between tabs, a tab cannot.
-    rows = csv.reader(numbered, delimiter="\t", quoting=csv.QUOTE_NONE) if delimiter == "\t" else csv.reader(numbered)
+    # A comma separates cells, and an open quote would take all that follows into one: `strict` says where it began.
+    rows = (
+        csv.reader(numbered, delimiter="\t", quoting=csv.QUOTE_NONE)
+        if delimiter == "\t"
+        else csv.reader(numbered, strict=True)
+    )
     try:
         header = [name.strip() for name in next(rows, [])]
         text, own = _columns(header, path)

@@ -129,6 +129,7 @@ function edit(editing) {
 
 async function annotate() {
   const documents = state.documents.filter(({ text }) => text.trim());
+  const blank = state.documents.length - documents.length;
   const limits = state.server?.limits;
   if (!limits) return begin();
   if (!documents.length) return notices.say("There is no text.", "Paste one, drop a file, or try an example.", [], "info");
@@ -159,6 +160,7 @@ async function annotate() {
     tell("found");
     edit(false);
     chooseAgain();
+    if (blank) notices.say(`${some(blank, "document", "documents")} without text left out.`, "", [], "info");
     if (unasked().length) annotate(); // labels that were added in the meantime
   } catch (error) {
     fail(error, annotate);
@@ -183,6 +185,7 @@ function split() {
 function busy(is, all = 0, done = 0) {
   get("main").setAttribute("aria-busy", String(is));
   get("annotate").disabled = is;
+  get("text").readOnly = is; // what is typed now would be lost when the answer comes
   get("annotate").textContent = is ? "Reading …" : "Annotate";
   if (is) get("status").replaceChildren(all > 1 ? `Reading, ${done} of ${all} documents … ` : "Reading … ", el("button", { type: "button", class: "plain", text: "Stop", on: { click: () => asking?.abort() } }));
   else if (get("status").textContent.startsWith("Reading")) showStatus();
