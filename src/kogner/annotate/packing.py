@@ -17,7 +17,9 @@ from torch import Tensor, nn
 
 from kogner.annotate import attention
 from kogner.annotate.disentangled import DisentangledAttention, fits
-from kogner.hardware import packing_pays
+from kogner.hardware import bound_kernels, packing_pays
+
+bound_kernels()
 
 # Rows that the layout is chosen for; any number of rows can be multiplied.
 _ROWS = 1024
