@@ -26,7 +26,7 @@ def evaluate(llm: str, args: argparse.Namespace, cache: Path) -> dict[str, Any]:
     """What `kogner evaluate --llm` says of the corpus."""
     command = [
         sys.executable, "-m", "kogner.cli", "--quiet", "evaluate", "--llm", llm, "--data", f"{args.name}={args.corpus}",
-        "--sentences", str(args.sentences), "--cache", str(cache), "--json",
+        "--sentences", str(args.sentences), "--cache", str(cache), "--max-tokens", str(args.max_tokens), "--json",
     ]  # fmt: skip
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
     said: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
@@ -67,6 +67,9 @@ def main() -> None:
     parser.add_argument("--corpus", type=Path, default=shared / "corpora" / "bc5cdr")
     parser.add_argument("--sentences", type=int, default=100)
     parser.add_argument("--llm", action="append", default=[], help="further models, such as local; can be repeated")
+    parser.add_argument(
+        "--max-tokens", type=int, default=200, help="of an answer; small models do not end by themselves"
+    )
     parser.add_argument("--out", type=Path, required=True)
     args = parser.parse_args()
     os.environ.pop("KOGNER_LLM_KEY", None)

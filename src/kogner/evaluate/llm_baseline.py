@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from kogner.llm.asking import Asker
     from kogner.llm.request import ModelId, Request
 
-VERSION = 1  # of the prompt
+VERSION = 2  # of the prompt and of the form of its answer
 WRONG_TYPE, NOT_THERE = "entry of a type that was not asked for", "entry that is not in the text"
 BAD_ENTRY, BAD_FORM = "entry that is no mention with a type", "answer without a list of entities"
 OTHER_CASE = "entry in another case than the text"
@@ -30,14 +30,8 @@ You recognise entities in biomedical text. You are given a text and a list of en
 - List every entity of these types in the order of the text, each time it occurs, also inside a longer one.
 - "mention" is copied from the text character by character; "type" is one of the given types, as it is written there.
 - Do not list anything else. An empty list is a good answer where there is none.
-Answer with one JSON object: {"entities": [{"mention": "...", "type": "..."}]}
+Answer with one JSON object that holds the list "entities"; each of its entries has "mention" and "type".
 """
-ANSWER = {
-    "type": "object",
-    "properties": {"entities": MENTIONS},
-    "required": ["entities"],
-    "additionalProperties": False,
-}
 
 
 def question(
@@ -47,7 +41,20 @@ def question(
     from kogner.llm.request import Request
 
     user = f"Types: {', '.join(types)}\nText: {document.text}"
-    return Request(model, _SYSTEM.strip(), user, ANSWER, max_tokens, temperature)
+    return Request(model, _SYSTEM.strip(), user, answer_form(types), max_tokens, temperature)
+
+
+def answer_form(types: Sequence[str]) -> dict[str, Any]:
+    """The JSON schema of an answer; only the types that are asked for fit, where a server keeps to schemas."""
+    entry = MENTIONS["items"]
+    kinds = {"type": "string", "enum": list(types)}
+    listed = {**MENTIONS, "items": {**entry, "properties": {**entry["properties"], "type": kinds}}}
+    return {
+        "type": "object",
+        "properties": {"entities": listed},
+        "required": ["entities"],
+        "additionalProperties": False,
+    }
 
 
 async def recognise(
