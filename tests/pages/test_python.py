@@ -62,7 +62,7 @@ def _annotated() -> None:
     inputs = folder.begin({}, [Path("examples/notes.jsonl"), Path("examples/abstract.txt")])
     worker = Worker(WorkPlan("models/kogner-mini", ("chemical", "disease"), Settings(threads=1)), out)
     for one in inputs:
-        for shard in reader.shards(one, Cut(), done=()):
+        for shard in reader.shards(one, Cut(), done={}):
             worker.write(shard)
     folder.write_manifest({one.number: folder.finish(one, Report()) for one in inputs})
 
