@@ -121,6 +121,7 @@ class Predictor:
             path=label_cache,
         )
         self._engines: dict[tuple[str, bool, int], Engine | OnnxEngine] = {}
+        self._since_release = 0  # characters
         self._state: list[tuple[int, int]] = []  # address and version of each weight that they were made of
         if label_cache is not None and student.config.architecture == "uni":
             note("a uni-encoder reads labels together with the text: the label cache is not used")
@@ -187,7 +188,9 @@ class Predictor:
         thresholds = self._thresholds(labels, settings)
         for block in _blocks(documents, settings.block):
             yield from self._predict_block(block, labels, thresholds, settings, names)
-            if sum(len(document.text) for document in block) >= settings.block:
+            self._since_release += sum(len(document.text) for document in block)
+            if self._since_release >= settings.block:  # over calls too: a shard or a request may be small
+                self._since_release = 0
                 release_freed_memory()  # of 1.4 GB that a stream of sentences held, 0.6 GB had been freed
 
     def _predict_block(
