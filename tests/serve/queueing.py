@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
 
+import pytest
+
 from kogner.records import Document
 from kogner.serve.batcher import Batcher, Question, Work
 from kogner.serve.limits import Limits
@@ -60,6 +62,17 @@ def queues(model: Model) -> Iterator[Callable[..., Batcher]]:
         for batcher in made:
             batcher.end()
             assert batcher.join(10)
+
+
+@pytest.fixture(name="model")
+def noting_model() -> Model:
+    return Model()
+
+
+@pytest.fixture(name="queue")
+def queue_before(model: Model) -> Iterator[Callable[..., Batcher]]:
+    with queues(model) as start:
+        yield start
 
 
 def held(batcher: Batcher, model: Model) -> Future:

@@ -5,22 +5,11 @@ from __future__ import annotations
 import time
 
 import pytest
-from queueing import Model, held, queues, settled, work
+from queueing import Model, held, noting_model, queue_before, settled, work  # noqa: F401 - two are fixtures
 
 from kogner.serve import batcher as batcher_module
 from kogner.serve.batcher import OVERHEAD, Batcher
 from kogner.serve.limits import Limits, RequestError
-
-
-@pytest.fixture
-def model():
-    return Model()
-
-
-@pytest.fixture
-def queue(model):
-    with queues(model) as start:
-        yield start
 
 
 def test_a_full_queue_says_when_to_ask_again(queue, model):

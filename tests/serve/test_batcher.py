@@ -7,22 +7,11 @@ from collections import deque
 from concurrent.futures import CancelledError, Future, wait
 
 import pytest
-from queueing import ASKED, OTHER, Model, held, queues, work
+from queueing import ASKED, OTHER, Model, held, noting_model, queue_before, work  # noqa: F401 - fixtures
 
 from kogner.records import Document, Mention
 from kogner.serve.batcher import OVERHEAD, Batch, Batcher, Question, Work, cost
 from kogner.serve.limits import Limits, RequestError
-
-
-@pytest.fixture
-def model():
-    return Model()
-
-
-@pytest.fixture
-def queue(model):
-    with queues(model) as start:
-        yield start
 
 
 def test_what_waits_together_goes_together_and_comes_back_apart(queue, model):

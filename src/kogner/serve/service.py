@@ -13,7 +13,6 @@ from starlette.types import Receive
 
 from kogner.annotate.annotator import Annotator
 from kogner.annotate.predictor import Settings
-from kogner.hardware import release_freed_memory
 from kogner.records import Document
 from kogner.serve.batcher import Batch, Batcher, Question, Work
 from kogner.serve.file_process import FileProcess
@@ -24,7 +23,6 @@ from kogner.serve.log import say
 from kogner.serve.metrics import Metrics
 
 WARM_UP = Document("warm-up", "Aspirin lowers the risk of colorectal cancer in carriers of BRCA1.")
-RELEASE_EVERY = 400_000  # characters after which memory that was freed goes back
 
 
 class Service:
@@ -37,7 +35,6 @@ class Service:
         self.files = FileProcess(limits)
         self.batcher = Batcher(self._annotate, limits, report=self._count)
         self.graph = None if annotator.linker is None else GraphReader(annotator.linker.store.path)
-        self._since_release = 0
         gauge = self.metrics.gauge
         gauge("kogner_queue_requests", "Requests that are not answered.", lambda: self.batcher.requests)
         gauge("kogner_queue_characters", "Characters that are not annotated.", lambda: self.batcher.characters)
@@ -139,10 +136,6 @@ class Service:
         self.metrics.batch_seconds.observe(seconds)
         self.metrics.documents.inc(len(documents))
         self.metrics.characters.inc(characters)
-        self._since_release += characters
-        if self._since_release >= RELEASE_EVERY:
-            self._since_release = 0
-            release_freed_memory()
 
 
 async def _gone(receive: Receive) -> None:
