@@ -179,11 +179,12 @@ CORPORA := $(KOGNER_SHARED)/corpora
 SILVER := $(BIN)/kogner data silver --graph $(GRAPH) --types chemical=Chemical,disease=Disease,gene=Gene \
   $(foreach name,bc2gm bc5cdr genia gnormplus jnlpba linnaeus ncbi_disease nlmchem,--exclude $(CORPORA)/$(name))
 
+EXPERIMENTS := low-resource full tune
 RESULTS_OF := build/silver build/silver-domain build/silver-domain-shuffled build/aligned
 results: teacher linked $(RESULTS_OF:%=%/artifact.json) $(VENV)/.dev  ## Does the graph help? All trainings (days on 2 cores; DEVICE=cuda JOBS=13 for a GPU; goes on where it was), and docs/results.md
-	$(BIN)/kogner experiment run low-resource --device $(DEVICE) $(if $(JOBS),--jobs $(JOBS)) --out benchmarks/results/low-resource.json
-	$(BIN)/kogner experiment run tune --device $(DEVICE) $(if $(JOBS),--jobs $(JOBS)) --out benchmarks/results/tune.json
-	$(BIN)/kogner experiment report benchmarks/results/low-resource.json benchmarks/results/tune.json --out docs/results.md
+	$(foreach name,$(EXPERIMENTS),$(BIN)/kogner experiment run $(name) --device $(DEVICE) $(if $(JOBS),--jobs $(JOBS)) \
+	  --scores benchmarks/results/scores --out benchmarks/results/$(name).json &&) \
+	$(BIN)/kogner experiment report $(EXPERIMENTS:%=benchmarks/results/%.json) --out docs/results.md
 
 results-quick: $(VENV)/.minilm linked build/silver-quick/artifact.json  ## One row of it again, in a quarter of an hour
 	@$(BIN)/python benchmarks/quick.py

@@ -14,12 +14,11 @@ from kogner.experiment.cell import (
     _splits,
     find,
     finished,
-    folder_of,
     has_student,
     identity,
     run,
-    scores_of,
 )
+from kogner.experiment.folders import Folders
 from kogner.experiment.plan import load
 from kogner.experiment.summary import summarise
 from kogner.records import Document, Mention
@@ -111,12 +110,12 @@ def test_scores_from_before_a_setting_was_there_still_count(plan, tmp_path):
     for one in (stored, stored["initial"]):
         del one["recipe"]["train"]["kinds"], one["graph"]
     stored["recipe"]["train"]["seed"] = 0
-    scores_of(cell, tmp_path).parent.mkdir(parents=True)
-    scores_of(cell, tmp_path).write_text(json.dumps({"identity": stored}))
-    assert finished(cell, tmp_path) is not None
+    Folders(tmp_path).scored(cell).parent.mkdir(parents=True)
+    Folders(tmp_path).scored(cell).write_text(json.dumps({"identity": stored}))
+    assert finished(cell, Folders(tmp_path)) is not None
     stored["initial"]["recipe"]["train"]["encoder_lr"] = 1
-    scores_of(cell, tmp_path).write_text(json.dumps({"identity": stored}))
-    assert finished(cell, tmp_path) is None
+    Folders(tmp_path).scored(cell).write_text(json.dumps({"identity": stored}))
+    assert finished(cell, Folders(tmp_path)) is None
 
 
 def test_command_runs_once_and_again_where_the_recipe_changed(plan, tmp_path, capsys):
@@ -134,21 +133,38 @@ def test_command_runs_once_and_again_where_the_recipe_changed(plan, tmp_path, ca
     assert comparison["seeds"] == 1 and 0 < comparison["p"] <= 1
     assert json.loads((tmp_path / "out.json").read_text())["rows"] == said["rows"]
     cells = {cell.name: cell for cell in load(plan).cells()}
-    stamps = {name: scores_of(cell, tmp_path / "runs").stat().st_mtime_ns for name, cell in cells.items()}
+    stamps = {name: Folders(tmp_path / "runs").scored(cell).stat().st_mtime_ns for name, cell in cells.items()}
     first = cells["stage-first-0"]
-    scores = json.loads(scores_of(first, tmp_path / "runs").read_text())
-    assert has_student(first, scores, tmp_path / "runs")
-    assert not has_student(first, scores | {"student": "another"}, tmp_path / "runs")
+    scores = json.loads(Folders(tmp_path / "runs").scored(first).read_text())
+    assert has_student(first, scores, Folders(tmp_path / "runs"))
+    assert not has_student(first, scores | {"student": "another"}, Folders(tmp_path / "runs"))
     assert command() == said
     changed(
         plan,
         arms=yaml.safe_load(plan.read_text())["arms"] | {"mse": {"set": ["distil.control=shuffled"], "only": ["half"]}},
     )
     cells = {cell.name: cell for cell in load(plan).cells()}
-    assert finished(cells["half-mse-0"], tmp_path / "runs") is None
+    assert finished(cells["half-mse-0"], Folders(tmp_path / "runs")) is None
     command()
-    after = {name: scores_of(cell, tmp_path / "runs").stat().st_mtime_ns for name, cell in cells.items()}
+    after = {name: Folders(tmp_path / "runs").scored(cell).stat().st_mtime_ns for name, cell in cells.items()}
     assert {name for name in after if after[name] != stamps[name]} == {"half-mse-0"}
+
+
+def test_scores_kept_apart_stand_without_their_students(plan, tmp_path, capsys):
+    def command(runs, *cells):
+        with pytest.raises(SystemExit) as stopped:
+            main(["experiment", "run", str(plan), "--runs", str(tmp_path / runs), "--scores", str(tmp_path / "kept"),
+                  "--quiet", *(part for cell in cells for part in ("--cell", cell))])  # fmt: skip
+        assert stopped.value.code == 0
+        return json.loads(capsys.readouterr().out.splitlines()[-1])
+
+    command("here", "half-no-graph-0")
+    kept = tmp_path / "kept" / "tiny" / "half-no-graph-0.json"
+    assert kept.is_file() and not (tmp_path / "here" / "tiny" / "scores").exists()
+    stamp = kept.stat().st_mtime_ns
+    said = command("elsewhere", "half-no-graph-0", "half-mse-0")
+    assert kept.stat().st_mtime_ns == stamp and not (tmp_path / "elsewhere" / "tiny" / "half-no-graph-0").exists()
+    assert [row["arm"] for row in said["rows"]] == ["no-graph", "mse"] and len(said["comparisons"]) == 1
 
 
 def test_names_of_the_graph_score_the_student_of_another_arm_again(plan, tmp_path):
@@ -164,14 +180,14 @@ def test_names_of_the_graph_score_the_student_of_another_arm_again(plan, tmp_pat
     experiment = load(changed(plan, arms=arms, graph=str(graph), compare=[["named", "no-graph"]]))
     cells = {cell.name: cell for cell in experiment.cells()}
     assert cells["half-named-0"].after == cells["half-no-graph-0"]
-    base = run(cells["half-no-graph-0"], tmp_path, device="cpu", revision="x")
-    student = folder_of(cells["half-no-graph-0"], tmp_path) / "model.safetensors"
+    base = run(cells["half-no-graph-0"], Folders(tmp_path), device="cpu", revision="x")
+    student = Folders(tmp_path).student(cells["half-no-graph-0"]) / "model.safetensors"
     stamp = student.stat().st_mtime_ns
-    named = run(cells["half-named-0"], tmp_path, device="cpu", revision="x")
+    named = run(cells["half-named-0"], Folders(tmp_path), device="cpu", revision="x")
     assert student.stat().st_mtime_ns == stamp and named["name_weights"].get("chemical", 0) > 0
     assert named["test"]["mine"]["f1"] > base["test"]["mine"]["f1"]
-    assert finished(cells["half-named-0"], tmp_path) == json.loads(
-        scores_of(cells["half-named-0"], tmp_path).read_text()
+    assert finished(cells["half-named-0"], Folders(tmp_path)) == json.loads(
+        Folders(tmp_path).scored(cells["half-named-0"]).read_text()
     )
     (comparison,) = summarise(experiment, [base, named])["comparisons"]
     assert comparison["difference"] > 0
@@ -185,13 +201,13 @@ def test_a_setting_without_training_scores_the_stages_as_they_are(plan, tmp_path
     experiment = load(changed(plan, stages=stages, settings=settings, arms=arms, seeds=2))
     cells = {cell.name: cell for cell in experiment.cells()}
     assert [name for name in cells if name.startswith("none")] == ["none-staged-0"]
-    stage = run(cells["stage-first-0"], tmp_path, device="cpu", revision="x")
-    scored = run(cells["none-staged-0"], tmp_path, device="cpu", revision="x")
+    stage = run(cells["stage-first-0"], Folders(tmp_path), device="cpu", revision="x")
+    scored = run(cells["none-staged-0"], Folders(tmp_path), device="cpu", revision="x")
     assert scored["documents"] == stage["documents"] and scored["dev"] == {}
-    assert not folder_of(cells["none-staged-0"], tmp_path).exists()
+    assert not Folders(tmp_path).student(cells["none-staged-0"]).exists()
     stages["first"]["test"] = []  # what was scored on more still counts
     fewer = {cell.name: cell for cell in load(changed(plan, stages=stages)).cells()}
-    assert finished(fewer["stage-first-0"], tmp_path) and finished(fewer["none-staged-0"], tmp_path)
+    assert finished(fewer["stage-first-0"], Folders(tmp_path)) and finished(fewer["none-staged-0"], Folders(tmp_path))
     with pytest.raises(SystemExit) as stopped:
         main(["--quiet", "experiment", "run", str(plan), "--runs", str(tmp_path), "--only", "none"])
     assert stopped.value.code == 0
@@ -235,8 +251,8 @@ def test_a_type_left_out_is_not_trained_and_alone_is_scored(plan, tmp_path):
     assert split.types == ("chemical",) and all(one.types == {"chemical"} for one in every)
     assert {mention.type for one in every for mention in one.mentions} == {"chemical"}
     assert split.train[0].text == _splits(plain, plain.train)[0].train[0].text
-    run(find(cell.experiment, "stage-first-0"), tmp_path, device="cpu", revision="r")  # which knows both
-    found = run(cell, tmp_path, device="cpu", revision="r")
+    run(find(cell.experiment, "stage-first-0"), Folders(tmp_path), device="cpu", revision="r")  # which knows both
+    found = run(cell, Folders(tmp_path), device="cpu", revision="r")
     assert set(found["test"]["mine"]["by_type"]) == {"disease"} and set(found["dev"]) == {"mine"}
     with pytest.raises(ConfigError, match="no type but"):
         _left(corpora.load("mine", load(plan).corpora["mine"], "train"), ["chemical", "disease"])
@@ -267,7 +283,7 @@ def test_a_setting_without_test_shows_its_scores_on_dev(plan, tmp_path, capsys):
     experiment = load(plan)
     for cell in experiment.cells():
         if cell.arm == "mse":
-            file = scores_of(cell, tmp_path)
+            file = Folders(tmp_path).scored(cell)
             file.parent.mkdir(parents=True, exist_ok=True)
             found = counted(cell.setting, cell.arm, cell.seed, 8) | {"test": {}, "documents": {}, "place": "a machine"}
             file.write_text(json.dumps(found | {"identity": identity(cell)}))
@@ -294,7 +310,7 @@ def test_show_and_report_tell_what_is_finished(plan, tmp_path, capsys):
     for cell in experiment.cells():
         if not cell.is_stage and cell.arm != "staged":
             right = 8 if cell.arm == "mse" else 4
-            file = scores_of(cell, tmp_path)
+            file = Folders(tmp_path).scored(cell)
             file.parent.mkdir(parents=True, exist_ok=True)
             found = counted(cell.setting, cell.arm, cell.seed, right)
             file.write_text(json.dumps(found | {"identity": identity(cell)}))

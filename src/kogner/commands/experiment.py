@@ -30,7 +30,9 @@ def command() -> None:
 @command.command("run")
 @click.argument("plan", metavar="PLAN")
 @click.option("--runs", type=click.Path(path_type=Path), default=RUNS, show_default=True,
-              help="Folder for students and scores; what is finished there is not run again.")  # fmt: skip
+              help="Folder for students, and scores without --scores.")  # fmt: skip
+@click.option("--scores", type=click.Path(path_type=Path), help="Folder for the scores of finished trainings, which are "
+              "not run again; small enough to be kept under version control.")  # fmt: skip
 @click.option("--only", "settings", multiple=True, metavar="SETTING", help="Only this setting; can be repeated.")
 @click.option("--cell", "cells", multiple=True, metavar="NAME", help="Only this training, SETTING-ARM-SEED, and what "
               "it starts from; can be repeated.")  # fmt: skip
@@ -40,6 +42,7 @@ def command() -> None:
 def run(
     plan: str,
     runs: Path,
+    scores: Path | None,
     settings: tuple[str, ...],
     cells: tuple[str, ...],
     jobs: int | None,
@@ -57,6 +60,7 @@ def run(
     """
     from kogner.environment import environment
     from kogner.errors import ConfigError
+    from kogner.experiment.folders import Folders
     from kogner.experiment.plan import load
     from kogner.experiment.runner import run_all
 
@@ -69,8 +73,8 @@ def run(
         if name not in known:
             raise ConfigError(f"{plan} has no training {name}; it has {', '.join(known[:5])}, ...")
     results = run_all(
-        experiment, plan, runs, jobs=jobs or os.cpu_count() or 1, device=device, revision=environment()["revision"],
-        only=settings, cells=cells,
+        experiment, plan, Folders(runs, scores), jobs=jobs or os.cpu_count() or 1, device=device,
+        revision=environment()["revision"], only=settings, cells=cells,
     )  # fmt: skip
     _say(experiment, plan, results, out)
 
@@ -78,8 +82,9 @@ def run(
 @command.command("show")
 @click.argument("plan", metavar="PLAN")
 @click.option("--runs", type=click.Path(path_type=Path), default=RUNS, show_default=True, help="As of 'run'.")
+@click.option("--scores", type=click.Path(path_type=Path), help="As of 'run'.")
 @click.option("--out", type=click.Path(path_type=Path), help="Also write the summary to this JSON file.")
-def show(plan: str, runs: Path, out: Path | None) -> None:
+def show(plan: str, runs: Path, scores: Path | None, out: Path | None) -> None:
     """What the trainings of PLAN say that are finished by now; nothing is run.
 
     \b
@@ -87,10 +92,11 @@ def show(plan: str, runs: Path, out: Path | None) -> None:
       kogner experiment show low-resource --out benchmarks/results/low-resource.json
     """
     from kogner.experiment.cell import finished
+    from kogner.experiment.folders import Folders
     from kogner.experiment.plan import load
 
-    experiment = load(plan)
-    results = [found for cell in experiment.cells() if (found := finished(cell, runs)) is not None]
+    experiment, folders = load(plan), Folders(runs, scores)
+    results = [found for cell in experiment.cells() if (found := finished(cell, folders)) is not None]
     _say(experiment, plan, results, out)
 
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from kogner.artifacts import MANIFEST, file_sha256, read_manifest, write_atomic
 from kogner.errors import ConfigError, KognerError
+from kogner.experiment.folders import Folders
 from kogner.experiment.plan import Cell, Experiment, load
 
 if TYPE_CHECKING:
@@ -25,18 +26,7 @@ if TYPE_CHECKING:
     from kogner.data.corpora import Corpus
     from kogner.train.splits import Split
 
-SCORES = "scores"
 WITHOUT_EFFECT = ("threads", "save_every", "log_every")  # of a recipe's train section: on no figure
-
-
-def folder_of(cell: Cell, runs: Path) -> Path:
-    """Where its student is written."""
-    return runs / cell.experiment.name / cell.name
-
-
-def scores_of(cell: Cell, runs: Path) -> Path:
-    """The file with its identity and, once it is finished, its scores."""
-    return runs / cell.experiment.name / SCORES / f"{cell.name}.json"
 
 
 def identity(cell: Cell) -> dict[str, Any]:
@@ -102,9 +92,9 @@ def _today(stored: dict[str, Any], now: dict[str, Any]) -> dict[str, Any]:
     return said | {"hash": _hash(said)}
 
 
-def finished(cell: Cell, runs: Path) -> dict[str, Any] | None:
+def finished(cell: Cell, folders: Folders) -> dict[str, Any] | None:
     """Its scores, if they are there and of the same recipe, data, bank and stage."""
-    file = scores_of(cell, runs)
+    file = folders.scored(cell)
     if not file.is_file():
         return None
     found: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
@@ -112,13 +102,13 @@ def finished(cell: Cell, runs: Path) -> dict[str, Any] | None:
     return found if _today(found["identity"], now)["hash"] == now["hash"] else None
 
 
-def run(cell: Cell, runs: Path, *, device: str, revision: str) -> dict[str, Any]:
+def run(cell: Cell, folders: Folders, *, device: str, revision: str) -> dict[str, Any]:
     """Train and score it, and write the scores. A training that was killed goes on where it was."""
     from kogner.environment import place
 
     begun = time.monotonic()
     said = identity(cell)
-    found = _named(cell, runs, device=device) if cell.base is not None else _trained(cell, runs, device=device)
+    found = _named(cell, folders, device=device) if cell.base is not None else _trained(cell, folders, device=device)
     earlier = found.pop("seconds_before", 0)  # of a training that was killed
     result: dict[str, Any] = {
         "cell": {"setting": cell.setting, "arm": cell.arm, "seed": cell.seed},
@@ -128,22 +118,22 @@ def run(cell: Cell, runs: Path, *, device: str, revision: str) -> dict[str, Any]
         **found,
         "seconds": round(time.monotonic() - begun + earlier),
     }
-    file = scores_of(cell, runs)
+    file = folders.scored(cell)
     file.parent.mkdir(parents=True, exist_ok=True)
     write_atomic(file, json.dumps(result))
     return result
 
 
-def _trained(cell: Cell, runs: Path, *, device: str) -> dict[str, Any]:
+def _trained(cell: Cell, folders: Folders, *, device: str) -> dict[str, Any]:
     from kogner.annotate.predictor import Predictor
     from kogner.graph.store import GraphStore
     from kogner.teacher.bank import Bank
     from kogner.train.loop import train
 
-    experiment, out = cell.experiment, folder_of(cell, runs)
-    recipe = _recipe(cell, runs)
+    experiment, out = cell.experiment, folders.student(cell)
+    recipe = _recipe(cell, folders)
     if not cell.train:
-        predictor = Predictor.load(str(_student_of(cell, runs)), device=device)
+        predictor = Predictor.load(str(_student_of(cell, folders)), device=device)
         return {"steps": 0, "best_step": None, "dev": {}} | _tested(cell, recipe, [], predictor)
     bank = Bank.open(str(experiment.bank)) if recipe.loss.dist_weight > 0 and experiment.bank is not None else None
     graph = GraphStore.open(experiment.graph) if recipe.train.kinds and experiment.graph is not None else None
@@ -159,7 +149,7 @@ def _trained(cell: Cell, runs: Path, *, device: str) -> dict[str, Any]:
     return told | _tested(cell, recipe, splits, Predictor.load(str(out), device=device))
 
 
-def _named(cell: Cell, runs: Path, *, device: str) -> dict[str, Any]:
+def _named(cell: Cell, folders: Folders, *, device: str) -> dict[str, Any]:
     """The student of its base with names of the graph, whose weights are fitted on dev as `kogner calibrate` does.
 
     In a setting without training there is no dev, and each name counts as much as by default.
@@ -172,11 +162,11 @@ def _named(cell: Cell, runs: Path, *, device: str) -> dict[str, Any]:
 
     assert cell.base is not None
     names = Names(GraphStore.open(str(cell.experiment.graph)))
-    predictor = Predictor.load(str(_student_of(cell.base, runs)), device=device)
+    predictor = Predictor.load(str(_student_of(cell.base, folders)), device=device)
     splits = _splits(cell, cell.train)
     if not splits:
         told: dict[str, Any] = {"steps": 0, "best_step": None, "dev": {}}
-        return told | _tested(cell, _recipe(cell.base, runs), splits, predictor, names)
+        return told | _tested(cell, _recipe(cell.base, folders), splits, predictor, names)
     types = tuple(dict.fromkeys(name for split in splits for name in split.types))
     scored = scored_dev(predictor.student, splits, types, names=names)
     weights = best_name_weights(scored, splits, types, predictor.info)
@@ -184,20 +174,20 @@ def _named(cell: Cell, runs: Path, *, device: str) -> dict[str, Any]:
     on_dev = found_at(scored, splits, types, predictor.info)
     dev = {s.name: score(s.dev, on_dev[s.name], types=s.types).to_dict()["f1"] for s in splits if s.dev}
     told = {"steps": 0, "best_step": None, "dev": dev, "name_weights": weights}
-    return told | _tested(cell, _recipe(cell.base, runs), splits, predictor, names)
+    return told | _tested(cell, _recipe(cell.base, folders), splits, predictor, names)
 
 
-def _student_of(cell: Cell, runs: Path) -> Path:
+def _student_of(cell: Cell, folders: Folders) -> Path:
     """Where the student is that a cell scores: its own, or that of its stage where it trains none."""
-    return folder_of(cell if cell.train or cell.initial is None else cell.initial, runs)
+    return folders.student(cell if cell.train or cell.initial is None else cell.initial)
 
 
-def _recipe(cell: Cell, runs: Path) -> Recipe:
+def _recipe(cell: Cell, folders: Folders) -> Recipe:
     from kogner.recipe import load_recipe
 
     overrides = [*cell.overrides(), "train.threads=1"]
     if cell.initial is not None:
-        overrides.append(f"student.initial={folder_of(cell.initial, runs)}")
+        overrides.append(f"student.initial={folders.student(cell.initial)}")
     return load_recipe(cell.experiment.recipe, overrides)
 
 
@@ -260,9 +250,9 @@ def _tested(
     return told
 
 
-def has_student(cell: Cell, found: Mapping[str, Any], runs: Path) -> bool:
+def has_student(cell: Cell, found: Mapping[str, Any], folders: Folders) -> bool:
     """Whether the student that its scores are of is there."""
-    folder = folder_of(cell, runs)
+    folder = folders.student(cell)
     if not (folder / MANIFEST).is_file():
         return False
     return found.get("student") in (None, read_manifest(folder).hash)  # earlier scores do not name it
@@ -290,6 +280,7 @@ def main() -> None:
     parser.add_argument("plan")
     parser.add_argument("cell")
     parser.add_argument("--runs", type=Path, required=True)
+    parser.add_argument("--scores", type=Path)
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--revision", default="unknown")
     args = parser.parse_args()
@@ -298,7 +289,8 @@ def main() -> None:
     set_quiet(True)
     _end_with(os.getppid())
     try:
-        run(find(load(args.plan), args.cell), args.runs, device=args.device, revision=args.revision)
+        folders = Folders(args.runs, args.scores)
+        run(find(load(args.plan), args.cell), folders, device=args.device, revision=args.revision)
     except KognerError as error:
         sys.stderr.write(f"{error}\n")
         sys.exit(2)

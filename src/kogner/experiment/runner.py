@@ -8,11 +8,11 @@ import sys
 import threading
 from collections.abc import Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from pathlib import Path
 from typing import Any
 
 from kogner.errors import KognerError
 from kogner.experiment.cell import finished, has_student
+from kogner.experiment.folders import Folders
 from kogner.experiment.plan import Cell, Experiment
 from kogner.progress import counting, note
 
@@ -20,7 +20,7 @@ from kogner.progress import counting, note
 def run_all(
     experiment: Experiment,
     plan: str,
-    runs: Path,
+    folders: Folders,
     *,
     jobs: int,
     device: str,
@@ -49,8 +49,8 @@ def run_all(
     done: dict[str, dict[str, Any]] = {}
     waiting = []
     for cell in planned:
-        found = finished(cell, runs)
-        if found is None or (cell.name in needed and cell.trains and not has_student(cell, found, runs)):
+        found = finished(cell, folders)
+        if found is None or (cell.name in needed and cell.trains and not has_student(cell, found, folders)):
             waiting.append(cell)
         else:
             done[cell.name] = found
@@ -59,7 +59,8 @@ def run_all(
     lock = threading.Lock()
 
     def start(cell: Cell) -> dict[str, Any]:
-        command = [sys.executable, "-m", "kogner.experiment.cell", plan, cell.name, "--runs", str(runs)]
+        command = [sys.executable, "-m", "kogner.experiment.cell", plan, cell.name, "--runs", str(folders.runs)]
+        command += [] if folders.scores is None else ["--scores", str(folders.scores)]
         environment = os.environ | {"OMP_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false"}
         ended = subprocess.run(
             [*command, "--device", device, "--revision", revision],
@@ -68,7 +69,7 @@ def run_all(
         if ended.returncode:
             raise KognerError(f"{cell.name} failed: {ended.stderr.strip()[-1500:]}")
         with lock:
-            found = finished(cell, runs)
+            found = finished(cell, folders)
         if found is None:
             raise KognerError(f"{cell.name} ended without scores that fit its recipe, data and bank; was one changed?")
         return found
