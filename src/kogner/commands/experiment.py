@@ -31,8 +31,8 @@ def command() -> None:
 @click.argument("plan", metavar="PLAN")
 @click.option("--runs", type=click.Path(path_type=Path), default=RUNS, show_default=True,
               help="Folder for students, and scores without --scores.")  # fmt: skip
-@click.option("--scores", type=click.Path(path_type=Path), help="Folder for the scores of finished trainings, which are "
-              "not run again; small enough to be kept under version control.")  # fmt: skip
+@click.option("--scores", type=click.Path(path_type=Path), help="Folder for the scores of finished trainings, which "
+              "are not run again; small enough to be kept under version control.")  # fmt: skip
 @click.option("--only", "settings", multiple=True, metavar="SETTING", help="Only this setting; can be repeated.")
 @click.option("--cell", "cells", multiple=True, metavar="NAME", help="Only this training, SETTING-ARM-SEED, and what "
               "it starts from; can be repeated.")  # fmt: skip
