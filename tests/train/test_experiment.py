@@ -1,6 +1,7 @@
 """Experiments: cells of a plan, what makes them anew, arms paired by seed, the control, the command."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,7 @@ import yaml
 
 from kogner.cli import main
 from kogner.data import corpora
-from kogner.errors import ConfigError
+from kogner.errors import ArtifactError, ConfigError, InputError
 from kogner.experiment.cell import (
     _left,
     _splits,
@@ -148,6 +149,62 @@ def test_command_runs_once_and_again_where_the_recipe_changed(plan, tmp_path, ca
     command()
     after = {name: Folders(tmp_path / "runs").scored(cell).stat().st_mtime_ns for name, cell in cells.items()}
     assert {name for name in after if after[name] != stamps[name]} == {"half-mse-0"}
+
+
+def test_a_student_trained_anew_makes_what_started_from_it_stale(plan, tmp_path):
+    cells = {cell.name: cell for cell in load(plan).cells()}
+    folders = Folders(tmp_path)
+    run(cells["stage-first-0"], folders, device="cpu", revision="x")
+    run(cells["half-staged-0"], folders, device="cpu", revision="x")
+    assert finished(cells["half-staged-0"], folders) is not None
+    file = folders.scored(cells["stage-first-0"])
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"student": "another"}))
+    assert finished(cells["half-staged-0"], folders) is None
+
+
+@pytest.mark.parametrize("text", ["{}", "<<<<<<< ours", '{"identity": {}}', "[]"])
+def test_a_file_that_holds_no_scores_is_named(plan, tmp_path, text):
+    cell = find(load(plan), "half-mse-0")
+    file = Folders(tmp_path).scored(cell)
+    file.parent.mkdir(parents=True)
+    file.write_text(text)
+    with pytest.raises(ArtifactError, match=r"half-mse-0\.json holds no scores"):
+        finished(cell, Folders(tmp_path))
+
+
+def test_another_encoder_in_the_same_folder_is_another_training(plan, tiny_encoder, tmp_path):
+    encoder = tmp_path / "encoder"
+    shutil.copytree(tiny_encoder, encoder)
+    raw = yaml.safe_load(plan.read_text())
+    cell = find(load(changed(plan, set=[f"student.encoder={encoder}", *raw["set"][1:]])), "half-no-graph-0")
+    before = identity(cell)
+    weights = encoder / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-4] + b"abcd")
+    assert identity(cell)["hash"] != before["hash"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"settings": {"stage": {"train": ["mine"]}, "half": {}, "other": {}}}, "no setting can be called 'stage'"),
+        ({"settings": {"half": {"train": ["mine"], "share": 0.0}}}, "share 0.0 of half"),
+        (
+            {"settings": {"half": {"train": ["mine"]}, "half-b": {"train": ["mine"]}}, "compare": [],
+             "arms": {"b-c": {}, "c": {}}},
+            "two trainings would be called half-b-c-0",
+        ),
+    ],
+)  # fmt: skip
+def test_plans_that_cannot_work_are_refused(plan, changes, message):
+    with pytest.raises(ConfigError, match=message):
+        load(changed(plan, **changes))
+
+
+def test_a_corpus_without_a_train_split_is_refused(plan, corpus, tmp_path):
+    without = tmp_path / "without"
+    shutil.copytree(corpus, without, ignore=shutil.ignore_patterns("train*"))
+    with pytest.raises(InputError, match="has no train split"):
+        _splits(find(load(changed(plan, corpora={"mine": str(without)})), "half-no-graph-0"), ["mine"])
 
 
 def test_scores_kept_apart_stand_without_their_students(plan, tmp_path, capsys):

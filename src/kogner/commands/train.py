@@ -47,13 +47,12 @@ def command(
       kogner train --data bc5cdr=build/linked/bc5cdr --set loss.dist_weight=0 --out runs/no-graph
     """
     from kogner.commands.options import named_paths, say_report
-    from kogner.data import corpora
     from kogner.graph.store import GraphStore
     from kogner.recipe import load_recipe
     from kogner.teacher.bank import Bank
     from kogner.train.loop import train
     from kogner.train.processes import hush, launch
-    from kogner.train.splits import to_split
+    from kogner.train.splits import to_split, training_corpora
 
     plan = load_recipe(recipe, overrides)
     if processes > 1:
@@ -67,8 +66,7 @@ def command(
     hush()
     splits = []
     for name, path in named_paths(data):
-        training = corpora.load(name, path, "train")
-        dev = corpora.load(name, path, "dev") if "dev" in corpora.splits(path) else None
+        training, dev = training_corpora(name, path)
         for corpus in (training, dev):
             if corpus is not None:
                 say_report(corpus)

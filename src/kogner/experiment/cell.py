@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kogner.artifacts import MANIFEST, file_sha256, read_manifest, write_atomic
-from kogner.errors import ConfigError, KognerError
+from kogner.errors import ArtifactError, ConfigError, KognerError
 from kogner.experiment.folders import Folders
 from kogner.experiment.plan import Cell, Experiment, load
 
@@ -62,6 +62,9 @@ def identity(cell: Cell) -> dict[str, Any]:
     }
     if cell.without:
         said["without"] = sorted(cell.without)
+    weights = Path(recipe.student.encoder) / "model.safetensors"
+    if weights.is_file():  # of one of our own, which its name does not tell
+        said["encoder"] = file_sha256(weights)
     return said | {"hash": _hash(said)}
 
 
@@ -83,7 +86,7 @@ def _today(stored: dict[str, Any], now: dict[str, Any]) -> dict[str, Any]:
     sections = {name: defaults[name] | values for name, values in stored["recipe"].items() if isinstance(values, dict)}
     for name in WITHOUT_EFFECT:
         sections["train"].pop(name, None)
-    said = {key: stored.get(key) for key in now if key != "hash"} | {"recipe": stored["recipe"] | sections}
+    said = {key: stored.get(key) for key in (stored | now) if key != "hash"} | {"recipe": stored["recipe"] | sections}
     if set(now["test"]) <= set(said["test"]):  # scored on more than is asked for now
         said["test"] = now["test"]
         said["data"] = {name: files for name, files in said["data"].items() if name in now["data"]}
@@ -93,13 +96,32 @@ def _today(stored: dict[str, Any], now: dict[str, Any]) -> dict[str, Any]:
 
 
 def finished(cell: Cell, folders: Folders) -> dict[str, Any] | None:
-    """Its scores, if they are there and of the same recipe, data, bank and stage."""
-    file = folders.scored(cell)
+    """Its scores, if they are there and of the same recipe, data, bank, and student that it starts from.
+
+    Raises ArtifactError for a file that holds no scores.
+    """
+    found = _stored(folders.scored(cell))
+    if found is None:
+        return None
+    now = identity(cell)
+    if _today(found["identity"], now)["hash"] != now["hash"]:
+        return None
+    before = None if cell.after is None else _stored(folders.scored(cell.after))
+    if before is None or None in (start := (found.get("initial"), before.get("student"))):
+        return found  # earlier scores do not name their student
+    return found if start[0] == start[1] else None
+
+
+def _stored(file: Path) -> dict[str, Any] | None:
     if not file.is_file():
         return None
-    found: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
-    now = identity(cell)
-    return found if _today(found["identity"], now)["hash"] == now["hash"] else None
+    try:
+        found: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+        if not isinstance(found["identity"]["hash"], str):
+            raise TypeError("its identity is no text")
+    except (ValueError, KeyError, TypeError) as error:
+        raise ArtifactError(f"{file} holds no scores of a training ({error!r}); delete it to run that again") from error
+    return found
 
 
 def run(cell: Cell, folders: Folders, *, device: str, revision: str) -> dict[str, Any]:
@@ -115,6 +137,7 @@ def run(cell: Cell, folders: Folders, *, device: str, revision: str) -> dict[str
         "identity": said,
         "revision": revision,
         "place": place(device),
+        **({} if cell.after is None else {"initial": read_manifest(folders.student(cell.after)).hash}),
         **found,
         "seconds": round(time.monotonic() - begun + earlier),
     }
@@ -192,16 +215,14 @@ def _recipe(cell: Cell, folders: Folders) -> Recipe:
 
 
 def _splits(cell: Cell, names: Iterable[str]) -> list[Split]:
-    from kogner.data import corpora
-    from kogner.train.splits import to_split
+    from kogner.train.splits import to_split, training_corpora
 
     splits = []
     for name in names:
-        path = cell.experiment.corpora[name]
-        own = [corpora.load(name, path, part) for part in ("train", "dev") if part in corpora.splits(path)]
+        train, dev = training_corpora(name, Path(cell.experiment.corpora[name]))
         if cell.without and name in cell.train:
-            own = [_left(corpus, cell.without) for corpus in own]
-        splits.append(to_split(name, own[0], own[1] if len(own) > 1 else None))
+            train, dev = _left(train, cell.without), None if dev is None else _left(dev, cell.without)
+        splits.append(to_split(name, train, dev))
     return splits
 
 

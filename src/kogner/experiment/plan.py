@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import json
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -107,6 +108,18 @@ class Experiment:
         for names in self.groups.values():
             for name in names:
                 _known(self.name, "setting", name, self.settings)
+        if STAGE in self.settings:
+            raise ConfigError(f"experiment {self.name}: no setting can be called {STAGE!r}, as stages are")
+        for name, setting in self.settings.items():
+            if not 0 < setting.share <= 1:
+                raise ConfigError(
+                    f"experiment {self.name}: share {setting.share} of {name} is not above 0 and at most 1"
+                )
+        twice = [name for name, count in Counter(cell.name for cell in self.cells()).items() if count > 1]
+        if twice:
+            raise ConfigError(
+                f"experiment {self.name}: two trainings would be called {twice[0]}; rename an arm or setting"
+            )
         for pair in self.compare:
             if len(pair) not in (2, 3):
                 raise ConfigError(f"experiment {self.name}: compare needs pairs of arms, not {list(pair)}")

@@ -99,4 +99,8 @@ def run_all(
                     note(str(error))
     if failure is not None:
         raise failure
+    stale = [cell.name for cell in planned if finished(cell, folders) is None]
+    if stale:
+        note(f"{len(stale)} trainings started from a student that is another one by now, and are run again")
+        return run_all(experiment, plan, folders, jobs=jobs, device=device, revision=revision, only=only, cells=cells)
     return [done[cell.name] for cell in planned]

@@ -7,10 +7,12 @@ import hashlib
 from collections import Counter as Counts
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
 from kogner.config import TrainConfig
+from kogner.data import corpora
 from kogner.data.corpora import Corpus
 from kogner.data.formats.jsonl import line_of
 from kogner.errors import ConfigError
@@ -26,6 +28,11 @@ class Split:
     train: Sequence[Document]
     dev: Sequence[Document]
     types: tuple[str, ...]
+
+
+def training_corpora(name: str, path: Path) -> tuple[Corpus, Corpus | None]:
+    """The train split of a corpus, and its dev split if there is one. Raises InputError without a train split."""
+    return corpora.load(name, path, "train"), corpora.load(name, path, "dev") if "dev" in corpora.splits(path) else None
 
 
 def to_split(name: str, train: Corpus, dev: Corpus | None) -> Split:
