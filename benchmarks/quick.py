@@ -20,11 +20,13 @@ def main() -> None:
     args = parser.parse_args()
     command = [sys.executable, "-m", "kogner.cli", "experiment", "run", PLAN, "--runs", str(args.runs)]
     command += ["--out", str(args.runs / "quick.json")]
+    before = set(args.runs.glob("quick/scores/*.json"))
     begun = time.monotonic()
     subprocess.run(command, check=True, stdout=sys.stderr)
     result = {
         "command": "make results-quick",
         "minutes": round((time.monotonic() - begun) / 60, 1),
+        "trained": len(set(args.runs.glob("quick/scores/*.json")) - before),
         "arms": arms(json.loads((args.runs / "quick.json").read_text(encoding="utf-8"))),
         "recorded": {},
     }

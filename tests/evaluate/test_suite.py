@@ -28,12 +28,14 @@ def folder(tmp_path):
     for name, documents in {
         "one": [Document("1", "aspirin lowered the fever", (FEVER,), frozenset({"disease"}))],
         "two": [Document("7", LONG, (FEVER,), frozenset({"disease"})),
-                Document("8", "aspirin raised their fever", (Mention(21, 26, "disease", "fever"),))],
+                Document("8", "aspirin raised their fever", (Mention(21, 26, "disease", "fever"),)),
+                Document("10", "chosen by: no fever", (Mention(14, 19, "disease", "fever"),), frozenset({"disease"}))],
         "train": [Document("9", f"Again: {LONG}.", (), frozenset({"disease"}))],
     }.items():  # fmt: skip
         (tmp_path / name).mkdir()
         split = "train" if name == "train" else "test"
         jsonl.write(tmp_path / name / f"{split}.jsonl", documents)
+    jsonl.write(tmp_path / "train" / "dev.jsonl", [Document("10", "of dev", (), frozenset({"disease"}))])
     plan = {"name": "mine", "six": ["One"], "corpora": {
         "One": {"folder": "one"}, "Two": {"folder": "two", "nested": True}, "Three": {"folder": "three"},
         "Trained": {"folder": "train"},
@@ -54,7 +56,10 @@ def test_a_suite_is_scored(folder, tiny_student):
     assert said["missing"] == {"Three": "no folder three", "Trained": "no test split"}
     assert set(said["corpora"]) == {"One", "Two"}
     assert said["mean_f1_of_six"] == said["corpora"]["One"]["f1"]
-    assert said["corpora"]["Two"]["left_out"] == {"document of an excluded corpus, by a shared run of text": 1}
+    assert said["corpora"]["Two"]["left_out"] == {
+        "document of an excluded corpus, by its id": 1,  # of dev, which chose step and thresholds
+        "document of an excluded corpus, by a shared run of text": 1,
+    }
     assert said["corpora"]["Two"]["gold"] == 1
     assert said["corpora"]["One"]["names_alone"] == {"precision": 100.0, "recall": 100.0, "f1": 100.0}
 

@@ -89,8 +89,10 @@ def command(
 
     Beside it stand the relaxed score (any overlap), those of left and right boundaries, and the expected calibration
     error of the entities found (ECE; 15 bins of equal mass), all in percent. A mention that the reader had to skip
-    counts as missed, and so does one that the student cannot reach: wider than its limit, off word edges, across
-    sentences. How many there are, and why, is said and stands in the JSON.
+    counts as missed (not with --sentences, a sample), and so does one that the student cannot reach: wider than its
+    limit, off word edges, across sentences. How many there are, and why, is said and stands in the JSON.
+
+    With --train test documents that its train or dev split holds as well are left out, and counted.
 
     With --llm a language model is asked for the entities of each document (--sentences keeps that affordable), given
     the corpus' types and nothing else; what of its answers cannot be used is counted by reason. Keys, limits and the
@@ -119,6 +121,7 @@ def command(
     from kogner.evaluate.sample import sampled
     from kogner.evaluate.suite import folder_of_corpora, names_alone, open_member, open_suite
     from kogner.progress import counting, note
+    from kogner.train.splits import training_corpora
 
     settings = Settings(
         threshold=threshold,
@@ -162,11 +165,12 @@ def command(
         return
     assert model is not None
     known: set[tuple[str, str]] | None = None
-    trained: list[Document] = []
+    seen: list[Document] = []  # for weights, or for the step and thresholds
     for name, path in trained_on:
-        trained += load(name, path, "train").documents
-        known = (known or set()) | names(trained)
-    shared = Overlap(trained)
+        training, dev = training_corpora(name, path)
+        known = (known or set()) | names(training.documents)
+        seen += [*training.documents, *(dev.documents if dev is not None else ())]
+    shared = Overlap(seen)
     predictor = Predictor.load(model, device=device)
     of_graph = None
     if graph is not None:
@@ -176,7 +180,7 @@ def command(
         of_graph = Names(GraphStore.open(graph))
     results: dict[str, Any] = {}
     for whole in loaded:
-        corpus, left_out = without(whole, shared) if trained else (whole, {})
+        corpus, left_out = without(whole, shared) if seen else (whole, {})
         labels = sorted(corpus.types)
         chosen = replace(settings, nested=True) if corpus.name in nested_ones else settings
         predicted = []

@@ -34,7 +34,7 @@ def sentence(summary: Mapping[str, Any]) -> str:
         about = f" {summary['about']}" if summary.get("about") else ""
         return f"**{summary['experiment']}.**{about} {len(summary['rows'])} rows, no group of settings to average over."
     said = []
-    for one in summary["groups"]:
+    for one in by_breadth(summary["groups"]):
         low, high = one["interval"]
         if one["seeds"] < 2:
             verdict = "of one seed, which shows nothing yet"
@@ -55,16 +55,39 @@ def sentence(summary: Mapping[str, Any]) -> str:
     return f"**{summary['experiment']}.** {about}{note}\n\n" + "\n".join(said)
 
 
+def by_breadth(groups: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Mean differences with those over most settings first, else in the order of the plan."""
+    return sorted(groups, key=lambda one: -len(one["settings"]))
+
+
+def short(revision: str) -> str:
+    """A revision in seven digits, and whether the tree was changed after it.
+
+    >>> short("dffa01c5e0-dirty")
+    'dffa01c-dirty'
+    """
+    digits, dash, changed = revision.partition("-")
+    return digits[:7] + dash + changed
+
+
 def _section(summary: Mapping[str, Any], picture: str) -> str:
     places = ", ".join(f"{count} on {place}" for place, count in summary["places"].items())
     picture_of = [f"![Differences of the arms with their intervals]({picture})\n"] if summary["comparisons"] else []
+    revisions = sorted({short(one) for row in summary["rows"] for one in row["revisions"]})
+    scored = "F1 on dev alone: nothing here was scored on test."
+    if any(row["f1"] for row in summary["rows"]):
+        scored = (
+            "Exact F1 on test, mean ± standard deviation over seeds. Intervals and p: paired bootstrap over test "
+            "documents and seeds; of one seed they say nothing about another training. A stage that all seeds share is "
+            "one training, whose chance is in no interval. Unseen: recall on names that the annotated documents in "
+            "training have not; a first stage may have met them in unlabelled text."
+        )
     lines = [
         f"\n## {summary['experiment']}\n",
         *picture_of,
-        "Exact F1 on test, mean ± standard deviation over seeds; the same documents, order, student and number of "
-        "steps in each arm unless it says otherwise. A stage that all seeds share is one training, whose chance is in "
-        "no interval. Intervals and p: paired bootstrap over test documents and seeds. "
-        f"Summed up {summary['date'][:10]} at revision {summary['revision']}. Trainings: {places}.\n",
+        f"{scored} The same documents, order, student and number of steps in each arm unless it says otherwise. "
+        f"Summed up {summary['date'][:10]} at revision {short(summary['revision'])}. Trainings: {places}; at revisions "
+        f"{', '.join(revisions)}.\n",
         "| setting | corpus | arm | F1 | unseen | dev | seeds | minutes | on |",
         "|---|---|---|---|---|---|---|---|---|",
     ]
@@ -80,16 +103,16 @@ def _section(summary: Mapping[str, Any], picture: str) -> str:
             f"{row['seconds'] / 60:.1f} | {', '.join(place.partition(',')[0] for place in row['places'])} |"
         )
     if summary["comparisons"]:
-        lines += ["", "| setting | corpus | difference | F1 | 95 % | p | unseen |"]
-        lines += ["|---|---|---|---|---|---|---|"]
+        lines += ["", "| setting | corpus | difference | F1 | 95 % | p | unseen | seeds |"]
+        lines += ["|---|---|---|---|---|---|---|---|"]
     for one in summary["comparisons"]:
         low, high = one["interval"]
         lines.append(
             f"| {one['setting']} | {one['corpus']} | {one['arm']} - {one['baseline']} | {one['difference']:+.2f} | "
-            f"{low:+.2f} to {high:+.2f} | {one['p']:.4f} | {one['unseen']:+.1f} |"
+            f"{low:+.2f} to {high:+.2f} | {one['p']:.4f} | {one['unseen']:+.1f} | {one['seeds']} |"
         )
     arms = [f"- `{name}`: {about}" for name, about in summary["arms"].items() if about]
-    lines += ["", "Arms:", "", *arms, ""]
+    lines += ["", *(["Arms:", "", *arms, ""] if arms else [])]
     lines += [
         "Any one training again: `kogner experiment run "
         f"{summary['plan']} --cell SETTING-ARM-SEED`, e.g. `--cell {summary['example']}`.\n"
@@ -110,7 +133,7 @@ def plot(summary: Mapping[str, Any], file: Path) -> None:
         own = [one for one in summary["comparisons"] if (one["arm"], one["baseline"]) == (arm, baseline)]
         for height, one in enumerate(reversed(own)):
             low, high = one["interval"]
-            certain = one["p"] < CERTAIN
+            certain = one["p"] < CERTAIN and one["seeds"] > 1
             axis.plot([low, high], [height, height], color="#2b6cb0" if certain else "#8a8f98", linewidth=2.5)
             axis.plot(one["difference"], height, "o", color="#2b6cb0" if certain else "#8a8f98")
         labels = [
