@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -78,10 +79,8 @@ def write(folder: Path, share: float, *, seed: int = 0) -> dict[str, int]:
             file = folder / "Entity" / name / f"BioMedGraphica_{name}_Description_Combined.csv"
             broken += _write(file, {"BioMedGraphica_ID": described, "Description": texts}, rng)
     total = 0
-    for relation, full in RELATIONS.items():
-        head, tail = relation.split("-")
-        count = min(max(2, round(full * share)), sizes[head] * sizes[tail] // 2)
-        ends = _edges(rng, sizes[head], sizes[tail], count)
+    for relation, head, tail, ends in edges(rng, sizes, share):
+        count = len(ends[0])
         names = [
             _ids(KINDS[kind].code, ENTITIES[kind][1], rows + 1) for kind, rows in zip((head, tail), ends, strict=True)
         ]
@@ -111,6 +110,16 @@ def _names(rng: np.random.Generator, count: int) -> Any:
         word = np.char.add(word, drawn[place])
     second = np.char.add(np.char.add(" ", drawn[4]), np.char.add(drawn[5], drawn[6]))
     return np.char.add(word, np.where(rng.random(count) < 0.5, second, ""))
+
+
+def edges(
+    rng: np.random.Generator, sizes: dict[str, int], share: float
+) -> Iterator[tuple[str, str, str, tuple[Any, Any]]]:
+    """Relation, types of its two ends, and the numbers of the entities there, for `share` of each relation's edges."""
+    for relation, full in RELATIONS.items():
+        head, tail = relation.split("-")
+        count = min(max(2, round(full * share)), sizes[head] * sizes[tail] // 2)
+        yield relation, head, tail, _edges(rng, sizes[head], sizes[tail], count)
 
 
 def _edges(rng: np.random.Generator, heads: int, tails: int, count: int) -> tuple[Any, Any]:

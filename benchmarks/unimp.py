@@ -168,10 +168,7 @@ def write_graph(folder: Path, share: float) -> None:
     firsts = dict(zip(sizes, np.cumsum([0, *sizes.values()]).tolist(), strict=False))
     nodes = sum(sizes.values())
     ends: list[tuple[Array, Array]] = []
-    for relation, full in synthetic.RELATIONS.items():
-        head, tail = relation.split("-")
-        count = min(max(2, round(full * share)), sizes[head] * sizes[tail] // 2)
-        pair = synthetic._edges(rng, sizes[head], sizes[tail], count)
+    for _, head, tail, pair in synthetic.edges(rng, sizes, share):
         ends.append(((pair[0] + firsts[head]).astype(np.int32), (pair[1] + firsts[tail]).astype(np.int32)))
     kinds = [np.full(len(heads), number, np.int16) for number, (heads, _) in enumerate(ends)]
     owners = np.concatenate([heads for heads, _ in ends] + [tails for _, tails in ends])

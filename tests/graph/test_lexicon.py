@@ -131,6 +131,13 @@ def test_any_name_is_found_again(tmp_path_factory, names):
         assert row in [match.row for match in lexicon.lookup(name) if match.tier == "exact"]
 
 
+def test_similar_names_of_one_type_among_many_of_another(tmp_path):
+    near = [Entity(f"A:{number}", "A", f"aspiri{chr(97 + number % 26)}{number // 26 or ''}") for number in range(52)]
+    build([*near, Entity("B:1", "B", "asperim")], [], tmp_path / "graph")
+    lexicon = GraphStore.open(tmp_path / "graph").lexicon
+    assert [match.row for match, _, _ in lexicon.similar("aspirin", types=["B"])] == [52]
+
+
 def test_names_that_differ_in_few_letters(tmp_path):
     entities = [
         Entity("C:1", "Chemical", "Aspirin"),

@@ -6,7 +6,7 @@ import pytest
 from kogner.artifacts import open_artifact
 from kogner.errors import ArtifactError, InputError
 from kogner.graph.rejections import Rejections
-from kogner.graph.store import GROUP_ROWS, GraphStore, build
+from kogner.graph.store import GROUP_ROWS, GraphStore, build, upward_codes
 from kogner.records import Entity, Triple
 
 
@@ -88,6 +88,24 @@ def test_arrays_have_the_agreed_types_and_are_mapped(store):
         array = getattr(store, name)
         assert array.dtype == kind
         assert not array.flags.writeable
+
+
+def test_hierarchies_lead_up_whatever_way_their_relation_is_written(tmp_path):
+    entities = [Entity(f"X:{number}", "T", f"name {number}") for number in range(5)]
+    triples = [
+        Triple("X:1", "is_a", "X:0"), Triple("X:0", "Phenotype-Phenotype", "X:2"), Triple("X:3", "has_role", "X:0"),
+        Triple("X:4", "Disease-Disease", "X:3"),
+    ]  # fmt: skip
+    build(entities, triples, tmp_path / "graph")
+    store = GraphStore.open(tmp_path / "graph")
+    assert [rows.tolist() for rows in store.hierarchy()] == [[1, 2, 4], [0, 0, 3]]
+    assert [rows.tolist() for rows in store.hierarchy(also={"has_role"})] == [[1, 2, 3, 4], [0, 0, 0, 3]]
+    ups = upward_codes(store.relations)
+    for lower, upper in zip(*store.hierarchy(), strict=True):
+        place = slice(int(store.indptr[lower]), int(store.indptr[lower + 1]))
+        assert store.neighbours[place][np.isin(store.edge_relations[place], ups)].tolist() == [upper]
+    place = slice(int(store.indptr[0]), int(store.indptr[1]))  # it has only lower ones, and a role
+    assert not np.isin(store.edge_relations[place], ups).any()
 
 
 def test_what_is_left_out_is_counted(tmp_path, tiny):

@@ -35,8 +35,16 @@ def test_excluded_triples_are_counted_by_reason():
     triples = np.array([[0, 0, 1], [1, 0, 0]] * 5 + [[5, 0, 6]] * 1, dtype=np.int32)
     held_out = hold_out(triples, 7, 5, seed=0)
     assert len(held_out.test) == 0
-    assert held_out.excluded == {"leak": 10, "unseen": 1}
+    assert held_out.excluded == {"leak": 10, "unseen": 1, "loop": 0}
     assert len(held_out.train) == len(triples)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_loop_is_no_test_and_trains_no_vector(seed):
+    # Ten entities with nothing but an edge to themselves and one to 0; without the second they are untrained.
+    loops = np.array([[n, 0, n] for n in range(1, 11)] + [[n, 1, 0] for n in range(1, 11)], dtype=np.int32)
+    held_out = hold_out(loops, 11, 2, seed=seed)
+    assert len(held_out.test) == 0 and held_out.excluded == {"leak": 0, "unseen": 10, "loop": 10}
 
 
 @pytest.mark.parametrize("norm", [1, 2])
@@ -98,4 +106,7 @@ def test_metrics_of_known_ranks():
     assert figures["mrr"] == pytest.approx((1 + 0.5 + 0.25 + 0.05) / 4)
     assert (figures["hits@1"], figures["hits@3"], figures["hits@10"]) == (0.25, 0.5, 0.75)
     assert figures["mrr_by_side"] == {"tail": 0.75, "head": 0.15}
+    assert (figures["candidates"], figures["ranking"]) == (100, "full, filtered, head and tail")
+    sampled = ranking_metrics(np.array([1.0, 2.0]), 2_000, candidates=50)
+    assert sampled["candidates"] == 50 and sampled["ranking"].startswith("a sample of 2,000, filtered")
     assert ranking_metrics(np.array([]), 100)["mrr"] is None

@@ -101,6 +101,20 @@ def test_gradients_equal_autograd(norm, shared, name):
     torch.testing.assert_close(gradients.matrices, model.matrices.grad[gradients.touched], atol=2e-6, rtol=2e-5)
 
 
+@pytest.mark.parametrize("shared", [False, True])
+@pytest.mark.parametrize("name", ["margin", "adversarial", "softmax"])
+def test_a_triple_whose_negatives_are_all_right_turns_nothing_into_nan(shared, name):
+    triples = np.stack([np.arange(10), np.zeros(10, int), np.full(10, 10)], 1)  # one tail, which is always drawn
+    config = TransrConfig(
+        entity_dim=6, relation_dim=4, negatives=4, objective=name, shared=shared, typed_share=1.0, corruption="uniform"
+    )
+    model, rng = TransR.start(11, 1, config), np.random.default_rng(0)
+    corruptor = Corruptor(triples, 11, 1, config)
+    for _ in range(5):
+        assert np.isfinite(model.step(torch.from_numpy(triples), corruptor.draw(triples, rng), config))
+    assert model.entities.isfinite().all() and model.matrices.isfinite().all()
+
+
 def test_step_equals_dense_row_wise_adagrad():
     config = TransrConfig(entity_dim=6, relation_dim=4, objective="margin", learning_rate=0.1)
     sparse, dense = random_model(config), random_model(config)
@@ -191,6 +205,14 @@ def test_the_best_state_is_kept_and_training_stops(tmp_path, monkeypatch):
     assert trained.metrics["valid_mrr"] == pytest.approx(0.3)
     assert len(states) == 5  # the last is the test
     np.testing.assert_allclose(trained.vectors, states[1].numpy(), atol=1e-3)
+
+
+@pytest.mark.parametrize("mrr", [0.1234564, 0.1234567])
+def test_a_plateau_stops_training(tmp_path, monkeypatch, mrr):
+    monkeypatch.setattr("kogner.teacher.pretrain.ranks", lambda model, test, *_: np.full(2 * len(test), 1 / mrr))
+    config = TransrConfig(entity_dim=4, relation_dim=4, batch_size=32, epochs=12, negatives=4, eval_every=1, patience=3)
+    trained = pretrain_transr(grid(), SIDE**2, 3, config, folder=tmp_path)
+    assert (trained.metrics["best_epoch"], trained.metrics["epochs"]) == (1, 4)
 
 
 def test_matrices_start_as_the_identity_or_small():

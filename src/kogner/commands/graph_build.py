@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 @click.option("--nodes", type=click.Path(path_type=Path), help="Table: id, type, name, synonyms, xrefs, description.")
 @click.option("--edges", type=click.Path(path_type=Path), help="Table: head, relation, tail.")
 @click.option("--biomedgraphica", type=click.Path(path_type=Path), help="BioMedGraphica's folder, as released.")
-@click.option("--from-packages", is_flag=True, help="Read MeSH, MONDO, ChEBI, HPO and HGNC from installed packages.")
+@click.option("--from-packages", is_flag=True, help="Read MeSH, MONDO, ChEBI, GO, HPO and HGNC from packages.")
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder to write; a graph is replaced.")
 @JSON
 def build(

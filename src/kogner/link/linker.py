@@ -18,7 +18,7 @@ import numpy as np
 
 from kogner.data.linking import graph_types
 from kogner.errors import ConfigError
-from kogner.graph.store import IS_A, GraphStore
+from kogner.graph.store import GraphStore, upward_codes
 from kogner.link.aliases import Aliases
 from kogner.link.candidates import STEM, Candidate, Candidates, conjuncts
 from kogner.link.shortforms import expanded, short_forms
@@ -79,7 +79,7 @@ class EntityLinker:
         if unknown:
             raise ConfigError(f"no entity of {store.path} has an id {unknown[0]}:...; 'kogner graph show ID' lists ids")
         self._candidates = Candidates(store, aliases=aliases, vectors=vectors, index=index)
-        self._up = np.array([number for number, name in enumerate(store.relations) if name.casefold() in IS_A])
+        self._up = upward_codes(store.relations)
         self._vocabularies = tuple(name.casefold() for name in self.settings.vocabularies)
         self._types: dict[str, frozenset[str]] = {}
         self._wanted: dict[tuple[int, str], tuple[int, float]] = {}

@@ -47,7 +47,8 @@ class Corruptor:
 
     corruption `bernoulli` (Wang et al. 2014, AAAI): with tph tails per head and hpt heads per tail of a relation, the
     head is replaced with probability tph / (tph + hpt), the side on which a random entity is less likely to be right;
-    `uniform`: either with a half. typed_share: so many entities are drawn among those that training has on that side of
+    `uniform`: either with a half. With `shared` negatives both sides of every triple are replaced, and corruption says
+    nothing. typed_share: so many entities are drawn among those that training has on that side of
     the relation (Krompass et al. 2015, type constraints of a closed world), the others among all.
     """
 

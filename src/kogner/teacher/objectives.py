@@ -28,7 +28,7 @@ def adversarial(near: Tensor, far: Tensor, config: TransrConfig) -> tuple[Tensor
 
     Self-adversarial negatives (Sun et al. 2019, RotatE, equations 5 and 6); s is the logistic function.
     """
-    weights = torch.softmax(-config.scale * far, dim=1)
+    weights = torch.softmax(-config.scale * far, dim=1).nan_to_num(0)  # all infinite: no negative of the triple is one
     losses = torch.nn.functional.softplus(near - config.margin)
     of_far = torch.nn.functional.softplus(config.margin - far)
     slope = -weights * torch.sigmoid(config.margin - far)

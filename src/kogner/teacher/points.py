@@ -11,6 +11,7 @@ import numpy as np
 
 from kogner.errors import InputError, MissingExtraError
 from kogner.progress import note
+from kogner.teacher.nearest import SHORTEST
 from kogner.teacher.query import check_graph, graph_rows
 from kogner.teacher.reduction import Components
 
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     from kogner.teacher.bank import Bank
 
 Array = np.ndarray[Any, Any]
-SHORTEST = 6e-5  # as in kogner.teacher.nearest, which needs torch
 UMAP_INPUT = 50  # components that UMAP is given; it then takes a third of the time
 NOWHERE = "not in the graph"
 

@@ -48,7 +48,7 @@ def pretrain_transr(
     untrained[train[:, 0]] = untrained[train[:, 2]] = False
     model.entities[torch.from_numpy(untrained).to(device)] = 0
     metrics = {
-        **ranking_metrics(found, min(entities, config.candidates or entities)),
+        **ranking_metrics(found, entities, candidates=config.candidates),
         **course,
         "test_triples": len(held_out.test),
         "valid_triples": len(valid),
@@ -108,7 +108,7 @@ def train_transr(
     if not best:
         return model, course
     model = TransR(**{name: tensor.to(device) for name, tensor in best.items()})
-    return model, course | {"best_epoch": state["best_epoch"], "valid_mrr": state["best_mrr"]}
+    return model, course | {"best_epoch": state["best_epoch"], "valid_mrr": round(state["best_mrr"], 6)}
 
 
 def _look(
@@ -125,7 +125,7 @@ def _look(
     mrr = float((1 / ranks(model, valid, np.asarray(known), config)).mean())
     note(f"Z'': epoch {epoch}, MRR {mrr:.4f} on {len(valid)} held-out triples")
     if state["best_mrr"] is None or mrr > state["best_mrr"]:
-        state |= {"best_mrr": round(mrr, 6), "best_epoch": epoch, "waited": 0}
+        state |= {"best_mrr": mrr, "best_epoch": epoch, "waited": 0}
         best |= {name: tensor.cpu().clone() for name, tensor in model.tensors().items()}
     else:
         state["waited"] += 1

@@ -39,21 +39,25 @@ def hold_out(triples: Array, entities: int, count: int, *, seed: int) -> HeldOut
 
     Left out of the test and counted: `leak`, triples whose two entities are also joined by another triple, under any
     relation or the other way round (the answer could be read off it); `unseen`, triples that are the last training
-    triple of one of their entities (its vector would never be trained).
+    triple of one of their entities that is no loop (its vector would never be trained); `loop`, those of an entity with
+    itself.
     """
     heads, tails = triples[:, 0].astype(np.int64), triples[:, 2].astype(np.int64)
     pairs = np.minimum(heads, tails) * entities + np.maximum(heads, tails)
     _, which, times = np.unique(pairs, return_inverse=True, return_counts=True)
     leaks = times[which] > 1
-    degrees = np.bincount(heads, minlength=entities) + np.bincount(tails, minlength=entities)
-    excluded = {"leak": 0, "unseen": 0}
+    loops = heads == tails
+    degrees = np.bincount(heads[~loops], minlength=entities) + np.bincount(tails[~loops], minlength=entities)
+    excluded = {"leak": 0, "unseen": 0, "loop": 0}
     chosen: list[int] = []
     wanted = min(count, len(triples) // 10)
     for index in np.random.default_rng((seed, 1)).permutation(len(triples)):
         if len(chosen) == wanted:
             break
         head, tail = heads[index], tails[index]
-        if leaks[index]:
+        if loops[index]:
+            excluded["loop"] += 1
+        elif leaks[index]:
             excluded["leak"] += 1
         elif min(degrees[head], degrees[tail]) < 2:
             excluded["unseen"] += 1
@@ -144,11 +148,12 @@ class _Answers:
         return self.values[side][first:last]
 
 
-def ranking_metrics(found: Array, entities: int) -> dict[str, Any]:
+def ranking_metrics(found: Array, entities: int, *, candidates: int = 0) -> dict[str, Any]:
     """MRR and Hits@k of ranks, with what a random order would reach, and among how many entities.
 
-    found: as `ranks` returns it, tail predictions first.
+    found: as `ranks` returns it, tail predictions first. candidates: of `config`, 0 for all entities.
     """
+    of, entities = entities, min(entities, candidates or entities)
     if not len(found):
         return {"mrr": None, **{f"hits@{k}": None for k in HITS}, "queries": 0, "candidates": entities}
     chance = float((1 / np.arange(1, entities + 1)).mean())
@@ -162,5 +167,5 @@ def ranking_metrics(found: Array, entities: int) -> dict[str, Any]:
         "chance_mrr": round(chance, 8),
         "queries": len(found),
         "candidates": entities,
-        "ranking": "full, filtered, head and tail",
+        "ranking": f"{'full' if entities == of else f'a sample of {of:,}'}, filtered, head and tail",
     }

@@ -54,6 +54,8 @@ def save_array(path: Path, array: Array) -> None:
     temporary = path.with_name(f".{path.name}.tmp")
     with temporary.open("wb") as stream:
         np.save(stream, array, allow_pickle=False)
+        stream.flush()
+        os.fsync(stream.fileno())  # its presence says that it is whole
     temporary.replace(path)
 
 
@@ -161,6 +163,8 @@ class Checkpoints:
         temporary = self.path.with_name(f".{self.path.name}.tmp")
         plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
         save_file(plain, temporary, metadata={"state": json.dumps(state)})
+        with temporary.open("rb") as stream:
+            os.fsync(stream.fileno())
         temporary.replace(self.path)
         self._stopwatch.minutes()
         self._last = time.monotonic()

@@ -75,6 +75,31 @@ def release(tmp_path):
     return folder
 
 
+def test_descriptions_and_folders_that_are_not_taken_are_counted(release):
+    rows = [
+        ("BMG_DS000002", "first"), ("BMG_DS000002", "second"), ("BMG_DS000003", " "), ("", "no id"),
+        ("BMG_DS 004", "blanks"), ("BMG_DG000009", "of a drug"), ("BMG_DS777777", "of nothing"),
+    ]  # fmt: skip
+    columns = ["BioMedGraphica_ID", "Description"]
+    file = release / "Entity/Disease/BioMedGraphica_Disease_Description_Combined.csv"
+    write(file, [dict(zip(columns, row, strict=True)) for row in rows], columns)
+    (release / "Entity" / "Enzyme").mkdir()
+    (release / "Entity" / "Gene").mkdir()
+    rejected = Rejections()
+    found = {one.id: one for one in bmg.read_entities(release, rejected=rejected)}
+    assert found["BMG_DS000002"].description == "first" and not found["BMG_DS000003"].description
+    assert rejected.as_dict() == {
+        "description of an entity that is not there": 1,
+        "empty description": 1,
+        "empty id": 2,  # one is an entity's
+        "entity folder of an unknown type": 1,
+        "entity folder without its file": 1,
+        "id of another entity type": 2,
+        "id with blanks": 2,
+        "second description": 1,
+    }
+
+
 def built(folder, out):
     rejected = Rejections()
     artifact = store.build(

@@ -144,6 +144,19 @@ def test_obo(tmp_path, pack):
     assert not rejected.remarks
 
 
+def test_xrefs_that_mondo_marks_as_related_are_no_identity(tmp_path):
+    (tmp_path / "mondo.obo").write_text(
+        "ontology: mondo\n\n[Term]\nid: MONDO:0000001\nname: sore thumb\n"
+        'xref: MESH:D000001 {source="MONDO:relatedTo"}\n'
+        'xref: MESH:D000002 {source="MONDO:equivalentTo", source="MONDO:relatedTo"}\n'
+        'xref: MESH:D000003 {source="DOID:7"}\n'
+        'xref: MESH:D000004 {source="MONDO:superClassOf"}\n'
+    )
+    (entity,), _, rejected = read(tmp_path / "mondo.obo")
+    assert entity.xrefs == ("MESH:D000002", "MESH:D000003")
+    assert rejected.as_dict() == {"xref to a related concept": 2}
+
+
 def test_json_gives_the_same(tmp_path):
     path = tmp_path / "any.json.gz"
     path.write_bytes(gzip.compress(json.dumps(obograph()).encode(), mtime=0))

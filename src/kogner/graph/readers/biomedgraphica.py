@@ -79,7 +79,10 @@ KINDS = {
         "MT",
         ("HMDB_Name", "IUPAC_Name", "ChEBI_Name"),
         SEMICOLON,
-        {"HMDB_ID": "HMDB", "PubChem_CID": "PubChem", "CAS_RN": "CAS", "ChEBI_ID": "CHEBI", "KEGG_ID": "KEGG"},
+        {
+            "HMDB_ID": "HMDB", "PubChem_CID": "PubChem", "CAS_RN": "CAS", "ChEBI_ID": "CHEBI", "KEGG_ID": "KEGG",
+            "ChemSpider_ID": "ChemSpider", "PDB_ID": "PDB-CCD", "InChIKey": "INCHIKEY",
+        },
     ),
     "Microbiota": EntityKind(
         "MC",
@@ -130,16 +133,22 @@ def read_entities(folder: str | Path, *, rejected: Rejections) -> Iterator[Entit
     """Entities of all types that have a file, then those that stand in the merged file alone.
 
     An entity without a name gets its first identifier for one, or its own id, and is counted in a note. Left out and
-    counted: rows with an empty id, blanks in it, or the id of another type, and rows of another width. Raises
-    InputError (file) where there is no entity file, or one lacks its columns or is damaged.
+    counted: rows with an empty id, blanks in it, or the id of another type, rows of another width, descriptions that
+    are empty or of no entity, and folders of Entity that are of no known type or without their file. Raises InputError
+    (file) where there is no entity file, or one lacks its columns or is damaged.
     """
     place = _checked(folder)
     done: list[str] = []
     unnamed = 0
+    for folder_name in sorted(path.name for path in (place / "Entity").iterdir() if path.is_dir()):
+        if folder_name not in KINDS:
+            rejected.add("entity folder of an unknown type", f"{folder_name}; known are {', '.join(KINDS)}")
     for kind in KINDS:
         file = place / "Entity" / kind / f"BioMedGraphica_{kind}.csv"
         there = packed(file)
         if there is None:
+            if file.parent.is_dir():
+                rejected.add("entity folder without its file", f"{kind}/{file.name}")
             continue
         done.append(kind)
         for entity in _of_kind(there, kind, rejected):
@@ -205,8 +214,9 @@ def _of_kind(file: Path, name: str, rejected: Rejections) -> Iterator[Entity]:
     absent = [column for column in (*kind.names, *kind.ids) if column not in header]
     if absent:
         note(f"{file.name}: has no column {', '.join(absent)}; entities are built without")
-    descriptions = _descriptions(file, rejected)
     start = f"BMG_{kind.code}"
+    descriptions = _descriptions(file, start, rejected)
+    unused = set(descriptions)
     with counting(f"reading {file.name}") as counter:
         for table in batches(file, [ID, *columns], rejected):
             cells = {column: table[column].to_pylist() for column in columns}
@@ -217,7 +227,10 @@ def _of_kind(file: Path, name: str, rejected: Rejections) -> Iterator[Entity]:
                 xrefs = _xrefs(kind, cells, row)
                 first, *more = names or xrefs[:1] or [identifier]
                 yield Entity(identifier, name, first, tuple(more), tuple(xrefs), descriptions.get(identifier, ""))
+                unused.discard(identifier)
             counter.advance(len(table))
+    if unused:
+        rejected.add_many("description of an entity that is not there", len(unused), sorted(unused)[:3])
 
 
 def _good(identifier: str, start: str, file: Path, rejected: Rejections) -> bool:
@@ -257,15 +270,20 @@ def _xrefs(kind: EntityKind, cells: dict[str, list[str]], row: int) -> list[str]
     return list(found)
 
 
-def _descriptions(file: Path, rejected: Rejections) -> dict[str, str]:
-    """By id, what the companion file says; {} where there is none."""
+def _descriptions(file: Path, start: str, rejected: Rejections) -> dict[str, str]:
+    """By id, what the companion file says, the first of two; {} where there is none. start: of the type's ids."""
     companion = packed(file.parent / f"{file.name.partition('.csv')[0]}_Description_Combined.csv")
     if companion is None:
         return {}
     found: dict[str, str] = {}
     for table in batches(companion, [ID, "Description"], rejected):
-        pairs = zip(table[ID].to_pylist(), table["Description"].to_pylist(), strict=True)
-        found.update((identifier, text.strip()) for identifier, text in pairs if text.strip())
+        for identifier, text in zip(table[ID].to_pylist(), table["Description"].to_pylist(), strict=True):
+            if not _good(identifier, start, companion, rejected):
+                continue
+            if not text.strip():
+                rejected.add("empty description", f"{companion.name}: {identifier}")
+            elif found.setdefault(identifier, text.strip()) != text.strip():
+                rejected.add("second description", f"{companion.name}: {identifier}")
     return found
 
 

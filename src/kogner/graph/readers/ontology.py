@@ -30,6 +30,11 @@ _EDGE = ("sub", "pred", "obj")
 _TAGS = ("id", "name", "namespace", "def", "synonym", "xref", "is_a", "relationship", "alt_id", "is_obsolete")
 _PROPERTIES = ("hasOBONamespace", "hasAlternativeId")
 # Types of ChEBI's older synonyms that are structures, no names.
+# How MONDO marks the strength of an xref, in its `source`.
+_SAME = frozenset({"equivalentTo", "equivalentObsolete", "obsoleteEquivalent"})
+_LOOSE = frozenset(
+    {"relatedTo", "superClassOf", "subClassOf", "directSiblingOf", "otherHierarchy", "includedEntryInOMIM"}
+)
 _STRUCTURES = ("InChI", "InChIKey", "SMILES", "FORMULA")
 _STANZAS = ("[Term]", "[Typedef]", "[Instance]")
 
@@ -45,6 +50,7 @@ class Term:
     definition: str = ""
     synonyms: list[tuple[str, str]] = field(default_factory=list)
     xrefs: list[str] = field(default_factory=list)
+    loose: list[str] = field(default_factory=list)  # xrefs to what is not the same
     addresses: list[str] = field(default_factory=list)
     relations: list[tuple[str, str]] = field(default_factory=list)
     obsolete: bool = False
@@ -57,8 +63,8 @@ def read_ontology(
 
     kind: type of terms whose prefix says nothing; the ontology's name when None. scopes: of the synonyms that are kept.
     alt_ids and InChIKeys become xrefs. Left out and counted: obsolete terms, terms without a name, synonyms of other
-    scopes and those that are structures, xrefs that are no identifiers, clauses that are no OBO. Terms in a circle of
-    `is_a` are kept and counted as a remark.
+    scopes and those that are structures, xrefs that are no identifiers or, as MONDO marks them, to related concepts,
+    clauses that are no OBO. Terms in a circle of `is_a` are kept and counted as a remark.
     Raises InputError (file, line) for a file that is no ontology or damaged, MissingExtraError without `fastobo`.
     """
     path = Path(path)
@@ -117,6 +123,8 @@ def _entity(term: Term, kind: str, scopes: tuple[str, ...], rejected: Rejections
             synonyms.append(text)
         else:
             rejected.add(f"{scope.lower()} synonym", f"{term.id} {text}")
+    for xref in term.loose:
+        rejected.add("xref to a related concept", f"{term.id} {xref}")
     for address in term.addresses:
         rejected.add("xref that is no identifier", f"{term.id} {address}")
     return Entity(
@@ -273,6 +281,13 @@ def _node(
     yield from map(_term, found[:1])
 
 
+def _is_loose(clause: Any) -> bool:
+    """Whether MONDO marks an xref as one to another concept (`{source="MONDO:relatedTo"}`), not to the same."""
+    sources = [str(one.value).strip('"') for one in clause.qualifiers or () if str(one.key) == "source"]
+    said = [one.removeprefix("MONDO:") for one in sources if one.startswith("MONDO:")]
+    return any(one in _LOOSE for one in said) and not any(one in _SAME for one in said)
+
+
 def _is_inchikey(relation: list[str]) -> bool:
     """Whether a property is ChEBI's InChIKey: `.../chebi/inchikey`, later `chemrof:inchi_key_string`."""
     return bool(relation) and "inchikey" in relation[0].casefold().replace("_", "")
@@ -302,7 +317,9 @@ def _term(frame: Any) -> Term:
             term.synonyms.append((clause.synonym.desc, scope))
         elif kind == "XrefClause":
             namespace, colon, local = str(clause.xref.id).partition(":")
-            if colon and local and not local.startswith("//"):
+            if _is_loose(clause):
+                term.loose.append(str(clause.xref.id))
+            elif colon and local and not local.startswith("//"):
                 term.xrefs.append(prefixed(namespace, local))
             else:
                 term.addresses.append(str(clause.xref.id))

