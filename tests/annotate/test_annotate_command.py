@@ -152,6 +152,11 @@ def test_no_progress_where_results_go_to_a_terminal(monkeypatch):
         (b"", "a.txt", "the file is empty"),
         (b"  \n ", "a.txt", "holds no text"),
         (b"abc\x00\x01", "a.txt", "binary"),
+        (b"%PDF-1.7\n%\xe2\xe3", "a.pdf", "is a PDF; take its text out first"),
+        (b"<!DOCTYPE html>\n<html><p>fever</html>", "a.html", "is HTML; take its text out first"),
+        (b"id;text\n1;fever", "a.csv", "cells are separated by commas"),
+        (b"id,abstract\n1,fever", "a.csv", "name the one with the texts 'text'"),
+        (b'{"id": "1", "abstract": "ok"}', "a.jsonl", "has the keys id, abstract; each line must be"),
         (b"fine\ncaf\xe9", "a.txt", "a.txt:2: not UTF-8: byte 0xe9 at byte offset 8"),
         (b'{"id": "1", "text": "ok"}\n{"id": "2"}', "a.jsonl", "a.jsonl:2"),
         (b"not json", "a.jsonl", "a.jsonl:1"),
@@ -197,6 +202,50 @@ def test_what_a_format_does_not_keep_is_said(model, tmp_path):
     done = annotate(model, "-", "--out", str(tmp_path / "found.pubtator"), stdin=b"aspirin for fever")
     assert done.returncode == 0 and b"|t|aspirin" in (tmp_path / "found.pubtator").read_bytes()
     assert b"score not kept" in done.stderr
+
+
+def test_all_files_of_a_folder_are_annotated_without_a_folder_to_write_to_as_well(model, tmp_path):
+    place = tmp_path / "in"
+    place.mkdir()
+    (place / "note.txt").write_text("aspirin for fever")
+    (place / "more.jsonl").write_text('{"id": "7", "text": "fever"}\n{"id": "8", "text": "zinc"}\n')
+    done = annotate(model, str(place), "--format", "jsonl")
+    assert [json.loads(line)["id"] for line in done.stdout.splitlines()] == ["7", "8", "note.txt"]
+
+
+def test_the_file_to_annotate_is_not_written_to(model, tmp_path):
+    file = tmp_path / "a.jsonl"
+    file.write_text('{"id": "7", "text": "fever", "pmid": 3}\n')
+    done = annotate(model, str(file), "--out", str(tmp_path / "." / "a.jsonl"))
+    assert done.returncode == 2 and b"is the file to annotate; write to another" in done.stderr
+    assert "pmid" in file.read_text()
+
+
+def test_keys_that_are_not_used_and_ids_that_come_again_are_said(model, tmp_path):
+    (tmp_path / "a.jsonl").write_text('{"id": "7", "text": "fever", "pmid": 3}\n{"id": "7", "text": "zinc"}\n')
+    done = annotate(model, str(tmp_path / "a.jsonl"), "--out", str(tmp_path / "new" / "b.jsonl"))
+    assert done.returncode == 0, done.stderr
+    assert (
+        b"1 x unknown key 'pmid' ignored" in done.stderr
+        and b"1 documents have the id of an earlier one, such as 7" in done.stderr
+    )
+    assert len((tmp_path / "new" / "b.jsonl").read_text().splitlines()) == 2
+
+
+def test_passages_stay_in_json_lines(model, tmp_path):
+    (tmp_path / "a.pubtator").write_text("7|t|On fever.\n7|a|Aspirin lowers it.\n\n")
+    assert annotate(model, str(tmp_path / "a.pubtator"), "--out", str(tmp_path / "a.jsonl")).returncode == 0
+    kogner("convert", str(tmp_path / "a.jsonl"), str(tmp_path / "b.pubtator"))
+    assert (tmp_path / "b.pubtator").read_text().startswith("7|t|On fever.\n7|a|Aspirin lowers it.\n")
+
+
+def test_standard_input_of_another_format(model):
+    pubtator = b"7|t|On fever.\n7|a|Aspirin lowers it.\n\n"
+    done = annotate(model, "-", stdin=pubtator)
+    assert done.returncode == 2 and b"<stdin>: looks like pubtator; say --from pubtator" in done.stderr
+    done = annotate(model, "-", "--from", "pubtator", stdin=pubtator)
+    assert done.returncode == 0 and json.loads(done.stdout)["text"] == "On fever. Aspirin lowers it."
+    assert annotate(model, "-", "--from", "text", stdin=pubtator).returncode == 0
 
 
 def test_a_missing_default_model_names_the_way_out(tmp_path, monkeypatch):

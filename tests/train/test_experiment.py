@@ -384,7 +384,7 @@ def test_show_and_report_tell_what_is_finished(plan, tmp_path, capsys):
     assert "A try. Of its trainings 2 are not done yet." in page
     assert "`mse` over `no-graph`, mean of 1 settings (half)" in page and "of one seed, which shows nothing yet" in page
     assert said["places"] == {"not recorded": 2}
-    assert "Trainings: 2 on not recorded; at revisions r." in page
+    assert "Trainings: 2 on not recorded; at revisions abc." in page
     assert "| half | mine | no-graph | 33.33 | 20.0 | 50.0 | 1 | 1.0 | not recorded |" in page
     assert (tmp_path / "docs" / "results-tiny.png").read_bytes().startswith(b"\x89PNG")
     out.write_text("[]")

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
 
 from kogner.annotate.names import Names
@@ -70,10 +72,22 @@ class Annotator:
         predictor = Predictor.load(model, device=device, engine=engine, label_cache=label_cache)
         return cls(predictor, linker, names)
 
-    def untrained(self, labels: Sequence[str]) -> list[str]:
-        """Labels that are not among the types the model was trained on; [] where it does not say these."""
-        known = {kind.lower() for kind in self.predictor.info.types}
-        return [label for label in labels if known and label.lower() not in known]
+    def untrained(self, labels: Sequence[str]) -> str | None:
+        """What to say of labels that are not among the types the model was trained on, with one that is written alike.
+
+        None where there are no such labels, or the model does not say its types.
+        """
+        types = self.predictor.info.types
+        known = {kind.lower(): kind for kind in types}
+        said = []
+        for label in labels if known else ():
+            if label.lower() not in known:
+                near = get_close_matches(re.sub(r"[_-]", " ", label.lower()), known, n=1, cutoff=0.8)
+                said.append(f"{label} (is it '{known[near[0]]}'?)" if near else label)
+        if not said:
+            return None
+        among = f"not among the types this model was trained on ({', '.join(types)})"
+        return f"{among}: {', '.join(said)}; expect less of them"
 
     def annotate(
         self,

@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from kogner.data.formats import jsonl
 from kogner.records import Document, Link, Mention
 
 _SURROGATE = re.compile(r"[\ud800-\udfff]")
@@ -20,7 +21,8 @@ _SURROGATE = re.compile(r"[\ud800-\udfff]")
 def to_json(document: Document, *, explain: bool = False) -> str:
     """One line of JSON: id, text, entities with start, end (half-open code points), text, type, score, entity_id.
 
-    Linked ones have an entity_score. explain: also `links`, what an entity may be, best first.
+    Linked ones have an entity_score. A document of several passages has these too, as `jsonl` does. explain: also
+    `links`, what an entity may be, best first.
     """
     entities = [
         {
@@ -35,7 +37,9 @@ def to_json(document: Document, *, explain: bool = False) -> str:
         | ({"links": [_link(link) for link in mention.links]} if explain else {})
         for mention in document.mentions
     ]
-    raw = {"id": document.id, "text": document.text, "entities": entities}
+    raw: dict[str, Any] = {"id": document.id, "text": document.text, "entities": entities}
+    if len(document.passages) > 1:
+        raw["passages"] = jsonl.passages_of(document)
     line = json.dumps(raw, ensure_ascii=False)
     # A lone surrogate (from an escape in JSON input) has no UTF-8 form, so such a line is written in escapes.
     return line if _visible(line) == line else json.dumps(raw)

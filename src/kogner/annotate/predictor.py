@@ -79,7 +79,8 @@ class Settings:
             if number is None and name == "threshold":
                 continue
             if not isinstance(number, numbers.Real) or not 0 < number < 1:
-                raise InputError(f"threshold {name}={number!r} must lie between 0 and 1, as a number")
+                of = "" if name == "threshold" else f" of {name}"
+                raise InputError(f"threshold{of} {number!r} must lie between 0 and 1, as a number, and be neither")
         check_overlap(self.overlap, nested=self.nested)
         if self.name_weight is not None and not 0 <= self.name_weight <= MAX_NAME_WEIGHT:
             raise InputError(f"name_weight={self.name_weight} must lie between 0 and {MAX_NAME_WEIGHT:g}")

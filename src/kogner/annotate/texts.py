@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import queue
+import shutil
 import sys
+import tempfile
 import threading
 from collections.abc import Iterator
 from itertools import chain
@@ -21,20 +23,22 @@ WAITING = 256  # documents that are read ahead of the one that is worked on
 PATIENCE = 0.05  # seconds without another document after which results are not held back any more
 
 
-def read_texts(source: str) -> Iterator[Document]:
+def read_texts(source: str, *, report: Report | None = None) -> Iterator[Document]:
     """Yield documents. JSON lines are told from plain text by the ending .jsonl, or by a first line that is an object.
 
     A plain text is one document, kept as it is (line ends included); its id is the file's name. A byte order mark is
-    not part of the text. Raises InputError for empty, binary or non-UTF-8 input, for bad lines of JSON, and for other
-    JSON (an array, an object over several lines, a file that ends in .json), which would be annotated as prose.
+    not part of the text. report: gets what of the JSON is not used. Raises InputError for empty, binary or non-UTF-8
+    input, for bad lines of JSON, and for other JSON (an array, an object over several lines, a file that ends in
+    .json), which would be annotated as prose.
     """
+    report = report or Report()
     if source == STDIN:
-        yield from _read_stream(sys.stdin.buffer, Path("<stdin>"))
+        yield from _read_stream(sys.stdin.buffer, Path("<stdin>"), report)
         return
     path = Path(source)
     first = next((line for _, line in files.lines(path) if line.strip()), "")
     if _ending(path) == ".jsonl" or _looks_like_json(first):
-        yield from _parse(files.lines(path), path)
+        yield from _parse(files.lines(path), path, report)
     else:
         text = _decode(files.read_bytes(path), path)
         _refuse_json(text, path)
@@ -51,7 +55,7 @@ def read_documents(path: Path, form: str | None, *, report: Report) -> Iterator[
 
     found = by_name(form) if form is not None else of_input(path)
     if found.name in ("text", "jsonl"):  # here only their texts are wanted: as a stream, and ids may come twice
-        yield from read_texts(str(path))
+        yield from read_texts(str(path), report=report)
         return
     if found.read is None:
         raise ConfigError(f"format {found.name} is written only")
@@ -87,7 +91,7 @@ def unhurried(documents: Iterator[Document]) -> Iterator[Document | None]:
         yield found
 
 
-def _read_stream(stream: IO[bytes], path: Path) -> Iterator[Document]:
+def _read_stream(stream: IO[bytes], path: Path, report: Report) -> Iterator[Document]:
     """JSON lines as they come; a plain text when it has ended."""
     begun: list[bytes] = []
     for raw in stream:
@@ -95,16 +99,36 @@ def _read_stream(stream: IO[bytes], path: Path) -> Iterator[Document]:
         if raw.strip(b"\xef\xbb\xbf \t\r\n"):
             break
     if _looks_like_json(b"".join(begun).decode("utf-8-sig", errors="replace")):
-        yield from _parse(files.lines_of(chain(begun, stream), path), path)
+        yield from _parse(files.lines_of(chain(begun, stream), path), path, report)
         return
+    from kogner.data.formats.registry import HEAD, told
+
     text = _decode(b"".join(begun) + stream.read(), path)
     _refuse_json(text, path)
+    form = told(text.lstrip()[:HEAD])
+    if form not in (None, "text", "jsonl"):
+        raise InputError(f"looks like {form}; say --from {form}, or --from text if it is none", path=path)
     yield Document("stdin", text)
 
 
-def _parse(numbered: Iterator[tuple[int, str]], path: Path) -> Iterator[Document]:
+def read_stdin(form: str | None, *, report: Report) -> Iterator[Document]:
+    """Yield the documents of standard input. form: as of `read_documents`, None = JSON lines or a plain text.
+
+    Another format is read from a file of its own, since readers may read twice.
+    """
+    if form in (None, "jsonl"):
+        yield from read_texts(STDIN, report=report)
+        return
+    with tempfile.TemporaryDirectory(prefix="kogner-") as folder:
+        file = Path(folder) / "stdin"
+        with file.open("wb") as whole:
+            shutil.copyfileobj(sys.stdin.buffer, whole)
+        yield from read_documents(file, form, report=report)
+
+
+def _parse(numbered: Iterator[tuple[int, str]], path: Path, report: Report) -> Iterator[Document]:
     any_document = False
-    for _, document in jsonl.parse(numbered, path=path, report=Report()):
+    for _, document in jsonl.parse(numbered, path=path, report=report):
         any_document = True
         yield document
     if not any_document:
@@ -112,6 +136,8 @@ def _parse(numbered: Iterator[tuple[int, str]], path: Path) -> Iterator[Document
 
 
 def _decode(data: bytes, path: Path) -> str:
+    if data.startswith(b"%PDF"):
+        raise InputError("is a PDF; take its text out first, e.g. with: pdftotext FILE.pdf", path=path)
     if b"\x00" in data[:8192]:
         raise InputError(f"is binary (a zero byte at offset {data.index(0)}), not text", path=path)
     try:

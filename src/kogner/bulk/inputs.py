@@ -90,7 +90,7 @@ def files_of(sources: Sequence[str]) -> list[Path]:
             found.append(source)
             continue
         there = sorted(source.iterdir())
-        if brat.is_brat(source) or (there and all(one.suffix == ".txt" for one in there)):
+        if brat.holds_documents(source):
             found.append(source)
             passed = [one for one in there if one.suffix not in (".txt", ".ann")]
         else:

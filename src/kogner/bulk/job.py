@@ -22,6 +22,8 @@ from kogner.hardware import cores
 from kogner.mapping import to_mapping
 from kogner.progress import Counter, counting, note
 
+SHOWN = 10  # inputs that could not be read and are named
+
 
 @dataclass
 class Job:
@@ -98,10 +100,13 @@ class Job:
             )
         unread = {one.path: counts[one.number].error for one in inputs if counts[one.number].error}
         if unread:
+            for path, error in list(unread.items())[1:SHOWN]:
+                note(f"could not be read to the end: {path}: {error}")
             path, error = next(iter(unread.items()))
             raise InputError(
                 f"{len(unread)} of {len(inputs)} inputs could not be read to the end, the first: {error}. All else is "
-                f"annotated in {self.out}; mend the file and give the command again",
+                f"annotated in {self.out}, whose manifest names all of them as `error`; mend the files and give the "
+                "command again",
                 path=path,
             )
         return manifest

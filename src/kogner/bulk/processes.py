@@ -134,7 +134,7 @@ class ProcessPool:
             worker.heard = time.monotonic()
             if kind == "ready":
                 if said and not self._said_untrained:
-                    note(f"not among the types this model was trained on: {', '.join(said)}; expect less of them")
+                    note(said)
                 self._said_untrained = True
                 worker.ready, self._failed_starts = True, 0
             elif kind == "at":

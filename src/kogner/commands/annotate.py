@@ -11,7 +11,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from kogner.commands.options import engine_options, folder_options, graph_options, model_option, refuse_folder_options
+from kogner.commands.options import (
+    engine_options,
+    folder_options,
+    graph_options,
+    model_option,
+    refuse_folder_options,
+    same_file,
+)
 from kogner.errors import ConfigError, InputError
 from kogner.student.decode import OVERLAPS
 
@@ -19,6 +26,7 @@ if TYPE_CHECKING:
     from kogner.data.report import Report
     from kogner.records import Document
 
+REMEMBERED = 1_000_000
 RUNTIMES = ("torch", "onnx", "openvino")
 SPREADS = ("local", "ray")
 SHARD_FORMATS = ("jsonl", "pubtator", "bioc-xml", "bioc-json")
@@ -42,7 +50,9 @@ SHARD_FORMATS = ("jsonl", "pubtator", "bioc-xml", "bioc-json")
 @click.option("--out", help="File to write instead of standard output: .jsonl, .html, .pubtator, .bioc.xml, "
               ".bioc.json, .spacy, also with .gz, .xz, .zst behind it. Or a folder: for any number of documents, in "
               "shards, by several processes, resumable; with --format brat a BRAT folder.")  # fmt: skip
-@click.option("--from", "from_", help="Format of FILE, as of 'kogner convert'. Default: told by its content.")
+@click.option(
+    "--from", "from_", help="Format of FILE or standard input, as of 'kogner convert'. Default: told by its content."
+)
 @click.option("--nested", is_flag=True, help="Also entities inside entities.")
 @click.option("--multi-label", is_flag=True, help="Also several types for one span.")
 @click.option(
@@ -117,7 +127,7 @@ def command(
     """Find the entities in FILEs (or standard input): plain text, or JSON lines of {"id", "text"}.
 
     A FILE may also be PubTator, BioC (XML, JSON), a BRAT folder, PubMed's XML, JATS, CoNLL, a DocBin of spaCy, or a
-    table (CSV, TSV, Parquet) with a column `text`; what is annotated in it is not looked at.
+    table (CSV, TSV, Parquet) with a column `text`; mentions in it are not used, but have to be whole.
 
     \b
     Offsets are half-open code points of the input text. Example:
@@ -131,7 +141,8 @@ def command(
     from kogner.annotate.annotator import Annotator, GraphUse
     from kogner.annotate.label_check import check_labels
     from kogner.annotate.predictor import Settings
-    from kogner.annotate.texts import STDIN, read_texts, unhurried
+    from kogner.annotate.texts import STDIN, unhurried
+    from kogner.bulk.inputs import files_of
     from kogner.bulk.shards import Cut
     from kogner.bulk.worker import WorkPlan
     from kogner.commands.annotate_folder import annotate_folder
@@ -173,18 +184,19 @@ def command(
     if STDIN in sources and len(sources) > 1:
         raise InputError("standard input (-) is annotated by itself; give files, or - alone")
     source = sources[0]
-    if from_ is not None and source == STDIN:
-        raise ConfigError("--from is of no use with standard input, which is text or JSON lines")
     if out is None and form not in (None, "table", "jsonl", "html"):
         raise ConfigError(f"--format {form} is written to a file: give --out")
     writer = None if out is None else _writer(out, form, explain=explain)
-    read = (_documents(Path(name), from_) for name in sources)
-    documents = read_texts(source) if source == STDIN else itertools.chain.from_iterable(read)
+    if out is not None:
+        Path(out).parent.mkdir(parents=True, exist_ok=True)
+    files = [source] if source == STDIN else [str(file) for file in files_of(sources)]
+    if out is not None and any(same_file(file, out) for file in files):
+        raise ConfigError(f"--out {out} is the file to annotate; write to another")
+    documents = _noted(itertools.chain.from_iterable(_documents(file, from_) for file in files))
     annotator = Annotator.open(model, used, device=device, engine=runtime, label_cache=label_cache)
     untrained = annotator.untrained(names)
     if untrained:
-        known = ", ".join(annotator.predictor.info.types)
-        note(f"not among the types this model was trained on ({known}): {', '.join(untrained)}; expect less of them")
+        note(untrained)
     annotated = annotator.annotate(
         unhurried(documents) if source == STDIN else documents,
         labels=names,
@@ -232,18 +244,36 @@ def _is_folder(out: str) -> bool:
     return out.endswith("/") or Path(out).is_dir() or not Path(out).suffix
 
 
-def _documents(path: Path, form: str | None) -> Iterator[Document]:
-    """Documents of a file of any format; what its reader met is said at the end."""
-    from kogner.annotate.texts import read_documents
+def _documents(source: str, form: str | None) -> Iterator[Document]:
+    """Documents of a file of any format, or of standard input; what its reader met is said at the end."""
+    from kogner.annotate.texts import STDIN, read_documents, read_stdin
     from kogner.data.report import Report
     from kogner.progress import note
 
     report = Report()
-    yield from read_documents(path, form, report=report)
+    if source == STDIN:
+        yield from read_stdin(form, report=report)
+    else:
+        yield from read_documents(Path(source), form, report=report)
     for line in report.lines():
-        note(f"{path}: {line}")
+        note(f"{source}: {line}")
     for reason, count in sorted(report.noted.items()):
-        note(f"{path}: {count:,} x {reason}")
+        note(f"{source}: {count:,} x {reason}")
+
+
+def _noted(documents: Iterator[Document]) -> Iterator[Document]:
+    """The same documents; ids that come again, among the first REMEMBERED, are said at the end."""
+    from kogner.progress import note
+
+    seen, again, example = set[str](), 0, ""
+    for document in documents:
+        if document.id in seen:
+            again, example = again + 1, example or document.id
+        elif len(seen) < REMEMBERED:
+            seen.add(document.id)
+        yield document
+    if again:
+        note(f"{again:,} documents have the id of an earlier one, such as {example}; the results keep them")
 
 
 def _writer(out: str, form: str | None, *, explain: bool) -> Callable[..., None]:
@@ -254,13 +284,7 @@ def _writer(out: str, form: str | None, *, explain: bool) -> Callable[..., None]
     from kogner.data.formats.registry import by_name, of_output
 
     def lines(path: Path, documents: Iterable[Document], *, report: Report) -> None:
-        def made() -> Iterator[str]:
-            for document in documents:
-                if len(document.passages) > 1:
-                    report.note("passage not kept", len(document.passages))
-                yield output.to_json(document, explain=explain)
-
-        write_lines(path, made())
+        write_lines(path, (output.to_json(document, explain=explain) for document in documents))
 
     def page(path: Path, documents: Iterable[Document], *, report: Report) -> None:
         write_lines(path, output.to_html(documents))

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from kogner.commands.options import same_file
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -39,6 +41,8 @@ def command(source: Path, target: str, from_: str | None, to: str | None, strict
     there = by_name(from_) if from_ else of_input(source)
     out = Path(target)
     wanted = by_name(to) if to else of_output(target)
+    if same_file(source, out):
+        raise ConfigError(f"{target} is the file to convert; write to another")
     read = there.read
     if read is None:
         raise ConfigError(f"format {there.name} is written only")

@@ -336,12 +336,13 @@ def _by_type(corpus: Corpus, counts: dict[str, int]) -> str:
 
 
 def _table(title: str, names: tuple[str, ...], rows: list[tuple[str, ...]]) -> None:
-    from rich.console import Console
     from rich.table import Table
+
+    from kogner.commands.printing import show_rich
 
     grid = Table(title=title, title_justify="left")
     for name in names:
         grid.add_column(name, justify="left" if name in ("corpus", "split", "type", "by type") else "right")
     for row in rows:
         grid.add_row(*row)
-    Console().print(grid)
+    show_rich(grid)

@@ -124,3 +124,8 @@ def say_report(corpus: Corpus) -> None:
     """Say on standard error what the reader skipped and repaired in a corpus, one line per reason."""
     for line in corpus.report.lines():
         note(f"{corpus.name} {corpus.split}: {line}")
+
+
+def same_file(one: str | Path, other: str | Path) -> bool:
+    """Whether two paths lead to one file or folder that is there."""
+    return Path(one).exists() and Path(other).exists() and Path(one).samefile(other)

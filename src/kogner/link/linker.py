@@ -55,7 +55,7 @@ class LinkSettings:
         if isinstance(self.vocabularies, str):
             raise ConfigError(f"vocabularies must be a list such as ['MESH'], not the string {self.vocabularies!r}")
         if not 0 <= self.nil < 1 or self.top < 1:
-            raise ConfigError(f"nil={self.nil} must be in [0, 1) and top={self.top} at least 1")
+            raise ConfigError(f"nil {self.nil} must be at least 0 and below 1, and top {self.top} at least 1")
 
 
 class EntityLinker:

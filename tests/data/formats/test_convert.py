@@ -314,6 +314,37 @@ def test_tables(tmp_path):
     assert [of_input(tmp_path / name).name for name in ("t.csv", "t.parquet")] == ["csv", "parquet"]
 
 
+def test_a_folder_of_several_kinds_is_no_brat(tmp_path):
+    (tmp_path / "a.txt").write_text("a fever")
+    assert of_input(tmp_path).name == "brat"
+    (tmp_path / "b.jsonl").write_text('{"text": "a fever"}')
+    with pytest.raises(InputError, match="give the files in it"):
+        of_input(tmp_path)
+    (tmp_path / "a.ann").write_text("T1\tx 2 7\tfever\n")
+    report = Report()
+    assert len(list(FORMATS["brat"].read(tmp_path, report=report))) == 1
+    assert report.noted == {"file of another kind in the folder, passed over": 1}
+
+
+def test_the_parts_of_a_citation_of_pubmed(tmp_path):
+    (tmp_path / "p.xml").write_text(
+        "<PubmedArticleSet><PubmedArticle><MedlineCitation><PMID>7</PMID><Article>"
+        "<ArticleTitle>On <i>fever</i>.</ArticleTitle><Abstract>"
+        '<AbstractText Label="BACKGROUND">Known  for long.</AbstractText><AbstractText Label="NONE"/>'
+        '<AbstractText Label="RESULTS">Aspirin helps.</AbstractText></Abstract></Article></MedlineCitation>'
+        "</PubmedArticle></PubmedArticleSet>"
+    )
+    (document,) = FORMATS["pubmed"].read(tmp_path / "p.xml", report=Report())
+    assert document.text == "On fever. Known for long. Aspirin helps."
+    assert [(document.text[one.start : one.end], dict(one.infons)) for one in document.passages] == [
+        ("On fever.", {"type": "title"}),
+        ("Known for long.", {"type": "abstract", "section": "BACKGROUND"}),
+        ("Aspirin helps.", {"type": "abstract", "section": "RESULTS"}),
+    ]
+    FORMATS["pubtator"].write(tmp_path / "p.pubtator", [document], report=Report())
+    assert (tmp_path / "p.pubtator").read_text() == "7|t|On fever.\n7|a|Known for long. Aspirin helps.\n\n"
+
+
 def test_our_json_lines_with_passages_are_ours(tmp_path):
     for name in ("jsonl", "bioc-json"):
         FORMATS[name].write(tmp_path / name, [TITLED] * 2, report=Report())
@@ -335,6 +366,9 @@ def test_our_json_lines_with_passages_are_ours(tmp_path):
         ("a.csv", "id, text\n1, fever\n", "csv"),
         ("a.csv", "id,body\n1,fever\n", "csv"),
         ("a", "IL-2\tB-gene\nrises\tO\n\nNo\tO\n", "conll"),
+        ("test.tsv", "IL-2\tB-gene\nrises\tO\n\nNo\tO\n", "conll"),
+        ("test.tsv", "-DOCSTART- -X- O\n\nIL-2 B-gene\n", "conll"),
+        ("test.tsv", "id\ttext\n1\tIL-2 is O\n", "csv"),
         ("a", '[{"tokenized_text": ["a"], "ner": []}]', "gliner"),
         ("a", '{\n "documents": [\n', "bioc-json"),
         ("a", '<?xml version="1.0"?><!-- <collection> --><article>', "jats"),
@@ -403,6 +437,9 @@ def test_the_command(tmp_path):
         assert run.exit_code == 0 and of_input(out).name == "pubtator"
         assert [one.text for one in FORMATS["pubtator"].read(out, report=Report())] == [TITLED.text]
     assert {path.name for path in tmp_path.iterdir() if path.name.startswith(".")} == set()
+    before = (tmp_path / "a.pubtator").read_bytes()
+    refused = CliRunner().invoke(cli, ["convert", str(tmp_path / "a.pubtator"), str(tmp_path / "a.pubtator")])
+    assert "is the file to convert" in str(refused.exception) and (tmp_path / "a.pubtator").read_bytes() == before
     refused = CliRunner().invoke(cli, ["convert", str(tmp_path / "a.pubtator"), str(tmp_path / "a"), "--to", "pubmed"])
     assert isinstance(refused.exception, ConfigError) and "read only" in str(refused.exception)
 

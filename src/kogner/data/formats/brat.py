@@ -19,6 +19,7 @@ from kogner.records import Document, Mention
 
 IN_PIECES = "mention in several pieces, kept from the first to the last"
 OTHER = "line of another kind ({}) not kept"
+OTHER_FILE = "file of another kind in the folder, passed over"
 BAD_LINE = "line that is none of BRAT's"
 RENAMED = "document id written as another file name"
 NO_ID = "empty identifier not kept"
@@ -38,6 +39,12 @@ def is_brat(path: Path) -> bool:
     return path.is_dir() and any(path.glob("*.ann"))
 
 
+def holds_documents(path: Path) -> bool:
+    """Whether a folder holds documents of this format: annotations, or texts and nothing else."""
+    there = [one for one in path.iterdir() if not one.name.startswith(".")]
+    return is_brat(path) or (bool(there) and all(one.suffix == ".txt" for one in there))
+
+
 def read(path: Path, *, report: Report) -> Iterator[Document]:
     """Yield the documents of a folder in the order of their names; a text without annotations is one without mentions.
 
@@ -48,6 +55,9 @@ def read(path: Path, *, report: Report) -> Iterator[Document]:
         raise InputError("holds no .txt file; BRAT is <id>.txt with <id>.ann beside it", path=path)
     for orphan in sorted(set(path.glob("*.ann")) - {file.with_suffix(".ann") for file in texts}):
         report.skip(NO_TEXT, f"{orphan.stem}.txt is not there", path=orphan, line=None)
+    for other in path.iterdir():
+        if other.suffix not in (".txt", ".ann"):
+            report.note(OTHER_FILE)
     for file in texts:
         text = _decoded(file)
         annotations = file.with_suffix(".ann")

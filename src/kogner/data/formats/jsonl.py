@@ -56,7 +56,10 @@ def parse(numbered: Iterable[tuple[int, str]], *, path: Path, report: Report) ->
         except (ValueError, RecursionError) as error:
             raise InputError(f"not JSON: {error}; each line must be one object", path=path, line=number) from error
         if not isinstance(raw, dict) or not isinstance(raw.get("text"), str):
-            raise InputError('each line must be an object such as {"id": "1", "text": "..."}', path=path, line=number)
+            has = f"has the keys {', '.join(raw)[:200]}; " if isinstance(raw, dict) and "text" not in raw else ""
+            raise InputError(
+                f'{has}each line must be an object such as {{"id": "1", "text": "..."}}', path=path, line=number
+            )
         name = _id(raw, path, number)
         if raw.get("mentions") and raw.get("entities"):
             report.note(BOTH)
@@ -119,6 +122,11 @@ def _text(value: Any) -> str:
     return value
 
 
+def passages_of(document: Document) -> list[dict[str, Any]]:
+    """Its passages as plain data."""
+    return [{"start": one.start, "end": one.end, "infons": dict(one.infons)} for one in document.passages]
+
+
 def line_of(document: Document) -> str:
     """A document as one line of JSON without its line end; `parse` reads it back to an equal document."""
     raw = {
@@ -128,9 +136,7 @@ def line_of(document: Document) -> str:
         "mentions": [_entry(mention) for mention in document.mentions],
     }
     if document.passages:
-        raw["passages"] = [
-            {"start": one.start, "end": one.end, "infons": dict(one.infons)} for one in document.passages
-        ]
+        raw["passages"] = passages_of(document)
     if document.unsure:
         raw["unsure"] = [_entry(mention) for mention in document.unsure]
     return encoded(raw)

@@ -10,22 +10,25 @@ from xml.etree import ElementTree
 from xml.parsers import expat
 
 from kogner.data.formats.files import DAMAGED, Record, opened
+from kogner.data.formats.pubtator import ABSTRACT, TITLE
 from kogner.data.report import Report
 from kogner.errors import InputError
-from kogner.records import Document
+from kogner.records import Document, Passage
 
 NO_TEXT = "citation without title and abstract"
 NO_ID = "citation without a PMID"
 TITLE_ONLY = "citation without an abstract, title only"
 BOOK = "book of PubMed, not a citation"
 ROOTS = ("PubmedArticleSet", "MedlineCitationSet", "PubmedArticle", "MedlineCitation")
+Infons = tuple[tuple[str, str], ...]
 PROLOG, PIECE = 1 << 20, 1 << 14  # bytes in which the first element has to begin, and of them at a time
 
 
 def read(path: Path, *, report: Report) -> Iterator[Document]:
     """Yield the citations of a file one by one, packed or not; memory does not depend on its size.
 
-    The text is the title and the parts of the abstract, one blank between them. What has no text is counted in
+    The text is the title and the parts of the abstract, one blank between them, each a passage; a part's heading
+    (`BACKGROUND`) is its infon `section`, and not in the text. What has no text is counted in
     `report`. A file that declares entities or attributes of its own is refused, since those can grow without bounds;
     nothing outside the file is ever read. Raises InputError for what cannot be unpacked or parsed.
     """
@@ -102,8 +105,8 @@ def _citations(stream: IO[bytes], path: Path, report: Report) -> Iterator[Docume
             citation = element
         number = (citation.findtext("PMID") or "").strip()
         title = _text(citation.find("Article/ArticleTitle"))
-        abstract = [_text(part) for part in citation.iterfind("Article/Abstract/AbstractText")]
-        text = " ".join(part for part in (title, *abstract) if part)
+        abstract = list(map(_part, citation.iterfind("Article/Abstract/AbstractText")))
+        text, passages = _joined([(title, (("type", TITLE),)), *abstract])
         root.clear()
         record.done()
         if not number or not text:
@@ -111,9 +114,24 @@ def _citations(stream: IO[bytes], path: Path, report: Report) -> Iterator[Docume
                 NO_TEXT if number else NO_ID, text[:60] or "empty", path=path, line=None, document=number or None
             )
             continue
-        if not any(abstract):
+        if not any(part for part, _ in abstract):
             report.note(TITLE_ONLY)
-        yield Document(number, text)
+        yield Document(number, text, passages=passages)
+
+
+def _part(element: ElementTree.Element) -> tuple[str, Infons]:
+    label = " ".join((element.get("Label") or "").split())
+    return _text(element), (("type", ABSTRACT), *([("section", label)] if label else []))
+
+
+def _joined(parts: list[tuple[str, Infons]]) -> tuple[str, tuple[Passage, ...]]:
+    """The text of parts, without empty ones, and where each stands."""
+    passages: list[Passage] = []
+    for part, infons in parts:
+        if part:
+            start = passages[-1].end + 1 if passages else 0
+            passages.append(Passage(start, start + len(part), infons))
+    return " ".join(part for part, _ in parts if part), tuple(passages)
 
 
 def _text(element: ElementTree.Element | None) -> str:

@@ -81,7 +81,8 @@ def write(path: Path, documents: Iterable[Document], *, report: Report) -> None:
     """Write documents, all or nothing; reading gives the same offsets and types.
 
     Of a document of two passages with one blank or line end between them the first is the title and the second the
-    abstract; any other is a title without an abstract.
+    abstract; of several also where the first is called a title and all others parts of the abstract. Any other is a
+    title without an abstract.
     Line breaks, tabs and what is no text become blanks, one for one, and so does `|` in ids and types, which is noted.
     A mention's id column has its ids, or the entity it is linked to.
     """
@@ -122,11 +123,15 @@ def written_ids(mention: Mention, report: Report) -> str:
 def _title(document: Document) -> int:
     """Where the title ends; the end of the text where there is no abstract."""
     whole = len(document.text)
-    if len(document.passages) != 2:
+    if len(document.passages) < 2:
         return whole
-    first, second = document.passages
+    first, second, *more = document.passages
+    kinds = [dict(one.infons).get("type") for one in document.passages]
+    if more and kinds != [TITLE, *[ABSTRACT] * (len(kinds) - 1)]:
+        return whole
     apart = second.start == first.end + 1 and document.text[first.end].isspace()
-    return first.end if first.start == 0 and apart and second.end == whole > second.start else whole
+    end = document.passages[-1].end
+    return first.end if first.start == 0 and apart and end == whole > second.start else whole
 
 
 def _looked_over(path: Path) -> tuple[bool, Container[str]]:
@@ -197,7 +202,7 @@ def _blocks(path: Path, report: Report) -> Iterator[_Block]:
         if len(columns) >= 5 and _OFFSET.fullmatch(columns[1].strip()) and _OFFSET.fullmatch(columns[2].strip()):
             block.mentions.append((number, columns))
         elif len(columns) >= 3 and not columns[1].strip().lstrip("-").isdecimal():
-            report.note(f"relation line {columns[1].strip()}")
+            report.note(f"relation line {columns[1].strip()} not kept")
         else:
             raise InputError(
                 f"an annotation needs id, start, end, text and type separated by tabs, found {line[:60]!r}",

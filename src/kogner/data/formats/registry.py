@@ -16,7 +16,7 @@ from kogner.records import Document
 
 HEAD = 65_536  # bytes that a format is told by
 _XML = re.compile(
-    r"<\?xml|<!DOCTYPE|<!--|<(?:collection|PubmedArticle|MedlineCitation|articles?\b|pmc-articleset|OAI-PMH)"
+    r"<\?xml|<!DOCTYPE|<!--|<(?:collection|html|PubmedArticle|MedlineCitation|articles?\b|pmc-articleset|OAI-PMH)"
 )
 _ELEMENT = re.compile(r"<(?:\w+:)?([A-Za-z_][\w.-]*)")
 _ASIDE = re.compile(r"<!--.*?-->|<\?.*?\?>", re.DOTALL)
@@ -108,16 +108,16 @@ def of_output(target: str) -> Format:
     ]
     if not fitting:
         known = ", ".join(ending for one in FORMATS.values() if one.write for ending in one.endings)
-        raise ConfigError(f"{target} does not say its format; give --to, or one of the endings {known}")
+        raise ConfigError(f"{target} does not say its format; name the format, or take one of the endings {known}")
     return max(fitting, key=lambda item: item[0])[1]
 
 
 def of_input(path: Path) -> Format:
     """The format of a file by what it begins with, else by its ending. Raises InputError for what cannot be read."""
     if path.is_dir():
-        if brat.is_brat(path) or any(path.glob("*.txt")):
+        if brat.holds_documents(path):
             return FORMATS["brat"]
-        raise InputError("is a folder without .txt and .ann files; of a corpus give the file", path=path)
+        raise InputError("is a folder, but none of .txt and .ann files alone; give the files in it", path=path)
     try:
         with opened(path) as stream:
             head = stream.read(HEAD)
@@ -131,10 +131,14 @@ def of_input(path: Path) -> Format:
     if docbin.is_docbin(head):
         return FORMATS["docbin"]
     name = without_packing(path.name.lower())
-    return FORMATS[_told(start, name)]
+    form = told(start, name)
+    if form is None:
+        raise InputError("is HTML; take its text out first, or give a format that keeps it", path=path)
+    return FORMATS[form]
 
 
-def _told(start: str, name: str) -> str:
+def told(start: str, name: str = "") -> str | None:
+    """The name of the format of what begins like this, None for HTML. name: of the file, in small letters."""
     first = start.split("\n", 1)[0].rstrip("\r")
     if _XML.match(start):
         return _of_xml(start)
@@ -142,19 +146,21 @@ def _told(start: str, name: str) -> str:
         return _of_json(start, first)
     if re.match(r"[^|\t\n]+\|[ta]\|", first):
         return "pubtator"
-    if name.endswith(FORMATS["csv"].endings):
-        return "csv"
     lines = [line for line in start.split("\n")[:20] if line.strip()]
     tagged = sum(bool(_TAGGED.match(line.rstrip("\r"))) for line in lines)
     if first.startswith("-DOCSTART-") or name.endswith(FORMATS["conll"].endings):
         return "conll"
-    return "conll" if len(lines) > 1 and tagged == len(lines) and not name.endswith(".md") else "text"
+    if len(lines) > 1 and tagged == len(lines) and not name.endswith(".md"):
+        return "conll"
+    return "csv" if name.endswith(FORMATS["csv"].endings) else "text"
 
 
-def _of_xml(start: str) -> str:
-    """Which of the XML formats it is, by its first element."""
+def _of_xml(start: str) -> str | None:
+    """Which of the XML formats it is, by its first element; None for HTML."""
     found = _ELEMENT.search(_ASIDE.sub("", start))
     name = found[1] if found else ""
+    if name.lower() == "html":
+        return None
     if name in jats.ROOTS:
         return "jats"
     return "pubmed" if name.startswith(("PubmedArticle", "MedlineCitation")) else "bioc-xml"

@@ -75,5 +75,8 @@ def read_parquet(path: Path, *, report: Report) -> Iterator[Document]:
 def _columns(header: list[str], path: Path) -> tuple[int, int | None]:
     folded = [name.casefold() for name in header]
     if TEXT not in folded:
-        raise InputError(f"has no column {TEXT!r}; its columns: {', '.join(header)[:200]}", path=path, line=1)
+        columns = f"has no column {TEXT!r}; its columns: {', '.join(header)[:200]}"
+        if len(header) == 1 and any(sign in header[0] for sign in ";\t|"):
+            raise InputError(f"{columns}; cells are separated by commas, in .tsv by tabs", path=path, line=1)
+        raise InputError(f"{columns}; name the one with the texts {TEXT!r}", path=path, line=1)
     return folded.index(TEXT), folded.index(ID) if ID in folded else None
