@@ -41,10 +41,10 @@ for name in sys.argv[1:]:
 
 def test_tables_of_bulk_before_and_after_it_was_measured(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(ROOT / "benchmarks")
-    import tables
+    from tabulated import markdown, speed
 
-    monkeypatch.setattr(tables, "RESULTS", tmp_path)
-    assert "| not measured yet |" in tables.bulk() and "not measured yet" in tables.bulk_cost()
+    monkeypatch.setattr(markdown, "RESULTS", tmp_path)
+    assert "| not measured yet |" in speed.bulk() and "not measured yet" in speed.bulk_cost()
     measured = {
         "documents": 50_000, "documents_per_s": 8.0, "peak_mb": 2100,
         "memory_mb": {"first tenth": 2000, "last tenth": 2010}, "kills": {"worker": 10, "job": 10},
@@ -52,6 +52,6 @@ def test_tables_of_bulk_before_and_after_it_was_measured(tmp_path, monkeypatch):
         "machine": {"gpu": None, "processor": "a processor", "cores": 2},
     }  # fmt: skip
     (tmp_path / "bulk.json").write_text(json.dumps(measured), encoding="utf-8")
-    assert "| 50,000 | 8.0 | 2 | 4.00 | 2,100 at most" in tables.bulk() and "| 0 | 0 |" in tables.bulk()
+    assert "| 50,000 | 8.0 | 2 | 4.00 | 2,100 at most" in speed.bulk() and "| 0 | 0 |" in speed.bulk()
     # 38 million abstracts at 4 a second and core
-    assert "38,000,000 / 4.00 / 3,600 = **2,639**" in tables.bulk_cost() and "x 0.05 = **132**" in tables.bulk_cost()
+    assert "38,000,000 / 4.00 / 3,600 = **2,639**" in speed.bulk_cost() and "x 0.05 = **132**" in speed.bulk_cost()

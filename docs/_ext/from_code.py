@@ -1,4 +1,4 @@
-"""What the pages take from the code: the table of formats, a page a command, the pages of classes and functions."""
+"""What the pages take from the code: a page a command, the pages of classes and functions."""
 
 from __future__ import annotations
 
@@ -10,9 +10,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from docutils import nodes
 from sphinx.application import Sphinx
-from sphinx.util.docutils import SphinxDirective
 
 # Titles of the pages of the API, what each is about, and what stands on it; a module alone stands for all it defines.
 API: dict[str, tuple[str, tuple[str, ...]]] = {
@@ -54,50 +52,6 @@ API: dict[str, tuple[str, tuple[str, ...]]] = {
 }  # fmt: skip
 _PIECE = re.compile(r"(?<=[.;]) (?=[a-z_][a-z0-9_, ]{0,60}: |Raises )")
 _CODE = re.compile(r"`([^`]+)`")
-
-
-class Formats(SphinxDirective):
-    """The formats that documents are read from and written to, as `kogner.data.formats.registry` has them."""
-
-    def run(self) -> list[nodes.Node]:
-        """A table."""
-        from kogner.data.formats.registry import FORMATS
-
-        rows = ["| name | what it is | file names | read | written | keeps beside mentions and ids |", "|" + "---|" * 6]
-        for one in FORMATS.values():
-            endings = ", ".join(f"`{ending}`" if ending != "/" else "a folder" for ending in one.endings) or "—"
-            kept = ", ".join(f"{name}s" for name in sorted(one.keeps)) or "—"
-            marks = ["yes" if one.read else "no", "yes" if one.write else "no"]
-            rows.append("| " + " | ".join([f"`{one.name}`", one.about, endings, *marks, kept]) + " |")
-        return self.parse_text_to_nodes("\n".join(rows))
-
-
-class Sources(SphinxDirective):
-    """The sources of a graph that `kogner graph fetch` lists."""
-
-    def run(self) -> list[nodes.Node]:
-        """A table."""
-        from kogner.graph.sources import ORIGINS
-
-        rows = ["| name | what it is | files | licence |", "|" + "---|" * 4]
-        for one in ORIGINS:
-            files = ", ".join(f"`{name}`" for name, _ in one.files) or "—"
-            rows.append(f"| `{one.name}` | {one.what} | {files} | {one.licence} |")
-        return self.parse_text_to_nodes("\n".join(rows))
-
-
-class Limits(SphinxDirective):
-    """The limits of a server and the options that set them."""
-
-    def run(self) -> list[nodes.Node]:
-        """A table."""
-        from kogner.commands.serve import _BOUNDS
-        from kogner.serve.limits import Limits as Bounds
-
-        usual = Bounds()
-        rows = ["| option | default | what it bounds |", "|---|---|---|"]
-        rows += [f"| `{option}` | {getattr(usual, field):,} | {said} |" for option, field, said in _BOUNDS]
-        return self.parse_text_to_nodes("\n".join(rows))
 
 
 def write_pages(app: Sphinx) -> None:
@@ -247,9 +201,6 @@ def without_results(app: Sphinx, page: str, content: list[str]) -> None:
 
 def setup(app: Sphinx) -> dict[str, Any]:
     """Sphinx's entry."""
-    app.add_directive("kogner-formats", Formats)
-    app.add_directive("kogner-sources", Sources)
-    app.add_directive("kogner-limits", Limits)
     app.connect("builder-inited", write_pages)
     app.connect("source-read", without_results)
     app.connect("autodoc-process-docstring", to_rst)

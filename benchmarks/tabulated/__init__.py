@@ -1,0 +1,1 @@
+"""The tables of the documents, by what they are of."""

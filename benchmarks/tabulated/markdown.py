@@ -1,0 +1,35 @@
+"""Results as they were written, and the pieces of a table in Markdown."""
+
+from __future__ import annotations
+
+import json
+import statistics
+from pathlib import Path
+from typing import Any
+
+RESULTS = Path(__file__).parents[1] / "results"
+NAMES = {
+    "bc5cdr": "BC5CDR", "ncbi": "NCBI-disease", "bc2gm": "BC2GM", "jnlpba": "JNLPBA", "gnormplus": "GNormPlus",
+    "linnaeus": "Linnaeus",
+}  # fmt: skip
+
+
+def result(name: str) -> dict[str, Any]:
+    loaded: dict[str, Any] = json.loads((RESULTS / f"{name}.json").read_text(encoding="utf-8"))
+    return loaded
+
+
+def table(header: list[str], rows: list[list[str]]) -> str:
+    lines = ["| " + " | ".join(header) + " |", "|" + "|".join("---" for _ in header) + "|"]
+    return "\n".join(lines + ["| " + " | ".join(row) + " |" for row in rows]) + "\n"
+
+
+def where(data: dict[str, Any]) -> str:
+    about = data["machine"]
+    machine = about["gpu"] or about["processor"] + (f" ({about['instructions']})" if "instructions" in about else "")
+    revisions = " and ".join(data.get("revisions") or [data["revision"]])
+    return f"Measured {data['date'][:10]} at revision {revisions} on {machine}.\n"
+
+
+def spread(values: list[float]) -> str:
+    return f"{statistics.mean(values):.3f} ± {statistics.stdev(values):.3f}"

@@ -1,0 +1,227 @@
+"""How good it is: F1, evidence, ids, names."""
+
+from __future__ import annotations
+
+from tabulated.markdown import NAMES, result, table, where
+
+ARMS = {
+    "no-graph": "no graph (b = 0)",
+    "mse": "MSE on [Z ; Z' ; Z''] (the paper's)",
+    "mse-Z": "MSE on Z alone",
+    "mse-structure": "MSE on [Z' ; Z'']",
+    "mse-pca": "MSE, targets fixed by PCA",
+}
+
+
+def mini() -> str:
+    data = result("kogner-mini")
+    rows = []
+    for name, splits in data["scores"].items():
+        test, dev = splits["test"], splits["dev"]
+        figures = [f"{test[key]:.1f}" for key in ("precision", "recall")] + [f"**{test['f1']:.1f}**"]
+        rows.append([NAMES.get(name, name), *figures, f"{dev['f1']:.1f}", f"{test['gold']:,}"])
+    header = ["corpus (test split)", "precision", "recall", "F1", "F1 on dev", "gold mentions"]
+    return table(header, rows) + "\n" + where(data)
+
+
+def suite() -> str:
+    data = result("suite")
+    arms = [arm for arm in ("model", "with names") if arm in data]
+    trained = {NAMES[name] for name in data["trained_on"]}
+    rows = []
+    for name, found in data["model"]["corpora"].items():
+        f1 = [f"{data[arm]['corpora'][name]['f1']:.1f}" for arm in arms]
+        alone = data.get("with names", {}).get("corpora", {}).get(name, {}).get("names_alone", {}).get("f1")
+        types = ", ".join(sorted(found["by_type"]))
+        row = [name, types, "yes" if name in trained else "no", *f1, f"{found['relaxed']['f1']:.1f}"]
+        rows.append([*row, "" if alone is None else f"{alone:.1f}", str(sum(found["left_out"].values()))])
+    means = [f"{data[arm]['mean_f1_of_six']:.1f}" for arm in arms]
+    rows.append(["mean of the six that are trained on", "", "", *means, "", "", ""])
+    for name, why in data["model"]["missing"].items():
+        rows.append([name, f"not scored: {why}", "", *[""] * len(arms), "", "", ""])
+    header = ["corpus (test split)", "types", "trained on", *["F1", "with names of the graph"][: len(arms)]]
+    left_out = "\nLeft out: test documents that a train or dev split holds as well; what is scored is the rest.\n\n"
+    return table([*header, "F1, any overlap", "names alone", "left out"], rows) + left_out + where(data)
+
+
+def paired() -> str:
+    runs = [result(name) for name in ("paired-bc5cdr", "paired-bc5cdr-100")]
+    rows = []
+    for cell in (cell for data in runs for cell in data["cells"]):
+        difference = ""
+        if "difference_mean" in cell:
+            difference = f"{cell['difference_mean']:+.2f} ± {cell['difference_sd']:.2f}"
+        f1 = f"{cell['f1_mean']:.2f} ± {cell['f1_sd']:.2f}"
+        rows.append([f"{100 * cell['share']:g} %", ARMS[cell["arm"]], f1, difference, str(len(cell["f1"]))])
+    header = ["share of BC5CDR train", "arm", "test F1", "paired difference", "seeds"]
+    return table(header, rows) + "\n" + "".join(where(data) for data in runs)
+
+
+def low_resource() -> str:
+    """A row for each setting and corpus: F1 of the arms, what the best of the graph's adds, and the means of groups."""
+    from kogner.experiment.report import by_breadth, short
+
+    data = result("low-resource")
+    arms = {
+        "no-graph": "no graph",
+        "mse": "distilled (the paper's)",
+        "silver-shuffled": "control: names of shuffled types",
+        "silver-domain": "graph's names in training",
+        "silver-domain-names": "and when it reads",
+    }
+    cells = {(row["setting"], row["corpus"], row["arm"]): row for row in data["rows"]}
+    gains = {
+        (one["setting"], one["corpus"], one["arm"]): one for one in data["comparisons"] if one["baseline"] == "no-graph"
+    }
+    rows = []
+    for setting, corpus in dict.fromkeys(key[:2] for key in cells):
+        own = [cells.get((setting, corpus, arm)) for arm in arms]
+        if setting == "stage" or sum(one is not None for one in own) < 2:
+            continue
+        most = max(one["mean"] for one in own if one is not None)
+        seeds = max(len(one["f1"]) for one in own if one is not None)
+        figures = []
+        for one in own:
+            text = ""
+            if one is not None:
+                text = f"{one['mean']:.1f}" + (f" ± {one['sd']:.1f}" if len(one["f1"]) > 1 else "")
+                few = len(one["f1"])
+                text += f" (seeds: {few} of {seeds})" if few < seeds else ""
+            figures.append(f"**{text}**" if one is not None and one["mean"] == most else text)
+        best = [gains[setting, corpus, arm] for arm in reversed(arms) if (setting, corpus, arm) in gains]
+        difference = ""
+        if best:
+            low, high = best[0]["interval"]
+            difference = f"{best[0]['difference']:+.1f} ({low:+.1f} to {high:+.1f}), p {best[0]['p']:.4f}"
+        unseen = f"{best[0]['unseen']:+.1f}" if best else ""
+        share = f"{setting.rpartition('-')[2]} %"
+        if setting.startswith("no-"):
+            kind = setting.removeprefix("no-")
+            share = "no label at all" if kind == "labels" else f"{kind} never annotated"
+        counted = str(best[0]["seeds"] if best else seeds)
+        rows.append([f"{NAMES.get(corpus, corpus)}, {share}", *figures, difference, unseen, counted])
+    header = [
+        "corpus, share of its train split",
+        *arms.values(),
+        "difference (95 %)",
+        "recall on unseen names",
+        "seeds",
+    ]
+    missing = f"{len(data['missing'])} trainings of the plan are not done yet. " if data["missing"] else ""
+    note = (
+        "Test F1, exact; difference: the rightmost arm that was run, against no graph, by a paired bootstrap over "
+        f"documents and seeds. Unseen names: those of no annotated document in training. {missing}"
+        "The lists of common words that keep names apart were chosen on annotated train splits, also for the rows "
+        "without a label. Students that read names first take an epoch of unlabelled text more, and then go on at a "
+        "quarter of the rates. All arms, controls and intervals: [docs/results.md](docs/results.md).\n\n"
+    )
+    summed = []
+    for one in by_breadth(data["groups"]):
+        low, high = one["interval"]
+        gain = f"{one['difference']:+.1f} ({low:+.1f} to {high:+.1f})"
+        what = f"{one['of']}: `{one['arm']}` over `{one['baseline']}`"
+        sizes = [str(len(one["settings"])), str(one["seeds"])]
+        summed.append([what, *sizes, gain, f"{one['p']:.4f}", f"{one['unseen']:+.1f}"])
+    columns = ["what helped, mean of the settings", "settings", "seeds, at least", "F1 (95 %)", "p"]
+    gained = table([*columns, "recall on unseen names"], summed)
+    places = ", ".join(f"{count} on {place}" for place, count in data["places"].items())
+    revisions = ", ".join(sorted({short(one) for row in data["rows"] for one in row["revisions"]}))
+    measured = f"\nTrainings: {places}; revisions {revisions}; {data['date'][:10]}.\n"
+    return table(header, rows) + "\n" + note + gained + measured
+
+
+def names() -> str:
+    data = result("names")
+    alone = data["names_alone"]
+    rows = []
+    for said in data["models"].values():
+        for corpus, of in said["corpora"].items():
+            low, high = of["difference"]["interval"]
+            weights = ", ".join(f"{kind} {weight:g}" for kind, weight in of["weights"].items())
+            gain = f"{of['difference']['difference']:+.2f} ({low:+.2f} to {high:+.2f}), p {of['difference']['p']:.4f}"
+            figures = [f"{alone[corpus]['f1']:.1f}", f"{of['without']['f1']:.2f}", f"**{of['with']['f1']:.2f}**", gain]
+            rows.append([NAMES.get(corpus, corpus), *figures, weights])
+    header = ["corpus (test split)", "names alone", "model", "model with names", "difference (95 %)", "weights"]
+    seconds = [
+        (of["without"]["seconds"], of["with"]["seconds"])
+        for said in data["models"].values()
+        for of in said["corpora"].values()
+    ]
+    slower = sum(b for _, b in seconds) / sum(a for a, _ in seconds) - 1
+    below = (
+        "\nF1 of exact spans and types; weights (logits) and thresholds from dev; p and intervals: a paired bootstrap "
+        f"over documents. With names the run took {100 * slower:+.0f} % time.\n"
+    )
+    return table(header, rows) + below + "\n" + where(data)
+
+
+def link() -> str:
+    data = result("link")
+    labels = {
+        "casefolded look-up": "first entity of that name, any case",
+        "names": "names and short forms",
+        "names, vocabulary": "and ids of MeSH, OMIM wanted",
+        "names, vocabulary, vectors": "and vectors where no name fits",
+        "names, vocabulary, aliases": "and names from the train and dev documents",
+        "all": "all of it",
+    }
+    rows = []
+    for arm, label in labels.items():
+        found = [data[corpus]["arms"].get(arm) for corpus in ("bc5cdr", "ncbi")]
+        if all(found):
+            rows.append(
+                [label]
+                + [
+                    f"{of['top1']:.1f} / {of['top5']:.1f}" if "top5" in of else f"{of['top1']:.1f}"
+                    for of in found
+                    if of
+                ]
+            )
+    below = "\nOf mentions whose id is in the graph, gold spans, top-1 / top-5."
+    if "predicted" in data["bc5cdr"]:
+        both = {NAMES[corpus]: data[corpus]["predicted"] for corpus in ("bc5cdr", "ncbi")}
+        ends = ", ".join(f"{name} {of['f1']:.1f} (spans alone {of['f1_of_spans']:.1f})" for name, of in both.items())
+        below += f" F1 of spans that kogner-mini finds, with their id, type and borders right: {ends}."
+    return table(["", "BC5CDR test", "NCBI-disease test"], rows) + below + "\n\n" + where(data)
+
+
+def judged() -> str:
+    data = result("judged")
+    low, high = data["mentions"]["interval"]
+    wrong = ", ".join(f"{count} {what}" for what, count in data["wrong"].items())
+    return (
+        f"Of {data['mentions']['judged']} entities in {data['rows']['judged']} random sentences of 5,000 related ones, "
+        f"read one by one, {data['mentions']['percent']:.1f} % are right in boundary, type and id (95 % interval "
+        f"{low:.0f} to {high:.0f}, the two of a sentence taken as independent); in {data['rows']['right']} of "
+        f"{data['rows']['judged']} both are. Wrong: {wrong}. Documents, offsets, ids and verdicts: "
+        "`benchmarks/judged/related.jsonl`.\n\n" + where(data)
+    )
+
+
+def scanner() -> str:
+    data = result("scanner")
+    names = {"bc5cdr": "BC5CDR", "ncbi": "NCBI-disease"}
+    rows = [
+        [names[corpus], label, *(f"{found[key]:.1f}" for key in ("precision", "recall", "f1"))]
+        for corpus, arms in data["scores"]["dev"].items()
+        for label, found in arms.items()
+        if label in ("naive", "guard, rivals, abbreviations")
+    ]
+    speed = data["speed"]
+    below = (
+        "\nDev splits, exact spans and types; no gold mention was seen, but the guard was tuned on train splits. One "
+        f"core reads {speed['first_pass_characters_per_cpu_s'] / 1e6:.1f} MB of new abstracts a second, "
+        f"{max(speed['next_passes_characters_per_cpu_s']) / 1e6:.1f} MB where it has met the words.\n"
+    )
+    return table(["corpus", "names of the graph", "precision", "recall", "F1"], rows) + below + "\n" + where(data)
+
+
+def inside() -> str:
+    data = result("inside-gliner")
+    f1 = data["f1"]
+    rows = [
+        ["KoGNER", f"{f1['ours']:.1f}"],
+        ["gliner 0.2.29, given our words", f"{f1['gliner_our_words']:.1f}"],
+        ["gliner 0.2.29", f"{f1['gliner']:.1f}"],
+    ]
+    return table(["kogner-mini on BC5CDR test, read by", "F1"], rows) + "\n" + where(data)
