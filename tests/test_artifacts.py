@@ -47,6 +47,17 @@ def test_leftovers_of_killed_runs_are_mended(tmp_path):
     assert [p.name for p in tmp_path.iterdir()] == ["x"]
 
 
+def test_what_another_artefact_of_a_longer_name_is_at_work_on_stays(tmp_path):
+    for name in (".x.5.77.building", ".x.5.77.old", ".x.y.building", ".[x].5.building"):
+        (tmp_path / name).mkdir()
+    make(tmp_path / "x")
+    assert {one.name for one in tmp_path.iterdir()} == {
+        "x", ".x.5.77.building", ".x.5.77.old", ".x.y.building", ".[x].5.building"
+    }  # fmt: skip
+    make(tmp_path / "[x]")
+    assert not (tmp_path / ".[x].5.building").exists() and (tmp_path / ".x.5.77.old").exists()
+
+
 def test_what_is_wrong_is_said(tmp_path):
     make(tmp_path / "x")
     with pytest.raises(ArtifactError, match="is a thing, but a graph is needed"):

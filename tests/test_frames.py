@@ -120,6 +120,9 @@ def test_a_step_of_scikit_learn(model):
     assert all(key.startswith(("chemical=", "disease=")) and count >= 1 for key, count in counts.items()) and counts
     path = EntityExtractor(LABELS, model="somewhere", output="counts")
     assert pickle.loads(pickle.dumps(path)).get_params() == path.get_params()  # noqa: S301
+    for opened in (model, EntityExtractor(LABELS, model=model)):
+        with pytest.raises(TypeError, match="folder"):
+            pickle.dumps(opened)
     with pytest.raises(ConfigError, match="output='x'"):
         copy.set_params(output="x").fit()
     with pytest.raises(ConfigError, match="no parameter"):

@@ -6,7 +6,7 @@ import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from kogner.errors import ArtifactError, ConfigError, InputError
 from kogner.records import Document, Link, Mention
@@ -83,6 +83,9 @@ class KoGNER:
         self.predictor = predictor
         self._linker = linker
         self._names = None if linker is None else Names(linker.store)
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("a KoGNER that is open belongs to its process; open its folder in the other one")
 
     @classmethod
     def from_pretrained(

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import shutil
 import socket
 from collections.abc import Iterable, Iterator, Mapping
@@ -165,13 +166,13 @@ def writing(
 @contextmanager
 def _building(path: Path, *, kind: str) -> Iterator[Path]:
     """A new folder beside `path`, removed at the end if it is still there; mends what killed runs left first."""
-    for old in path.parent.glob(f".{path.name}.*.old"):
+    for old in left_behind(path, "old"):
         if path.exists():
             shutil.rmtree(old, ignore_errors=True)
         else:
             old.rename(path)
     check_replaceable(path, kind=kind)
-    for stale in path.parent.glob(f".{path.name}.*.building"):
+    for stale in left_behind(path, "building"):
         shutil.rmtree(stale, ignore_errors=True)
     temporary = path.parent / f".{path.name}.{os.getpid()}.building"
     temporary.mkdir()
@@ -179,6 +180,12 @@ def _building(path: Path, *, kind: str) -> Iterator[Path]:
         yield temporary
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def left_behind(path: Path, ending: str) -> list[Path]:
+    """What killed processes left beside `path`, named `.<name>.<process>.<ending>`; nothing of `<name>.more`."""
+    own = re.compile(rf"\.{re.escape(path.name)}\.\d+\.{ending}")
+    return sorted(one for one in path.parent.iterdir() if own.fullmatch(one.name))
 
 
 def check_replaceable(path: Path, *, kind: str) -> None:

@@ -202,19 +202,20 @@ def first_line(error: BaseException) -> str:
 
 
 def skeleton(config: PretrainedConfig) -> PreTrainedModel:
-    """A model of a configuration with random weights; without the pooling layer that BERT-like models have.
+    """A model of a configuration with random weights, in float32 whatever the configuration says of theirs.
 
+    Without the pooling layer that BERT-like models have.
     Raises ValueError where transformers knows no such model.
     """
     from transformers import AutoModel
 
     config = harmless(config)
     try:
-        return AutoModel.from_config(config, trust_remote_code=False, add_pooling_layer=False)
+        return AutoModel.from_config(config, trust_remote_code=False, add_pooling_layer=False).float()
     except TypeError as error:
         if "add_pooling_layer" not in str(error):
             raise
-        return AutoModel.from_config(config, trust_remote_code=False)
+        return AutoModel.from_config(config, trust_remote_code=False).float()
 
 
 @contextmanager

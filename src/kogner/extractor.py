@@ -81,6 +81,10 @@ class EntityExtractor:
         return EntityExtractor(**self.get_params())  # a model that is open is shared, not copied
 
     def __getstate__(self) -> dict[str, Any]:
+        if isinstance(self.model, KoGNER):
+            raise TypeError(
+                "a step whose model is open cannot be pickled; give `model` its folder, and `graph` the graph"
+            )
         return {name: value for name, value in self.__dict__.items() if name != "model_"}
 
     def __sklearn_is_fitted__(self) -> bool:

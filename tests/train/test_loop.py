@@ -99,6 +99,17 @@ def command(encoder: Path, corpus: Path, bank: Path, out: Path) -> list[str]:
     ]  # fmt: skip
 
 
+def test_a_gradient_that_is_not_finite_stops_before_it_is_applied(tiny_encoder, corpus, tmp_path, monkeypatch):
+    from torch import nn
+
+    applied = []
+    monkeypatch.setattr(nn.utils, "clip_grad_norm_", lambda *_: torch.tensor(float("inf")))
+    monkeypatch.setattr("torch.optim.AdamW.step", lambda *_, **__: applied.append(1))
+    with pytest.raises(KognerError, match=r"the gradient is not finite at step 1; lower train.encoder_lr"):
+        train(recipe(tiny_encoder, "train.steps=3", "loss.dist_weight=0"), [split_of(corpus)], tmp_path / "student")
+    assert not applied
+
+
 def test_killed_and_resumed_equals_uninterrupted(tiny_encoder, corpus, bank, tmp_path):
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
     whole, killed = tmp_path / "whole", tmp_path / "killed"

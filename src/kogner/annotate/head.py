@@ -31,6 +31,7 @@ class InferenceHead:
 
     def __init__(self, head: SpanHead, *, dtype: torch.dtype = torch.float32, pack: bool) -> None:
         self.head, self.dtype, self.max_width, self.pack = head, dtype, head.max_width, pack
+        self._folded: tuple[Tensor, Tensor, Tensor] | None = None  # types, and what they were folded into
         # Here and not only in what they make of words: oneDNN's relu turns what is no number into 0.
         check_finite(*(parameter.detach().to(dtype) for parameter in head.parameters()), dtype=dtype)
         wide = cast(nn.Linear, head.out[0])
@@ -60,12 +61,20 @@ class InferenceHead:
         count = len(words)
         words = functional.pad(words.to(self.dtype), (0, 0, 0, rounded(count) - count))
         starts, ends = self.start(words)[:count], self.end(words)[:count]
-        folded, offset = self.head.fold(types.float())
+        folded, offset = self._fold(types)
         # What came in, and what the head's own weights made of it.
         check_finite(words, types, starts, ends, folded, offset, dtype=self.dtype)
         return search(
             starts, ends, sentence, folded, offset, at_least, max_width=self.max_width, dtype=self.dtype, pack=self.pack
         )
+
+    def _fold(self, types: Tensor) -> tuple[Tensor, Tensor]:
+        """`SpanHead.fold`; that of the last call is kept, since all batches of a text or block have the same types."""
+        last = self._folded
+        if last is None or last[0] is not types:
+            last = (types, *self.head.fold(types.float()))
+            self._folded = None if types.dim() == 3 else last
+        return last[1], last[2]
 
 
 def search(

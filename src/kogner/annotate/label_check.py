@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
+from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from kogner.errors import InputError
@@ -36,7 +37,7 @@ def check_labels(labels: Sequence[str]) -> list[str]:
             raise InputError(f"label {label!r} is not UTF-8; write it in UTF-8") from None
     if len(cleaned) > MAX_LABELS:
         raise InputError(f"{len(cleaned)} labels given, the limit is {MAX_LABELS}; annotate in several runs")
-    doubled = sorted({label for label in cleaned if cleaned.count(label) > 1})
+    doubled = sorted(label for label, count in Counter(cleaned).items() if count > 1)
     if doubled:
         raise InputError(f"label {doubled[0]!r} is given more than once")
     return cleaned

@@ -15,6 +15,7 @@ import json
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -82,18 +83,21 @@ class StudentInfo:
 
     def threshold(self, label: str) -> float:
         """The threshold of a label, whatever its case."""
-        fitted = {name.lower(): value for name, value in self.thresholds.items()}
-        return fitted.get(label.lower(), self.default_threshold)
+        return self._folded["thresholds"].get(label.lower(), self.default_threshold)
 
     def temperature(self, label: str) -> float:
         """The temperature of a label, whatever its case."""
-        fitted = {name.lower(): value for name, value in self.temperatures.items()}
-        return fitted.get(label.lower(), 1.0)
+        return self._folded["temperatures"].get(label.lower(), 1.0)
 
     def name_weight(self, label: str, default: float) -> float:
         """The weight of a name of the label, whatever its case; `default` where none was fitted."""
-        fitted = {name.lower(): value for name, value in self.name_weights.items()}
-        return fitted.get(label.lower(), default)
+        return self._folded["name_weights"].get(label.lower(), default)
+
+    @cached_property
+    def _folded(self) -> dict[str, dict[str, float]]:
+        """What is fitted for each type, by the type in small letters."""
+        fitted = {"thresholds": self.thresholds, "temperatures": self.temperatures, "name_weights": self.name_weights}
+        return {what: {name.lower(): value for name, value in of.items()} for what, of in fitted.items()}
 
 
 def _between(name: str, value: Any, most: float) -> None:

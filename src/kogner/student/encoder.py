@@ -117,6 +117,12 @@ def special_tokens(tokenizer: Any) -> tuple[np.ndarray, np.ndarray]:
     return np.array(whole[:at], dtype=np.int64), np.array(whole[at + len(probe) :], dtype=np.int64)
 
 
+_LIKE_ROBERTA = frozenset({
+    "camembert", "data2vec-text", "longformer", "luke", "mpnet", "roberta", "roberta-prelayernorm", "xlm-roberta",
+    "xlm-roberta-xl",
+})  # fmt: skip
+
+
 def max_tokens(tokenizer: Any, model_config: Any) -> int:
     """Sub-tokens (special ones included) that the encoder can read at once; 512 where it does not say.
 
@@ -131,7 +137,7 @@ def max_tokens(tokenizer: Any, model_config: Any) -> int:
     ]
     limit = min(limits, default=512)
     # RoBERTa-like models lose the positions up to the padding index.
-    if getattr(model_config, "model_type", "") in {"roberta", "xlm-roberta", "mpnet"}:
+    if getattr(model_config, "model_type", "") in _LIKE_ROBERTA:
         limit = min(limit, getattr(model_config, "max_position_embeddings", limit) - 2)
     return int(limit)
 
@@ -154,14 +160,17 @@ def collate(windows: Sequence[Encoded], *, pad_id: int) -> TokenBatch:
 
 def collate_labels(tokenizer: Any, labels: Sequence[str], *, limit: int) -> tuple[Tensor, Tensor]:
     """Label texts as (ids, mask), each (types, tokens). Raises InputError for a label the encoder cannot read whole."""
-    rows = tokenizer(list(labels), padding=True, verbose=False)
-    lengths = [sum(mask) for mask in rows["attention_mask"]]
-    for label, length in zip(labels, lengths, strict=True):
-        if length > limit:
+    rows = tokenizer(list(labels), verbose=False)["input_ids"]  # padding would be switched on for other threads too
+    for label, row in zip(labels, rows, strict=True):
+        if len(row) > limit:
             raise InputError(
-                f"label {label[:40]!r}... has {length} sub-tokens, the label encoder reads {limit}; shorten the label"
+                f"label {label[:40]!r}... has {len(row)} sub-tokens, the label encoder reads {limit}; shorten the label"
             )
-    return torch.tensor(rows["input_ids"]), torch.tensor(rows["attention_mask"])
+    ids = np.full((len(rows), max(map(len, rows))), tokenizer.pad_token_id or 0, dtype=np.int64)
+    mask = np.zeros_like(ids)
+    for number, row in enumerate(rows):
+        ids[number, : len(row)], mask[number, : len(row)] = row, 1
+    return torch.from_numpy(ids), torch.from_numpy(mask)
 
 
 class Encoder(nn.Module):

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
-from kogner.artifacts import write_atomic
+from kogner.artifacts import left_behind, write_atomic
 from kogner.errors import ConfigError
 
 STATE = "state"
@@ -122,8 +122,12 @@ class Workspace:
         temporary.replace(self.best_file)
 
     def remove(self) -> None:
-        """Drop the folder after the finished student has been written."""
-        shutil.rmtree(self.folder, ignore_errors=True)
+        """Drop the folder after the finished student has been written; at once, for a run that is killed meanwhile."""
+        for left in left_behind(self.folder, "removed"):
+            shutil.rmtree(left, ignore_errors=True)
+        gone = self.folder.with_name(f".{self.folder.name}.{os.getpid()}.removed")
+        self.folder.rename(gone)
+        shutil.rmtree(gone, ignore_errors=True)
 
     def _states(self) -> list[Path]:
         return sorted(self.folder.glob(f"{STATE}-*"), key=lambda path: int(path.name.rpartition("-")[2]))

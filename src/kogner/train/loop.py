@@ -326,7 +326,11 @@ def _learn(run: Run, groups: Sequence[Sequence[Example]]) -> dict[str, float]:
             labels.backward()
     parameters = [parameter for parameter in run.trainee.parameters() if parameter.requires_grad]
     run.processes.add_gradients(parameters)
-    nn.utils.clip_grad_norm_(parameters, config.max_grad_norm)
+    if not torch.isfinite(nn.utils.clip_grad_norm_(parameters, config.max_grad_norm)):
+        raise KognerError(
+            f"the gradient is not finite at step {number + 1:,}; lower train.encoder_lr and train.head_lr, or set "
+            "train.precision=fp32; the last saved state is kept"
+        )
     run.optimizer.step()
     run.schedule.step()
     run.optimizer.zero_grad(set_to_none=True)

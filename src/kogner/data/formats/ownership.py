@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from kogner.artifacts import file_sha256, locked, write_atomic
+from kogner.artifacts import file_sha256, left_behind, locked, write_atomic
 from kogner.data.report import Report
 from kogner.errors import ArtifactError
 
@@ -33,7 +33,7 @@ def replacing(path: Path, *, report: Report) -> Iterator[Path]:
     if path.exists() and not path.is_dir():
         raise ArtifactError(f"{path} is a file; a folder is needed here")
     with locked(path):
-        for left in path.parent.glob(f".{path.name}.*.building"):
+        for left in left_behind(path, "building"):
             shutil.rmtree(left, ignore_errors=True)
         building = path.parent / f".{path.name}.{os.getpid()}.building"
         building.mkdir()
