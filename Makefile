@@ -91,6 +91,10 @@ linked: $(VENV)/.installed graph  ## Link the mentions of the shared corpora to 
 	$(BIN)/kogner data link --graph $(GRAPH) --out build/linked --data bc5cdr=$(KOGNER_SHARED)/corpora/bc5cdr \
 	  --data ncbi=$(KOGNER_SHARED)/corpora/ncbi_disease --data bc2gm=$(KOGNER_SHARED)/corpora/bc2gm
 
+build/linked-names/artifact.json: | graph
+	$(BIN)/kogner data link --names-only --graph $(GRAPH) --out build/linked-names --data bc5cdr=$(CORPORA)/bc5cdr \
+	  --data ncbi=$(CORPORA)/ncbi_disease
+
 mini: teacher linked  ## Train the shipped checkpoint again, into runs/kogner-mini
 	$(BIN)/kogner train --recipe mini --bank build/bank --out runs/kogner-mini \
 	  --data bc5cdr=build/linked/bc5cdr --data ncbi=build/linked/ncbi --data bc2gm=build/linked/bc2gm
@@ -180,7 +184,7 @@ SILVER := $(BIN)/kogner data silver --graph $(GRAPH) --types chemical=Chemical,d
   $(foreach name,bc2gm bc5cdr genia gnormplus jnlpba linnaeus ncbi_disease nlmchem,--exclude $(CORPORA)/$(name))
 
 EXPERIMENTS := low-resource full tune
-RESULTS_OF := build/silver build/silver-domain build/silver-domain-shuffled build/aligned
+RESULTS_OF := build/linked-names build/silver build/silver-domain build/silver-domain-shuffled build/aligned
 results: teacher linked $(RESULTS_OF:%=%/artifact.json) $(VENV)/.dev  ## Does the graph help? All trainings (days on 2 cores; DEVICE=cuda JOBS=13 for a GPU; goes on where it was), and docs/results.md
 	$(foreach name,$(EXPERIMENTS),$(BIN)/kogner experiment run $(name) --device $(DEVICE) $(if $(JOBS),--jobs $(JOBS)) \
 	  --scores benchmarks/results/scores --out benchmarks/results/$(name).json &&) \

@@ -62,6 +62,15 @@ def test_ids_come_first_then_names_of_a_fitting_type(text, kind, ids, entity, ho
     assert link(text, kind, *ids)[:2] == (entity, how)
 
 
+def test_names_alone_link_where_ids_are_not_looked_at():
+    linker, report = Linker(Graph(), names_only=True), LinkReport()
+    named = Mention(0, 6, "chemical", "zincol", ("MESH:D000007", "X:other"))
+    assert linker.link(named, report).entity == "MESH:D000042"
+    assert linker.link(Mention(0, 8, "chemical", "whatever", ("MESH:D000042",)), report).entity is None
+    assert report.counts == {("chemical", BY_NAME): 1, ("chemical", UNLINKED): 1}
+    assert report.composite == report.unknown_ids == 0
+
+
 def test_an_id_of_several_entities_prefers_the_fitting_type():
     class Narrow(Graph):
         types = ("Chemical", "Disease", "Gene", "Weather")

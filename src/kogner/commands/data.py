@@ -61,9 +61,16 @@ command.add_command(data_refine.refine)
     type=click.FloatRange(0, 1, min_open=True, max_open=True),
     help="Where a corpus has no dev split, take this share of its train documents for one.",
 )
+@click.option("--names-only", is_flag=True, help="Do not look at the corpus' own ids, which are annotation as well.")
 @click.option("--strict", is_flag=True, help="Stop at the first thing that would be skipped or repaired.")
 def link(
-    graph: str, data: tuple[str, ...], out: Path, apart: tuple[Path, ...], dev_share: float | None, strict: bool
+    graph: str,
+    data: tuple[str, ...],
+    out: Path,
+    apart: tuple[Path, ...],
+    dev_share: float | None,
+    names_only: bool,
+    strict: bool,
 ) -> None:
     """Link mentions to entities: by the corpus' own ids first, by name second.
 
@@ -93,7 +100,7 @@ def link(
     tests = [corpora.load(path.name, path, "test") for path in apart]
     overlap = Overlap(document for corpus in tests for document in corpus.documents)
     store = GraphStore.open(graph)
-    linker = Linker(store)
+    linker = Linker(store, names_only=names_only)
     results: dict[str, Any] = {name: {} for name, _ in named}
     rows: list[tuple[str, ...]] = []
     total = LinkReport()
@@ -102,7 +109,12 @@ def link(
             out,
             kind=KIND,
             version=VERSION,
-            recipe={"strict": strict, "apart": [path.name for path in apart], "dev_share": dev_share},
+            recipe={
+                "strict": strict,
+                "apart": [path.name for path in apart],
+                "dev_share": dev_share,
+                "names_only": names_only,
+            },
             parents={"graph": store.artifact.hash},
             metrics=results,
         ) as folder,

@@ -136,10 +136,13 @@ class LinkReport:
 
 
 class Linker:
-    """Finds the entity a mention names. Look-ups are kept, since a corpus repeats its ids and names."""
+    """Finds the entity a mention names. Look-ups are kept, since a corpus repeats its ids and names.
 
-    def __init__(self, graph: Graph) -> None:
-        self._graph = graph
+    names_only: do not look at the corpus' own ids, which are annotation that a name in text alone does not give.
+    """
+
+    def __init__(self, graph: Graph, *, names_only: bool = False) -> None:
+        self._graph, self._names_only = graph, names_only
         self._types: dict[str, frozenset[str]] = {}
         self._by_id: dict[tuple[str, frozenset[str]], int | None] = {}
         self._by_name: dict[tuple[str, frozenset[str]], tuple[int | None, bool]] = {}
@@ -155,11 +158,12 @@ class Linker:
         Of several ids (a composite such as `breast and ovarian cancer`) the first that the graph knows is taken.
         """
         types = self._graph_types(mention.type)
-        report.composite += len(mention.ids) > 1
-        row = next((row for one in mention.ids if (row := self._row_of_id(one, types)) is not None), None)
+        ids = () if self._names_only else mention.ids
+        report.composite += len(ids) > 1
+        row = next((row for one in ids if (row := self._row_of_id(one, types)) is not None), None)
         how = BY_ID
         if row is None:
-            report.unknown_ids += bool(mention.ids)
+            report.unknown_ids += bool(ids)
             row, ambiguous = self._row_of_name(mention.text, types) if types else (None, False)
             how = BY_NAME if row is not None else UNLINKED
             report.ambiguous += ambiguous
