@@ -102,6 +102,18 @@ def test_a_server_that_always_fails(pairs, tmp_path, capsys):
     assert "404" in capsys.readouterr().err and not (tmp_path / "rows.jsonl").exists()
 
 
+@pytest.mark.parametrize(("most", "stops"), [("3", True), ("0", False)])
+def test_how_many_refusals_in_a_row_stop_a_run(pairs, tmp_path, capsys, most, stops):
+    with ScriptedServer(lambda seen: Answer("refused", status=422)) as server:
+        command = ("write", pairs, "--llm", server.spec, "--out", tmp_path / "rows.jsonl", "--concurrency", "1")
+        code = run(*command, "--max-failures", most)
+        asked = len(server.asked())
+    said = capsys.readouterr()
+    assert (asked < 12) is stops, said.err
+    if stops:
+        assert code == 2 and "3 requests" in said.err and "--max-failures" in said.err
+
+
 def test_dry_run_asks_nothing(pairs, tmp_path, capsys):
     with ScriptedServer() as server:
         assert run("write", pairs, "--llm", server.spec, "--out", tmp_path / "rows.jsonl", "--dry-run") == 0

@@ -20,6 +20,13 @@ _OPTIONS = (
     click.option("--requests-per-minute", type=_POSITIVE, help="At most.  [default: no limit]"),
     click.option("--tokens-per-minute", type=_POSITIVE, help="At most, answers included.  [default: no limit]"),
     click.option("--timeout", "timeout_s", type=float, default=120.0, show_default=True, help="Seconds for an answer."),
+    click.option(
+        "--max-failures",
+        type=click.IntRange(min=0),
+        default=100,
+        show_default=True,
+        help="Failures in a row that stop the run; 0: none does.",
+    ),
     click.option("--max-cost", type=float, help="Dollars; stops before a request that could pass it."),
     click.option(
         "--prices",
@@ -62,4 +69,5 @@ def asker_of(model: Model, cache: Cache, limits: Mapping[str, Any]) -> Asker:
         spending=Spending(price, limits["max_cost"]),
         timeout_s=limits["timeout_s"],
         concurrency=limits["concurrency"],
+        stop_after=limits["max_failures"] or None,
     )

@@ -300,8 +300,8 @@ class Asker:
             self._stop(
                 ModelError(
                     f"{self._failed_in_a_row} requests to {self.model.id} failed in a row, the last one with "
-                    f"{failure.status or failure.reason}: {failure.detail}; mend that and run again, the answers so "
-                    "far are kept"
+                    f"{failure.status or failure.reason}: {failure.detail}; mend that, or allow more in a row "
+                    "(--max-failures), and run again; the answers so far are kept"
                 )
             )
         return failure

@@ -3,8 +3,8 @@
 Distance of a triple: d(h, r, t) = ||h M_r + r - t M_r||_p; an objective (`kogner.teacher.objectives`) over corrupted
 triples (`kogner.teacher.negatives`). Gradients are written out: a batch is sorted by relation, each relation's rows go
 through one matmul, rows without a slope are left out of the way back, and only touched entities are updated (row-wise
-Adagrad). Of the paper's norm
-constraints those on h, t and r are kept; the one on h M_r is left out, as a projected entity is never stored.
+Adagrad). Two things are not the paper's: its distance is the square of the 2-norm, and it also constrains the length of
+h M_r while it trains; here only h, t and r are constrained (docs/decisions.md, "The teacher").
 """
 
 from __future__ import annotations
