@@ -5,8 +5,9 @@ import torch
 
 from kogner.annotate import engine
 from kogner.annotate.engine import check_compiler, resolved, threads
+from kogner.annotate.head import check_finite
 from kogner.annotate.predictor import Predictor, Settings
-from kogner.errors import ConfigError, InputError
+from kogner.errors import ConfigError, InputError, KognerError
 
 LABELS = ["chemical", "disease"]
 TEXT = "Aspirin lowered the fever of rats. Morphine caused no pain, was it? IL-2 gene with ibuprofen; headache!"
@@ -106,3 +107,11 @@ def test_bf16_on_a_processor_without_it_is_said(tiny_student, monkeypatch, capsy
         monkeypatch.setattr("kogner.annotate.predictor.bf16_is_fast", lambda device, fast=fast: fast)
         scores(Predictor(tiny_student), precision="bf16")
         assert ("slow here" in capsys.readouterr().err) is not fast
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_what_is_not_finite_is_found_and_large_numbers_are_not(dtype):
+    check_finite(torch.full((1000,), 3e38).to(dtype), torch.zeros(0, 5), dtype=dtype)
+    for bad in ([torch.inf, -torch.inf], [torch.nan, 1.0], [1.0, -torch.inf]):
+        with pytest.raises(KognerError, match="not finite"):
+            check_finite(torch.zeros(3), torch.tensor(bad).to(dtype), dtype=dtype)
