@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,8 +16,10 @@ from kogner.errors import ConfigError
 from kogner.student.decode import OVERLAPS
 
 if TYPE_CHECKING:
-    from kogner.annotate.predictor import Predictor
+    from kogner.annotate.predictor import Predictor, Settings
     from kogner.data.corpora import Corpus
+    from kogner.data.overlap import Overlap
+    from kogner.evaluate.suite import Suite
     from kogner.records import Document
 
 
@@ -111,17 +114,10 @@ def command(
         _refuse_options_of_students()
     if (model is None) == (llm is None):
         raise ConfigError("give either --model, a student, or --llm, a language model")
-    from dataclasses import replace
-
     from kogner.annotate.predictor import Predictor, Settings
-    from kogner.commands.options import named_paths, say_report
-    from kogner.data.corpora import load
-    from kogner.data.overlap import Overlap, without
-    from kogner.evaluate.novelty import names
+    from kogner.commands.options import say_report
     from kogner.evaluate.sample import sampled
-    from kogner.evaluate.suite import folder_of_corpora, names_alone, open_member, open_suite
-    from kogner.progress import counting, note
-    from kogner.train.splits import training_corpora
+    from kogner.progress import note
 
     settings = Settings(
         threshold=threshold,
@@ -132,73 +128,119 @@ def command(
         token_budget=batch_tokens,
         threads=threads,
     )
-    trained_on = named_paths(train, option="--train")
-    if not data and suite is None:
-        raise ConfigError("nothing to score: give --data NAME=DIR, or --suite")
-    loaded = [load(name, path, split) for name, path in named_paths(data)]
-    plan = None if suite is None else open_suite(suite)
-    missing: dict[str, str] = {}
-    nested_ones: set[str] = set()
-    for name, member in plan.corpora.items() if plan is not None else ():
-        found = open_member(name, member, folder_of_corpora(corpora), split)
-        if isinstance(found, str):
-            missing[name] = found
-            continue
-        loaded.append(found)
-        nested_ones |= {name} if member.nested else set()
-    if not loaded:
-        reasons = "; ".join(f"{name}: {reason}" for name, reason in missing.items())
-        raise ConfigError(f"none of the corpora of the suite is there ({reasons}); where are they? --corpora DIR")
+    chosen = _Chosen.load(data, suite, corpora, split)
     if sentences is not None:
-        loaded = [sampled(corpus, sentences, seed=seed) for corpus in loaded]
-    for corpus in loaded:
+        chosen.corpora = [sampled(corpus, sentences, seed=seed) for corpus in chosen.corpora]
+    for corpus in chosen.corpora:
         say_report(corpus)
     if llm is not None:
-        answered = evaluate_llm(llm, loaded, cache, limits)
-        if plan is not None:
-            answered["missing"] = missing
-        for name, reason in missing.items():
-            note(f"{name} is not scored: {reason}")
-        if not as_json:
-            llm_table(answered, split)
-        click.echo(json.dumps(answered))
-        return
-    assert model is not None
-    known: set[tuple[str, str]] | None = None
-    seen: list[Document] = []  # for weights, or for the step and thresholds
-    for name, path in trained_on:
-        training, dev = training_corpora(name, path)
-        known = (known or set()) | names(training.documents)
-        seen += [*training.documents, *(dev.documents if dev is not None else ())]
-    shared = Overlap(seen)
-    predictor = Predictor.load(model, device=device)
-    of_graph = None
-    if graph is not None:
-        from kogner.annotate.names import Names
-        from kogner.graph.store import GraphStore
+        said = evaluate_llm(llm, chosen.corpora, cache, limits)
+        if chosen.suite is not None:
+            said["missing"] = chosen.missing
+    else:
+        assert model is not None
+        seen = _Seen.load(train)  # before the model, since it may be wrong
+        said = _scored(Predictor.load(model, device=device), chosen, settings, seen, graph)
+    if not as_json and llm is not None:
+        llm_table(said, split)
+    elif not as_json:
+        _table(said, split)
+    for name, reason in chosen.missing.items():
+        note(f"{name} is not scored: {reason}")
+    if llm is None and chosen.suite is not None:
+        mean = chosen.suite.mean({name: result["f1"] for name, result in said.items()})
+        said = {"suite": chosen.suite.name, "mean_f1_of_six": mean, "corpora": said, "missing": chosen.missing}
+    click.echo(json.dumps(said))
 
-        of_graph = Names(GraphStore.open(graph))
-    results: dict[str, Any] = {}
-    for whole in loaded:
-        corpus, left_out = without(whole, shared) if seen else (whole, {})
-        labels = sorted(corpus.types)
-        chosen = replace(settings, nested=True) if corpus.name in nested_ones else settings
+
+@dataclass
+class _Chosen:
+    """What is scored.
+
+    missing: corpora of the suite that are not there, and why. nested: names of those whose mentions lie in one another.
+    """
+
+    corpora: list[Corpus]
+    suite: Suite | None = None
+    missing: dict[str, str] = field(default_factory=dict)
+    nested: set[str] = field(default_factory=set)
+
+    @classmethod
+    def load(cls, data: tuple[str, ...], suite: str | None, folder: Path | None, split: str) -> _Chosen:
+        from kogner.commands.options import named_paths
+        from kogner.data.corpora import load
+        from kogner.evaluate.suite import folder_of_corpora, open_member, open_suite
+
+        if not data and suite is None:
+            raise ConfigError("nothing to score: give --data NAME=DIR, or --suite")
+        chosen = cls([load(name, path, split) for name, path in named_paths(data)])
+        chosen.suite = None if suite is None else open_suite(suite)
+        for name, member in chosen.suite.corpora.items() if chosen.suite is not None else ():
+            found = open_member(name, member, folder_of_corpora(folder), split)
+            if isinstance(found, str):
+                chosen.missing[name] = found
+                continue
+            chosen.corpora.append(found)
+            if member.nested:
+                chosen.nested.add(name)
+        if not chosen.corpora:
+            reasons = "; ".join(f"{name}: {reason}" for name, reason in chosen.missing.items())
+            raise ConfigError(f"none of the corpora of the suite is there ({reasons}); where are they? --corpora DIR")
+        return chosen
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """What the student met in training. names: of its train splits; None where no corpus is given.
+
+    documents: also those of dev, which chose the step and thresholds.
+    """
+
+    names: set[tuple[str, str]] | None
+    documents: Overlap
+
+    @classmethod
+    def load(cls, train: tuple[str, ...]) -> _Seen:
+        from kogner.commands.options import named_paths
+        from kogner.data.overlap import Overlap
+        from kogner.evaluate.novelty import names
+        from kogner.train.splits import training_corpora
+
+        known = set[tuple[str, str]]()
+        documents: list[Document] = []
+        for name, path in named_paths(train, option="--train"):
+            training, dev = training_corpora(name, path)
+            known |= names(training.documents)
+            documents += [*training.documents, *(dev.documents if dev is not None else ())]
+        return cls(known if documents else None, Overlap(documents))
+
+
+def _scored(
+    predictor: Predictor, chosen: _Chosen, settings: Settings, seen: _Seen, graph: str | None
+) -> dict[str, dict[str, Any]]:
+    """Results by corpus."""
+    from kogner.annotate.names import Names
+    from kogner.data.overlap import without
+    from kogner.evaluate.suite import names_alone
+    from kogner.graph.store import GraphStore
+    from kogner.progress import counting
+
+    of_graph = None if graph is None else Names(GraphStore.open(graph))
+    results: dict[str, dict[str, Any]] = {}
+    for whole in chosen.corpora:
+        corpus, left_out = without(whole, seen.documents)
+        here = replace(settings, nested=True) if corpus.name in chosen.nested else settings
         predicted = []
         with counting(f"annotating {corpus.name}", len(corpus.documents)) as counter:
-            for document in predictor.predict(corpus.documents, labels=labels, settings=chosen, names=of_graph):
+            for document in predictor.predict(
+                corpus.documents, labels=sorted(corpus.types), settings=here, names=of_graph
+            ):
                 predicted.append(document)
                 counter.advance()
-        results[corpus.name] = _result(corpus, predicted, predictor, known) | {"left_out": left_out}
-        if plan is not None and of_graph is not None:
+        results[corpus.name] = _result(corpus, predicted, predictor, seen.names) | {"left_out": left_out}
+        if chosen.suite is not None and of_graph is not None:
             results[corpus.name]["names_alone"] = names_alone(corpus, of_graph)
-    if not as_json:
-        _table(results, split)
-        for name, reason in missing.items():
-            note(f"{name} is not scored: {reason}")
-    if plan is not None:
-        mean = plan.mean({name: result["f1"] for name, result in results.items()})
-        results = {"suite": plan.name, "mean_f1_of_six": mean, "corpora": results, "missing": missing}
-    click.echo(json.dumps(results))
+    return results
 
 
 def _refuse_options_of_students() -> None:
