@@ -311,6 +311,7 @@ def test_tables(tmp_path):
     report = Report()
     found = list(tables.read_parquet(tmp_path / "t.parquet", report=report))
     assert [(one.id, one.text) for one in found] == [("1", "a b"), ("3", "c")] and report.skipped == {tables.EMPTY: 1}
+    assert report.noted == {"column 'n' not kept": 1}
     assert [of_input(tmp_path / name).name for name in ("t.csv", "t.parquet")] == ["csv", "parquet"]
 
 

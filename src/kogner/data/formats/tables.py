@@ -36,6 +36,7 @@ def read_delimited(path: Path, *, report: Report) -> Iterator[Document]:
     try:
         header = [name.strip() for name in next(rows, [])]
         text, own = _columns(header, path)
+        _note_others(header, text, own, report)
         for number, row in enumerate(rows, 1):
             if not row:
                 continue
@@ -58,6 +59,7 @@ def read_parquet(path: Path, *, report: Report) -> Iterator[Document]:
         with pyarrow.parquet.ParquetFile(path) as file:
             names = file.schema_arrow.names
             text, own = _columns(names, path)
+            _note_others(names, text, own, report)
             wanted = [names[text], *([names[own]] if own is not None else [])]
             number = 0
             for batch in file.iter_batches(batch_size=ROWS, columns=wanted):
@@ -70,6 +72,12 @@ def read_parquet(path: Path, *, report: Report) -> Iterator[Document]:
                         yield Document(str(name) if name not in (None, "") else str(number), found)
     except (OSError, pyarrow.ArrowException) as error:
         raise InputError(f"cannot be read ({str(error).splitlines()[0]})", path=path) from error
+
+
+def _note_others(header: list[str], text: int, own: int | None, report: Report) -> None:
+    for number, name in enumerate(header):
+        if number not in (text, own):
+            report.note(f"column '{name}' not kept")
 
 
 def _columns(header: list[str], path: Path) -> tuple[int, int | None]:
