@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from kogner.data.formats.files import read_bytes
+from kogner.data.formats.files import check_text, read_bytes
 from kogner.data.formats.ownership import replacing
 from kogner.data.formats.pubtator import OFFSET_MISMATCH, OFFSET_REPAIRED, nearest
 from kogner.data.report import Report
@@ -68,10 +68,14 @@ def read(path: Path, *, report: Report) -> Iterator[Document]:
 def _decoded(file: Path) -> str:
     if file.stat().st_size == 0:
         return ""
+    raw = read_bytes(file)
+    check_text(raw, file)
     try:
-        return read_bytes(file).decode()
+        return raw.decode()
     except UnicodeDecodeError as error:
-        raise InputError(f"not UTF-8: byte {error.start}; convert it to UTF-8", path=file) from error
+        raise InputError(
+            f"not UTF-8 at byte offset {error.start}; convert it, e.g. with: iconv -f latin1 -t utf-8", path=file
+        ) from error
 
 
 def _mentions(lines: list[str], text: str, file: Path, report: Report) -> list[Mention]:

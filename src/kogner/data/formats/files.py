@@ -55,7 +55,7 @@ def lines_of(stream: Iterable[bytes], path: Path) -> Iterator[tuple[int, str]]:
         line = raw.removesuffix(b"\n").removesuffix(b"\r")
         if number == 1:
             line = line.removeprefix(_BOM)
-            _check_text(raw, path)
+            check_text(raw, path)
         try:
             yield number, line.decode("utf-8")
         except UnicodeDecodeError as error:
@@ -191,7 +191,7 @@ def without_packing(name: str) -> str:
     return next((name.removesuffix(one) for one in PACKED if name.lower().endswith(one)), name)
 
 
-def _check_text(first: bytes, path: Path) -> None:
+def check_text(first: bytes, path: Path) -> None:
     if first.startswith(_UTF16):
         raise InputError("is UTF-16, not UTF-8; convert it, e.g. with: iconv -f utf-16 -t utf-8", path=path)
     if b"\x00" in first[:8192]:
