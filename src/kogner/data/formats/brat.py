@@ -69,10 +69,10 @@ def _decoded(file: Path) -> str:
     if file.stat().st_size == 0:
         return ""
     raw = read_bytes(file)
-    check_text(raw, file)
     try:
         return raw.decode()
     except UnicodeDecodeError as error:
+        check_text(raw, file)
         raise InputError(
             f"not UTF-8 at byte offset {error.start}; convert it, e.g. with: iconv -f latin1 -t utf-8", path=file
         ) from error

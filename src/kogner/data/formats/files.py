@@ -192,6 +192,7 @@ def without_packing(name: str) -> str:
 
 
 def check_text(first: bytes, path: Path) -> None:
+    """Raise InputError for the beginning of what is UTF-16 or no text at all."""
     if first.startswith(_UTF16):
         raise InputError("is UTF-16, not UTF-8; convert it, e.g. with: iconv -f utf-16 -t utf-8", path=path)
     if b"\x00" in first[:8192]:
