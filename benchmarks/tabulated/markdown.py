@@ -14,6 +14,11 @@ NAMES = {
 }  # fmt: skip
 
 
+def is_there(name: str) -> bool:
+    """Whether a result was written."""
+    return (RESULTS / f"{name}.json").is_file()
+
+
 def result(name: str) -> dict[str, Any]:
     loaded: dict[str, Any] = json.loads((RESULTS / f"{name}.json").read_text(encoding="utf-8"))
     return loaded

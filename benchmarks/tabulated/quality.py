@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from tabulated.markdown import NAMES, result, table, where
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any
+
+from tabulated.markdown import NAMES, is_there, result, table, where
 
 ARMS = {
     "no-graph": "no graph (b = 0)",
@@ -57,25 +61,64 @@ def paired() -> str:
     return table(header, rows) + "\n" + "".join(where(data) for data in runs)
 
 
+_EVIDENCE = {
+    "no-graph": "no graph",
+    "mse": "distilled (the paper's)",
+    "silver-shuffled": "control: names of shuffled types",
+    "silver-domain": "graph's names in training",
+    "silver-domain-names": "and when it reads",
+}
+
+
 def low_resource() -> str:
     """A row for each setting and corpus: F1 of the arms, what the best of the graph's adds, and the means of groups."""
     from kogner.experiment.report import by_breadth, short
 
-    data = result("low-resource")
-    arms = {
-        "no-graph": "no graph",
-        "mse": "distilled (the paper's)",
-        "silver-shuffled": "control: names of shuffled types",
-        "silver-domain": "graph's names in training",
-        "silver-domain-names": "and when it reads",
-    }
+    found = [result(name) for name in ("low-resource", "ends") if is_there(name)]
+    rows = [row for data in found for row in _evidence_rows(data)]
+    rows.sort(key=lambda row: row[0])
+    header = [
+        "corpus, share of its train split",
+        *_EVIDENCE.values(),
+        "difference (95 %)",
+        "recall on unseen names",
+        "seeds",
+    ]
+    missing = sum(len(data["missing"]) for data in found)
+    left = f"{missing} trainings of the plans are not done yet. " if missing else ""
+    note = (
+        "Test F1, exact; difference: the rightmost arm that was run, against no graph, by a paired bootstrap over "
+        f"documents and seeds. Unseen names: those of no annotated document in training. {left}"
+        "The lists of common words that keep names apart were chosen on annotated train splits, also for the rows "
+        "without a label. Students that read names first take an epoch of unlabelled text more, and then go on at a "
+        "quarter of the rates. All arms, controls and intervals: [docs/results.md](docs/results.md).\n\n"
+    )
+    summed = []
+    for one in (one for data in found for one in by_breadth(data["groups"])):
+        low, high = one["interval"]
+        gain = f"{one['difference']:+.1f} ({low:+.1f} to {high:+.1f})"
+        sizes = [", ".join(one["settings"]), str(one["seeds"])]
+        what = f"{one['of']}: `{one['arm']}` over `{one['baseline']}`"
+        summed.append([what, *sizes, gain, f"{one['p']:.4f}", f"{one['unseen']:+.1f}"])
+    columns = ["what helped, mean of the settings", "settings", "seeds, at least", "F1 (95 %)", "p"]
+    gained = table([*columns, "recall on unseen names"], summed)
+    places = Counter[str]()
+    for data in found:
+        places.update(data["places"])
+    trained = ", ".join(f"{count} on {place}" for place, count in places.most_common())
+    revisions = ", ".join(sorted({short(one) for data in found for row in data["rows"] for one in row["revisions"]}))
+    measured = f"\nTrainings: {trained}; revisions {revisions}; {max(data['date'] for data in found)[:10]}.\n"
+    return table(header, [cells for _, cells in rows]) + "\n" + note + gained + measured
+
+
+def _evidence_rows(data: dict[str, Any]) -> Iterator[tuple[int, list[str]]]:
+    """Rows with what they are ordered by: settings without labels, then by share, then those without a type."""
     cells = {(row["setting"], row["corpus"], row["arm"]): row for row in data["rows"]}
     gains = {
         (one["setting"], one["corpus"], one["arm"]): one for one in data["comparisons"] if one["baseline"] == "no-graph"
     }
-    rows = []
     for setting, corpus in dict.fromkeys(key[:2] for key in cells):
-        own = [cells.get((setting, corpus, arm)) for arm in arms]
+        own = [cells.get((setting, corpus, arm)) for arm in _EVIDENCE]
         if setting == "stage" or sum(one is not None for one in own) < 2:
             continue
         most = max(one["mean"] for one in own if one is not None)
@@ -84,50 +127,25 @@ def low_resource() -> str:
         for one in own:
             text = ""
             if one is not None:
-                text = f"{one['mean']:.1f}" + (f" ± {one['sd']:.1f}" if len(one["f1"]) > 1 else "")
                 few = len(one["f1"])
+                text = f"{one['mean']:.1f}" + (f" ± {one['sd']:.1f}" if few > 1 else "")
                 text += f" (seeds: {few} of {seeds})" if few < seeds else ""
             figures.append(f"**{text}**" if one is not None and one["mean"] == most else text)
-        best = [gains[setting, corpus, arm] for arm in reversed(arms) if (setting, corpus, arm) in gains]
-        difference = ""
-        if best:
-            low, high = best[0]["interval"]
-            difference = f"{best[0]['difference']:+.1f} ({low:+.1f} to {high:+.1f}), p {best[0]['p']:.4f}"
-        unseen = f"{best[0]['unseen']:+.1f}" if best else ""
-        share = f"{setting.rpartition('-')[2]} %"
-        if setting.startswith("no-"):
-            kind = setting.removeprefix("no-")
-            share = "no label at all" if kind == "labels" else f"{kind} never annotated"
-        counted = str(best[0]["seeds"] if best else seeds)
-        rows.append([f"{NAMES.get(corpus, corpus)}, {share}", *figures, difference, unseen, counted])
-    header = [
-        "corpus, share of its train split",
-        *arms.values(),
-        "difference (95 %)",
-        "recall on unseen names",
-        "seeds",
-    ]
-    missing = f"{len(data['missing'])} trainings of the plan are not done yet. " if data["missing"] else ""
-    note = (
-        "Test F1, exact; difference: the rightmost arm that was run, against no graph, by a paired bootstrap over "
-        f"documents and seeds. Unseen names: those of no annotated document in training. {missing}"
-        "The lists of common words that keep names apart were chosen on annotated train splits, also for the rows "
-        "without a label. Students that read names first take an epoch of unlabelled text more, and then go on at a "
-        "quarter of the rates. All arms, controls and intervals: [docs/results.md](docs/results.md).\n\n"
-    )
-    summed = []
-    for one in by_breadth(data["groups"]):
-        low, high = one["interval"]
-        gain = f"{one['difference']:+.1f} ({low:+.1f} to {high:+.1f})"
-        what = f"{one['of']}: `{one['arm']}` over `{one['baseline']}`"
-        sizes = [str(len(one["settings"])), str(one["seeds"])]
-        summed.append([what, *sizes, gain, f"{one['p']:.4f}", f"{one['unseen']:+.1f}"])
-    columns = ["what helped, mean of the settings", "settings", "seeds, at least", "F1 (95 %)", "p"]
-    gained = table([*columns, "recall on unseen names"], summed)
-    places = ", ".join(f"{count} on {place}" for place, count in data["places"].items())
-    revisions = ", ".join(sorted({short(one) for row in data["rows"] for one in row["revisions"]}))
-    measured = f"\nTrainings: {places}; revisions {revisions}; {data['date'][:10]}.\n"
-    return table(header, rows) + "\n" + note + gained + measured
+        best = next(
+            (gains[setting, corpus, arm] for arm in reversed(_EVIDENCE) if (setting, corpus, arm) in gains), None
+        )
+        difference = unseen = ""
+        if best is not None:
+            low, high = best["interval"]
+            difference = f"{best['difference']:+.1f} ({low:+.1f} to {high:+.1f}), p {best['p']:.4f}"
+            unseen, seeds = f"{best['unseen']:+.1f}", best["seeds"]
+        percent = setting.rpartition("-")[2]
+        order, share = int(percent) if percent.isdigit() else 101, f"{percent} %"
+        if setting == "no-labels":
+            order, share = 0, "no label at all"
+        elif setting.startswith("no-"):
+            share = f"{setting.removeprefix('no-')} never annotated"
+        yield order, [f"{NAMES.get(corpus, corpus)}, {share}", *figures, difference, unseen, str(seeds)]
 
 
 def names() -> str:
