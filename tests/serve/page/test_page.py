@@ -102,7 +102,9 @@ def test_nested_entities_lie_in_each_other(tab, site):
     one.threshold("all labels", 0.05)
     inner = one.page.locator("#reader mark mark").first
     outer = one.page.locator("#reader mark:has(mark)").first
-    low, high = (mark.evaluate("(m) => m.getClientRects()[0].bottom") for mark in (inner, outer))
+    low = inner.evaluate("(m) => m.getClientRects()[0].bottom")
+    lines = outer.evaluate("(m) => [...m.getClientRects()].map((r) => [r.top, r.bottom])")  # it may be broken
+    high = next(bottom for top, bottom in lines if top <= low <= bottom + 3)
     assert high - low >= 3, "the two lines lie on each other"
     inner.hover()
     rows = one.page.locator("#tip .row")
