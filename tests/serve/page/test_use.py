@@ -278,7 +278,7 @@ def test_files_of_other_programs_are_read_by_the_server(tab, site, tmp_path, for
     one.page.wait_for_selector("mark")
     assert "in 2 documents" in one.page.inner_text("#status")
     one.page.get_by_label("Document", exact=True).select_option(label="8")
-    one.page.wait_for_function("document.querySelector('#reader').innerText.trimEnd().endsWith('Again.')")
+    one.page.locator("#reader", has_text="Again.").wait_for()
     assert len(one.requests("/v1/documents")) == 1
 
 
