@@ -75,6 +75,11 @@ def release(tmp_path):
     return folder
 
 
+def test_relations_in_both_directions_are_said(release, capsys):
+    assert sum(len(table.heads) for table in bmg.read_triples(release, rejected=Rejections())) == 6
+    assert "kept as two relations, with their mirror each: Pathway-Exposure\n" in capsys.readouterr().err
+
+
 def test_descriptions_and_folders_that_are_not_taken_are_counted(release):
     rows = [
         ("BMG_DS000002", "first"), ("BMG_DS000002", "second"), ("BMG_DS000003", " "), ("", "no id"),

@@ -186,6 +186,9 @@ def read_triples(folder: str | Path, *, rejected: Rejections) -> Iterator[Triple
             note(f"{sub.name} is no relation type of BioMedGraphica's release; it is read like the others")
         done.append(sub.name)
         yield from _edges(there, sub.name, set(), rejected)
+    mirrored = [name for name in done if name > (other := "-".join(reversed(name.split("-")))) and other in done]
+    if mirrored:
+        note(f"types in both directions are kept as two relations, with their mirror each: {', '.join(mirrored)}")
     merged = packed(place / "BioMedGraphica_Relation.csv")
     if merged is not None:
         yield from _edges(merged, None, set(done), rejected)
