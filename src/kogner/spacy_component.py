@@ -37,8 +37,8 @@ OPENING = ("model", "graph", "link_to", "aliases", "bank", "nil", "device", "eng
 DEFAULTS: dict[str, Any] = {
     "model": str(DEFAULT_MODEL), "labels": [], "threshold": None, "thresholds": {}, "nested": False,
     "multi_label": False, "overlap": "score", "graph": None, "link_to": [], "aliases": [], "bank": None, "nil": 0.5,
-    "name_weight": None, "device": "cpu", "engine": None, "precision": "fp32", "threads": 0, "spans_key": KEY,
-    "overwrite_ents": True,
+    "name_weight": None, "agreement": None, "device": "cpu", "engine": None, "precision": "fp32", "threads": 0,
+    "spans_key": KEY, "overwrite_ents": True,
 }  # fmt: skip
 
 
@@ -95,7 +95,7 @@ class KognerPipe(Pipe):
 
     def _annotated(self, docs: Sequence[Doc]) -> list[Doc]:
         config = self.config
-        keys = ("threshold", "nested", "multi_label", "overlap", "precision", "threads", "name_weight")
+        keys = ("threshold", "nested", "multi_label", "overlap", "precision", "threads", "name_weight", "agreement")
         settings = {key: config[key] for key in keys} | {"thresholds": config["thresholds"] or None}
         texts = [Document(str(number), doc.text) for number, doc in enumerate(docs)]
         for doc, found in zip(docs, self.model.annotate(texts, labels=self.labels, **settings), strict=True):
@@ -152,7 +152,17 @@ def _checked(config: dict[str, Any]) -> dict[str, Any]:
     if unknown:
         raise ConfigError(f"{unknown[0]!r} is no setting of the component; there are {', '.join(DEFAULTS)}")
     whole = DEFAULTS | config
-    keys = ("threshold", "thresholds", "nested", "multi_label", "overlap", "precision", "threads", "name_weight")
+    keys = (
+        "threshold",
+        "thresholds",
+        "nested",
+        "multi_label",
+        "overlap",
+        "precision",
+        "threads",
+        "name_weight",
+        "agreement",
+    )
     Settings(**{key: whole[key] for key in keys})
     if whole["labels"]:
         whole["labels"] = check_labels(whole["labels"])
@@ -176,6 +186,7 @@ def make_kogner(
     bank: str | None,
     nil: float,
     name_weight: float | None,
+    agreement: float | None,
     device: str,
     engine: str | None,
     precision: str,

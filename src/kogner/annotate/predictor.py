@@ -15,6 +15,8 @@ from typing import Any
 import numpy as np
 import torch
 
+from kogner.annotate.agreement import FLOOR, settled
+from kogner.annotate.batching import batches, blocks
 from kogner.annotate.engine import CHOICES, Engine, resolved, threads
 from kogner.annotate.label_check import check_labels
 from kogner.annotate.labels import LabelCache, label_hash
@@ -35,9 +37,6 @@ from kogner.text import splitter, to_sentences
 
 MAX_THREADS = 1024  # a number that no machine has ends the process
 MAX_NAME_WEIGHT = 10.0  # logits: a name that the student gives 0.0001 would count
-FIRST_BLOCK = 20_000  # characters after which the first results of a stream come; later blocks are larger
-
-
 # Characters after which freed memory goes back. Shards of 50 abstracts: 0.7 GB are in use, and the process grows by
 # about 0.1 GB with each, to 1.4 GB after 400,000 characters.
 RELEASE_EVERY = 100_000
@@ -55,6 +54,8 @@ class Settings:
     threads: of the CPU, 0 = as many as torch has. compile: have torch's compiler write the text encoder, which takes
     about half a minute at the first text. digits: decimal places of scores.
     name_weight: logits that a name of the graph adds, where names are given; None takes the checkpoint's per label.
+    agreement: how much other places of the same text in a document count, in [0, 1), see `kogner.annotate.agreement`;
+    None takes the checkpoint's per label.
     max_candidates: spans of a block that may reach their threshold, None = any number; more raise InputError.
     """
 
@@ -70,6 +71,7 @@ class Settings:
     compile: bool = False
     digits: int = 4
     name_weight: float | None = None
+    agreement: float | None = None
     max_candidates: int | None = None
 
     def __post_init__(self) -> None:
@@ -84,6 +86,8 @@ class Settings:
         check_overlap(self.overlap, nested=self.nested)
         if self.name_weight is not None and not 0 <= self.name_weight <= MAX_NAME_WEIGHT:
             raise InputError(f"name_weight={self.name_weight} must lie between 0 and {MAX_NAME_WEIGHT:g}")
+        if self.agreement is not None and not 0 <= self.agreement < 1:
+            raise InputError(f"agreement={self.agreement} must be at least 0 and below 1")
         if self.precision not in CHOICES:
             raise InputError(f"precision {self.precision!r} is not known; use one of {', '.join(CHOICES)}")
         for name, least in (("token_budget", 1), ("block", 1), ("threads", 0), ("digits", 0)):
@@ -192,7 +196,7 @@ class Predictor:
         settings = settings or Settings()
         labels = check_labels(labels)
         thresholds = self._thresholds(labels, settings)
-        for block in _blocks(documents, settings.block):
+        for block in blocks(documents, settings.block):
             yield from self._predict_block(block, labels, thresholds, settings, names)
             self._since_release += sum(len(document.text) for document in block)
             if self._since_release >= RELEASE_EVERY:  # over calls too: a shard or a request may be small
@@ -215,25 +219,35 @@ class Predictor:
             found, _ = to_sentences(replace(document, mentions=(), unsure=()), context=config.context, words=words)
             sentences.extend(found)
             owner.extend([number] * len(found))
+        agreement = self._agreement(labels, settings)
+        bounds = [min(value, FLOOR) if weight else value for value, weight in zip(thresholds, agreement, strict=True)]
         weights = [0.0] * len(labels) if names is None else self._name_weights(labels, settings)
-        least = [shifted(value, -weight) for value, weight in zip(thresholds, weights, strict=True)]
+        least = [shifted(value, -weight) for value, weight in zip(bounds, weights, strict=True)]
         candidates = self._score(sentences, labels, self._raw(labels, least), settings)
         if names is not None:
             named = [names.spans(document.text, labels) for document in documents]
             candidates = [
-                with_names(found, sentence, named[number], weights, thresholds)
+                with_names(found, sentence, named[number], weights, bounds)
                 for found, sentence, number in zip(candidates, sentences, owner, strict=True)
             ]
-        mentions: list[list[Mention]] = [[] for _ in documents]
+        chosen: list[list[Candidate]] = [[] for _ in documents]  # from here on by characters
+        others: list[list[Candidate]] = [[] for _ in documents]
         for sentence, number, spans in zip(sentences, owner, candidates, strict=True):
-            text = documents[number].text
-            chosen = decode(spans, nested=settings.nested, multi_label=settings.multi_label, overlap=settings.overlap)
-            for span in chosen:
-                start, end = sentence.words[span.start][0], sentence.words[span.end - 1][1]
-                mentions[number].append(
-                    Mention(start, end, labels[span.type], text=text[start:end], score=round(span.score, digits))
+            enough = [span for span in spans if span.score >= thresholds[span.type]] if any(agreement) else spans
+            best = decode(enough, nested=settings.nested, multi_label=settings.multi_label, overlap=settings.overlap)
+            chosen[number] += [_in_text(span, sentence) for span in best]
+            if any(agreement):
+                others[number] += [_in_text(span, sentence) for span in spans]
+        for document, spans, weaker in zip(documents, chosen, others, strict=True):
+            if weaker:
+                spans = settled(document.text, spans, weaker, thresholds=thresholds, weights=agreement)
+            found_mentions = [
+                Mention(
+                    span.start, span.end, labels[span.type],
+                    text=document.text[span.start : span.end], score=round(span.score, digits),
                 )
-        for document, found_mentions in zip(documents, mentions, strict=True):
+                for span in spans
+            ]  # fmt: skip
             yield replace(document, mentions=tuple(found_mentions), types=frozenset(labels), unsure=())
 
     def _score(
@@ -268,7 +282,7 @@ class Predictor:
                 at_least = torch.from_numpy(np.log(thresholds / (1 - thresholds))).float().to(student.device)
             temperatures = torch.tensor([self.info.temperature(label) for label in labels], dtype=torch.float64)
             temperatures = temperatures.to(student.device)
-            for batch in _batches(pieces, token_budget=settings.token_budget, prompt=student.text_limit - room):
+            for batch in batches(pieces, token_budget=settings.token_budget, prompt=student.text_limit - room):
                 hits = engine.score([window.encoded for _, window in batch], types, at_least, temperatures)
                 if room_left is not None:
                     room_left -= len(hits[0])
@@ -338,6 +352,13 @@ class Predictor:
             return [settings.name_weight] * len(labels)
         return [self.info.name_weight(label, DEFAULT_WEIGHT) for label in labels]
 
+    def _agreement(self, labels: Sequence[str], settings: Settings) -> list[float]:
+        if settings.overlap == "all":  # whoever wants all spans wants those that the student found
+            return [0.0] * len(labels)
+        if settings.agreement is not None:
+            return [settings.agreement] * len(labels)
+        return [self.info.agreement_of(label) for label in labels]
+
     def _raw(self, labels: Sequence[str], scores: Sequence[float]) -> np.ndarray:
         """By label, the score before calibration that is the given one after it: (labels,)."""
         heats = [self.info.temperature(label) for label in labels]
@@ -357,41 +378,6 @@ class Predictor:
         ]
 
 
-def _blocks(documents: Iterable[Document | None], size: int) -> Iterator[list[Document]]:
-    """Documents in blocks of about so many characters; of a stream, the first blocks are smaller.
-
-    None ends a block. Where the source fails, what was read before it comes first.
-    """
-    block: list[Document] = []
-    # Texts that are all there already go in blocks of full size.
-    held, limit = 0, size if isinstance(documents, Sequence) else min(size, FIRST_BLOCK)
-    try:
-        for document in documents:
-            if document is not None:
-                block.append(document)
-                held += max(1, len(document.text))  # or a stream of empty texts would be one endless block
-            if held >= limit or (document is None and block):
-                whole, block, held = block, [], 0
-                yield whole
-                limit = min(size, 4 * limit) if document is not None else limit
-    except Exception:
-        if block:
-            yield block
-        raise
-    if block:
-        yield block
-
-
-def _batches(
-    pieces: Sequence[tuple[int, Window]], *, token_budget: int, prompt: int = 0
-) -> Iterator[Sequence[tuple[int, Any]]]:
-    """Runs of windows, longest first, of at most `token_budget` padded sub-tokens (always at least one window).
-
-    prompt: sub-tokens that a uni-encoder reads before each window.
-    """
-    start = 0
-    while start < len(pieces):
-        longest = len(pieces[start][1].encoded.ids) + prompt
-        size = max(1, token_budget // longest)
-        yield pieces[start : start + size]
-        start += size
+def _in_text(span: Candidate, sentence: Sentence) -> Candidate:
+    """A span of words as one of characters of the document."""
+    return span._replace(start=sentence.words[span.start][0], end=sentence.words[span.end - 1][1])

@@ -73,6 +73,12 @@ SHARD_FORMATS = ("jsonl", "pubtator", "bioc-xml", "bioc-json")
     metavar="LABEL=X",
     help="Threshold of one label; can be repeated.",
 )
+@click.option(
+    "--agreement",
+    type=float,
+    help="How much other places of the same text in a document count, from 0 to below 1. "
+    "Default: as fitted on dev data ('kogner calibrate').",
+)
 @engine_options(batch_tokens=4096)
 @click.option("--compile", "compiled", is_flag=True, help="Compile the encoder first: pays on long input only.")
 @click.option(
@@ -111,6 +117,7 @@ def command(
     overlap: str,
     threshold: float | None,
     label_thresholds: tuple[str, ...],
+    agreement: float | None,
     device: str,
     threads: int,
     precision: str,
@@ -166,6 +173,7 @@ def command(
         threads=threads,
         compile=compiled,
         name_weight=name_weight,
+        agreement=agreement,
     )
     if graph is None and explain:
         raise ConfigError("--explain is of no use without --graph")

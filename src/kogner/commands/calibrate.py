@@ -31,10 +31,11 @@ CALIBRATION = "\n## Calibration\n"
 @click.argument("model")
 @click.argument("out", type=click.Path(path_type=Path))
 def command(data: tuple[str, ...], split: str, graph: str | None, threads: int, model: str, out: Path) -> None:
-    """Fit a score threshold and a temperature per type on dev documents, and write MODEL with them to OUT.
+    """Fit threshold, temperature and agreement of each type on dev documents, and write MODEL with them to OUT.
 
     MODEL is a KoGNER student or a GLiNER checkpoint (a folder, or a hub id); its weights stay as they are. After it a
-    score says how often an entity of the type is right, and kogner annotate keeps what gave the best F1. Types that the
+    score says how often an entity of the type is right, and kogner annotate keeps what gave the best F1. The agreement
+    says how much other places of the same text in a document count (0: nothing, as without documents). Types that the
     corpora do not annotate keep what they had. The figures before and after are of the documents that were fitted to,
     the optimistic side; score another split with kogner evaluate.
 
@@ -50,6 +51,7 @@ def command(data: tuple[str, ...], split: str, graph: str | None, threads: int, 
     from kogner.commands.options import named_paths, say_report
     from kogner.data import corpora
     from kogner.student import checkpoint, gliner, layout
+    from kogner.train.agreement import best_agreement
     from kogner.train.splits import Split
     from kogner.train.thresholds import best_name_weights, fit_to, scored_dev
 
@@ -77,14 +79,20 @@ def command(data: tuple[str, ...], split: str, graph: str | None, threads: int, 
         thresholds={**_without(info.thresholds, types), **fitted.thresholds},
         temperatures={**_without(info.temperatures, types), **fitted.temperatures},
         name_weights=_without(info.name_weights, types),  # they held at the old thresholds
+        agreement=_without(info.agreement, types),
     )
+    agreement = best_agreement(dev, splits, types, replace(after, name_weights={}))
     if names is not None:
         weights = best_name_weights(dev, splits, types, after)
         after = replace(after, name_weights={**_without(info.name_weights, types), **weights})
+    alone = replace(after, name_weights={})
+    after = replace(after, agreement={**after.agreement, **agreement})
     result: dict[str, Any] = {
         "thresholds": dict(fitted.thresholds),
         "temperatures": dict(fitted.temperatures),
+        "agreement": agreement,
         "before": _scores(dev, splits, types, replace(info, name_weights={})),
+        "after_alone": _scores(dev, splits, types, alone),
         "after": _scores(dev, splits, types, replace(after, name_weights={})),
     }
     if names is not None:
@@ -150,7 +158,7 @@ def _add_to_card(card: Path, split: str, file: str) -> None:
     """Say in the model card where its thresholds are from; in the place of what an earlier calibration said."""
     before = card.read_text(encoding="utf-8").partition(CALIBRATION)[0].rstrip() if card.is_file() else ""
     said = (
-        f"Thresholds and temperatures were fitted again, on {split} documents, by `kogner calibrate`; scores above are "
-        f"from before. Both stand in `{file}`."
+        f"Thresholds, temperatures and agreement (what other places of the same text in a document count) were fitted "
+        f"again, on {split} documents, by `kogner calibrate`; scores above are from before. All stand in `{file}`."
     )
     card.write_text(f"{before}\n{CALIBRATION}\n{said}\n".lstrip("\n"), encoding="utf-8")

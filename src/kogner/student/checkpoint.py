@@ -45,6 +45,8 @@ class StudentInfo:
     dev data, 1 for all other labels. Thresholds are probabilities after that.
     name_weights: logits that a name of the graph adds to a span of the type, fitted on dev data; see
     `kogner.annotate.names`.
+    agreement: how much other places of the same text in a document count for a type, in [0, 1), fitted on dev data; 0
+    for all other labels; see `kogner.annotate.agreement`.
     """
 
     types: tuple[str, ...] = ()
@@ -53,16 +55,18 @@ class StudentInfo:
     base: str = ""
     temperatures: Mapping[str, float] = field(default_factory=dict)
     name_weights: Mapping[str, float] = field(default_factory=dict)
+    agreement: Mapping[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if not all(isinstance(name, str) for name in (*self.types, self.base)):
             raise ArtifactError(f"types and base of a student must be text, not {self.types!r} and {self.base!r}")
-        for field_name, most in (("thresholds", 1.0), ("temperatures", math.inf), ("name_weights", math.inf)):
+        most_of = {"thresholds": 1.0, "temperatures": math.inf, "name_weights": math.inf, "agreement": 1.0}
+        for field_name, most in most_of.items():
             values = getattr(self, field_name)
             if not isinstance(values, Mapping):
                 raise ArtifactError(f"{field_name} of a student must be a mapping of types to numbers, not {values!r}")
             for name, value in values.items():
-                if field_name != "name_weights" or value != 0:
+                if field_name not in ("name_weights", "agreement") or value != 0:
                     _between(f"{field_name}[{name!r}]", value, most)
         _between("default_threshold", self.default_threshold, 1.0)
 
@@ -93,10 +97,15 @@ class StudentInfo:
         """The weight of a name of the label, whatever its case; `default` where none was fitted."""
         return self._folded["name_weights"].get(label.lower(), default)
 
+    def agreement_of(self, label: str) -> float:
+        """What other places of the same text count for a label, whatever its case."""
+        return self._folded["agreement"].get(label.lower(), 0.0)
+
     @cached_property
     def _folded(self) -> dict[str, dict[str, float]]:
         """What is fitted for each type, by the type in small letters."""
-        fitted = {"thresholds": self.thresholds, "temperatures": self.temperatures, "name_weights": self.name_weights}
+        names = ("thresholds", "temperatures", "name_weights", "agreement")
+        fitted: dict[str, Mapping[str, float]] = {name: getattr(self, name) for name in names}
         return {what: {name.lower(): value for name, value in of.items()} for what, of in fitted.items()}
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from kogner.annotate.agreement import settled
 from kogner.annotate.names import Names
 from kogner.annotate.predictor import Predictor, Settings
 from kogner.records import Document, Mention
@@ -88,7 +89,7 @@ def scored_dev(
     number = 0
     with evaluating(student):
         for split in splits:
-            labels = _asked(split, index)
+            labels = asked(split, index)
             if not split.dev or not labels:
                 continue
             predicted = predictor.predict(split.dev, labels=labels, settings=everything)
@@ -124,27 +125,42 @@ def evaluating(student: Student) -> Iterator[None]:
 def found_at(
     dev: Scored, splits: Sequence[Split], types: Sequence[str], info: StudentInfo
 ) -> dict[str, list[Document]]:
-    """By corpus, its dev documents with what a student with these thresholds and temperatures finds there."""
-    scores = _calibrated(dev, [info.temperature(name) for name in types])
-    scores = _with_names(dev, scores, [info.name_weight(name, 0) for name in types])
-    enough = scores >= np.array([info.threshold(name) for name in types])[dev.spans[:, 3]]
-    spans, scores = dev.spans[enough], scores[enough]
-    number = 0
-    found: dict[str, list[Document]] = {}
-    for split in splits:
-        found[split.name] = [replace(document, mentions=()) for document in split.dev]
-        if not _asked(split, types):
-            continue
-        for at, document in enumerate(split.dev):
-            own = slice(*np.searchsorted(spans[:, 0], (number, number + 1)))
-            chosen = decode(_candidates(spans[own], scores[own]))
-            mentions = [Mention(c.start, c.end, types[c.type], score=round(c.score, 4)) for c in chosen]
-            found[split.name][at] = replace(document, mentions=tuple(mentions))
-            number += 1
+    """By corpus, its dev documents with what a student with these thresholds and temperatures finds there.
+
+    What `info` says of names and of agreement counts as well.
+    """
+    thresholds = [info.threshold(name) for name in types]
+    agreement = [info.agreement_of(name) for name in types]
+    found = {split.name: [replace(document, mentions=()) for document in split.dev] for split in splits}
+    for corpus, at, document, spans in by_document(dev, shown(dev, types, info), splits, types):
+        chosen = decode([span for span in spans if span.score >= thresholds[span.type]])
+        if any(agreement):
+            chosen = settled(document.text, chosen, spans, thresholds=thresholds, weights=agreement)
+        mentions = [Mention(c.start, c.end, types[c.type], score=round(c.score, 4)) for c in chosen]
+        found[corpus][at] = replace(document, mentions=tuple(mentions))
     return found
 
 
-def _asked(split: Split, types: Container[str]) -> list[str]:
+def shown(dev: Scored, types: Sequence[str], info: StudentInfo) -> np.ndarray:
+    """Scores as a user sees them, calibrated and with what `info` says of names: (spans,)."""
+    scores = _calibrated(dev, [info.temperature(name) for name in types])
+    return _with_names(dev, scores, [info.name_weight(name, 0) for name in types])
+
+
+def by_document(
+    dev: Scored, scores: np.ndarray, splits: Sequence[Split], types: Sequence[str]
+) -> Iterator[tuple[str, int, Document, list[Candidate]]]:
+    """Of each dev document that was scored its corpus, its place there, itself, and its spans with these scores."""
+    number = 0
+    for split in splits:
+        for at, document in enumerate(split.dev if asked(split, types) else ()):
+            own = slice(*np.searchsorted(dev.spans[:, 0], (number, number + 1)))
+            yield split.name, at, document, candidates_of(dev.spans[own], scores[own])
+            number += 1
+
+
+def asked(split: Split, types: Container[str]) -> list[str]:
+    """Those of the types that a corpus is asked for."""
     return [name for name in split.types if name in types]
 
 
@@ -188,7 +204,7 @@ def best_thresholds(dev: Scored, types: Sequence[str], temperatures: Mapping[str
     correct: list[list[float]] = [[] for _ in types]
     wrong: list[list[float]] = [[] for _ in types]
     for part in np.split(np.arange(len(spans)), borders):
-        candidates = _candidates(spans[part], scores[part])
+        candidates = candidates_of(spans[part], scores[part])
         gold = {candidate[:3] for candidate, is_right in zip(candidates, right[part], strict=True) if is_right}
         for chosen in decode(candidates):
             (correct if chosen[:3] in gold else wrong)[chosen.type].append(chosen.score)
@@ -235,7 +251,7 @@ def _corpora(splits: Sequence[Split], types: Sequence[str], name: str) -> Iterat
     """Of each corpus with mentions of a type: its documents' numbers in `Scored`, half-open, and how many mentions."""
     number = 0
     for split in splits:
-        if not split.dev or not _asked(split, types):
+        if not split.dev or not asked(split, types):
             continue
         gold = sum(mention.type == name for document in split.dev for mention in document.mentions)
         if gold and name in split.types:
@@ -248,7 +264,7 @@ def _kept(dev: Scored, scores: np.ndarray, enough: np.ndarray) -> tuple[int, int
     spans, chosen_scores, right = dev.spans[enough], scores[enough], dev.right[enough]
     hits = found = 0
     for part in np.split(np.arange(len(spans)), np.flatnonzero(np.diff(spans[:, 0])) + 1):
-        candidates = _candidates(spans[part], chosen_scores[part])
+        candidates = candidates_of(spans[part], chosen_scores[part])
         gold = {candidate[:3] for candidate, is_right in zip(candidates, right[part], strict=True) if is_right}
         chosen = decode(candidates)
         hits += sum(one[:3] in gold for one in chosen)
@@ -263,7 +279,7 @@ def _with_names(dev: Scored, scores: np.ndarray, weights: Sequence[float]) -> np
     return found
 
 
-def _candidates(spans: np.ndarray, scores: np.ndarray) -> list[Candidate]:
+def candidates_of(spans: np.ndarray, scores: np.ndarray) -> list[Candidate]:
     """What `decode` takes, of spans as in `Scored` and their scores."""
     columns = (spans[:, 1], spans[:, 2], spans[:, 3], scores)
     return [Candidate(*row) for row in zip(*(column.tolist() for column in columns), strict=True)]
