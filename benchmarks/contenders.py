@@ -125,7 +125,8 @@ class Ours:
         from kogner.annotate.predictor import Settings
         from kogner.records import Document
 
-        settings = Settings(threshold=THRESHOLD, token_budget=size, precision=self.precision)
+        # gliner decides about each text for itself
+        settings = Settings(threshold=THRESHOLD, token_budget=size, precision=self.precision, agreement=0.0)
         documents = [Document(str(i), text) for i, text in enumerate(texts)]
         found = self.predictor.predict(documents, labels=self.labels, settings=settings)
         return [{(m.start, m.end, m.type) for m in document.mentions} for document in found]

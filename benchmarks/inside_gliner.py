@@ -37,7 +37,7 @@ def main() -> None:
     import torch
     from gliner import GLiNER
 
-    from kogner.annotate.predictor import Predictor
+    from kogner.annotate.predictor import Predictor, Settings
     from kogner.data import corpora
     from kogner.evaluate.spans import score, with_lost
     from kogner.student.decode import warmed
@@ -55,7 +55,8 @@ def main() -> None:
     def scored(predicted: list[Any]) -> dict[str, Any]:
         return with_lost(score(documents, predicted, types=types), corpus.lost).to_dict()
 
-    found = {"ours": scored(list(predictor.predict(documents, labels=types)))}
+    alone = Settings(agreement=0.0)  # as gliner, which decides about each text for itself
+    found = {"ours": scored(list(predictor.predict(documents, labels=types, settings=alone)))}
     # gliner's scores are those before calibration.
     bounds = [warmed(predictor.info.threshold(kind), 1 / predictor.info.temperature(kind)) for kind in types]
     threshold = sum(bounds) / len(bounds)

@@ -1,6 +1,7 @@
-"""What the graph's names add to a student at inference, on test splits: student, names alone, both; p and intervals.
+"""What agreement within documents and the graph's names add to a student at inference, on test splits; p, intervals.
 
-Weights of names are the checkpoint's (fitted on dev by `kogner calibrate --graph`), or the default where it has none.
+Agreement is as the checkpoint has it, and none beside that. Weights of names are the checkpoint's (fitted on dev by
+`kogner calibrate --graph`), or the default where it has none.
 Other splits can be scored, and other students, such as one that has seen no gold label.
 """
 
@@ -9,6 +10,7 @@ from __future__ import annotations
 import argparse
 import json
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -58,20 +60,29 @@ def main() -> None:
         for corpus in loaded:
             types = sorted(corpus.types)
             sides: dict[str, Any] = {}
-            counts = []
-            for side, given in (("without", None), ("with", names)):
+            counts = {}
+            arms = {"sentences": (None, 0.0), "without": (None, None), "with": (names, None)}
+            for side, (given, agreement) in arms.items():
+                chosen = replace(settings, agreement=agreement)
                 begun = time.perf_counter()
-                found = list(predictor.predict(corpus.documents, labels=types, settings=settings, names=given))
+                found = list(predictor.predict(corpus.documents, labels=types, settings=chosen, names=given))
                 seconds = time.perf_counter() - begun
                 sides[side] = figures(corpus, found) | {"seconds": round(seconds, 2)}
-                counts.append(document_counts(corpus.documents, found, types=types))
+                counts[side] = document_counts(corpus.documents, found, types=types)
             weights = {kind: predictor.info.name_weight(kind, DEFAULT_WEIGHT) for kind in types}
-            difference = paired_bootstrap([counts[1]], [counts[0]]).to_dict()
-            said["corpora"][corpus.name] = sides | {"weights": weights, "difference": difference}
+            shares = {kind: predictor.info.agreement_of(kind) for kind in types}
+            said["corpora"][corpus.name] = sides | {
+                "weights": weights,
+                "agreement": shares,
+                "difference": paired_bootstrap([counts["with"]], [counts["without"]]).to_dict(),
+                "difference_of_agreement": paired_bootstrap([counts["without"]], [counts["sentences"]]).to_dict(),
+            }
         models[model] = said
     record.write(args.out, {"split": args.split, "names_alone": alone, "models": models})
     shown = {
-        model: {name: [of["without"]["f1"], of["with"]["f1"]] for name, of in said["corpora"].items()}
+        model: {
+            name: [of[side]["f1"] for side in ("sentences", "without", "with")] for name, of in said["corpora"].items()
+        }
         for model, said in models.items()
     }
     print(json.dumps({"names_alone": {name: of["f1"] for name, of in alone.items()}, "models": shown}))
