@@ -79,6 +79,7 @@ def fill(folder: Path, *, graph: bool) -> None:
 
         rejected = Rejections()
         tables = ROOT / "examples" / "graph"
-        source = table_source(tables / "nodes.tsv", tables / "edges.tsv", rejected=rejected)
-        store.build(source.entities, source.triples, folder / "build" / "graph", rejected=rejected)
+        for name in ("graph", "small-graph"):  # the README's, which stands for the large one, and the pages'
+            source = table_source(tables / "nodes.tsv", tables / "edges.tsv", rejected=rejected)
+            store.build(source.entities, source.triples, folder / "build" / name, rejected=rejected)
         assert not rejected.lines()
