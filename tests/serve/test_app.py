@@ -140,7 +140,7 @@ def test_requests_that_link_share_a_batch_with_those_that_do_not(linked):
 
 def test_labels_and_suggestions(linked, client):
     assert linked.get("/v1/labels").json == {
-        "labels": [{"label": "chemical", "threshold": 0.05}],
+        "labels": [{"label": "chemical", "threshold": 0.05, "agreement": 0.0}],
         "default_threshold": 0.06,
         "suggestions": [
             {"label": "body part", "type": "BodyPart", "entities": 2},

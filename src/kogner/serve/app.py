@@ -290,7 +290,10 @@ def _add_files(app: FastAPI, service: Service, bodies: Bodies) -> None:
 def _add_labels(app: FastAPI, service: Service) -> None:
     info, limits = service.annotator.predictor.info, service.limits
     answer = schemas.LabelsAnswer(
-        labels=[schemas.Label(label=name, threshold=info.threshold(name)) for name in info.types],
+        labels=[
+            schemas.Label(label=name, threshold=info.threshold(name), agreement=info.agreement_of(name))
+            for name in info.types
+        ],
         default_threshold=info.default_threshold,
         suggestions=[] if service.graph is None else service.graph.suggestions(info.types),
         graph=service.graph is not None,

@@ -43,6 +43,7 @@ class Question:
     nested: bool = False
     multi_label: bool = False
     overlap: str = "score"
+    agreement: float | None = None
 
     @property
     def cost(self) -> int:

@@ -137,6 +137,7 @@ def to_work(asked: AnnotateRequest, limits: Limits, *, graph: bool) -> Work:
         asked.nested,
         asked.multi_label,
         asked.overlap,
+        asked.agreement,
     )
     return Work(documents, question, link=graph if asked.link is None else asked.link)
 

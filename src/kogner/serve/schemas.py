@@ -61,6 +61,13 @@ class AnnotateRequest(Asked):
         "apply thresholds of its own, live: drop entities below them, keep the best type of a span, then take spans by "
         "falling score, each that overlaps none taken before; that is what `score` does.",
     )
+    agreement: float | None = Field(
+        None,
+        ge=0,
+        lt=1,
+        description="How much other places of the same text in a document count, for all labels; 0: each sentence is "
+        "decided for itself, as with overlap `all`. Default: as fitted for the model, see `/v1/labels`.",
+    )
     link: bool | None = Field(
         None, description="Give entities their ids in the graph. Default: where the server has a graph."
     )
@@ -164,10 +171,14 @@ class AnnotateAnswer(BaseModel):
 
 
 class Label(BaseModel):
-    """An entity type that the model was trained on, and the score from which an entity of it counts by default."""
+    """An entity type that the model was trained on, and the score from which an entity of it counts by default.
+
+    agreement: how much other places of the same text in a document count, from 0 (not at all) to below 1.
+    """
 
     label: str
     threshold: float
+    agreement: float
 
 
 class Suggestion(BaseModel):

@@ -111,6 +111,7 @@ class Service:
             nested=question.nested,
             multi_label=question.multi_label,
             overlap=question.overlap,
+            agreement=question.agreement,
         )
         predictor, linker = self.annotator.predictor, self.annotator.linker
         documents = [document for document, _ in asked]

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import csv
+import itertools
 import json
+import random
+import re
 
 import pytest
 
+from kogner.annotate.agreement import settled
 from kogner.data.formats import bioc, jsonl, pubtator
 from kogner.data.report import Report
+from kogner.student.decode import Candidate, decode
 
 pytestmark = pytest.mark.slow
 
@@ -70,6 +75,33 @@ def test_thresholds_work_at_once_and_as_those_of_a_request(tab, site, nested, tm
     ]
     (found,) = jsonl.read(one.export("JSON lines", tmp_path), report=Report())
     assert kept(found) == picked(document)
+
+
+def test_places_of_a_text_agree_as_the_server_has_it(tab, site):
+    draw = random.Random(0)
+    words = ["zinc", "Zinc", "AS", "as", "β-zinc", "(a+b)", "oxide", "of", "été", "zinc-oxide"]
+    cases, wanted = [], []
+    for _ in range(60):
+        text = " ".join(draw.choices(words, k=30)) + " 𝒵"
+        spans = sorted({(match.start(), match.end()) for match in re.finditer(r"\S+", text)})
+        spans += [(a[0], b[1]) for a, b in itertools.pairwise(spans) if draw.random() < 0.3]
+        every = [Candidate(*span, draw.randrange(2), round(draw.random(), 3)) for span in spans]
+        thresholds, shares = [0.5, 0.6], [draw.choice([0, 0.25, 0.5]) for _ in range(2)]
+        chosen = decode([one for one in every if one.score >= thresholds[one.type]])
+        found = settled(text, chosen, every, thresholds=thresholds, weights=shares)
+        wanted.append([(one.start, one.end, one.type, pytest.approx(one.score)) for one in found])
+        sides = [[{"start": one.start, "end": one.end, "from": one.start, "to": one.end, "type": one.type,
+                   "score": one.score} for one in some] for some in (chosen, every)]  # fmt: skip
+        cases.append([text, *sides, thresholds, shares])
+    settle = """async (cases) => {
+      const { settle } = await import("./agree.js");
+      const map = (numbers) => new Map(numbers.entries());
+      return cases.map(([text, chosen, every, least, shares]) =>
+        settle(text, chosen, every, map(least), map(shares)).map((o) => [o.start, o.end, o.type, o.score]));
+    }"""
+    found = tab(site).open().page.evaluate(settle, cases)
+    assert [[tuple(one) for one in some] for some in found] == wanted
+    assert sum(map(len, wanted)) > 500
 
 
 def test_a_label_is_added_and_removed(tab, site):

@@ -1,8 +1,9 @@
 // What the page knows. Parts change it and tell which topic changed; others listen.
 
+import { settle } from "./agree.js";
 import { choose } from "./select.js";
 
-export const FLOOR = 0.05; // score from which candidates are asked for, once; thresholds work above it
+export const FLOOR = 0.03; // score from which candidates are asked for, once; thresholds work above it
 
 export const state = {
   server: null, // the answer of /v1/labels
@@ -38,14 +39,19 @@ export function threshold(label) {
 
 /** The threshold that was fitted for a label when the model was made. */
 export function fitted(label) {
-  const known = state.server?.labels.find((one) => one.label.toLowerCase() === label.toLowerCase());
-  return known?.threshold ?? state.server?.default_threshold ?? 0.5;
+  return known(label)?.threshold ?? state.server?.default_threshold ?? 0.5;
 }
+
+/** What the model knows of a label, whatever its case. */
+const known = (label) => state.server?.labels.find((one) => one.label.toLowerCase() === label.toLowerCase());
 
 /** Choose the entities again, from the candidates that are there; no request is made. */
 export function chooseAgain() {
   const thresholds = new Map(state.labels.map(({ name }) => [name, threshold(name)]));
-  state.chosen = (state.found?.documents ?? []).map((one) => choose(one.candidates, thresholds, state.nested));
+  const shares = new Map(state.labels.map(({ name }) => [name, known(name)?.agreement ?? 0]));
+  state.chosen = (state.found?.documents ?? []).map((one) =>
+    settle(one.text, choose(one.candidates, thresholds, state.nested), one.candidates, thresholds, shares),
+  );
   tell("chosen");
 }
 
