@@ -291,6 +291,8 @@ class TrainConfig:
     drop_types, of a uni-encoder only, which sees its types shuffled: share of the types without a mention in the step
     that are left out; in as large a share of the steps some of those with one are as well, their mentions with them.
     kinds: most classes of the graph, of entities of the step, shown as further labels (see `kogner.train.kind_labels`).
+    agreement: fit on dev, at the end, how much other places of a text in its document count (see
+    `kogner.annotate.agreement`).
     label_names: other names or descriptions of a type, any of which may stand for it. label_siblings: labels that a
     mention of a type is known not to be.
     """
@@ -325,6 +327,7 @@ class TrainConfig:
     max_types: int = 0
     drop_types: float = 0.3
     kinds: int = 0
+    agreement: bool = True
     label_names: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     label_siblings: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     seed: int = 0

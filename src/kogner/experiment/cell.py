@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from kogner.train.splits import Split
 
 WITHOUT_EFFECT = ("threads", "save_every", "log_every")  # of a recipe's train section: on no figure
+BEFORE = {"agreement": False}  # what it was before it could be said, where that is not today's default
 
 
 def identity(cell: Cell) -> dict[str, Any]:
@@ -83,6 +84,7 @@ def _today(stored: dict[str, Any], now: dict[str, Any]) -> dict[str, Any]:
         said = {"base": _today(stored["base"], now["base"]), "names": stored["names"]}
         return said | {"hash": _hash(said)}
     defaults = json.loads(json.dumps(to_mapping(Recipe())))
+    defaults["train"] |= BEFORE
     sections = {name: defaults[name] | values for name, values in stored["recipe"].items() if isinstance(values, dict)}
     for name in WITHOUT_EFFECT:
         sections["train"].pop(name, None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from kogner.evaluate.spans import score
 from kogner.hardware import release_freed_memory
 from kogner.student.checkpoint import StudentInfo
 from kogner.student.model import Student
+from kogner.train.agreement import best_agreement
 from kogner.train.thresholds import Fitted, fit_to, found_at, scored_dev
 
 if TYPE_CHECKING:
@@ -37,10 +39,7 @@ def sampled_scores(student: Student, splits: Sequence[Split], types: Sequence[st
     """`dev_f1` and `dev_f1_unfitted` from one pass of the student over the dev documents of all splits."""
     dev = scored_dev(student, splits, types)
     fitted = fit_to(dev, types)
-    infos = {
-        "dev_f1": StudentInfo(thresholds=fitted.thresholds, temperatures=fitted.temperatures),
-        "dev_f1_unfitted": StudentInfo(),
-    }
+    infos = {"dev_f1": fitted.info(), "dev_f1_unfitted": StudentInfo()}
     means = {}
     for name, info in infos.items():
         found = found_at(dev, splits, types, info)
@@ -50,13 +49,14 @@ def sampled_scores(student: Student, splits: Sequence[Split], types: Sequence[st
 
 
 def fitted_scores(
-    student: Student, splits: Sequence[Split], types: Sequence[str]
+    student: Student, splits: Sequence[Split], types: Sequence[str], *, agreement: bool = False
 ) -> tuple[Fitted, dict[str, dict[str, Any]]]:
     """What dev decides of a finished student, and with it the exact span scores of each corpus that has dev documents,
-    for its own types; from one pass of the student."""
+    for its own types; from one pass of the student. agreement: fit that too."""
     dev = scored_dev(student, splits, types)
     fitted = fit_to(dev, types)
-    info = StudentInfo(thresholds=fitted.thresholds, temperatures=fitted.temperatures)
-    found = found_at(dev, splits, types, info)
+    if agreement:
+        fitted = replace(fitted, agreement=best_agreement(dev, splits, types, fitted.info()))
+    found = found_at(dev, splits, types, fitted.info())
     with_dev = (split for split in splits if split.dev)
     return fitted, {s.name: score(s.dev, found[s.name], types=s.types).to_dict() for s in with_dev}

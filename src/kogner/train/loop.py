@@ -35,7 +35,6 @@ from kogner.hardware import bf16_is_fast, check_device, keep_freed_memory
 from kogner.mapping import to_mapping
 from kogner.progress import Counter, counting, note
 from kogner.student import checkpoint as student_files
-from kogner.student.checkpoint import StudentInfo
 from kogner.student.encoder import special_tokens, tokenise_whole
 from kogner.student.model import Student
 from kogner.teacher.bank import Bank
@@ -361,8 +360,8 @@ def _finish(run: Run, splits: Sequence[Split], out: Path, counts: dict[str, Any]
     student, recipe = run.trainee.student, run.recipe
     student.half().float()
     base, parents = run.origin[0], dict(run.origin[1])
-    fitted, on_dev = fitted_scores(student, splits, run.types)
-    info = StudentInfo(tuple(run.types), thresholds=fitted.thresholds, temperatures=fitted.temperatures, base=base)
+    fitted, on_dev = fitted_scores(student, splits, run.types, agreement=recipe.train.agreement)
+    info = fitted.info(run.types, base)
     metrics: dict[str, Any] = {
         "steps": run.progress.step,
         "seconds": round(run.progress.seconds, 1),
@@ -371,6 +370,7 @@ def _finish(run: Run, splits: Sequence[Split], out: Path, counts: dict[str, Any]
         "dev": on_dev,
         "thresholds": dict(info.thresholds),
         "temperatures": dict(info.temperatures),
+        "agreement": dict(info.agreement),
         **counts,
     }
     if bank is not None:

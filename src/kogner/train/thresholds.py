@@ -38,6 +38,17 @@ class Fitted:
 
     temperatures: Mapping[str, float] = field(default_factory=dict)
     thresholds: Mapping[str, float] = field(default_factory=dict)
+    agreement: Mapping[str, float] = field(default_factory=dict)
+
+    def info(self, types: Sequence[str] = (), base: str = "") -> StudentInfo:
+        """A student of these types, with this."""
+        return StudentInfo(
+            tuple(types),
+            thresholds=self.thresholds,
+            base=base,
+            temperatures=self.temperatures,
+            agreement=self.agreement,
+        )
 
 
 @dataclass(frozen=True)
