@@ -73,6 +73,31 @@ def test_types_do_not_speak_for_each_other_and_added_ones_do_not_overlap():
     assert [(written, start) for written, start, _ in found] == [("ab cd", 0), ("cd ef", 7), ("ab cd", 14)]
 
 
+def test_several_labels_of_a_span_do_not_block_each_other():
+    chosen = [*spans(TEXT, ("zincol", 0, 0.97)), *spans(TEXT, ("zincol", 0, 0.95), kind=1)]
+    chosen += spans(TEXT, ("zincol", 1, 0.9))
+    others = [*spans(TEXT, ("zincol", 2, 0.4)), *spans(TEXT, ("zincol", 1, 0.3), ("zincol", 2, 0.3), kind=1)]
+    found = settled(TEXT, chosen, others, thresholds=[0.5] * 2, weights=[0.5] * 2, multi_label=True)
+    assert [(one.start, one.type) for one in found] == [(0, 0), (0, 1), (20, 0), (20, 1), (42, 0), (42, 1)]
+    found = settled(TEXT, chosen, others, thresholds=[0.5] * 2, weights=[0.5] * 2)
+    assert [(one.start, one.type) for one in found] == [(0, 0), (0, 1), (20, 0), (42, 0)]
+
+
+def test_letters_that_are_two_in_small_keep_their_places():
+    text = "İzmir zinc. ZINCİ? Zinc."
+    assert settle(text, spans(text.replace("İ", "I"), ("zinc", 0, 0.97)), [Candidate(19, 23, 0, 0.3)])[1][:2] == (
+        "Zinc", 19
+    )  # fmt: skip
+
+
+def test_thousands_of_entities_take_no_long_time():
+    words = [f"name{number}" for number in range(3000)]
+    text = " ".join(words)
+    chosen = spans(text, *((word, 0, 0.9) for word in words[::100]))
+    chosen += [Candidate(one.start + 1, one.end, 0, 0.9) for one in chosen]
+    assert len(settle(text, chosen, [])) == len(chosen)
+
+
 def test_a_predictor_takes_what_its_checkpoint_says(tiny_student):
     text = "aspirin lowered fever. No aspirin, no pain. The rats had aspirin and fever."
     everything = Settings(threshold=0.001, overlap="all", multi_label=True, digits=6)

@@ -5,12 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from kogner.annotate.predictor import Predictor
 from kogner.evaluate.spans import score
 from kogner.records import Document, Mention
 from kogner.student.checkpoint import StudentInfo
 from kogner.train.agreement import best_agreement
 from kogner.train.splits import Split
-from kogner.train.thresholds import Scored, found_at
+from kogner.train.thresholds import Scored, found_at, scored_dev, shown
 
 TEXT = "Zinc rose. Then zinc fell. No zinc was left, and lead was none."
 PLACES = [(0, 4), (16, 20), (30, 34)]
@@ -46,6 +47,24 @@ def test_places_that_are_right_ask_for_agreement_and_their_student_finds_them():
         for info in (StudentInfo(), StudentInfo(agreement=fitted))
     )
     assert after == 1.0 > before
+
+
+@pytest.mark.parametrize("temperature", [1.0, 2.7])
+def test_what_is_fitted_sees_what_a_predictor_finds(tiny_student, temperature):
+    text = "aspirin lowered fever. No aspirin, no pain. The rats had aspirin and fever. Pain, fever and aspirin."
+    documents = [Document("1", text, types=frozenset({"chemical"}))]
+    splits = [Split("one", (), documents, ("chemical",))]
+    dev = scored_dev(tiny_student, splits, TYPES, agreement=True)
+    scores = sorted(shown(dev, TYPES, StudentInfo(temperatures={"chemical": temperature})))
+    for at in (0.5, 0.8, 0.95):
+        info = StudentInfo(
+            thresholds={"chemical": min(0.99, scores[int(at * len(scores))])},
+            temperatures={"chemical": temperature},
+            agreement={"chemical": 0.6},
+        )
+        (expected,) = found_at(dev, splits, TYPES, info)["one"]
+        (found,) = Predictor(tiny_student, info).predict(documents, labels=["chemical"])
+        assert [one.key for one in found.mentions] == [one.key for one in expected.mentions]
 
 
 @pytest.mark.parametrize("gold", [[[PLACES[0]]], [[PLACES[0], LEAD]]])

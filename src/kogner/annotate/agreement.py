@@ -10,9 +10,8 @@ documents (`kogner calibrate`), 0 where it does not help: sentences without a do
 from __future__ import annotations
 
 import math
-import re
 from bisect import bisect_left
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import accumulate
 
 from kogner.annotate.names import shifted
@@ -30,22 +29,29 @@ def settled(
     *,
     thresholds: Sequence[float],
     weights: Sequence[float],
+    nested: bool = False,
+    multi_label: bool = False,
+    overlap: str = "score",
 ) -> list[Candidate]:
     """The entities of a document, put right by each other.
 
     chosen: what was decided sentence by sentence; others: spans that score less, of which those below FLOOR count as
     not found. start and end of both are characters of the text. thresholds, weights: by type; weights in [0, 1), of
-    which 0 leaves its type as it is. A text in capitals is looked for as it is written, others in any case.
-    Returned in order of the text, outer before inner.
+    which 0 leaves its type as it is. nested, multi_label, overlap: as what was chosen was decoded with; with
+    multi_label entities of other types leave a place free. A text in capitals is looked for as it is written, others in
+    any case.
+    Returned in order of the text, outer before inner, types of one span by score.
     """
-    places = sorted((one.start, one.end) for one in chosen)
-    starts, reached = [start for start, _ in places], list(accumulate((end for _, end in places), max))
+    lowered = _lowered(text)
+    taken = {kind: _Taken(chosen, kind if multi_label else None) for kind in {one.type for one in chosen}}
     scores = {(one.start, one.end, one.type): one.score for one in others}
     added: list[Candidate] = []
     kept: list[Candidate] = []
-    for (kind, _, _), same in _by_text(text, chosen).items():
+    for (kind, shouted, written), same in _by_text(text, lowered, chosen).items():
         weight = weights[kind]
-        free = [place for place in _occurrences(text, same[0]) if _is_free(place, starts, reached)] if weight else []
+        free = []
+        if weight:
+            free = [place for place in _places(written, text if shouted else lowered) if taken[kind].is_free(*place)]
         if not free:
             kept += same
             continue
@@ -59,34 +65,55 @@ def settled(
         lost = 0.0 if found else DOUBT * weight * len(free) / (len(free) + len(same))
         kept += [one for one in same if shifted(one.score, -lost) >= thresholds[kind]]
         added += found
-    return sorted([*kept, *decode(added)], key=lambda one: (one.start, -one.end))
+    added = decode(added, nested=nested, multi_label=multi_label, overlap=overlap)
+    return sorted([*kept, *added], key=lambda one: (one.start, -one.end, -one.score))
 
 
 def _logit(score: float) -> float:
     return min(math.log(score / (1 - score)), SUREST) if score < 1 else SUREST
 
 
-def _by_text(text: str, chosen: Iterable[Candidate]) -> dict[tuple[int, bool, str], list[Candidate]]:
-    """Entities by type and text."""
+def _lowered(text: str) -> str:
+    """The text in small letters, of the same length: what would be two letters stays."""
+    whole = text.lower()
+    if len(whole) == len(text):
+        return whole
+    return "".join(small if len(small := sign.lower()) == 1 else sign for sign in text)
+
+
+def _by_text(text: str, lowered: str, chosen: Iterable[Candidate]) -> dict[tuple[int, bool, str], list[Candidate]]:
+    """Entities by type and text: (type, whether it is in capitals, the text, else in small letters)."""
     found: dict[tuple[int, bool, str], list[Candidate]] = {}
     for one in chosen:
-        written = text[one.start : one.end]
-        shouted = written.isupper()
-        found.setdefault((one.type, shouted, written if shouted else written.casefold()), []).append(one)
+        shouted = text[one.start : one.end].isupper()
+        written = (text if shouted else lowered)[one.start : one.end]
+        found.setdefault((one.type, shouted, written), []).append(one)
     return found
 
 
-def _occurrences(text: str, one: Candidate) -> list[tuple[int, int]]:
-    """Where the text of an entity stands at word edges, half-open."""
-    written = text[one.start : one.end]
-    pattern = re.compile(rf"(?<!\w){re.escape(written)}(?!\w)", 0 if written.isupper() else re.IGNORECASE)
-    return [match.span() for match in pattern.finditer(text)]
+def _places(written: str, text: str) -> Iterator[tuple[int, int]]:
+    """Where something is written at word edges, half-open."""
+    start = text.find(written)
+    while start >= 0:
+        end = start + len(written)
+        if not (start and _in_word(text[start - 1])) and not (end < len(text) and _in_word(text[end])):
+            yield start, end
+        start = text.find(written, end)
 
 
-def _is_free(place: tuple[int, int], starts: Sequence[int], reached: Sequence[int]) -> bool:
-    """Whether a place shares no character with those that are taken.
+def _in_word(sign: str) -> bool:
+    return sign.isalnum() or sign == "_"
 
-    starts: of these, ascending. reached: the furthest end of each and those before it, as they may lie in one another.
-    """
-    before = bisect_left(starts, place[1])
-    return not before or reached[before - 1] <= place[0]
+
+class _Taken:
+    """Where entities of a type, or of all (None), stand; they may lie in one another."""
+
+    def __init__(self, chosen: Iterable[Candidate], kind: int | None) -> None:
+        places = sorted((one.start, one.end) for one in chosen if kind in (None, one.type))
+        self._starts = [start for start, _ in places]
+        self._reached = list(accumulate((end for _, end in places), max))  # the furthest end so far
+
+    def is_free(self, start: int, end: int) -> bool:
+        """Whether a place shares no character with these."""
+        before = bisect_left(self._starts, end)
+        return not before or self._reached[before - 1] <= start

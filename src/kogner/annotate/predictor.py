@@ -240,7 +240,10 @@ class Predictor:
                 others[number] += [_in_text(span, sentence) for span in spans]
         for document, spans, weaker in zip(documents, chosen, others, strict=True):
             if weaker:
-                spans = settled(document.text, spans, weaker, thresholds=thresholds, weights=agreement)
+                spans = settled(
+                    document.text, spans, weaker, thresholds=thresholds, weights=agreement, nested=settings.nested,
+                    multi_label=settings.multi_label, overlap=settings.overlap,
+                )  # fmt: skip
             found_mentions = [
                 Mention(
                     span.start, span.end, labels[span.type],
@@ -289,7 +292,8 @@ class Predictor:
                     if room_left < 0:
                         raise InputError(
                             f"more than {settings.max_candidates:,} spans reach their threshold, which is the limit; "
-                            "raise the threshold, or ask for fewer labels or less text at a time"
+                            "raise the threshold (and set agreement 0, which looks at spans from 0.03 on), or ask for "
+                            "fewer labels or less text at a time"
                         )
                 for row, first, width, kind, score in zip(*hits, strict=True):
                     number, window = batch[row]

@@ -72,7 +72,7 @@ def command(data: tuple[str, ...], split: str, graph: str | None, threads: int, 
 
         names = Names(GraphStore.open(graph))
     with with_threads(threads):
-        dev = scored_dev(student, splits, types, names=names)
+        dev = scored_dev(student, splits, types, names=names, agreement=True)
     fitted = fit_to(dev, types)
     after = replace(
         info,

@@ -53,7 +53,7 @@ def fitted_scores(
 ) -> tuple[Fitted, dict[str, dict[str, Any]]]:
     """What dev decides of a finished student, and with it the exact span scores of each corpus that has dev documents,
     for its own types; from one pass of the student. agreement: fit that too."""
-    dev = scored_dev(student, splits, types)
+    dev = scored_dev(student, splits, types, agreement=agreement)
     fitted = fit_to(dev, types)
     if agreement:
         fitted = replace(fitted, agreement=best_agreement(dev, splits, types, fitted.info()))

@@ -26,6 +26,7 @@ WEIGHTS = (0.0, 0.5, 1.0, 1.5, 2.0, 2.5, 3.0, 3.5, 4.0)  # logits
 NEAR = 0.0005  # of F1
 GRID = np.round(np.arange(0.20, 0.81, 0.05), 2)
 FLOOR = 0.01  # score from which spans are looked at; below lie nearly all spans of a text, nearly none of them right
+WEAK = 3e-5  # of a span whose text stands elsewhere with FLOOR or more: at the hottest it shows as 0.03
 NAME_FLOOR = 1e-4  # of a name, whose weight may still bring it to its threshold
 COOLEST, HOTTEST = 1 / 3, 3.0  # a score of FLOOR is still below GRID[0] at the hottest
 LEAST = 30  # right and wrong spans that a temperature is fitted to
@@ -87,13 +88,21 @@ def fit_to(dev: Scored, types: Sequence[str], *, calibrate: bool = True) -> Fitt
 
 
 def scored_dev(
-    student: Student, splits: Sequence[Split], types: Sequence[str], *, names: Names | None = None
+    student: Student,
+    splits: Sequence[Split],
+    types: Sequence[str],
+    *,
+    names: Names | None = None,
+    agreement: bool = False,
 ) -> Scored:
-    """The spans of all dev documents, each asked for those of `types` that its own corpus has. names: of a graph."""
+    """The spans of all dev documents, each asked for those of `types` that its own corpus has.
+
+    names: of a graph. agreement: also spans down to WEAK whose text is that of another of the type with FLOOR or more.
+    """
     predictor = Predictor(student)
     index = {name: number for number, name in enumerate(types)}
     # Small blocks: of a student that has learned nothing, every span scores FLOOR.
-    floor = FLOOR if names is None else NAME_FLOOR
+    floor = min(FLOOR, NAME_FLOOR if names is not None else 1.0, WEAK if agreement else 1.0)
     everything = Settings(threshold=floor, multi_label=True, overlap="all", token_budget=8192, block=100_000, digits=17)
     gold: Counter[str] = Counter()
     spans, scores, right, named = array("q"), array("d"), array("b"), array("b")
@@ -108,9 +117,12 @@ def scored_dev(
                 keys = {mention.key for mention in document.mentions}
                 known = set() if names is None else names.spans(document.text, labels)
                 gold.update(mention.type for mention in document.mentions)
+                strong = {(m.text.lower(), m.type) for m in found.mentions if agreement and (m.score or 0.0) >= FLOOR}
                 for mention in found.mentions:
                     is_name = (mention.start, mention.end, labels.index(mention.type)) in known
-                    if (mention.score or 0.0) < FLOOR and not is_name:
+                    is_weak = (mention.score or 0.0) < FLOOR
+                    is_name &= not is_weak or (mention.score or 0.0) >= NAME_FLOOR
+                    if is_weak and not is_name and (mention.text.lower(), mention.type) not in strong:
                         continue
                     spans.extend((number, mention.start, mention.end, index[mention.type]))
                     scores.append(mention.score or 0.0)

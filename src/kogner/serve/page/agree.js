@@ -49,7 +49,7 @@ function shifted(score, weight) {
 }
 
 /** Whether a text is in capitals: then it is looked for as it is written. */
-const isShouted = (written) => written === written.toUpperCase() && written !== written.toLowerCase();
+const isShouted = (written) => /\p{Lu}/u.test(written) && !/[\p{Ll}\p{Lt}]/u.test(written);
 
 function byText(text, chosen) {
   const found = new Map();

@@ -48,7 +48,9 @@ const known = (label) => state.server?.labels.find((one) => one.label.toLowerCas
 /** Choose the entities again, from the candidates that are there; no request is made. */
 export function chooseAgain() {
   const thresholds = new Map(state.labels.map(({ name }) => [name, threshold(name)]));
-  const shares = new Map(state.labels.map(({ name }) => [name, known(name)?.agreement ?? 0]));
+  // Where too many spans were there to be asked for from FLOOR on, what is not there may still have been found.
+  const whole = (state.found?.floor ?? FLOOR) <= FLOOR;
+  const shares = new Map(state.labels.map(({ name }) => [name, (whole && known(name)?.agreement) || 0]));
   state.chosen = (state.found?.documents ?? []).map((one) =>
     settle(one.text, choose(one.candidates, thresholds, state.nested), one.candidates, thresholds, shares),
   );
