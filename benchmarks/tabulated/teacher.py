@@ -9,7 +9,7 @@ def graph() -> str:
     data = result("graph")
     rows = [
         ["build from the CSV files", f"{data['build_s'] / 60:.1f} min, {data['peak_mb'] / 1000:.1f} GB at most"],
-        ["left out", f"{sum(data['rejected'].values()):,} broken rows and missing files, all counted"],
+        ["left out", f"{sum(data['rejected'].values()):,} broken rows and missing files, counted by reason"],
         ["open", f"{1000 * data['open_s']:.0f} ms"],
         ["neighbours", f"{data['lookups_per_s'] / 1e6:.1f} million look-ups/s"],
         ["names in text", f"{data['scan_mb_per_s']:.1f} MB/s; an index first, once, in {data['scanner_s']:.0f} s"],
