@@ -43,7 +43,10 @@ def settled(
     Returned in order of the text, outer before inner, types of one span by score.
     """
     lowered = _lowered(text)
-    taken = {kind: _Taken(chosen, kind if multi_label else None) for kind in {one.type for one in chosen}}
+    kinds = {one.type for one in chosen}
+    taken = (
+        {kind: _Taken(chosen, kind) for kind in kinds} if multi_label else dict.fromkeys(kinds, _Taken(chosen, None))
+    )
     scores = {(one.start, one.end, one.type): one.score for one in others}
     added: list[Candidate] = []
     kept: list[Candidate] = []
