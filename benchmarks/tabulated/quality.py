@@ -74,7 +74,7 @@ def low_resource() -> str:
     """A row for each setting and corpus: F1 of the arms, what the best of the graph's adds, and the means of groups."""
     from kogner.experiment.report import by_breadth, short
 
-    found = [result(name) for name in ("low-resource", "ends") if is_there(name)]
+    found = [result(name) for name in ("low-resource", "shares") if is_there(name)]
     rows = [row for data in found for row in _evidence_rows(data)]
     rows.sort(key=lambda row: row[0])
     header = [
