@@ -54,7 +54,9 @@ def read_documents(path: Path, form: str | None, *, report: Report) -> Iterator[
     from kogner.data.formats.registry import by_name, of_input
 
     found = by_name(form) if form is not None else of_input(path)
-    if found.name in ("text", "jsonl"):  # here only their texts are wanted: as a stream, and ids may come twice
+    if (
+        found.name in ("text", "jsonl") and not found.has_columns
+    ):  # here only their texts are wanted: as a stream, and ids may come twice
         yield from read_texts(str(path), report=report)
         return
     if found.read is None:

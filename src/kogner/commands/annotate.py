@@ -51,7 +51,10 @@ SHARD_FORMATS = ("jsonl", "pubtator", "bioc-xml", "bioc-json")
               ".bioc.json, .spacy, also with .gz, .xz, .zst behind it. Or a folder: for any number of documents, in "
               "shards, by several processes, resumable; with --format brat a BRAT folder.")  # fmt: skip
 @click.option(
-    "--from", "from_", help="Format of FILE or standard input, as of 'kogner convert'. Default: told by its content."
+    "--from",
+    "from_",
+    help="Format of FILE or standard input, as of 'kogner convert'; csv:TEXT,ID (or parquet:, jsonl:) also says which "
+    "columns texts and ids stand in. Default: told by its content.",
 )
 @click.option("--nested", is_flag=True, help="Also entities inside entities.")
 @click.option("--multi-label", is_flag=True, help="Also several types for one span.")
@@ -134,12 +137,14 @@ def command(
     """Find the entities in FILEs (or standard input): plain text, or JSON lines of {"id", "text"}.
 
     A FILE may also be PubTator, BioC (XML, JSON), a BRAT folder, PubMed's XML, JATS, CoNLL, a DocBin of spaCy, or a
-    table (CSV, TSV, Parquet) with a column `text`; mentions in it are not used, but have to be whole.
+    table (CSV, TSV, Parquet) with a column `text`, or the one that --from says; mentions in it are not used, but have
+    to be whole.
 
     \b
     Offsets are half-open code points of the input text. Example:
       kogner annotate examples/abstract.txt --labels chemical,disease,gene
       kogner annotate notes.jsonl --labels disease --format jsonl --label-threshold disease=0.6
+      kogner annotate abstracts.csv --from csv:abstract,pmid --labels disease,gene --out found.jsonl
       kogner annotate abstracts.bioc.xml --labels disease --graph build/graph --out found.bioc.xml
       kogner annotate notes.jsonl --labels disease --precision auto --threads 4 --label-cache build/labels/
       kogner annotate pubmed/*.xml.gz --labels chemical,disease --graph build/graph --out annotated/

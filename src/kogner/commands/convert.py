@@ -19,7 +19,12 @@ if TYPE_CHECKING:
 @click.command("convert")
 @click.argument("source", type=click.Path(path_type=Path))
 @click.argument("target", metavar="TARGET")
-@click.option("--from", "from_", help="Format of SOURCE. Default: told by its content.")
+@click.option(
+    "--from",
+    "from_",
+    help="Format of SOURCE; csv:TEXT,ID (or parquet:, jsonl:) also says which "
+    "columns texts and ids stand in. Default: told by its content.",
+)
 @click.option("--to", help="Format of TARGET. Default: told by its ending.")
 @click.option("--strict", is_flag=True, help="Stop at the first thing that would be skipped or repaired.")
 def command(source: Path, target: str, from_: str | None, to: str | None, strict: bool) -> None:

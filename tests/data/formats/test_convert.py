@@ -13,8 +13,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from kogner.cli import cli
-from kogner.data.formats import bioc, brat, ownership, pubtator, tables
-from kogner.data.formats.registry import FORMATS, of_input, of_output
+from kogner.data.formats import bioc, brat, jsonl, ownership, pubtator, tables
+from kogner.data.formats.registry import FORMATS, by_name, of_input, of_output
 from kogner.data.report import Report
 from kogner.errors import ArtifactError, ConfigError, InputError
 from kogner.records import Document, Mention, Passage
@@ -313,6 +313,54 @@ def test_tables(tmp_path):
     assert [(one.id, one.text) for one in found] == [("1", "a b"), ("3", "c")] and report.skipped == {tables.EMPTY: 1}
     assert report.noted == {"column 'n' not kept": 1}
     assert [of_input(tmp_path / name).name for name in ("t.csv", "t.parquet")] == ["csv", "parquet"]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "form"),
+    [
+        ("t.csv", "PMID,abstract,text\n7,a fever,x\n,no cough,y\n9,,z\n", "csv:Abstract,pmid"),
+        ("t.tsv", "pmid\tabstract\ttext\n7\ta fever\tx\n\tno cough\ty\n9\t\tz\n", "csv:abstract,pmid"),
+        (
+            "t.jsonl",
+            '{"pmid": 7, "abstract": "a fever", "text": "x"}\n{"abstract": "no cough", "text": "y"}\n{"pmid": "9"}\n',
+            "jsonl:abstract,pmid",
+        ),
+    ],
+)
+def test_columns_that_are_said_are_read(tmp_path, name, content, form):
+    (tmp_path / name).write_text(content)
+    report = Report()
+    found = list(by_name(form).read(tmp_path / name, report=report))
+    if name == "t.jsonl":
+        assert [(one.id, one.text) for one in found] == [("7", "a fever"), ("t:2", "no cough")]
+        assert report.skipped == {jsonl.NO_TEXT: 1} and report.noted == {"key 'text' not kept": 2}
+    else:
+        assert [(one.id, one.text) for one in found] == [("7", "a fever"), ("2", "no cough")]
+        assert report.skipped == {tables.EMPTY: 1} and report.noted == {"column 'text' not kept": 1}
+
+
+def test_parquet_columns_that_are_said(tmp_path):
+    import pyarrow
+    import pyarrow.parquet
+
+    table = pyarrow.table({"abstract": ["a", "b"], "pmid": [11, 12]})
+    pyarrow.parquet.write_table(table, tmp_path / "t.parquet")
+    found = by_name("parquet:abstract,pmid").read(tmp_path / "t.parquet", report=Report())
+    assert [(one.id, one.text) for one in found] == [("11", "a"), ("12", "b")]
+    with pytest.raises(InputError, match=r"has no column .body.; its columns: abstract, pmid; .*parquet:TEXT,ID"):
+        list(by_name("parquet:body").read(tmp_path / "t.parquet", report=Report()))
+
+
+@pytest.mark.parametrize("form", ["pubtator:text", "csv:", "csv:a,b,c", "csv:a,", "nothing:a"])
+def test_columns_that_cannot_be(form):
+    with pytest.raises(ConfigError):
+        by_name(form)
+
+
+def test_json_lines_without_the_said_keys(tmp_path):
+    (tmp_path / "t.jsonl").write_text('{"a": "fever"}\n')
+    with pytest.raises(InputError, match="holds no document with the said keys; those of its first line: a"):
+        list(by_name("jsonl:b").read(tmp_path / "t.jsonl", report=Report()))
 
 
 def test_a_folder_of_several_kinds_is_no_brat(tmp_path):

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from kogner.artifacts import write_lines
+from kogner.data.formats.columns import ID, Columns, ask_for
 from kogner.data.formats.duplicates import repeated_in_lines, unique
 from kogner.data.formats.files import lines, stem
 from kogner.data.report import Report
@@ -22,6 +23,7 @@ from kogner.records import Document, Mention, Passage
 
 BOTH = "entities beside mentions ignored"
 TEXT_DIFFERS = "mention text differs from its offsets"
+NO_TEXT = "line without text"
 
 _KEYS = {"id", "text", "types", "mentions", "unsure", "passages", "entities"}
 _MENTION_KEYS = {"start", "end", "text", "type", "ids", "entity", "score", "entity_id", "entity_score", "links"}
@@ -56,9 +58,11 @@ def parse(numbered: Iterable[tuple[int, str]], *, path: Path, report: Report) ->
         except (ValueError, RecursionError) as error:
             raise InputError(f"not JSON: {error}; each line must be one object", path=path, line=number) from error
         if not isinstance(raw, dict) or not isinstance(raw.get("text"), str):
-            has = f"has the keys {', '.join(raw)[:200]}; " if isinstance(raw, dict) and "text" not in raw else ""
+            has, ask = "", ""
+            if isinstance(raw, dict) and "text" not in raw:
+                has, ask = f"has the keys {', '.join(raw)[:200]}; ", f"; or {ask_for('jsonl')}"
             raise InputError(
-                f'{has}each line must be an object such as {{"id": "1", "text": "..."}}', path=path, line=number
+                f'{has}each line must be an object such as {{"id": "1", "text": "..."}}{ask}', path=path, line=number
             )
         name = _id(raw, path, number)
         if raw.get("mentions") and raw.get("entities"):
@@ -86,6 +90,39 @@ def parse(numbered: Iterable[tuple[int, str]], *, path: Path, report: Report) ->
                 f"a mention needs start, end and type, types must be a list of names: {error!r}",
                 path=path, line=number, document=name,
             ) from error  # fmt: skip
+
+
+def read_columns(path: Path, *, report: Report, columns: Columns) -> Iterator[Document]:
+    """Yield a document for each line of others' JSON lines, its text and id under the keys that `columns` says.
+
+    A missing id becomes `<stem>:<line>`. Lines without a text are counted and left out. Raises InputError for a line
+    that is no object, and where no line has a text.
+    """
+    any_document, keys = False, ""
+    for number, line in lines(path):
+        if not line.strip():
+            continue
+        try:
+            raw = json.loads(line)
+        except (ValueError, RecursionError) as error:
+            raise InputError(f"not JSON: {error}; each line must be one object", path=path, line=number) from error
+        if not isinstance(raw, dict):
+            raise InputError("each line must be an object", path=path, line=number)
+        keys = keys or ", ".join(raw)[:200]
+        text, own = raw.get(columns.text), raw.get(columns.id or ID)
+        if not isinstance(text, str) or not text.strip():
+            report.skip(NO_TEXT, f"key {columns.text!r}", path=path, line=number)
+        else:
+            any_document = True
+            for key in raw.keys() - {columns.text, columns.id or ID}:
+                report.note(f"key '{key}' not kept")
+            yield Document(str(own) if _is_id(own) else f"{stem(path)}:{number}", text)
+    if not any_document:
+        raise InputError(f"holds no document with the said keys; those of its first line: {keys or 'none'}", path=path)
+
+
+def _is_id(value: Any) -> bool:
+    return (isinstance(value, str) and bool(value.strip())) or type(value) is int
 
 
 def _mention(entry: Any, text: str, report: Report, path: Path, line: int, document: str) -> Mention | None:

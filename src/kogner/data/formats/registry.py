@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from kogner.data.formats import bioc, brat, conll, docbin, genia, gliner, jats, jsonl, pubmed, pubtator, tables
+from kogner.data.formats.columns import Columns
 from kogner.data.formats.files import DAMAGED, opened, packed, without_packing
 from kogner.data.report import Report
 from kogner.errors import ConfigError, InputError
@@ -28,7 +30,8 @@ _TAGGED = re.compile(r"\S+(?:[\t ]\S+)*[\t ](?:O|[BIESLUM]-\S+)$")
 class Format:
     """A format. read, write: None where it is written, or read, only. endings: of file names.
 
-    keeps: which of scores, unsure spans and passages a file of it holds. Content tells the format of a file that is
+    keeps: which of scores, unsure spans and passages a file of it holds. has_columns: those of texts and ids were said
+    (`by_name`). Content tells the format of a file that is
     read, and its ending where that does not.
     """
 
@@ -38,6 +41,7 @@ class Format:
     read: Callable[..., Iterable[Document]] | None = None
     write: Callable[..., None] | None = None
     keeps: frozenset[str] = frozenset()
+    has_columns: bool = False
 
     def save(self, path: Path, documents: Iterable[Document], *, report: Report) -> None:
         """Write documents, packed where the name ends in .gz, .xz or .zst. Raises ConfigError for what is read only."""
@@ -68,13 +72,21 @@ def _jsonl(path: Path, documents: Iterable[Document], *, report: Report) -> None
     jsonl.write(path, documents)
 
 
+COLUMNED = {"csv": tables.read_delimited, "parquet": tables.read_parquet, "jsonl": jsonl.read_columns}
 _PARTS = frozenset({"score", "passage"})
 _ALL = _PARTS | {"unsure span"}
 FORMATS = {
     one.name: one
     for one in (
         Format("text", "plain text, one document", (".txt",), _text),
-        Format("jsonl", "KoGNER's JSON lines", (".jsonl", ".jsonlines"), jsonl.read, _jsonl, _ALL),
+        Format(
+            "jsonl",
+            "KoGNER's JSON lines; those of others as `jsonl:TEXT`",
+            (".jsonl", ".jsonlines"),
+            jsonl.read,
+            _jsonl,
+            _ALL,
+        ),
         Format("pubtator", "PubTator", (".pubtator",), pubtator.read, pubtator.write),
         Format("bioc-xml", "BioC XML", (".bioc.xml", ".bioc"), bioc.read_xml, bioc.write_xml, _PARTS),
         Format("bioc-json", "BioC JSON", (".bioc.json",), bioc.read_json, bioc.write_json, _PARTS),
@@ -85,17 +97,27 @@ FORMATS = {
         Format("pubmed", "PubMed's XML", (".xml",), pubmed.read),
         Format("jats", "JATS XML, as PubMed Central has it", (".nxml", ".jats.xml"), jats.read),
         Format("docbin", "spaCy's DocBin", (".spacy",), docbin.read, docbin.write, _PARTS),
-        Format("csv", "CSV or TSV with a column `text`", (".csv", ".tsv", ".tab"), tables.read_delimited),
-        Format("parquet", "Parquet with a column `text`", (".parquet",), tables.read_parquet),
+        Format(
+            "csv", "CSV or TSV with a column `text`, or as `csv:TEXT`", (".csv", ".tsv", ".tab"), tables.read_delimited
+        ),
+        Format("parquet", "Parquet with a column `text`, or as `parquet:TEXT`", (".parquet",), tables.read_parquet),
     )
 }
 
 
 def by_name(name: str) -> Format:
-    """A format. Raises ConfigError for one that is not known."""
+    """A format; of tables and JSON lines also with the columns that are read, as `csv:TEXT` or `csv:TEXT,ID`.
+
+    Raises ConfigError for one that is not known, and for columns of one that has none.
+    """
+    name, colon, columns = name.partition(":")
     if name not in FORMATS:
         raise ConfigError(f"format {name!r} is not known; formats: {', '.join(FORMATS)}")
-    return FORMATS[name]
+    if not colon:
+        return FORMATS[name]
+    if name not in COLUMNED:
+        raise ConfigError(f"format {name} has no columns to choose; {', '.join(COLUMNED)} have")
+    return replace(FORMATS[name], read=partial(COLUMNED[name], columns=Columns.of(columns)), has_columns=True)
 
 
 def of_output(target: str) -> Format:

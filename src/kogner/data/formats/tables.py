@@ -6,23 +6,25 @@ import csv
 from collections.abc import Iterator
 from pathlib import Path
 
+from kogner.data.formats.columns import Columns
 from kogner.data.formats.files import lines, without_packing
 from kogner.data.report import Report
 from kogner.errors import InputError
 from kogner.records import Document
 
-TEXT, ID = "text", "id"
 EMPTY = "row without text"
 BROKEN = "row with another number of cells"
 ROWS = 1024  # of Parquet at a time
 
 
-def read_delimited(path: Path, *, report: Report) -> Iterator[Document]:
-    """Yield a document for each row of a CSV or TSV file with a first line that has a column `text`.
+def read_delimited(path: Path, *, report: Report, columns: Columns | None = None) -> Iterator[Document]:
+    """Yield a document for each row of a CSV or TSV file whose first line names its columns.
 
-    Ids come from a column `id`, else from the row's number. Rows without a text are counted and left out. Raises
-    InputError for a file without that column, and for what is no table of UTF-8.
+    Without `columns` texts stand in `text` and ids in `id`; where there is none an id is the row's number. Rows without
+    a text are counted and left out. Raises InputError for a file without the columns, and for what is no table of
+    UTF-8.
     """
+    columns = columns or Columns()
     delimiter = "\t" if without_packing(path.name).lower().endswith((".tsv", ".tab")) else ","
     csv.field_size_limit(1 << 30)
     numbered = (f"{line}\n" for _, line in lines(path))
@@ -35,7 +37,7 @@ def read_delimited(path: Path, *, report: Report) -> Iterator[Document]:
     )
     try:
         header = [name.strip() for name in next(rows, [])]
-        text, own = _columns(header, path)
+        text, own = columns.places(header, path)
         _note_others(header, text, own, report)
         for number, row in enumerate(rows, 1):
             if not row:
@@ -50,15 +52,17 @@ def read_delimited(path: Path, *, report: Report) -> Iterator[Document]:
         raise InputError(f"is no table ({error})", path=path, line=rows.line_num) from error
 
 
-def read_parquet(path: Path, *, report: Report) -> Iterator[Document]:
+def read_parquet(path: Path, *, report: Report, columns: Columns | None = None) -> Iterator[Document]:
     """As `read_delimited`, of a Parquet file."""
     import pyarrow
     import pyarrow.parquet
 
+    columns = columns or Columns()
+
     try:
         with pyarrow.parquet.ParquetFile(path) as file:
             names = file.schema_arrow.names
-            text, own = _columns(names, path)
+            text, own = columns.places(names, path)
             _note_others(names, text, own, report)
             wanted = [names[text], *([names[own]] if own is not None else [])]
             number = 0
@@ -78,13 +82,3 @@ def _note_others(header: list[str], text: int, own: int | None, report: Report) 
     for number, name in enumerate(header):
         if number not in (text, own):
             report.note(f"column '{name}' not kept")
-
-
-def _columns(header: list[str], path: Path) -> tuple[int, int | None]:
-    folded = [name.casefold() for name in header]
-    if TEXT not in folded:
-        columns = f"has no column {TEXT!r}; its columns: {', '.join(header)[:200]}"
-        if len(header) == 1 and any(sign in header[0] for sign in ";\t|"):
-            raise InputError(f"{columns}; cells are separated by commas, in .tsv by tabs", path=path, line=1)
-        raise InputError(f"{columns}; name the one with the texts {TEXT!r}", path=path, line=1)
-    return folded.index(TEXT), folded.index(ID) if ID in folded else None
