@@ -74,7 +74,9 @@ def low_resource() -> str:
     """A row for each setting and corpus: F1 of the arms, what the best of the graph's adds, and the means of groups."""
     from kogner.experiment.report import by_breadth, short
 
-    found = [result(name) for name in ("low-resource", "shares") if is_there(name)]
+    found = [_without(result("shares"), {})]
+    if is_there("low-resource"):
+        found.insert(0, _without(result("low-resource"), found[0]))
     rows = [row for data in found for row in _evidence_rows(data)]
     rows.sort(key=lambda row: row[0])
     header = [
@@ -109,6 +111,34 @@ def low_resource() -> str:
     revisions = ", ".join(sorted({short(one) for data in found for row in data["rows"] for one in row["revisions"]}))
     measured = f"\nTrainings: {trained}; revisions {revisions}; {max(data['date'] for data in found)[:10]}.\n"
     return table(header, [cells for _, cells in rows]) + "\n" + note + gained + measured
+
+
+def _without(data: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
+    """An experiment without the settings, and the means, that the other has in all seeds of as many arms at least."""
+
+    def arms(rows: list[dict[str, Any]], setting: str) -> set[str]:
+        return {row["arm"] for row in rows if row["setting"] == setting and len(row["f1"]) >= data["seeds"]}
+
+    if not other:
+        return data
+    twice = {
+        row["setting"]
+        for row in data["rows"]
+        if arms(other["rows"], row["setting"]) & set(_EVIDENCE) >= arms(data["rows"], row["setting"]) & set(_EVIDENCE)
+    }
+    groups = [
+        one
+        for one in data["groups"]
+        if not any(
+            (of["arm"], of["baseline"]) == (one["arm"], one["baseline"])
+            and set(of["settings"]) >= set(one["settings"])
+            and of["seeds"] >= one["seeds"]
+            for of in other["groups"]
+        )
+    ]
+    rows = [row for row in data["rows"] if row["setting"] not in twice]
+    comparisons = [one for one in data["comparisons"] if one["setting"] not in twice]
+    return data | {"rows": rows, "comparisons": comparisons, "groups": groups}
 
 
 def _evidence_rows(data: dict[str, Any]) -> Iterator[tuple[int, list[str]]]:
