@@ -305,12 +305,14 @@ def test_tables(tmp_path):
     (tmp_path / "t.csv").write_text('Id,Text\n7,"two lines,\nhere"\n,plain\n9,\n1,2,3\n')
     report = Report()
     found = list(tables.read_delimited(tmp_path / "t.csv", report=report))
-    assert [(one.id, one.text) for one in found] == [("7", "two lines,\nhere"), ("2", "plain")]
+    assert [(one.id, one.text) for one in found] == [("7", "two lines,\nhere"), ("t:2", "plain")]
     assert report.skipped == {tables.EMPTY: 1, tables.BROKEN: 1}
     pyarrow.parquet.write_table(pyarrow.table({"text": ["a b", None, "c"], "n": [1, 2, 3]}), tmp_path / "t.parquet")
     report = Report()
     found = list(tables.read_parquet(tmp_path / "t.parquet", report=report))
-    assert [(one.id, one.text) for one in found] == [("1", "a b"), ("3", "c")] and report.skipped == {tables.EMPTY: 1}
+    assert [(one.id, one.text) for one in found] == [("t:1", "a b"), ("t:3", "c")] and report.skipped == {
+        tables.EMPTY: 1
+    }
     assert report.noted == {"column 'n' not kept": 1}
     assert [of_input(tmp_path / name).name for name in ("t.csv", "t.parquet")] == ["csv", "parquet"]
 
@@ -335,7 +337,7 @@ def test_columns_that_are_said_are_read(tmp_path, name, content, form):
         assert [(one.id, one.text) for one in found] == [("7", "a fever"), ("t:2", "no cough")]
         assert report.skipped == {jsonl.NO_TEXT: 1} and report.noted == {"key 'text' not kept": 2}
     else:
-        assert [(one.id, one.text) for one in found] == [("7", "a fever"), ("2", "no cough")]
+        assert [(one.id, one.text) for one in found] == [("7", "a fever"), ("t:2", "no cough")]
         assert report.skipped == {tables.EMPTY: 1} and report.noted == {"column 'text' not kept": 1}
 
 

@@ -31,20 +31,40 @@ class Columns:
         return cls(*names)
 
     def places(self, header: Sequence[str], path: Path) -> tuple[int, int | None]:
-        """Numbers of both columns of a table, in any case; the second is None where there are no ids.
+        """Numbers of both columns of a table; the second is None where there are no ids.
 
-        Raises InputError for a column that is not there.
+        Where none has the very name, one that differs in case only is taken. Raises InputError for a column that is not
+        there, and where several could be meant.
         """
-        folded = [name.strip().casefold() for name in header]
-        for name in (self.text, *(() if self.id is None else (self.id,))):
-            if name.casefold() not in folded:
-                missing = f"has no column {name!r}; its columns: {', '.join(header)[:200]}"
-                if len(header) == 1 and any(sign in header[0] for sign in ";\t|"):
-                    raise InputError(f"{missing}; cells are separated by commas, in .tsv by tabs", path=path, line=1)
-                kind = "parquet" if path.suffix == ".parquet" else "csv"
-                raise InputError(f"{missing}; {ask_for(kind)}", path=path, line=1)
-        own = (self.id or ID).casefold()
-        return folded.index(self.text.casefold()), folded.index(own) if own in folded else None
+        text, own = (_place(name, header, path) for name in (self.text, self.id or ID))
+        if text is None:
+            raise _missing(self.text, header, path)
+        if own is None and self.id is not None:
+            raise _missing(self.id, header, path)
+        return text, own
+
+
+def _missing(wanted: str, header: Sequence[str], path: Path) -> InputError:
+    says = f"has no column {wanted!r}; its columns: {', '.join(header)[:200]}"
+    if len(header) == 1 and any(sign in header[0] for sign in ";\t|"):
+        return InputError(f"{says}; cells are separated by commas, in .tsv by tabs", path=path, line=1)
+    return InputError(f"{says}; {ask_for(_kind(path))}", path=path, line=1)
+
+
+def _place(wanted: str, header: Sequence[str], path: Path) -> int | None:
+    """Which column has a name; None where no one has. Raises InputError where several have."""
+    names = [name.strip() for name in header]
+    alike = [place for place, name in enumerate(names) if name.casefold() == wanted.casefold()]
+    fitting = [place for place in alike if names[place] == wanted] or alike
+    if len(fitting) > 1:
+        found = ", ".join(names[place] for place in fitting)
+        way_out = ask_for(_kind(path)) if len({names[place] for place in fitting}) > 1 else "give each its own name"
+        raise InputError(f"has {len(fitting)} columns for {wanted!r}: {found}; {way_out}", path=path, line=1)
+    return fitting[0] if fitting else None
+
+
+def _kind(path: Path) -> str:
+    return "parquet" if path.suffix == ".parquet" else "csv"
 
 
 def ask_for(kind: str) -> str:

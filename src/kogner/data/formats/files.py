@@ -25,8 +25,10 @@ DAMAGED = (EOFError, gzip.BadGzipFile, lzma.LZMAError, zlib.error)
 _UTF16 = (b"\xff\xfe", b"\xfe\xff")
 
 
-def lines(path: Path) -> Iterator[tuple[int, str]]:
+def lines(path: Path, *, ends: bool = False) -> Iterator[tuple[int, str]]:
     """Yield (1-based number, line) without line ends; LF and CRLF end a line, no other character does.
+
+    ends: with them, as they are.
 
     Raises InputError, with the line and byte offset where there is one, for a file that is missing, empty, binary,
     damaged or not UTF-8.
@@ -34,7 +36,7 @@ def lines(path: Path) -> Iterator[tuple[int, str]]:
     number = 0
     try:
         with opened(path) as stream:
-            for number, line in lines_of(stream, path):
+            for number, line in lines_of(stream, path, ends=ends):
                 yield number, line
     except DAMAGED as error:
         raise InputError(f"the compressed file is damaged after line {number} ({error})", path=path) from error
@@ -44,7 +46,7 @@ def lines(path: Path) -> Iterator[tuple[int, str]]:
         raise InputError("the file is empty", path=path)
 
 
-def lines_of(stream: Iterable[bytes], path: Path) -> Iterator[tuple[int, str]]:
+def lines_of(stream: Iterable[bytes], path: Path, *, ends: bool = False) -> Iterator[tuple[int, str]]:
     """`lines`, of the raw lines of something that is open. path: what errors call it."""
     offset = 0
     for number, raw in enumerate(_raw_lines(stream), start=1):
@@ -52,7 +54,7 @@ def lines_of(stream: Iterable[bytes], path: Path) -> Iterator[tuple[int, str]]:
             raise InputError(
                 f"a line of more than {LONGEST_LINE:,} bytes; give a document a line", path=path, line=number
             )
-        line = raw.removesuffix(b"\n").removesuffix(b"\r")
+        line = raw if ends else raw.removesuffix(b"\n").removesuffix(b"\r")
         if number == 1:
             line = line.removeprefix(_BOM)
             check_text(raw, path)
