@@ -69,7 +69,7 @@ def test_a_table(client):
                        "entity_id": "C:1", "entity_name": "Aspirin", "entity_score": "0.97"}  # fmt: skip
     assert [row["text"] for row in rows] == ["aspirin", "fever"]
     read = post(client, b"id,text\n7,aspirin\n,no\n", "notes.csv").json
-    assert read["documents"] == [{"id": "7", "text": "aspirin"}, {"id": "2", "text": "no"}]
+    assert read["documents"] == [{"id": "7", "text": "aspirin"}, {"id": "notes:2", "text": "no"}]
 
 
 def test_annotated_as_it_came_is_exported(linked):
