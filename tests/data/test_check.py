@@ -318,16 +318,15 @@ def test_command(tmp_path, capsys):
     pytest.importorskip("matplotlib", reason="the extra 'plot' is not installed")
     lines = []
     for number in range(20):
-        name = f"gene{number}"
-        pair = Pair(f"linked:{number}", "linked", End(f"G:{number}", "Gene", name), End("D:1", "Disease", "asthma"))
-        other = Pair(
-            f"alone:{number}", "alone", End(f"G:1{number}", "Gene", name), End(f"D:2{number}", "Disease", "gout")
-        )
-        text = f"Number {number * 7919} is what {name} has in {number * 104729} cases of gout, {number**5} of asthma."
-        ner = [{"mention": name, "type": "gene"}]
-        for one, disease in ((pair, "asthma"), (other, "gout")):
-            answer = {"sentence": text, "ner": [*ner, {"mention": disease, "type": "disease"}]}
-            lines.append(row(answer, id=f"a:{one.id}", pairs=(one,)).to_line())
+        for ends in (
+            (End(f"G:{number}", "Gene", f"gene{number}"), End("D:1", "Disease", "asthma")),
+            (End(f"G:1{number}", "Gene", f"kinase{number}"), End(f"D:2{number}", "Disease", f"gout{number}")),
+        ):
+            head, tail = ends
+            text = f"Number {number * 7919} is what {head.name} has in {number**5} of all cases of {tail.name}."
+            ner = [{"mention": head.name, "type": "gene"}, {"mention": tail.name, "type": "disease"}]
+            pair = Pair(f"{tail.name}:{number}", "linked" if tail.name == "asthma" else "alone", *ends)
+            lines.append(row({"sentence": text, "ner": ner}, id=f"a:{pair.id}", pairs=(pair,)).to_line())
     lines.append(row(None, id="a:x", rejected="time-out").to_line())
     (tmp_path / "rows.jsonl").write_text("\n".join(lines))
     with pytest.raises(SystemExit) as stopped:

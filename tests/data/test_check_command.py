@@ -6,8 +6,10 @@ import pytest
 
 from kogner import artifacts
 from kogner.cli import main
-from kogner.data import checked, checking, corpora
+from kogner.data import checking, corpora
 from kogner.data import pairs as drawn
+from kogner.data.check_unseen import SEEN
+from kogner.data.pairs import End, Pair
 from kogner.data.prompts import spoken
 from kogner.data.rows import Row
 from kogner.graph.store import build
@@ -93,7 +95,7 @@ def test_no_training_sentence_mentions_an_entity_of_dev_or_test(pairs, tmp_path,
     usual = run(capsys, *base, tmp_path / "usual", "--seed", seed)
     every = run(capsys, *base, tmp_path / "every", "--unseen", "all", "--seed", seed)
     out = [name for n, name in enumerate(split) if n % 2 and split[name] == "train"]
-    assert out and usual["rejected"] == {checked.SEEN: len(out)} and usual["kept"] == 40 - len(out)
+    assert out and usual["rejected"] == {SEEN: len(out)} and usual["kept"] == 40 - len(out)
     assert usual["splits"]["train"] == none["splits"]["train"] - len(out)
     assert usual["mentions"]["chemical"] == none["mentions"]["chemical"] - len(out)
     left_out = [json.loads(line) for line in (tmp_path / "usual" / "rejected.jsonl").read_text().splitlines()]
@@ -117,6 +119,76 @@ def test_an_entity_of_test_is_told_by_its_name_too(pairs, tmp_path, capsys):
     every = [run(capsys, *base, "--seed", seed, "--unseen", which) for seed in range(12) for which in ("none", "pairs")]
     held = [usual for none, usual in zip(every[::2], every[1::2], strict=True) if usual["kept"] < none["kept"]]
     assert held and all(one["splits"]["train"] == 0 for one in held)  # where the last pair is in dev or test
+
+
+def linked(heads, tails):
+    ends = zip(heads, tails, strict=True)
+    return [
+        Pair(f"linked:{n}", "linked", End(f"G:{n}", "Gene", one), End(f"D:{n}", "Disease", two))
+        for n, (one, two) in enumerate(ends)
+    ]
+
+
+def numbered(count, first=0):
+    return [f"gene{n}x" for n in range(first, count)], [f"ache{n}x" for n in range(first, count)]
+
+
+@pytest.mark.parametrize(
+    ("other", "seen"), [("gene{n}x", True), ("gene-{n}x", True), ("gene{n}xy", False), ("gene{n}x kinase", True)]
+)
+def test_a_name_of_test_that_nothing_annotates_is_seen(tmp_path, capsys, other, seen):
+    pairs = linked(*numbered(10))
+    said = {}
+    for which in ("none", "pairs"):
+        for text in ("", f" So did {', '.join(other.format(n=n) for n in range(10))}."):
+            text = "In case {n} the level of {head} was {m} while {tail} was there." + text
+            source = rows(tmp_path / "rows.jsonl", pairs, text)
+            run(capsys, "check", source, "--without", "similar", "--unseen", which, "--out", tmp_path / "bmg")
+            said[which, text.endswith("there.")] = artifacts.read_manifest(tmp_path / "bmg").metrics
+    assert said["pairs", True]["splits"] == {"train": 8, "dev": 1, "test": 1}
+    assert {one["seen_in_training"] for (_, alone), one in said.items() if alone} == {0}
+    assert said["none", False]["seen_in_training"] == (2 if seen else 0)
+    assert said["pairs", False]["splits"]["train"] == (0 if seen else 8)
+    assert said["pairs", False]["seen_in_training"] == 0
+
+
+def test_a_name_inside_a_longer_annotated_one_is_not_seen(tmp_path, capsys):
+    heads, tails = numbered(8)
+    pairs = linked(["NF1 ligand", "NF1", *heads], ["rash", "gout", *tails])
+    source = rows(tmp_path / "rows.jsonl", pairs, "In case {n} the level of {head} was {m} while {tail} was there.")
+    held = 0
+    for seed in range(20):
+        said = run(capsys, "check", source, "--without", "similar", "--seed", seed, "--out", tmp_path / "bmg")
+        assert said["kept"] == 10
+        held += "NF1 was" not in (tmp_path / "bmg" / "train.jsonl").read_text()
+    assert held  # in dev or test
+
+
+def test_case_tells_symbols_from_words(tmp_path, capsys):
+    heads, tails = numbered(9)
+    pairs = linked(["WAS", *heads], ["gout", *tails])
+    source = rows(tmp_path / "rows.jsonl", pairs, "In case {n} the level of {head} was {m} while {tail} was there.")
+    for seed in range(20):
+        said = run(capsys, "check", source, "--without", "similar", "--seed", seed, "--out", tmp_path / "bmg")
+        assert said["kept"] == 10
+
+
+def test_entities_of_one_name_are_in_one_split_and_nothing_is_left_out_for_it(tmp_path, capsys):
+    heads, tails = numbered(20)
+    pairs = linked([heads[n // 2] for n in range(20)], tails)
+    source = rows(tmp_path / "rows.jsonl", pairs, "In case {n} the level of {head} was {m} while {tail} was there.")
+    for seed in range(5):
+        said = run(capsys, "check", source, "--without", "similar", "--seed", seed, "--out", tmp_path / "bmg")
+        assert said["kept"] == 20 and said["splits"] == {"train": 16, "dev": 2, "test": 2}
+
+
+def test_paper_leaves_no_training_sentence_out(tmp_path, capsys):
+    pairs = linked(*numbered(10))
+    every = " ".join(pair.head.name for pair in pairs)
+    source = rows(tmp_path / "rows.jsonl", pairs, "In case {n} {head} was {m} while {tail} was there. So did " + every)
+    assert run(capsys, "check", source, "--paper", "--out", tmp_path / "bmg")["kept"] == 10
+    assert artifacts.read_manifest(tmp_path / "bmg").metrics["seen_in_training"] == 2
+    assert run(capsys, "check", source, "--paper", "--unseen", "pairs", "--out", tmp_path / "bmg")["kept"] == 2
 
 
 def test_paper_leaves_all_but_the_first_places_out(pairs, tmp_path, capsys):

@@ -78,12 +78,12 @@ def pairs(
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="Corpus folder to write.")
 @click.option("--graph", type=click.Path(path_type=Path), help="Graph whose other names in a sentence are added.")
 @click.option("--index", type=click.Path(path_type=Path), help="Folder of the scan index. Default: GRAPH.scan.")
-@click.option("--paper", is_flag=True, help="The paper's check and nothing else.")
+@click.option("--paper", is_flag=True, help="The paper's check and nothing else; implies --unseen none.")
 @click.option("--without", multiple=True, type=click.Choice(RULES), help="Leave out a rule; can be repeated.")
 @click.option("--split", "how", type=click.Choice(["entity", "relation"]), default="entity", show_default=True,
               help="What train, dev and test have not in common.")  # fmt: skip
 @click.option("--unseen", type=click.Choice(["pairs", "all", "none"]), help="Of dev's and test's entities, those that "
-              "no training sentence may mention.  [default: pairs, none with --split relation]")  # fmt: skip
+              "no training sentence may mention.  [default: pairs; none with --split relation or --paper]")  # fmt: skip
 @click.option("--shares", default="0.8,0.1,0.1", show_default=True, help="Of train, dev and test.")
 @click.option("--also", "formats", multiple=True, type=click.Choice(["gliner", "bmg", "pubtator"]),
               help="Also as this, in OUT/FORMAT; can be repeated.")  # fmt: skip
@@ -118,7 +118,7 @@ def check(
 
     from kogner import artifacts
     from kogner.commands.printing import add_row, new_table, show_rich
-    from kogner.data import checked
+    from kogner.data import check_unseen, checked
     from kogner.data.apart import DEV, TEST, TRAIN
     from kogner.data.check import Checker, CheckSettings
     from kogner.data.checking import Work, processes_for
@@ -145,15 +145,15 @@ def check(
     corpus = checked.collect(sources, checker, work, processes=processes or processes_for(sources, cores()))
     if not checker.counts.rows:
         raise InputError("hold no row of 'kogner data write'", path=", ".join(map(str, sources)))
-    which = unseen or ("pairs" if how == "entity" else "none")
+    which = unseen or ("none" if paper or how == "relation" else "pairs")
     where = checked.splits(corpus, how, split_shares, seed=seed)
-    where = checked.unseen(corpus, where, checker.counts, which=which)
+    where, seen = check_unseen.unseen(corpus, where, checker.counts, which=which)
     figures: dict[str, Any] = {
         **checker.counts.to_dict(),
         "splits": {name: where.count(name) for name in split_shares},
         "split_by": how,
         "unseen": which,
-        "seen_in_training": checked.seen_in_training(corpus, where),
+        "seen_in_training": seen,
         "models": dict(Counter(one.model for one in corpus.kept).most_common()),
         "prompts": dict(Counter(one.prompt for one in corpus.kept).most_common()),
         "graph": None if store is None else store.artifact.hash,

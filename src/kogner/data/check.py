@@ -140,14 +140,17 @@ class Rules:
         found = self._judge(row)
         if isinstance(found, Rejected):
             return Verdict(relation, found, tuple(self._remarks)), None
-        document, size, names = found
+        document, written, names = found
         hashes = tuple(hashes_of(document.text, names)) if self.settings.similar else ()
         kinds = tuple([one.type for one in document.mentions])
         remarks = tuple(self._remarks)
-        return Verdict(relation, None, remarks, document.text, kinds, size, hashes, row.repaired), document
+        verdict = Verdict(
+            relation, None, remarks, document.text, kinds, written.words, hashes, row.repaired, written.pieces
+        )
+        return verdict, document
 
-    def _judge(self, row: Row) -> tuple[Document, int, list[str]] | Rejected:
-        """The document, how many words it has, and the names of its entities as it writes them."""
+    def _judge(self, row: Row) -> tuple[Document, Written, list[str]] | Rejected:
+        """The document, its sentence, and the names of its entities as it writes them."""
         if row.rejected is not None:
             return Rejected(row.rejected, row.detail)
         settings, ends = self.settings, row.ends
@@ -186,7 +189,7 @@ class Rules:
         kinds = _kinds(row.types, tuple(sorted({one.type for one in mentions})))
         names = [one.text for one in mentions if one.entity is not None]
         mentions.sort(key=_key)
-        return Document(row.id, sentence, tuple(mentions), kinds), size, names
+        return Document(row.id, sentence, tuple(mentions), kinds), written, names
 
     def _of_pairs(
         self, row: Row, ends: Sequence[End], written: Written, spans: Sequence[tuple[int, int, str, str]]

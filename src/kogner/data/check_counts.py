@@ -16,7 +16,7 @@ class Verdict(NamedTuple):
 
     rejected: why it is left out, None where it is not. remarks: things that were left out of it. kinds, words: of its
     mentions, and how many the sentence has. hashes: what it is compared by, see `kogner.data.similar`; none where it is
-    not.
+    not. pieces: of its words, see `kogner.data.written`.
     """
 
     relation: str
@@ -27,6 +27,7 @@ class Verdict(NamedTuple):
     words: int = 0
     hashes: tuple[int, ...] = ()
     repaired: bool = False
+    pieces: str = ""
 
 
 @dataclass

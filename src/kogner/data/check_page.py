@@ -33,7 +33,7 @@ def card(figures: Mapping[str, Any]) -> str:
         f"- Prompts: {prompts}",
         f"- Graph: {figures['graph'] or 'none was used for names beyond the pairs'}",
         f"- Mentions: {', '.join(f'{name} {count:,}' for name, count in figures['mentions'].items())}",
-        f"- Entities of dev and test that training mentions too: {figures['seen_in_training']:,}"
+        f"- Entities of dev and test whose ids or names stand in training too: {figures['seen_in_training']:,}"
         + (" (none of them of a pair)" if figures["unseen"] == "pairs" else ""),
         "",
         *(_REAL if set(figures["models"]) == {"text"} else _MADE_UP),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,15 +11,15 @@ from typing import Any
 from kogner.artifacts import write_lines
 from kogner.data import apart
 from kogner.data.check import Checker
-from kogner.data.check_counts import Checked, Verdict
+from kogner.data.check_counts import Verdict
 from kogner.data.check_page import card, page
 from kogner.data.checking import Kept, Work, judged
 from kogner.data.formats.jsonl import encoded
 from kogner.data.sanity import Rejected
+from kogner.data.written import key_of
 from kogner.progress import counting
 
 KIND, VERSION = "bmg", 1
-SEEN = "training sentence that mentions an entity of dev or test"
 REJECTED, PROVENANCE, REPORT = "rejected.jsonl", "provenance.jsonl", "report.html"
 
 
@@ -52,10 +52,17 @@ def collect(sources: Sequence[Path], checker: Checker, work: Work, *, processes:
 
 
 def splits(corpus: Corpus, how: str, shares: Mapping[str, float], *, seed: int) -> list[str]:
-    """The split of each sentence, `entity` or `relation`, see `kogner.data.apart`."""
+    """The split of each sentence, `entity` or `relation`, see `kogner.data.apart`.
+
+    Entities of one name are one entity: no text tells them apart, and training may not hold the name of one of dev's.
+    """
     if how == "entity":
-        ids = [{identifier for identifier, _ in one.entities if identifier is not None} for one in corpus.kept]
-        return apart.by_entity(ids, shares, seed=seed)
+        # names sort behind ids, so that they change no group's place in the order where all names differ
+        told = [
+            {one for identifier, name in kept.entities for one in (identifier, f"\uffff{key_of(name)}")}
+            for kept in corpus.kept
+        ]
+        return apart.by_entity(told, shares, seed=seed)
     return apart.by_relation([one.relation for one in corpus.kept], shares, seed=seed)
 
 
@@ -77,66 +84,3 @@ def write(
     write_lines(folder / REJECTED, map(encoded, left_out))
     (folder / REPORT).write_text(page(figures), encoding="utf-8")
     (folder / "README.md").write_text(card(figures), encoding="utf-8")
-
-
-def unseen(corpus: Corpus, where: Sequence[str], counts: Checked, *, which: str) -> list[str]:
-    """Leave training sentences out that mention an entity of dev or test, and give the splits of the others.
-
-    which: of dev's and test's entities, `pairs` (those of their pairs), `all` (every one they mention) or `none`. What
-    is left out moves from `corpus.kept` to `corpus.rejected` and is counted so in `counts`. A mention is of an entity
-    by its id, or by a name that the entity has in dev or test: not every mention has an id.
-    """
-    held = _held(corpus, where, every=which == "all") if which != "none" else set()
-    kept: list[Kept] = []
-    verdicts: list[Verdict] = []
-    left: list[str] = []
-    for one, verdict, split in zip(corpus.kept, corpus.verdicts, where, strict=True):
-        met = [] if split != apart.TRAIN else sorted(held.intersection(_told_by(one.mentioned)))
-        if met:
-            document = json.loads(one.line)
-            rejected = Rejected(SEEN, f"{', '.join(dict.fromkeys(name for _, name in met))} in {document['text']}")
-            corpus.rejected.append((document["id"], rejected))
-            counts.take_back(verdict, rejected)
-        else:
-            kept.append(one)
-            verdicts.append(verdict)
-            left.append(split)
-    corpus.kept, corpus.verdicts = kept, verdicts
-    return left
-
-
-def seen_in_training(corpus: Corpus, where: Sequence[str]) -> int:
-    """Entities of dev and test, or names of mentions without an id, that training mentions as well."""
-    train = {
-        told
-        for one, split in zip(corpus.kept, where, strict=True)
-        if split == apart.TRAIN
-        for told in _told_by(one.mentioned)
-    }
-    others = {
-        mention
-        for one, split in zip(corpus.kept, where, strict=True)
-        if split != apart.TRAIN
-        for mention in (*one.entities, *one.mentioned)
-    }
-    return len({mention[0] or mention[1] for mention in others if not train.isdisjoint(_told_by([mention]))})
-
-
-def _held(corpus: Corpus, where: Sequence[str], *, every: bool) -> set[tuple[str, str]]:
-    """What tells the entities of dev and test: those of their pairs, or every one."""
-    held: set[tuple[str, str]] = set()
-    for one, split in zip(corpus.kept, where, strict=True):
-        if split != apart.TRAIN:
-            own = {identifier for identifier, _ in one.entities}
-            held.update(_told_by(one.entities))
-            held.update(_told_by([mention for mention in one.mentioned if every or mention[0] in own]))
-    return held
-
-
-def _told_by(mentions: Iterable[tuple[str | None, str]]) -> Iterator[tuple[str, str]]:
-    """The id and the key of each, told apart."""
-    for identifier, key in mentions:
-        if identifier is not None:
-            yield "id", identifier
-        if key:
-            yield "name", key

@@ -36,14 +36,14 @@ class Kept(NamedTuple):
     """A sentence as it will be written.
 
     line: its document, JSON. others: the document in each of the further formats. source: where it comes from, JSON
-    before and behind the split. entities: ids and keys (see `kogner.data.written`) of the names of its pairs' ends.
-    mentioned: the same of its mentions; an id is None where there is none. relation, model, prompt: of the row.
+    before and behind the split. entities: ids and names of its pairs' ends. mentioned: ids of its mentions, None where
+    there is none, and the keys of their texts (see `kogner.data.written`). relation, model, prompt: of the row.
     """
 
     line: str
     others: tuple[str, ...]
     source: tuple[str, str]
-    entities: tuple[tuple[str | None, str], ...]
+    entities: tuple[tuple[str, str], ...]
     mentioned: tuple[tuple[str | None, str], ...]
     relation: str
     model: str
@@ -119,7 +119,7 @@ def kept(row: Row, document: Document, formats: Sequence[str]) -> Kept:
         jsonl.line_of(document),
         tuple([_other(name, document, kge) for name in formats]),
         _source(row),
-        tuple([(identifier, key_of(name)) for name, identifier in kge]),
+        tuple([(identifier, name) for name, identifier in kge]),
         tuple([(one.entity, key_of(document.text[one.start : one.end])) for one in document.mentions]),
         row.pairs[0].relation,
         row.model,

@@ -22,6 +22,7 @@ class Written:
         blank = bool(self._parts) and self._parts[0].isspace()  # only blanks at the beginning are a part
         self.words = len(self._parts) - blank
         self._key: str | None = None
+        self._pieces = ""
         self._tokens: list[str] | None = None
         self._places: dict[str, list[tuple[int, int]]] = {}
 
@@ -31,9 +32,15 @@ class Written:
         if self._key is None:
             pieces = pieces_of(self._parts, stem=_STEMS)
             self._key = "".join(pieces)
+            self._pieces = "\n".join(filter(None, pieces))
             self._key_edges = list(accumulate(map(len, pieces), initial=0))
             self._edges = list(accumulate(map(len, self._parts), initial=0))
         return self._key
+
+    @property
+    def pieces(self) -> str:
+        """The key with a line break between the pieces of its words, for `kogner.data.check_unseen`."""
+        return self._pieces if self.key else ""
 
     def places(self, name: str) -> list[tuple[int, int]]:
         """Where a name stands, whatever its case (but for symbols), hyphens, Greek letters and plural.
