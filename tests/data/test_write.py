@@ -13,7 +13,7 @@ from scripted import Answer, ScriptedServer
 
 from kogner.cli import main
 from kogner.data.pairs import End, Pair
-from kogner.data.prompts import load
+from kogner.data.prompts import grouped, load
 from kogner.data.rows import read
 from kogner.data.write import WriteSettings, tasks
 from kogner.errors import ConfigError
@@ -151,6 +151,87 @@ def test_pairs_are_dealt_to_the_prompts_in_turn():
     for bad in ({"per_pair": 0}, {"temperature": 3.0}, {"max_tokens": 0}):
         with pytest.raises(ConfigError):
             WriteSettings(**bad)
+
+
+@pytest.mark.parametrize("total", [False, True])
+def test_more_pairs_ask_nothing_again(total):
+    """As of a draw with a larger --number: the pairs of each relation type are the first of the larger one."""
+    prompts = [load(name) for name in ("abstract", "several", "negative")]
+
+    def drawn(count):
+        made = [
+            Pair(f"{relation}:{n}", relation, End(f"G:{n}", "Gene", f"gene{n}"), End(f"D:{n}", "Disease", f"ache{n}"))
+            for relation in ("linked", "causes", "treats")
+            for n in range(1, count + 1)
+        ]
+        return sorted(made, key=lambda pair: int(pair.id.split(":")[1])) if total else made
+
+    model = ModelId("http", "m", "http://x/v1")
+    few, many = (
+        {task.request.hash: task for task in tasks(drawn(n), prompts, ["Gene", "Disease"], model, WriteSettings())}
+        for n in (12, 30)
+    )
+    lost = [task for name, task in few.items() if name not in many]
+    assert all(task.prompt.pairs > len(task.pairs) for task in lost) and len(lost) <= 3  # groups that were not full
+    assert {prompt.name for prompt in prompts} == {task.prompt.name for task in few.values()}
+    alone = list(tasks(drawn(1), prompts, ["Gene"], model, WriteSettings()))
+    assert len({task.prompt.name for task in alone}) > 1  # one pair of each type is not all of one prompt
+
+
+def test_two_entities_of_one_name_are_in_no_group():
+    first, other, third = PAIRS[:3]
+    twin = Pair("linked:9", "linked", End("X:1", "Gene", "Gene0x"), other.tail)
+    same = Pair("linked:9", "linked", End("X:1", "Gene", "gene-0x"), other.tail)
+    assert [len(group) for group in grouped([first, twin, third], 2)] == [2, 1]
+    assert list(grouped([first, same, other, third], 2)) == [(first, other), (same, third)]
+
+
+def test_rejected_rows_are_asked_again_and_nothing_else(pairs, tmp_path, capsys):
+    rows, out = tmp_path / "rows.jsonl", tmp_path / "bmg"
+
+    def script(seen):
+        number, first = number_of(seen), seen.body["seed"] == 0
+        if number in (1, 2) and first:
+            return Answer("no JSON at all")
+        if number == 3 and seen.body["max_tokens"] == 400:
+            return Answer(good(3)[:40], finish="length")
+        return Answer(good(5) if number == 4 and first else good(number))
+
+    with ScriptedServer(script) as server:
+        command = ("write", pairs, "--llm", server.spec, "--out", rows)
+        assert run(*command) == 0
+        before = rows.read_text().splitlines()
+        assert run("check", rows, "--out", out, "--unseen", "none") == 0
+        assert len((out / "rejected.jsonl").read_text().splitlines()) == 4
+        again = (*command, "--again", out / "rejected.jsonl", "--max-tokens", "800")
+        capsys.readouterr()
+        assert run(*again, "--dry-run") == 0
+        assert json.loads(capsys.readouterr().out.splitlines()[-1])["requests"] == 4
+        assert run(*again) == 0
+        said = json.loads(capsys.readouterr().out.splitlines()[-1])
+        assert said["written"] == 12 and said["asked"] == said["answered"] == 4 and not said["rejected"]
+        after = rows.read_text().splitlines()
+        assert [n for n in range(12) if before[n] != after[n]] == [1, 2, 3, 4]
+        assert [json.loads(line)["id"] for line in before] == [json.loads(line)["id"] for line in after]
+        asked = len(server.seen)
+        assert run(*again) == 0 and rows.read_text().splitlines() == after  # stopped and started again
+        more = Pair("linked:12", "linked", End("G:12", "Gene", "gene12x"), End("D:12", "Disease", "ache12x"))
+        pairs.write_text(f"{pairs.read_text()}{json.dumps(more.to_dict())}\n")
+        assert run(*command) == 0 and rows.read_text().splitlines()[:12] == after  # and with another pair
+        assert len(server.seen) == asked + 1
+        assert run("check", rows, "--out", out, "--unseen", "none") == 0
+        assert json.loads(capsys.readouterr().out.splitlines()[-1])["kept"] == 13
+        assert run(*command, "--again", pairs) == 2 and "is no row" in capsys.readouterr().err
+        assert run(*command, "--again", rows) == 2 and "no rejected row" in capsys.readouterr().err
+        assert run(*again, "--prompt", "mixed") == 2 and "abstract@1" in capsys.readouterr().err
+
+
+def test_what_is_rejected_again_is_asked_something_else(pairs, tmp_path):
+    rows = tmp_path / "rows.jsonl"
+    with ScriptedServer(lambda seen: Answer("none")) as server:
+        command = ("write", pairs, "--llm", server.spec, "--out", rows)
+        assert run(*command) == run(*command, "--again", rows) == run(*command, "--again", rows) == 0
+        assert len({seen.body["seed"] for seen in server.seen}) == 3 and len(server.seen) == 36
 
 
 @pytest.mark.slow

@@ -216,6 +216,8 @@ def _shares(text: str, names: tuple[str, ...]) -> dict[str, float]:
     "--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Sent where the provider has one."
 )
 @click.option("--cache", type=click.Path(path_type=Path), help="File of paid answers.  [default: OUT.cache]")
+@click.option("--again", type=click.Path(path_type=Path), help="Rows that were rejected, rejected.jsonl or a file of "
+              "rows: only these are asked, with another seed, and take their places in OUT.")  # fmt: skip
 @click.option("--dry-run", is_flag=True, help="Say what it would take, and ask nothing.")
 @llm_options
 def write(
@@ -229,6 +231,7 @@ def write(
     max_tokens: int,
     seed: int,
     cache: Path | None,
+    again: Path | None,
     dry_run: bool,
     **limits: Any,
 ) -> None:
@@ -236,17 +239,19 @@ def write(
 
     Keys come from OPENAI_API_KEY, ANTHROPIC_API_KEY or KOGNER_LLM_KEY (for servers by their address, if they need one).
     An answer is kept in the cache before it counts: a run that was stopped goes on when the same command is given
-    again, and asks for no answer twice that had come. Where the money or the model ends, the rows that were answered
-    are written.
+    again, and asks for no answer twice that had come; nor does one with more pairs, if --type says which types there
+    are. Where the money or the model ends, the rows that were answered are written.
 
     \b
     The last line printed is one JSON object. Example:
       kogner data write pairs.jsonl --llm http://localhost:11434/v1:llama3 --out rows.jsonl
       kogner data write pairs.jsonl --llm openai:gpt-4o-mini --out rows.jsonl --dry-run
+      kogner data write pairs.jsonl --llm openai:gpt-4o-mini --out rows.jsonl --again build/bmg/rejected.jsonl
     """
     import asyncio
 
     from kogner.artifacts import write_lines
+    from kogner.data import again as anew
     from kogner.data import pairs as drawn
     from kogner.data import write as writing
     from kogner.data.prompts import load
@@ -264,8 +269,18 @@ def write(
     kinds = list(types) or writing.types_of(pairs)
     place = cache or out.with_name(f"{out.name}.cache")
 
-    def wanted(model: Any) -> Any:
+    rejects = None if again is None else anew.Again.of(again, seed)
+    if rejects is not None and not out.is_file():
+        raise InputError("is not there, and --again is about rows of it", path=out)
+    held = anew.kept(out) if rejects is None else {}
+
+    def every(model: Any) -> Any:
+        if rejects is not None:
+            return anew.tasks(anew.all_of(out), rejects, prompts, model, settings)
         return writing.tasks(pairs, prompts, kinds, model, settings)
+
+    def wanted(model: Any) -> Any:
+        return (task for task in every(model) if task.id not in held)
 
     if dry_run:
         model = model_id(llm)
@@ -299,7 +314,8 @@ def write(
 
                 def lines() -> Iterator[str]:
                     nonlocal written
-                    for row in writing.rows(wanted(model.id), asker, failed, kinds):
+                    answered = writing.rows(every(model.id), asker, failed, held)
+                    for row in answered if rejects is None else anew.merged(anew.all_of(out), answered):
                         written += 1
                         if row.rejected is not None:
                             rejected[row.rejected] += 1
@@ -309,11 +325,13 @@ def write(
                     raise stopped
                 write_lines(out, lines())
                 if stopped is not None:
-                    raise type(stopped)(f"{stopped}; {written:,} of {total:,} rows are in {out}")
-                assert written == total
-                return asker.to_dict(), rejected, total
+                    what = (
+                        f"{written:,} of {total + len(held):,} rows are" if rejects is None else "what was answered is"
+                    )
+                    raise type(stopped)(f"{stopped}; {what} in {out}")
+                return asker.to_dict(), rejected, written
 
-    figures, rejected, total = asyncio.run(run())
+    figures, rejected, written = asyncio.run(run())
     for reason, count in rejected.most_common():
         note(f"rejected: {count:,} x {reason}")
-    click.echo(json.dumps({"out": str(out), "written": total, "rejected": dict(rejected.most_common()), **figures}))
+    click.echo(json.dumps({"out": str(out), "written": written, "rejected": dict(rejected.most_common()), **figures}))

@@ -6,12 +6,12 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import groupby, islice
 from pathlib import Path
 from string import Template
 from typing import Any
 
 from kogner.data.pairs import End, Pair
+from kogner.data.written import key_of
 from kogner.errors import ConfigError
 from kogner.mapping import from_mapping
 from kogner.recipe import RECIPES, read_mapping
@@ -138,13 +138,29 @@ def shipped() -> list[str]:
 
 
 def grouped(pairs: Iterable[Pair], size: int) -> Iterator[tuple[Pair, ...]]:
-    """Pairs as they go into one sentence: `size` of one relation type that follow each other; fewer at its end."""
-    if size == 1:
-        yield from ((pair,) for pair in pairs)
-        return
-    for _, same in groupby(pairs, key=lambda pair: pair.relation):
-        while group := tuple(islice(same, size)):
-            yield group
+    """Pairs as they go into one sentence: `size` of one relation type, in their order; those that are left at the end.
+
+    Two entities of one name are not put together: no sentence could tell which of them it names. What is full stays the
+    same whatever pairs follow.
+    """
+    begun: dict[str, list[list[Pair]]] = {}
+    for pair in pairs:
+        groups = begun.setdefault(pair.relation, [])
+        group = next((one for one in groups if not _of_one_name([*one, pair])), None)
+        if group is None:
+            groups.append(group := [])
+        group.append(pair)
+        if len(group) == size:
+            groups.remove(group)
+            yield tuple(group)
+    for groups in begun.values():
+        yield from map(tuple, groups)
+
+
+def _of_one_name(pairs: Iterable[Pair]) -> bool:
+    """Whether two entities of some pairs have one name."""
+    ends = ends_of(pairs)
+    return len({key_of(end.name) for end in ends}) < len(ends)
 
 
 def _folders() -> list[Path]:

@@ -7,9 +7,10 @@ there, and a run that was stopped goes on where it was.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+from zlib import crc32
 
 from kogner.data.pairs import Pair
 from kogner.data.prompts import ANSWER, Prompt, grouped, spoken
@@ -42,12 +43,13 @@ class WriteSettings:
 
 @dataclass(frozen=True)
 class Task:
-    """One request and what it is about."""
+    """One request and what it is about. types: labels of what may be annotated."""
 
     id: str
     pairs: tuple[Pair, ...]
     prompt: Prompt
     request: Request
+    types: tuple[str, ...]
 
 
 def tasks(
@@ -55,19 +57,33 @@ def tasks(
 ) -> Iterator[Task]:
     """What is to be asked, in order. Pairs are dealt to the prompts in turn, so that each pair is written about once.
 
-    With `per_pair` they are dealt again, to the next prompt each time.
+    With `per_pair` they are dealt again, to the next prompt each time. A pair's own id says whose turn it is, so that
+    more pairs change nothing of what was asked about the others.
     """
-    from kogner.llm.request import Request
-
+    labels = tuple(map(spoken, types))
     for turn in range(settings.per_pair):
         for number, prompt in enumerate(prompts):
-            own = (pair for at, pair in enumerate(pairs) if (at + turn) % len(prompts) == number)
+            own = (pair for pair in pairs if (_turn(pair) + turn) % len(prompts) == number)
             for group in grouped(own, prompt.pairs):
-                system, user = prompt.fill(group, types)
-                request = Request(
-                    model, system, user, ANSWER, settings.max_tokens, settings.temperature, settings.seed + turn
-                )
-                yield Task(f"{prompt.name}:{group[0].id}~{request.hash[:8]}", group, prompt, request)
+                request = request_about(group, prompt, types, model, settings, settings.seed + turn)
+                yield Task(f"{prompt.name}:{group[0].id}~{request.hash[:8]}", group, prompt, request, labels)
+
+
+def request_about(
+    group: Sequence[Pair], prompt: Prompt, types: Iterable[str], model: ModelId, settings: WriteSettings, seed: int
+) -> Request:
+    """What is asked about some pairs; seed: instead of that of the settings."""
+    from kogner.llm.request import Request
+
+    system, user = prompt.fill(group, types)
+    return Request(model, system, user, ANSWER, settings.max_tokens, settings.temperature, seed)
+
+
+def _turn(pair: Pair) -> int:
+    """A pair's place in the turn of its relation type, which begins anywhere; of an id without a number, any."""
+    relation, _, number = pair.id.rpartition(":")
+    plain = number if number.isascii() and number.isdigit() else ""
+    return crc32((relation if plain else pair.id).encode(errors="surrogatepass")) + int(plain[:18] or 0)
 
 
 async def ask(
@@ -85,14 +101,14 @@ async def ask(
         progress()
 
 
-def row(task: Task, found: Reply | Failure, types: Sequence[str]) -> Row:
+def row(task: Task, found: Reply | Failure) -> Row:
     """The row of a task: what was answered, or why there is no usable answer."""
     from kogner.llm.answers import NotJsonError, parse_reply
     from kogner.llm.request import Failure
 
     def made(answer: object = None, repaired: bool = False, rejected: str | None = None, detail: str = "") -> Row:
         return Row(
-            task.id, task.pairs, tuple(map(spoken, types)), task.prompt.label, str(task.request.model),
+            task.id, task.pairs, task.types, task.prompt.label, str(task.request.model),
             task.request.hash, task.prompt.negative, answer, repaired, rejected, detail,
         )  # fmt: skip
 
@@ -105,13 +121,19 @@ def row(task: Task, found: Reply | Failure, types: Sequence[str]) -> Row:
     return made(parsed.value, parsed.repaired)
 
 
-def rows(wanted: Iterable[Task], asker: Asker, failed: dict[str, Failure], types: Sequence[str]) -> Iterator[Row]:
-    """The rows of those tasks that were asked, in their order."""
+def rows(
+    wanted: Iterable[Task], asker: Asker, failed: Mapping[str, Failure], held: Mapping[str, Row] | None = None
+) -> Iterator[Row]:
+    """The rows of those tasks that were asked, in their order. held: rows that there are already, by their ids."""
     for task in wanted:
+        own = None if held is None else held.get(task.id)
+        if own is not None:
+            yield own
+            continue
         reply = asker.cache.get(task.request) if asker.cache is not None else None
         found = failed.get(task.id) if reply is None else reply
         if found is not None:
-            yield row(task, found, types)
+            yield row(task, found)
 
 
 def types_of(pairs: Iterable[Pair]) -> list[str]:
