@@ -150,7 +150,7 @@ def test_nothing_but_failures_stops_the_job(model, tmp_path, in_this_process, mo
 
 def test_what_cannot_be_read_to_its_end_is_said_last_and_read_again(model, tmp_path, in_this_process):
     broken = written(tmp_path / "a.jsonl", documents(6))
-    broken.write_text(broken.read_text() + '{"id": "x", "text": \n')
+    broken.write_text(broken.read_text() + '{"id": "x", "text": ')
     whole = written(tmp_path / "b.jsonl", documents(2, prefix="e"))
     for _ in range(2):
         with pytest.raises(InputError, match=r"1 of 2 inputs could not be read to the end.*a\.jsonl:7"):

@@ -15,7 +15,7 @@ import json
 import re
 import shutil
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,7 @@ from typing import Any
 from kogner.artifacts import write_atomic, write_lines
 from kogner.bulk.shards import Failure
 from kogner.bulk.source import Input
-from kogner.data.report import Report
+from kogner.data.report import EXAMPLES, Report
 from kogner.errors import ArtifactError, InputError, KognerError
 from kogner.progress import note
 from kogner.records import Document
@@ -56,7 +56,8 @@ class ShardResult:
 class Counts:
     """Of an input, or of all: documents = annotated + failed. skipped: by the reader, by reason.
 
-    error: why it could not be read to its end.
+    examples: for each reason the first places where something was skipped or repaired. error: why it could not be read
+    to its end.
     """
 
     documents: int = 0
@@ -66,6 +67,7 @@ class Counts:
     characters: int = 0
     skipped: Mapping[str, int] = field(default_factory=dict)
     noted: Mapping[str, int] = field(default_factory=dict)
+    examples: Mapping[str, list[str]] = field(default_factory=dict)
     error: str | None = None
 
     def to_dict(self) -> dict[str, Any]:
@@ -191,7 +193,9 @@ class JobFolder:
             raise KognerError(f"{one.path}: shard {missing} of {self._parts(one)} is missing; give the command again")
         sums = self._sums(one)
         noted = dict(report.noted + report.repaired + sums.pop("lost"))
-        counts = Counts(**sums, skipped=dict(report.skipped), noted=noted, error=error)
+        counts = Counts(
+            **sums, skipped=dict(report.skipped), noted=noted, examples=dict(report.examples), error=error
+        )  # fmt: skip
         if error is None:
             write_atomic(self._parts(one) / INPUT, json.dumps(counts.to_dict()))
         return counts
@@ -236,6 +240,7 @@ class JobFolder:
             characters=sum(one.characters for one in known),
             skipped=dict(sum((Counter(one.skipped) for one in known), Counter())),
             noted=dict(sum((Counter(one.noted) for one in known), Counter())),
+            examples=_first(one.examples for one in known),
         )
         listed = [
             {"path": one.path, "folder": f"{PARTS}/{one.folder}", "bytes": one.bytes}
@@ -284,6 +289,14 @@ def _same(path: Path, before: Mapping[str, Any], now: Mapping[str, Any]) -> None
                 f"{path} was begun with {key} = {json.dumps(before.get(key))}, not {json.dumps(now[key])}; go on with "
                 "what it was begun with, or give another folder"
             )
+
+
+def _first(examples: Iterable[Mapping[str, list[str]]]) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for one in examples:
+        for reason, places in one.items():
+            found[reason] = [*found.get(reason, ()), *places][:EXAMPLES]
+    return found
 
 
 def _is_content(path: Path) -> bool:

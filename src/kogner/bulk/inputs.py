@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import os
+from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from kogner.annotate.texts import read_documents
-from kogner.bulk.shards import Cut, Shard, cut
+from kogner.bulk.shards import Cut, Shard, Unread, cut
 from kogner.bulk.source import Input
+from kogner.data.formats.files import stem
 from kogner.data.report import Report
-from kogner.errors import InputError
+from kogner.errors import InputError, KognerError
 from kogner.progress import note
 from kogner.records import Document
 
@@ -37,37 +40,63 @@ class InputReader:
     def shards(self, one: Input, limits: Cut, *, done: Mapping[int, int]) -> Iterator[Shard]:
         """An input's shards, without those that are done (see `cut`).
 
-        What lies before a place that cannot be read is kept.
+        What lies before a place that cannot be read is kept, whatever its reader fails with, and where only a line of
+        JSON lines cannot be, what lies behind it too. A file of which no line can be read is none of its format.
         """
-        report = self.reports[one.number] = Report()
+        refused: deque[InputError] = deque()
+        report = self.reports[one.number] = Report(refused=refused)
         self.errors.pop(one.number, None)
         path = Path(one.path)
 
-        def documents() -> Iterator[Document]:
-            before, told = self.bytes, 0
+        def unread() -> Iterator[Unread]:
+            while refused:
+                error = refused.popleft()
+                self.documents += 1
+                yield Unread(error.document or f"{stem(path)}:{error.line}", str(error))
+
+        def documents() -> Iterator[Document | Unread]:
+            before, told, any_document = self.bytes, 0, False
             try:
                 for document in read_documents(path, self.form, report=report):
+                    yield from unread()
+                    any_document = True
                     self.documents += 1
                     if self.documents % POSITION_EVERY == 0:
                         told = max(told, position(path) or 0)
                         self.bytes = before + told
                     yield document
-            except InputError as error:
-                self.errors[one.number] = str(error)
+            except KognerError as error:
+                self.errors[one.number] = str(error if any_document or not refused else refused[0])
+            except Exception as error:  # of a reader's library; the other inputs have nothing to do with it
+                self.errors[one.number] = f"{type(error).__name__}: {error}"
+            else:
+                if refused and _breaks_off(path):
+                    self.errors[one.number] = str(refused.pop())
+            if any_document:
+                yield from unread()
             self.bytes = before + one.bytes
 
         yield from cut(documents(), limits, input=one.number, done=done)
 
     def said(self, one: Input) -> dict[str, Any]:
-        """What the reader of an input met, as plain data: skipped, repaired, noted, error."""
-        return {**self.reports[one.number].to_dict(), "error": self.errors.get(one.number)}
+        """What the reader of an input met, as plain data: skipped, repaired, noted, examples, error."""
+        report = self.reports[one.number]
+        return {**report.to_dict(), "examples": report.examples, "error": self.errors.get(one.number)}
+
+
+def _breaks_off(path: Path) -> bool:
+    """Whether a file, whose last line cannot be read, ends within it, as one does that was not copied to its end."""
+    with path.open("rb") as stream:
+        stream.seek(-1, os.SEEK_END)
+        return stream.read() != b"\n"
 
 
 def position(path: Path) -> int | None:
     """How far this process has read a file that it has open, packed bytes; None where the system does not say."""
     try:
+        file = os.path.realpath(path)
         for link in Path("/proc/self/fd").iterdir():
-            if link.exists() and str(link.readlink()) == str(path):
+            if link.exists() and str(link.readlink()) == file:
                 told = Path(f"/proc/self/fdinfo/{link.name}").read_text(encoding="ascii")
                 return int(told.partition("pos:")[2].split()[0])
     except (OSError, ValueError, IndexError):

@@ -181,9 +181,11 @@ def _finish(folder: JobFolder, one: Input, met: Mapping[str, Any]) -> Counts:
     report = Report()
     for name in ("skipped", "repaired", "noted"):
         getattr(report, name).update(met[name])
+    report.examples.update(met["examples"])
     for what, reasons in (("skipped", report.skipped), ("repaired", report.repaired), ("noted", report.noted)):
         for reason, count in sorted(reasons.items()):
-            note(f"{one.path}: {what} {count:,} x {reason}")
+            first = f", first at {report.examples[reason][0]}" if report.examples.get(reason) else ""
+            note(f"{one.path}: {what} {count:,} x {reason}{first}")
     return folder.finish(one, report, error=met["error"])
 
 

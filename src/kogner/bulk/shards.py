@@ -18,6 +18,14 @@ class Failure:
 
 
 @dataclass(frozen=True)
+class Unread:
+    """A document that could not be read, in its place among the others. reason: why."""
+
+    id: str
+    reason: str
+
+
+@dataclass(frozen=True)
 class Shard:
     """input, number: which of the inputs, and which shard of it, from 0.
 
@@ -52,7 +60,9 @@ class Cut:
 NONE: Mapping[int, int] = {}
 
 
-def cut(documents: Iterable[Document], limits: Cut, *, input: int, done: Mapping[int, int] = NONE) -> Iterator[Shard]:
+def cut(
+    documents: Iterable[Document | Unread], limits: Cut, *, input: int, done: Mapping[int, int] = NONE
+) -> Iterator[Shard]:
     """The shards of an input, without those that are done. The same documents are always cut in the same places.
 
     done: documents of each. One that has another number now is not done: its input could not be read on then.
@@ -60,14 +70,18 @@ def cut(documents: Iterable[Document], limits: Cut, *, input: int, done: Mapping
     waiting: list[Document] = []
     refused: dict[int, str] = {}
     first = number = characters = 0
-    for document in documents:
-        length = len(document.text)
-        if length > limits.longest:
+    for found in documents:
+        if isinstance(found, Unread):
+            refused[len(waiting)] = found.reason
+            document = Document(found.id, "")
+        elif (length := len(found.text)) > limits.longest:
             refused[len(waiting)] = (
                 f"its text has {length:,} characters, the limit is {limits.longest:,}; split it, or raise "
                 "--max-characters"
             )
-            document = Document(document.id, "")
+            document = Document(found.id, "")
+        else:
+            document = found
         waiting.append(document)
         characters += len(document.text)
         if len(waiting) >= limits.documents or characters >= limits.characters:

@@ -25,7 +25,7 @@ def annotate_folder(
     silence: float,
     again: bool,
 ) -> None:
-    """Run or resume the job and print its manifest, less what each input came to, as one JSON object.
+    """Run or resume the job and print its manifest, less what each input came to and examples, as one JSON object.
 
     Raises ConfigError for standard input and for what a shard cannot be written as.
     """
@@ -48,5 +48,5 @@ def annotate_folder(
         silence=silence, again=again,
     )  # fmt: skip
     manifest = job.run()
-    said = {key: value for key, value in manifest.items() if key not in ("version", "plan", "inputs")}
+    said = {key: value for key, value in manifest.items() if key not in ("version", "plan", "inputs", "examples")}
     click.echo(json.dumps({"out": str(out), "inputs": len(manifest["inputs"]), **said}))

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, deque
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from kogner.errors import InputError
 
 EXAMPLES = 3
+REFUSED = 10_000  # documents in a row that cannot be read, after which it is not the documents
 
 
 @dataclass
@@ -18,6 +19,8 @@ class Report:
     strict: raise InputError at the first thing that would be skipped or repaired.
     lost: mentions among the skipped things, by the type they have in the file.
     examples: for each reason the first places, as `file:line (document ID): detail`.
+    refused: why documents could not be read, in their places among the others, for who takes them from there before
+    each document and behind the last; None = the first of them is raised.
     """
 
     strict: bool = False
@@ -26,6 +29,7 @@ class Report:
     noted: Counter[str] = field(default_factory=Counter)
     lost: Counter[str] = field(default_factory=Counter)
     examples: dict[str, list[str]] = field(default_factory=dict)
+    refused: deque[InputError] | None = None
 
     def skip(
         self,
@@ -49,6 +53,12 @@ class Report:
     def note(self, reason: str, count: int = 1) -> None:
         """Count something that loses and changes nothing."""
         self.noted[reason] += count
+
+    def refuse(self, error: InputError) -> None:
+        """Say that a document cannot be read, though the next ones may be: put down in `refused`, else raised."""
+        if self.refused is None or len(self.refused) >= REFUSED:
+            raise error
+        self.refused.append(error)
 
     def lines(self) -> list[str]:
         """What was skipped or repaired, one sentence per reason with the first place it was seen at."""

@@ -75,7 +75,7 @@ def test_a_mention_that_does_not_fit_is_skipped_and_counted(tmp_path, start, end
     [
         ("{", ":2: not JSON"),
         ("[]", ":2: each line must be an object"),
-        ('{"id": "1"}', ":2: has the keys id; each line must be an object"),
+        ('{"id": "1"}', r":2 \(document 1\): has the keys id; each line must be an object"),
         ('{"text": 3}', ":2: each line must be an object"),
         ('{"id": "d", "text": "abc", "mentions": [{"start": 0}]}', r":2 \(document d\): a mention needs"),
         ('{"text": "abc", "mentions": [{"start": "0", "end": 1, "type": "t"}]}', "whole numbers"),

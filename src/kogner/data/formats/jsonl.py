@@ -49,65 +49,85 @@ def _id(raw: Any, path: Path, line: int) -> str:
 
 
 def parse(numbered: Iterable[tuple[int, str]], *, path: Path, report: Report) -> Iterator[tuple[int, Document]]:
-    """Yield (line, document) of numbered lines; `path` is what errors name. A missing id becomes `<stem>:<line>`."""
+    """Yield (line, document) of numbered lines; `path` is what errors name. A missing id becomes `<stem>:<line>`.
+
+    A line that is no document is refused (`Report.refuse`).
+    """
     for number, line in numbered:
         if not line.strip():
             continue
         try:
-            raw = json.loads(line)
-        except (ValueError, RecursionError) as error:
-            raise InputError(f"not JSON: {error}; each line must be one object", path=path, line=number) from error
-        if not isinstance(raw, dict) or not isinstance(raw.get("text"), str):
-            has, ask = "", ""
-            if isinstance(raw, dict) and "text" not in raw:
-                has, ask = f"has the keys {', '.join(raw)[:200]}; ", f"; or {ask_for('jsonl')}"
-            raise InputError(
-                f'{has}each line must be an object such as {{"id": "1", "text": "..."}}{ask}', path=path, line=number
-            )
-        name = _id(raw, path, number)
-        if raw.get("mentions") and raw.get("entities"):
-            report.note(BOTH)
-        for key in raw.keys() - _KEYS:
-            report.note(f"unknown key '{key}' ignored")
-        try:
-            mentions, unsure = (
-                tuple(
-                    mention
-                    for entry in raw.get(key) or (raw.get("entities") if key == "mentions" else ()) or ()
-                    if (mention := _mention(entry, raw["text"], report, path, number, name)) is not None
-                )
-                for key in ("mentions", "unsure")
-            )
-            types = frozenset(_text(kind) for kind in raw.get("types") or ())
-            passages = tuple(_passage(entry, len(raw["text"])) for entry in raw.get("passages") or ())
-            yield number, Document(name, raw["text"], mentions, types, unsure, passages)
+            document = _document(line, number, path, report)
         except InputError as error:
-            if error.path is not None:
-                raise
-            raise InputError(str(error), path=path, line=number, document=name) from error
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise InputError(
-                f"a mention needs start, end and type, types must be a list of names: {error!r}",
-                path=path, line=number, document=name,
-            ) from error  # fmt: skip
+            report.refuse(error)
+        else:
+            yield number, document
+
+
+def _document(line: str, number: int, path: Path, report: Report) -> Document:
+    raw = _decoded(line, number, path)
+    if not isinstance(raw, dict) or not isinstance(raw.get("text"), str):
+        has, ask, own = "", "", None
+        if isinstance(raw, dict):
+            own = None if raw.get("id") is None else str(raw["id"])
+            if "text" not in raw:
+                has, ask = f"has the keys {', '.join(raw)[:200]}; ", f"; or {ask_for('jsonl')}"
+        raise InputError(
+            f'{has}each line must be an object such as {{"id": "1", "text": "..."}}{ask}',
+            path=path, line=number, document=own,
+        )  # fmt: skip
+    name = _id(raw, path, number)
+    if raw.get("mentions") and raw.get("entities"):
+        report.note(BOTH)
+    for key in raw.keys() - _KEYS:
+        report.note(f"unknown key '{key}' ignored")
+    try:
+        mentions, unsure = (
+            tuple(
+                mention
+                for entry in raw.get(key) or (raw.get("entities") if key == "mentions" else ()) or ()
+                if (mention := _mention(entry, raw["text"], report, path, number, name)) is not None
+            )
+            for key in ("mentions", "unsure")
+        )
+        types = frozenset(_text(kind) for kind in raw.get("types") or ())
+        passages = tuple(_passage(entry, len(raw["text"])) for entry in raw.get("passages") or ())
+        return Document(name, raw["text"], mentions, types, unsure, passages)
+    except InputError as error:
+        if error.path is not None:
+            raise
+        raise InputError(str(error), path=path, line=number, document=name) from error
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise InputError(
+            f"a mention needs start, end and type, types must be a list of names: {error!r}",
+            path=path, line=number, document=name,
+        ) from error  # fmt: skip
+
+
+def _decoded(line: str, number: int, path: Path) -> Any:
+    try:
+        return json.loads(line)
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"not JSON: {error}; each line must be one object", path=path, line=number) from error
 
 
 def read_columns(path: Path, *, report: Report, columns: Columns) -> Iterator[Document]:
     """Yield a document for each line of others' JSON lines, its text and id under the keys that `columns` says.
 
-    A missing id becomes `<stem>:<line>`. Lines without a text are counted and left out. Raises InputError for a line
-    that is no object, and where no line has a text.
+    A missing id becomes `<stem>:<line>`. Lines without a text are counted and left out; one that is no object is
+    refused (`Report.refuse`). Raises InputError where no line has a text.
     """
     any_document, keys = False, ""
     for number, line in lines(path):
         if not line.strip():
             continue
         try:
-            raw = json.loads(line)
-        except (ValueError, RecursionError) as error:
-            raise InputError(f"not JSON: {error}; each line must be one object", path=path, line=number) from error
-        if not isinstance(raw, dict):
-            raise InputError("each line must be an object", path=path, line=number)
+            raw = _decoded(line, number, path)
+            if not isinstance(raw, dict):
+                raise InputError("each line must be an object", path=path, line=number)
+        except InputError as error:
+            report.refuse(error)
+            continue
         keys = keys or ", ".join(raw)[:200]
         text, own = raw.get(columns.text), raw.get(columns.id or ID)
         if not isinstance(text, str) or not text.strip():
