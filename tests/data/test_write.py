@@ -219,11 +219,11 @@ def test_rejected_rows_are_asked_again_and_nothing_else(pairs, tmp_path, capsys)
         pairs.write_text(f"{pairs.read_text()}{json.dumps(more.to_dict())}\n")
         assert run(*command) == 0 and rows.read_text().splitlines()[:12] == after  # and with another pair
         assert len(server.seen) == asked + 1
+        assert run(*again, "--prompt", "mixed") == 2 and "abstract@1" in capsys.readouterr().err
         assert run("check", rows, "--out", out, "--unseen", "none") == 0
         assert json.loads(capsys.readouterr().out.splitlines()[-1])["kept"] == 13
         assert run(*command, "--again", pairs) == 2 and "is no row" in capsys.readouterr().err
         assert run(*command, "--again", rows) == 2 and "no rejected row" in capsys.readouterr().err
-        assert run(*again, "--prompt", "mixed") == 2 and "abstract@1" in capsys.readouterr().err
 
 
 def test_what_is_rejected_again_is_asked_something_else(pairs, tmp_path):
