@@ -183,6 +183,41 @@ def test_entities_that_are_not_apart():
     ]  # fmt: skip
 
 
+INSIDE = "The dose of insulin was raised since insulin resistance was high in severe asthma."
+
+
+def insulin(sentence=INSIDE, *further, **changes):
+    pair = Pair("linked:1", "linked", End("C:4", "Chemical", "insulin"), End("D:1", "Disease", "asthma"))
+    ner = [{"mention": "insulin", "type": "chemical"}, {"mention": "asthma", "type": "disease"}]
+    ner += [{"mention": name, "type": "disease"} for name in further]
+    return row({"sentence": sentence, "ner": ner}, pairs=(pair,), **changes)
+
+
+def test_a_place_in_a_longer_mention_of_another_entity_is_none(tmp_path):
+    wanted = [("insulin", "chemical", "C:4"), ("insulin resistance", "disease", None), ("asthma", "disease", "D:1")]
+    assert texts(Checker().check(insulin(INSIDE, "insulin resistance"))) == wanted
+    entities = [Entity("D:5", "Disease", "insulin resistance"), Entity("C:4", "Chemical", "insulin")]
+    build(entities, [], tmp_path / "graph")
+    names = NamesOf(tmp_path / "graph", None)
+    found = texts(Checker(scanner=names).check(insulin()))
+    assert found == [wanted[0], ("insulin resistance", "disease", "D:5"), wanted[2]]
+    # the same entity's longer name, a known text and a rule that is off change nothing
+    build([Entity("C:4", "Chemical", "insulin", ("insulin resistance",))], [], tmp_path / "same")
+    alone = [wanted[0], wanted[0], wanted[2]]
+    assert texts(Checker(scanner=NamesOf(tmp_path / "same", None)).check(insulin())) == alone
+    known = insulin(known=((0, 3, "disease", None),))
+    assert texts(Checker(scanner=names).check(known))[1:] == alone
+    assert texts(Checker(CheckSettings(apart=False), scanner=names).check(insulin())) == alone
+
+
+def test_an_entity_that_is_only_in_longer_names_is_not_apart(tmp_path):
+    only = "The patients had insulin resistance for years before their severe asthma began."
+    found = Checker().check(insulin(only, "insulin resistance"))
+    assert found.reason == rules.SAME_PLACE and "longer name" in found.detail
+    build([Entity("D:5", "Disease", "insulin resistance")], [], tmp_path / "graph")
+    assert Checker(scanner=NamesOf(tmp_path / "graph", None)).check(insulin(only)).reason == rules.SAME_PLACE
+
+
 def test_sentences_that_are_nearly_the_same_whatever_their_entities():
     checker = Checker()
     sentence = "We measured how strongly {} responds in children who suffer from severe {} at night."

@@ -6,7 +6,7 @@ The paper's check comes first (`kogner.data.sanity`); what follows it is stricte
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Set
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
@@ -178,14 +178,19 @@ class Rules:
         mentions = self._of_pairs(row, ends, written, spans)
         if isinstance(mentions, Rejected):
             return mentions
+        # what is known of a real text says where its entities are
+        own = {(one.start, one.end) for one in mentions} if settings.apart and not row.known else set()
         if row.known:
             mentions = _with_known(row, sentence, mentions)
         if settings.further:
             mentions = self._with_further(row, kge, written, mentions)
+            mentions = [one for one in mentions if (one.start, one.end) not in own or not _in_longer(one, mentions)]
         if self._scanner is not None:
-            mentions = self._with_names(row, sentence, mentions)
-            if row.negative and (own := _of_its_pairs(mentions, ends)) is not None:
-                return Rejected(NAMED, f"{own.text!r} is {own.entity} in {sentence}")
+            mentions = self._with_names(row, sentence, mentions, own)
+        if own and not {end.id for end in ends} <= {one.entity for one in mentions}:
+            return Rejected(SAME_PLACE, f"{' / '.join(end.name for end in ends)} in a longer name: {sentence}")
+        if self._scanner is not None and row.negative and (named := _of_its_pairs(mentions, ends)) is not None:
+            return Rejected(NAMED, f"{named.text!r} is {named.entity} in {sentence}")
         kinds = _kinds(row.types, tuple(sorted({one.type for one in mentions})))
         names = [one.text for one in mentions if one.entity is not None]
         mentions.sort(key=_key)
@@ -246,8 +251,11 @@ class Rules:
                     mentions.append(Mention(start, end, label, written.text[start:end]))
         return mentions
 
-    def _with_names(self, row: Row, sentence: str, mentions: list[Mention]) -> list[Mention]:
-        """With the graph's names that overlap no mention, and with the ids of those that are such a name."""
+    def _with_names(self, row: Row, sentence: str, mentions: list[Mention], own: Set[tuple[int, int]]) -> list[Mention]:
+        """With the graph's names that overlap no mention, and with the ids of those that are such a name.
+
+        own: places of the pairs' names; a longer name of another entity takes them, `insulin resistance` of `insulin`.
+        """
         assert self._scanner is not None
         labels, scanner = _labels(row.types), self._scanner(row.types)
         for found in scanner.scan(sentence):
@@ -259,10 +267,18 @@ class Rules:
             label, identifier = labels[kind_key(best.type)], scanner.store.ids([best.row])[0]
             same = [n for n, one in enumerate(mentions) if (one.start, one.end) == (found.start, found.end)]
             if same:
-                own = mentions[same[0]]
-                if own.entity is None and own.type == label:
-                    mentions[same[0]] = Mention(own.start, own.end, own.type, own.text, entity=identifier)
-            elif not any(found.start < one.end and one.start < found.end for one in mentions):
+                one = mentions[same[0]]
+                if one.entity is None and one.type == label:
+                    mentions[same[0]] = Mention(one.start, one.end, one.type, one.text, entity=identifier)
+                continue
+            met = [one for one in mentions if found.start < one.end and one.start < found.end]
+            if all(
+                (one.start, one.end) in own
+                and one.entity != identifier
+                and found.start <= one.start <= one.end <= found.end
+                for one in met
+            ):
+                mentions = [one for one in mentions if one not in met]
                 text = sentence[found.start : found.end]
                 mentions.append(Mention(found.start, found.end, label, text, entity=identifier))
         return mentions
@@ -307,6 +323,15 @@ def _with_known(row: Row, sentence: str, mentions: list[Mention]) -> list[Mentio
             taken.add((start, end))
             mentions.append(Mention(start, end, kind, sentence[start:end], entity=identifier))
     return mentions
+
+
+def _in_longer(one: Mention, mentions: Sequence[Mention]) -> bool:
+    """Whether a mention lies in a longer one of another entity."""
+    return any(
+        other.start <= one.start and one.end <= other.end and len(other.text) > len(one.text)
+        for other in mentions
+        if other.entity != one.entity
+    )
 
 
 def _apart(found: list[list[tuple[int, int]]]) -> list[list[tuple[int, int]]]:
