@@ -26,7 +26,7 @@ from kogner.bulk.inputs import InputReader, files_of
 from kogner.bulk.job import Job
 from kogner.bulk.shards import Cut, Shard
 from kogner.bulk.source import Input
-from kogner.bulk.worker import Worker, WorkPlan
+from kogner.bulk.worker import CANARY, Worker, WorkPlan
 from kogner.cli import main
 from kogner.commands.annotate import SHARD_FORMATS
 from kogner.data.formats.registry import FORMATS
@@ -139,13 +139,34 @@ def test_a_document_that_cannot_be_annotated_is_a_failure_and_the_others_go_on(
     assert "500 characters, the limit is 400" in failures[1]["reason"]
 
 
-def test_nothing_but_failures_stops_the_job(model, tmp_path, in_this_process, monkeypatch):
+def test_a_model_that_fails_at_a_plain_sentence_too_stops_the_job(model, tmp_path, in_this_process, monkeypatch):
     def broken(*_, **__):
         raise InputError("no")
 
     monkeypatch.setattr(Predictor, "predict", broken)
-    with pytest.raises(KognerError, match="each of the first 12 documents failed, the last: no"):
+    says = r"all 4 documents of a shard failed, the last with no, and so did a plain sentence \(InputError: no\)"
+    with pytest.raises(KognerError, match=says):
         job(model, [written(tmp_path / "a.jsonl", documents(20))], tmp_path / "out").run()
+    assert results(tmp_path / "out") == [] and not list((tmp_path / "out").glob("parts/*/0*.json"))
+
+
+@pytest.mark.parametrize("error", [RuntimeError("odd"), InputError("odd")])
+def test_any_number_of_poison_documents_are_failures_and_the_job_goes_on(
+    model, tmp_path, in_this_process, monkeypatch, error
+):
+    predict = Predictor.predict
+
+    def breaking(self, given, **more):
+        for document in predict(self, given, **more):
+            if "poison" in document.text:
+                raise error
+            yield document
+
+    monkeypatch.setattr(Predictor, "predict", breaking)
+    source = written(tmp_path / "a.jsonl", [*documents(25, word="poison"), *documents(3, prefix="e")])
+    manifest = job(model, [source], tmp_path / "out", limits=Cut(documents=20)).run()
+    assert (manifest["documents"], manifest["failed"]) == (28, 25)
+    assert [one["id"] for one in results(tmp_path / "out")] == ["e0", "e1", "e2"]
 
 
 def test_what_cannot_be_read_to_its_end_is_said_last_and_read_again(model, tmp_path, in_this_process):
@@ -221,7 +242,7 @@ def test_errors_one_after_the_other_stop_the_job_and_are_no_failures(model, tmp_
 
     def breaking(self, given, **more):
         for document in predict(self, given, **more):
-            if broken and int(document.id[1:]) >= 8:
+            if broken and (document.id == CANARY.id or int(document.id[1:]) >= 8):
                 raise RuntimeError("the device is gone")
             yield document
 
@@ -316,29 +337,68 @@ def test_processes_that_are_lost_without_a_document_between_end_the_job(model, t
     with pytest.raises(KognerError, match="20 processes were lost one after the other"):
         for number in range(40):
             task = lost(pool, task, place=number // 2, begun=1)
-    assert 8 <= len(task.without) <= 10
+    assert 8 <= len(task.without) <= 10 and task.check
+
+
+def test_processes_that_are_lost_end_no_job_where_the_next_one_can_annotate_a_plain_sentence(
+    model, tmp_path, monkeypatch
+):
+    pool = processes.ProcessPool(WorkPlan(str(model), LABELS, SETTINGS), tmp_path, count=1)
+    task = processes.Task(Shard(0, 0, 0, tuple(documents(30))))
+    for number in range(processes.BARREN):
+        task = lost(pool, task, place=number // 2, begun=1)
+    ours, theirs = multiprocessing.Pipe()
+    worker = processes._Process(Ended(), ours, task, True)
+    pool._workers = [worker]
+    theirs.send(("alive", None))
+    assert not list(pool._listen(1.0)) and not worker.task.check
+    assert not lost(pool, worker.task, place=10, begun=1).check
+
+
+def worked(monkeypatch, plan, out, task, *, answers):
+    """What a process says to a task, less that it is ready."""
+    ours, theirs = multiprocessing.Pipe()
+    thread = threading.Thread(target=processes._work, args=(theirs, plan, out))
+    monkeypatch.setattr(processes.signal, "signal", lambda *_: None)
+    thread.start()
+    ours.send(task)
+    said = [ours.recv() for _ in range(answers + 1)]
+    ours.close()
+    thread.join(20)
+    set_quiet(False)
+    assert said[0][0] == "ready"
+    return said[1:]
+
+
+def test_a_plain_sentence_is_annotated_before_a_task_that_asks_for_it(model, tmp_path, monkeypatch):
+    source = written(tmp_path / "a.jsonl", documents(1))
+    plan = WorkPlan(str(model), LABELS, SETTINGS)
+    (one,) = JobFolder(tmp_path / "out").begin({}, [source])
+    task = processes.Task(Shard(one.number, 0, 0, tuple(documents(1))), check=True)
+    said = worked(monkeypatch, plan, tmp_path / "out", task, answers=4)
+    assert [kind for kind, _ in said] == ["alive", "at", "at", "done"]
+
+    def broken(*_, **__):
+        raise RuntimeError("the device is gone")
+
+    monkeypatch.setattr(Predictor, "predict", broken)
+    ((kind, says),) = worked(monkeypatch, plan, tmp_path / "out", task, answers=1)
+    assert kind == "failed" and "so did a plain sentence (RuntimeError: the device is gone)" in says
 
 
 def test_a_shard_that_cannot_be_written_is_nobodys_failure(model, tmp_path, monkeypatch):
     source = written(tmp_path / "a.jsonl", documents(2))
     plan = WorkPlan(str(model), LABELS, SETTINGS)
     (one,) = JobFolder(tmp_path / "out").begin({}, [source])
-    ours, theirs = multiprocessing.Pipe()
 
     def broken(*_, **__):
         raise ValueError("odd")
 
     monkeypatch.setattr(JobFolder, "write_shard", broken)
-    thread = threading.Thread(target=processes._work, args=(theirs, plan, tmp_path / "out"))
-    monkeypatch.setattr(processes.signal, "signal", lambda *_: None)
-    thread.start()
-    ours.send(processes.Task(Shard(one.number, 0, 0, tuple(documents(2)))))
-    said = [ours.recv() for _ in range(4)]
-    assert [kind for kind, _ in said] == ["ready", "at", "at", "failed"] and said[2][1] is None
-    assert "shard (0, 0) cannot be written" in said[3][1] and "ValueError: odd" in said[3][1]
-    ours.close()
-    thread.join(20)
-    set_quiet(False)
+    task = processes.Task(Shard(one.number, 0, 0, tuple(documents(2))))
+    said = worked(monkeypatch, plan, tmp_path / "out", task, answers=3)
+    assert [kind for kind, _ in said] == ["at", "at", "failed"] and said[1][1] is None
+    assert "shard (0, 0) cannot be written" in said[2][1] and "ValueError: odd" in said[2][1]
 
 
 def test_a_folder_of_another_plan_input_or_owner_is_refused(model, tmp_path, in_this_process):

@@ -17,7 +17,7 @@ from kogner.bulk.shards import Cut, Shard
 from kogner.bulk.source import Input
 from kogner.bulk.worker import WorkPlan
 from kogner.data.report import Report
-from kogner.errors import ArtifactError, InputError, KognerError
+from kogner.errors import ArtifactError, InputError
 from kogner.hardware import cores
 from kogner.mapping import to_mapping
 from kogner.progress import Counter, counting, note
@@ -62,8 +62,8 @@ class Job:
         """Annotate what is not annotated yet; returns what the manifest says, with `documents_per_s` of this run.
 
         Raises ArtifactError where the folder holds something else or another process works in it; InputError, after all
-        others are done, where an input could not be read to its end; KognerError where every document of the first
-        shards failed.
+        others are done, where an input could not be read to its end; KognerError where the model or the machine fails
+        (`Worker.write`, ProcessPool).
         """
         with artifacts.locked(self.out):
             folder = JobFolder(self.out)
@@ -157,24 +157,16 @@ class Job:
 
 @dataclass
 class _Progress:
-    """Documents of this run, and whether any of them could be annotated."""
+    """Documents of this run."""
 
     documents: int = 0
     failed: int = 0
-    refused: int = 0
 
     def add(self, result: ShardResult, counter: Counter) -> None:
-        """Count a shard. Raises KognerError where nothing but failures came so far."""
+        """Count a shard."""
         self.documents += result.documents
         self.failed += len(result.failures)
-        self.refused += result.refused
         counter.advance(result.documents, f"{self.failed:,} failed" if self.failed else "")
-        tried = self.documents - self.refused
-        if tried > 10 and self.failed - self.refused == tried:
-            raise KognerError(
-                f"each of the first {tried:,} documents failed, the last: {result.failures[-1].reason}; with "
-                "--retry-failed they are annotated again"
-            )
 
 
 def _finish(folder: JobFolder, one: Input, met: Mapping[str, Any]) -> Counts:

@@ -26,18 +26,22 @@ from kogner.errors import KognerError
 from kogner.progress import note, set_quiet
 
 LAST_CHANCE = 2  # deaths at one document after which it is a failure
-BARREN = 20  # deaths in a row with no document done between them, after which it is not the documents
+BARREN = 20  # deaths in a row with no document done between them, after which a plain sentence is tried
 STARTS = 3  # processes that may die one after the other before any of them was ready
 POLL_S = 1.0
 
 
 @dataclass(frozen=True)
 class Task:
-    """A shard to annotate. careful: document by document. without: places that are failures, with the reason."""
+    """A shard to annotate. careful: document by document. without: places that are failures, with the reason.
+
+    check: a plain sentence is to be annotated before (`Worker.check`).
+    """
 
     shard: Shard
     careful: bool = False
     without: dict[int, str] = field(default_factory=dict)
+    check: bool = False
 
 
 @dataclass
@@ -140,6 +144,8 @@ class ProcessPool:
             elif kind == "at":
                 worker.place = said
                 worker.begun += 1
+            elif kind == "alive" and worker.task is not None:
+                worker.task, self._barren = replace(worker.task, check=False), 0
             elif kind == "failed":
                 raise KognerError(said)
             else:
@@ -173,11 +179,12 @@ class ProcessPool:
         at = worker.place if task.careful else None
         self._deaths[task.shard.key, at] += 1
         self._barren = 0 if worker.begun > 1 else self._barren + 1
-        if self._barren >= BARREN:
+        if task.check:
             raise KognerError(
-                f"{BARREN} processes were lost one after the other, with no document done between them (the last one "
-                f"{cause}); is there enough memory? What is done is kept"
+                f"{BARREN} processes were lost one after the other, with no document done between them, and one at a "
+                f"plain sentence (the last one {cause}); is there enough memory? What is done is kept"
             )
+        task = replace(task, check=self._barren >= BARREN)
         if at is not None and self._deaths[task.shard.key, at] >= LAST_CHANCE:
             name = task.shard.documents[at].id
             note(f"document {name} is left out: annotating it {cause}, {LAST_CHANCE} times")
@@ -224,6 +231,9 @@ def _work(connection: Connection, plan: WorkPlan, folder: Path) -> None:
         except (EOFError, OSError):
             return
         try:
+            if task.check:
+                worker.check(f"{BARREN} processes were lost one after the other")
+                say("alive")
             result = worker.write(
                 task.shard, beat=lambda place: say("at", place), careful=task.careful, without=task.without
             )

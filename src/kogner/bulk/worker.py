@@ -15,7 +15,8 @@ from kogner.errors import KognerError
 from kogner.records import Document
 
 BEAT = 25  # documents after which a process says that it lives
-IN_A_ROW = 10  # documents that fail by errors that are none of ours, after which it is not the documents
+IN_A_ROW = 10  # documents that fail by errors that are none of ours, after which CANARY is tried
+CANARY = Document("canary", "Aspirin lowers fever in children with pneumonia.")  # fails only with model or machine
 
 
 @dataclass(frozen=True)
@@ -59,8 +60,8 @@ class Worker:
         careful: each document by itself. beat: called with the place of each document in the shard before it is
         annotated where `careful`, now and then elsewhere, and with None before the shard is written.
         without: places that are failures already, with the reason.
-        Raises KognerError where IN_A_ROW documents fail one after the other by errors that are none of ours: then it is
-        the machine or the model, and the shard is not written.
+        Raises KognerError where CANARY fails too after IN_A_ROW documents, one after the other, by errors that are none
+        of ours, or after all of the shard: then it is the machine or the model, and the shard is not written.
         """
         reasons = {**shard.refused, **(without or {})}
         places = [place for place in range(len(shard.documents)) if place not in reasons]
@@ -84,10 +85,10 @@ class Worker:
                     reasons[place] = f"{type(error).__name__}: {error}"
                     self._in_a_row += 1
                     if self._in_a_row >= IN_A_ROW:
-                        raise KognerError(
-                            f"{IN_A_ROW} documents failed one after the other, the last, {shard.documents[place].id}, "
-                            f"with {reasons[place]}; see to the machine or the model, and give the command again"
-                        ) from error
+                        last = f"the last, {shard.documents[place].id}, with {reasons[place]}"
+                        self.check(f"{IN_A_ROW} documents failed one after the other, {last}")
+        if places and not done:
+            self.check(f"all {len(places)} documents of a shard failed, the last with {reasons[places[-1]]}")
         found = [done[place] for place in sorted(done)]
         failures = [
             Failure(shard.first + place, shard.documents[place].id, reason) for place, reason in sorted(reasons.items())
@@ -101,6 +102,17 @@ class Worker:
         beat(None)
         self.folder.write_shard(result, found, form=self.plan.form, explain=self.plan.explain)
         return result
+
+    def check(self, before: str) -> None:
+        """Annotate CANARY. before: what happened. Raises KognerError where that fails."""
+        try:
+            list(self._annotated([CANARY]))
+        except Exception as error:
+            raise KognerError(
+                f"{before}, and so did a plain sentence ({type(error).__name__}: {error}); see to the machine or the "
+                "model, and give the command again"
+            ) from error
+        self._in_a_row = 0
 
     def _together(
         self, shard: Shard, places: Sequence[int], done: dict[int, Document], beat: Callable[[int | None], None]
