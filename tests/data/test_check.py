@@ -62,7 +62,17 @@ def test_the_papers_check_takes_the_first_places():
 def test_the_type_and_the_id_are_those_of_the_entries_of_the_same_number():
     turned = changed(ner=ANSWER["ner"][1::-1])
     assert [kind for *_, kind, _ in sanity.check(turned, KGE).spans] == ["disease", "gene"]
-    assert Checker().check(row(turned)).reason == rules.TYPE
+
+
+def test_the_stricter_check_takes_the_entry_that_mentions_an_entity():
+    ner = [{"mention": one, "type": kind} for one, kind in (("Asthma", "disease"), ("IL 2", "gene"))]
+    for listed in (ner, [ANSWER["ner"][2], *ner], [*ner[:1], None, ner[1]]):
+        assert ("IL-2", "gene", "G:1") in texts(Checker().check(row(changed(ner=listed))))
+    wrong = [{"mention": "asthma", "type": "gene"}, {"mention": "IL-2", "type": "disease"}]
+    assert Checker().check(row(changed(ner=wrong))).reason == rules.TYPE
+    # the entry of the same number where none mentions the entity
+    other = [{"mention": "interleukin 2", "type": "disease"}, ANSWER["ner"][1]]
+    assert Checker().check(row(changed(ner=other))).reason == rules.TYPE
 
 
 @pytest.mark.parametrize(

@@ -16,8 +16,9 @@ from kogner.data.pairs import End, Pair
 from kogner.data.prompts import grouped, load
 from kogner.data.rows import read
 from kogner.data.write import WriteSettings, tasks
+from kogner.data.write import row as written_row
 from kogner.errors import ConfigError
-from kogner.llm.request import ModelId
+from kogner.llm.request import ModelId, Reply
 
 PAIRS = [
     Pair(f"linked:{n}", "linked", End(f"G:{n}", "Gene", f"gene{n}x"), End(f"D:{n}", "Disease", f"ache{n}x"))
@@ -70,6 +71,7 @@ def test_whatever_the_server_answers_each_row_is_written_or_rejected(pairs, tmp_
             9: Answer(good(9), drop="middle") if seen.number < 1 else Answer(good(9)),
             10: Answer(good(10), delay_s=3 if seen.number < 1 else 0),
             11: Answer(f"Here it is:\n```json\n{good(11)}\n```"),
+            0: Answer(f"[{good(0)}]"),
         }.get(number, Answer(good(number)))
 
     rows, out = tmp_path / "rows.jsonl", tmp_path / "bmg"
@@ -176,6 +178,21 @@ def test_more_pairs_ask_nothing_again(total):
     assert {prompt.name for prompt in prompts} == {task.prompt.name for task in few.values()}
     alone = list(tasks(drawn(1), prompts, ["Gene"], model, WriteSettings()))
     assert len({task.prompt.name for task in alone}) > 1  # one pair of each type is not all of one prompt
+
+
+@pytest.mark.parametrize(
+    ("answer", "kept"),
+    [
+        (f"[{good(3)}]", True),
+        (f'The form is {{"mention": "x"}}, so: {good(3)}', True),
+        (f"{good(2)} or {good(3)}", False),  # nobody knows which
+        ('[{"sentence": "x"}]', False),
+    ],
+)
+def test_of_several_objects_the_only_one_of_the_form_is_the_answer(answer, kept):
+    task = next(tasks(PAIRS[3:4], [load("abstract")], ["Gene", "Disease"], ModelId("http", "m"), WriteSettings()))
+    found = written_row(task, Reply(answer, "stop", 1, 1))
+    assert found.rejected is None and isinstance(found.answer, dict if kept else list)
 
 
 def test_two_entities_of_one_name_are_in_no_group():

@@ -96,6 +96,9 @@ def test_command(corpus, tmp_path, capsys, monkeypatch):
             return Answer('{"entities": [{"mention": "Gene1", ', finish="length")
         if number == 2:
             return Answer("I see no entities here.")
+        if number == 5:
+            found = entries(*[one for one in (("Gene5", "gene"), ("ache5", "disease")) if one[0] in text])
+            return Answer(f"I list {{}} first: {json.dumps([{'entities': found}])}")
         listed = [("Gene3", "drug")] if number == 3 else [(f"Gene{number}", "gene"), (f"ache{number}", "disease")]
         return Answer(
             json.dumps({"entities": [one for one in entries(*listed) if one["mention"] in text or number == 4]})

@@ -301,18 +301,32 @@ def _named(kge: Sequence[tuple[str, str]], written: Written) -> list[tuple[int, 
 def _loose(
     kge: Sequence[tuple[str, str]], written: Written, ner: list[Any]
 ) -> list[tuple[int, int, str, str]] | Rejected:
-    """As the paper's check, but for all entities of the row, and names may be written in other ways."""
+    """As the paper's check, but for all entities of the row, and names may be written in other ways.
+
+    An entity's entry of `ner` is the one that mentions it, of the same number where none does.
+    """
     spans: list[tuple[int, int, str, str]] = []
     for number, (name, identifier) in enumerate(kge):
-        if number >= len(ner):
+        entry = _entry_of(name, number, ner)
+        if entry is None and number >= len(ner):
             return Rejected(sanity.STRUCTURE, f"{len(ner)} entries in ner for {len(kge)} entities")
-        if not isinstance(ner[number], dict) or not isinstance(ner[number].get("type"), str):
-            return Rejected(sanity.MISSING_KEYS, f"ner {number + 1} has no type: {str(ner[number])[:200]}")
+        if not isinstance(entry, dict) or not isinstance(entry.get("type"), str):
+            return Rejected(sanity.MISSING_KEYS, f"ner {number + 1} has no type: {str(entry)[:200]}")
         places = written.places(name)
         if not places:
             return Rejected(sanity.NOT_FOUND, sanity.not_found(written.text, name))
-        spans.append((*places[0], ner[number]["type"], identifier))
+        spans.append((*places[0], entry["type"], identifier))
     return spans
+
+
+def _entry_of(name: str, number: int, ner: list[Any]) -> Any:
+    """The entry of `ner` for an entity, the one of its number first; None where there is none."""
+    own = ner[number] if number < len(ner) else None
+    for entry in (own, *ner):
+        mention = entry.get("mention") if isinstance(entry, dict) and isinstance(entry.get("type"), str) else None
+        if isinstance(mention, str) and (mention == name or key_of(mention) == key_of(name)):
+            return entry
+    return own
 
 
 def _with_known(row: Row, sentence: str, mentions: list[Mention]) -> list[Mention]:

@@ -103,7 +103,7 @@ async def ask(
 
 def row(task: Task, found: Reply | Failure) -> Row:
     """The row of a task: what was answered, or why there is no usable answer."""
-    from kogner.llm.answers import NotJsonError, parse_reply
+    from kogner.llm.answers import NotJsonError, meant, parse_reply
     from kogner.llm.request import Failure
 
     def made(answer: object = None, repaired: bool = False, rejected: str | None = None, detail: str = "") -> Row:
@@ -118,7 +118,7 @@ def row(task: Task, found: Reply | Failure) -> Row:
         parsed = parse_reply(found)
     except NotJsonError as error:
         return made(rejected=error.reason, detail=error.start)
-    return made(parsed.value, parsed.repaired)
+    return made(meant(parsed.value, ANSWER["required"]), parsed.repaired)
 
 
 def rows(

@@ -70,7 +70,7 @@ async def recognise(
 
     A document whose request failed, or whose answer cannot be read, has no mention.
     """
-    from kogner.llm.answers import NotJsonError, parse_reply
+    from kogner.llm.answers import NotJsonError, meant, parse_reply
     from kogner.llm.request import Failure
 
     found: dict[str, tuple[Mention, ...]] = {}
@@ -90,7 +90,8 @@ async def recognise(
         except NotJsonError as error:
             counts[error.reason] += 1
             continue
-        entries = answer.value.get("entities") if isinstance(answer.value, dict) else answer.value
+        value = meant(answer.value, ("entities",))
+        entries = value.get("entities") if isinstance(value, dict) else value
         if not isinstance(entries, list):
             counts[BAD_FORM] += 1
             continue

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
@@ -61,7 +62,7 @@ def parse_reply(reply: Reply) -> Parsed:
 def parse_json(text: str) -> Parsed:
     """Find JSON in a text: strict first, then a fenced block, an object with text around it, then a repair.
 
-    Several values come back as a list of them: which one was meant is for the caller's check of its form to say.
+    Several values come back as a list of them: which one was meant is for the caller to say (`meant`).
     Raises NotJsonError (EMPTY, NO_JSON or TOO_LONG), MissingExtraError where a repair is needed without `json-repair`.
     """
     text = text.rpartition("</think>")[2].strip().removeprefix("\ufeff")
@@ -82,6 +83,20 @@ def parse_json(text: str) -> Parsed:
     if inside:
         return Parsed(inside[0] if len(inside) == 1 else inside, "inside")
     return Parsed(_repair(text), "repaired")
+
+
+def meant(value: Any, required: Collection[str]) -> Any:
+    """Of a list the only object that has all required keys, such as the answer behind an example; else the value.
+
+    >>> meant([{"step": 1}, {"sentence": "a", "ner": []}], ("sentence", "ner"))
+    {'sentence': 'a', 'ner': []}
+    """
+    if isinstance(value, list):
+        objects = [one for part in value for one in (part if isinstance(part, list) else [part])]
+        fitting = [one for one in objects if isinstance(one, dict) and all(key in one for key in required)]
+        if len(fitting) == 1:
+            return fitting[0]
+    return value
 
 
 def _strict(text: str) -> Any:
