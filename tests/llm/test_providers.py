@@ -4,6 +4,8 @@ import pytest
 from scripted import Answer, ScriptedServer
 
 from kogner.errors import ConfigError, KognerError, ModelError
+from kogner.llm.answers import NotJsonError, parse_reply
+from kogner.llm.cache import Cache
 from kogner.llm.model import Secret, retry_after
 from kogner.llm.providers import Spec, model_id, open_model, parse_spec
 from kogner.llm.request import Failure, ModelId, Reply
@@ -161,9 +163,34 @@ def test_answers_of_other_servers(run_all, body, reply):
         assert run_all(server.spec, ["question"])[0] == {"question": reply}
 
 
+EMPTY = {
+    "openai": b'{"choices": [{"message": {"content": null}, "finish_reason": "stop"}], '
+    b'"usage": {"prompt_tokens": 9, "completion_tokens": 2}}',
+    "anthropic": b'{"content": [], "stop_reason": "end_turn", "usage": {"input_tokens": 9, "output_tokens": 2}}',
+}
+
+
+@pytest.mark.parametrize("provider", list(EMPTY))
+def test_an_empty_answer_that_was_counted_is_bought_once(run_all, monkeypatch, tmp_path, provider):
+    pytest.importorskip(provider, reason="the extra 'llm' is not installed")
+    with ScriptedServer(lambda seen: Answer(body=EMPTY[provider])) as server:
+        monkeypatch.setenv(f"{provider.upper()}_API_KEY", "key-of-a-provider")
+        root = server.root if provider == "anthropic" else f"{server.root}/v1"
+        monkeypatch.setenv(f"{provider.upper()}_BASE_URL", root)
+        for cached in (False, True):
+            with Cache(tmp_path / "a.db") as cache:
+                found, _ = run_all(f"{provider}:m", ["q"], cache=cache)
+            assert found == {"q": Reply("", "stop", 9, 2, cached=cached)}
+        assert len(server.seen) == 1
+    with pytest.raises(NotJsonError) as error:
+        parse_reply(found["q"])
+    assert error.value.reason == "empty answer"
+
+
 @pytest.mark.parametrize(
-    "body", [b"<html>", b"", b"[]", b"null", b"{}", b'{"choices": []}', b'{"choices": [{"message": {"content": 7}}]}']
-)
+    "body", [b"<html>", b"", b"[]", b"null", b"{}", b'{"choices": []}', b'{"choices": [{"message": {"content": 7}}]}',
+             b'{"choices": [{"message": {"content": null}}]}']
+)  # fmt: skip
 def test_answers_that_are_none(run_all, body):
     with ScriptedServer(lambda seen: Answer(body=body)) as server:
         found, counts = run_all(server.spec, ["q"])
@@ -191,8 +218,6 @@ def test_retry_after():
 @pytest.mark.parametrize("status", [200, 400, 401, 429, 500])
 def test_a_server_that_sends_the_key_back(run_all, key, tmp_path, capfd, caplog, status):
     """The key shows up in no output, log, exception, answer or cache file, though the server puts it everywhere."""
-    from kogner.llm.cache import Cache
-
     caplog.set_level(0)
     said = f"you sent {key}!"
     with ScriptedServer(lambda seen: Answer(said, finish=key, status=status)) as server:

@@ -92,9 +92,9 @@ class AnthropicModel(Model):
             if not isinstance(finish, str):
                 raise TypeError("stop_reason is no text")
             finish = _FINISH.get(finish) or self.secret.hide_in_answer(finish)[:LONGEST_FINISH]
-            if not text and finish == STOP and not body["content"]:
-                raise TypeError("no content")
             usage = body.get("usage") or {}
+            if not text and finish == STOP and not body["content"] and not usage:  # what is counted is paid for
+                raise TypeError("no content")
             read = tokens(usage, _READ[0], request.system + request.user)
             read += sum(tokens(usage, name, "") for name in _READ[1:])
             return Reply(self.secret.hide_in_answer(text), finish, read, tokens(usage, "output_tokens", text))

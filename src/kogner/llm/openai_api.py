@@ -93,6 +93,8 @@ class OpenAIModel(Model):
                 text, finish = refusal, "content_filter"
             if not isinstance(text, str) and finish in ("content_filter", "length"):
                 text = ""  # filtered away, or all of it was thought
+            if text is None and finish == STOP and usage:
+                text = ""  # counted, so paid for: another try would be paid as well
             if not isinstance(text, str) or not isinstance(finish, str):
                 raise TypeError("no text in choices[0].message.content")
             finish = _FINISH.get(finish) or self.secret.hide_in_answer(finish)[:LONGEST_FINISH]
