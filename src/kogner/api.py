@@ -26,7 +26,8 @@ class FoundEntity:
     """An entity in a text: half-open code points [start, end), the text there, its type, its score in [0, 1].
 
     entity_id: the graph entity it was linked to, None without a graph or where none fits; entity_score: how well it
-    fits, in [0, 1], no probability.
+    fits, in [0, 1], no probability. entity_ids: all that it names, of which entity_id is the first; several where a
+    text such as `breast and ovarian cancer` names them together.
     """
 
     start: int
@@ -36,17 +37,23 @@ class FoundEntity:
     score: float
     entity_id: str | None = None
     entity_score: float | None = None
+    entity_ids: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, mention: Mention) -> FoundEntity:
         """The same as a mention that a predictor found."""
         linked = mention.links[0].score if mention.links else None
-        return cls(mention.start, mention.end, mention.text, mention.type, mention.score or 0.0, mention.entity, linked)
+        ids = mention.ids if len(mention.ids) > 1 else () if mention.entity is None else (mention.entity,)
+        score = mention.score or 0.0
+        return cls(mention.start, mention.end, mention.text, mention.type, score, mention.entity, linked, ids)
 
     def to_mention(self) -> Mention:
         """The same as a mention of a document."""
         links = () if self.entity_id is None else (Link(self.entity_id, self.entity_score or 0.0),)
-        return Mention(self.start, self.end, self.type, self.text, entity=self.entity_id, score=self.score, links=links)
+        ids = self.entity_ids if len(self.entity_ids) > 1 else ()
+        return Mention(
+            self.start, self.end, self.type, self.text, ids, entity=self.entity_id, score=self.score, links=links
+        )
 
 
 class Entities(list[FoundEntity]):

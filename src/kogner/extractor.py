@@ -58,7 +58,7 @@ class EntityExtractor:
         found = self.model_.predict(given, labels=self.labels_, **(self.settings or {}))
         if self.output == "entities":
             return found
-        return [dict(Counter(map(_name, entities))) for entities in found]
+        return [dict(Counter(name for entity in entities for name in _names(entity))) for entities in found]
 
     def fit_transform(self, texts: Iterable[str], y: object = None) -> list[Entities] | list[dict[str, int]]:
         """`fit` and `transform`."""
@@ -102,5 +102,6 @@ class EntityExtractor:
         )
 
 
-def _name(entity: FoundEntity) -> str:
-    return f"{entity.type}={entity.entity_id or ' '.join(entity.text.casefold().split())}"
+def _names(entity: FoundEntity) -> list[str]:
+    named = entity.entity_ids or (" ".join(entity.text.casefold().split()),)
+    return [f"{entity.type}={one}" for one in named]

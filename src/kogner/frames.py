@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import pyarrow
 
 ROW = "row"
-COLUMNS = ("start", "end", "text", "type", "score", "entity_id", "entity_score")
+COLUMNS = ("start", "end", "text", "type", "score", "entity_id", "entity_score", "entity_ids")
 EMPTY = "row without text"
 NULLS = ("nan", "NaN", "NaT", "<NA>")  # what pandas has for a cell without a value; a Decimal without one
 _KINDS = ("pandas", "polars", "pyarrow")
@@ -35,8 +35,9 @@ def annotate_frame(
     """A row for each entity in the column `text` of a frame, in the order of its rows and of their texts.
 
     frame: a pandas or polars DataFrame, or an Arrow table; the result is of the same kind. Its columns: `keep`, columns
-    of the frame that each entity gets of its row, then start, end (half-open code points), text, type, score, entity_id
-    and entity_score. With pandas, rows have the index of the row they were found in, so that `frame.join(found)` works;
+    of the frame that each entity gets of its row, then start, end (half-open code points), text, type, score,
+    entity_id, entity_score and entity_ids, a list of all that it names. With pandas, rows have the index of the row
+    they were found in, so that `frame.join(found)` works;
     with the others a first column `row` counts the rows of the frame from 0.
     labels: entity types to look for. model: a student, or where one is (`KoGNER.from_pretrained`). settings: fields of
     `kogner.annotate.predictor.Settings`, such as threshold or nested. report: where rows without a text are counted;
@@ -94,7 +95,7 @@ def _table(entities: Sequence[FoundEntity]) -> pyarrow.Table:
     import pyarrow
 
     types = (pyarrow.int64(), pyarrow.int64(), pyarrow.string(), pyarrow.string(), pyarrow.float64(),
-             pyarrow.string(), pyarrow.float64())  # fmt: skip
+             pyarrow.string(), pyarrow.float64(), pyarrow.list_(pyarrow.string()))  # fmt: skip
     cells = [[getattr(one, name) for one in entities] for name in COLUMNS]
     return pyarrow.table(
         {name: pyarrow.array(column, kind) for name, column, kind in zip(COLUMNS, cells, types, strict=True)}

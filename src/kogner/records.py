@@ -36,7 +36,8 @@ class Link:
     """An entity that a mention may mean.
 
     id: the entity's. score: in [0, 1]. name: its own in the graph. how: it was found (`kogner.link.candidates`), by the
-    name `found`. related: ids of entities of the same document that the graph relates it to.
+    name `found`. related: ids of entities of the same document that the graph relates it to. likeness: cosine of its
+    vector and that of the mention's text, None where they were not compared.
     """
 
     id: str
@@ -45,6 +46,7 @@ class Link:
     how: str = ""
     found: str = ""
     related: tuple[str, ...] = ()
+    likeness: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +54,8 @@ class Mention:
     """A span of a document's text that names something.
 
     start, end: half-open, code points of the document. type: as the user names it, e.g. `disease`.
-    ids: what a corpus says the mention refers to (`MESH:D003000`); several for a composite mention; empty if unknown.
+    ids: what a corpus says the mention refers to (`MESH:D003000`), or a linker of a composite one, which names several
+    entities; empty if unknown.
     entity: the graph entity it was linked to, None where there is no link. score: in [0, 1], None for gold mentions.
     links: entities that a linker found for it, best first; [0] is `entity`.
     """

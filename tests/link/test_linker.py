@@ -9,8 +9,11 @@ import pytest
 from click.testing import CliRunner
 
 from kogner import artifacts
+from kogner.annotate import output
+from kogner.api import FoundEntity
 from kogner.cli import cli
-from kogner.data.formats import jsonl
+from kogner.data.formats import jsonl, pubtator
+from kogner.data.report import Report
 from kogner.errors import ConfigError
 from kogner.graph.rejections import Rejections
 from kogner.graph.store import GraphStore, build
@@ -133,6 +136,24 @@ def test_composite_mentions(store):
     assert [one.id for one in found[0][0]][:2] == ["O:1", "M:2"]
 
 
+def test_a_composite_mention_gets_the_ids_of_all_it_names(store):
+    marked = document("breast and ovarian cancer", ("breast and ovarian cancer", "disease"))
+    for settings in (LinkSettings(), LinkSettings(top=1), LinkSettings(("MESH",))):
+        (mention,) = EntityLinker(store, settings).link_document(marked).mentions
+        wanted = ("MESH:D2", "MESH:D1") if settings.vocabularies else ("O:1", "M:2")
+        assert mention.ids == wanted and mention.entity == wanted[0]
+        assert [link.how for link in mention.links][:2] == ["conjunct", "conjunct"]
+    found = FoundEntity.of(mention)
+    assert found.entity_ids == mention.ids and found.to_mention().ids == mention.ids
+    single = EntityLinker(store).link_document(document("breast cancer", ("breast cancer", "disease"))).mentions[0]
+    assert single.ids == () and FoundEntity.of(single).entity_ids == ("O:1",)
+    line = json.loads(output.to_json(Document("1", marked.text, (mention,))))
+    assert line["entities"][0]["ids"] == list(mention.ids) and line["entities"][0]["entity_id"] == mention.entity
+    assert "breast and ovarian cancer\tdisease\tMESH:D2|MESH:D1" in "\n".join(
+        pubtator.lines_of(Document("1", marked.text, (mention,)), Report())
+    )
+
+
 def test_names_that_linked_text_taught(store):
     linked = Document("1", "adriamycin (ADR), ADR", (
         Mention(0, 10, "chemical", "adriamycin", ids=("MESH:D7",)),
@@ -173,6 +194,13 @@ def test_vectors_find_what_no_name_fits_and_many_at_once_as_one(store, bank):
     assert [(found[0][0].id, found[0][0].how) for found in together] == [
         ("C:3", "vector"), ("C:1", "vector"), ("C:2", "exact")
     ]  # fmt: skip
+    assert all(link.likeness is None for found in together for link in found[0])
+    told = EntityLinker.open(store.path, LinkSettings(nil=0, likeness=True), bank=bank)
+    for found in (told.links([one])[0][0] for one in marked):
+        assert all(link.likeness is not None and -1 <= link.likeness <= 1.001 for link in found)
+        assert ', "likeness": ' in output.to_json(
+            Document("1", "x", (Mention(0, 1, "a", "x", links=found),)), explain=True
+        )
     alone = EntityLinker.open(store.path, LinkSettings(nil=0), bank=bank)
     assert [alone.links([one])[0] for one in marked] == together
 

@@ -249,6 +249,12 @@ def test_nothing_a_client_writes_becomes_a_metric(client):
         ({"text": "a", "labels": ["x", " x"]}, 400, "bad_request", "more than once"),
         ({"text": "a", "labels": [" "]}, 400, "bad_request", "no labels"),
         ({"text": "a", "labels": ["x"], "thresholds": {"y": 0.5}}, 400, "unknown_label", "'y'"),
+        (
+            {"text": "a", "labels": ["x"], "thresholds": {str(number): 0.5 for number in range(300)}},
+            422,
+            "too_many_thresholds",
+            "300 thresholds, the limit is 200",
+        ),
         ({"text": "a", "labels": ["x"], "nested": True, "overlap": "best"}, 400, "no_nested_best", "score"),
         ({"text": "a", "labels": ["x"], "link": True}, 400, "no_graph", "--graph"),
     ],

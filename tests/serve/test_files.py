@@ -40,8 +40,8 @@ def export(client, form: str, documents=DOCUMENTS):
 def test_a_plain_text(client):
     answer = post(client, "Fever 🤒 caused by\r\naspirin.".encode(), "note.txt")
     assert answer.json == {
-        "format": "text", "documents": [{"id": "note.txt", "text": "Fever 🤒 caused by\r\naspirin."}], "notes": [],
-        "next": None,
+        "format": "text", "notes": [], "next": None,
+        "documents": [{"id": "note.txt", "text": "Fever 🤒 caused by\r\naspirin.", "passages": []}],
     }  # fmt: skip
 
 
@@ -69,7 +69,32 @@ def test_a_table(client):
                        "entity_id": "C:1", "entity_name": "Aspirin", "entity_score": "0.97"}  # fmt: skip
     assert [row["text"] for row in rows] == ["aspirin", "fever"]
     read = post(client, b"id,text\n7,aspirin\n,no\n", "notes.csv").json
-    assert read["documents"] == [{"id": "7", "text": "aspirin"}, {"id": "notes:2", "text": "no"}]
+    assert [(one["id"], one["text"]) for one in read["documents"]] == [("7", "aspirin"), ("notes:2", "no")]
+
+
+@pytest.mark.parametrize("form", ["jsonl", "pubtator", "bioc-xml", "bioc-json"])
+def test_passages_and_all_ids_come_through(client, tmp_path, form):
+    text = "Two cancers. We saw breast and ovarian cancer."
+    ids = [{"id": "MESH:D1", "name": "a", "score": 0.9}, {"id": "MESH:D2", "name": "b", "score": 0.9},
+           {"id": "MESH:D3", "name": "c", "score": 0.6}]  # fmt: skip
+    entity = {"start": 20, "end": 45, "type": "disease", "score": 0.9, "ids": ids, "together": 2}
+    passages = [
+        {"start": 0, "end": 12, "infons": {"type": "title"}},
+        {"start": 13, "end": 46, "infons": {"type": "abstract"}},
+    ]
+    answer = export(client, form, [{"id": "1", "text": text, "entities": [entity], "passages": passages}])
+    file = tmp_path / answer.headers["content-disposition"].partition('"')[2].strip('"')
+    file.write_bytes(answer.body)
+    (read,) = by_name(form).read(file, report=Report())
+    assert read.mentions[0].ids == ("MESH:D1", "MESH:D2")
+    assert [(one.start, one.end) for one in read.passages] == [(0, 12), (13, 46)]
+    assert post(client, answer.body, file.name).json["documents"][0]["passages"] == passages
+
+
+def test_passages_outside_their_text(client):
+    document = {"id": "1", "text": "abc", "entities": [], "passages": [{"start": 1, "end": 9}]}
+    answer = export(client, "bioc-xml", [document])
+    assert answer.status == 400 and "no part of a text of 3 characters" in answer.json["error"]["message"]
 
 
 def test_annotated_as_it_came_is_exported(linked):

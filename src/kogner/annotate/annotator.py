@@ -22,6 +22,7 @@ class GraphUse:
 
     link_to: vocabularies that ids are wanted of, separated by commas, best first. aliases: corpora whose names for
     entities count too. bank: of the teacher. nil: score below which an entity has no id. name_weight: see `Settings`.
+    likeness: see `LinkSettings`.
     """
 
     path: str | None = None
@@ -30,6 +31,7 @@ class GraphUse:
     bank: str | None = None
     nil: float = 0.5
     name_weight: float | None = None
+    likeness: bool = False
 
     def __post_init__(self) -> None:
         if self.path is None and (self.link_to or self.aliases or self.bank or self.name_weight is not None):
@@ -40,7 +42,8 @@ class GraphUse:
         if self.path is None:
             return None
         wanted = tuple(part.strip() for part in (self.link_to or "").split(",") if part.strip())
-        return EntityLinker.open(self.path, LinkSettings(wanted, nil=self.nil), aliases=self.aliases, bank=self.bank)
+        settings = LinkSettings(wanted, nil=self.nil, likeness=self.likeness)
+        return EntityLinker.open(self.path, settings, aliases=self.aliases, bank=self.bank)
 
 
 @dataclass(frozen=True)

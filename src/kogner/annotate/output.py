@@ -21,8 +21,8 @@ _SURROGATE = re.compile(r"[\ud800-\udfff]")
 def to_json(document: Document, *, explain: bool = False) -> str:
     """One line of JSON: id, text, entities with start, end (half-open code points), text, type, score, entity_id.
 
-    Linked ones have an entity_score. A document of several passages has these too, as `jsonl` does. explain: also
-    `links`, what an entity may be, best first.
+    Linked ones have an entity_score, those that name several entities at once also `ids`, all of them. A document of
+    several passages has these too, as `jsonl` does. explain: also `links`, what an entity may be, best first.
     """
     entities = [
         {
@@ -34,6 +34,7 @@ def to_json(document: Document, *, explain: bool = False) -> str:
             "entity_id": mention.entity,
         }
         | ({"entity_score": mention.links[0].score} if mention.links else {})
+        | ({"ids": list(mention.ids)} if len(mention.ids) > 1 else {})
         | ({"links": [_link(link) for link in mention.links]} if explain else {})
         for mention in document.mentions
     ]
@@ -47,7 +48,8 @@ def to_json(document: Document, *, explain: bool = False) -> str:
 
 def _link(link: Link) -> dict[str, Any]:
     said = {"id": link.id, "score": link.score, "name": link.name, "how": link.how}
-    return said | {"matched": link.found, "related": list(link.related)}
+    said |= {"matched": link.found, "related": list(link.related)}
+    return said if link.likeness is None else said | {"likeness": link.likeness}
 
 
 def _visible(text: str) -> str:
@@ -68,11 +70,13 @@ def table(documents: Iterable[Document], console: Console, *, explain: bool = Fa
         for mention in document.mentions:
             score = "" if mention.score is None else f"{mention.score:.2f}"
             shown = " ".join(mention.text.split())
-            cells = (str(mention.start), str(mention.end), shown, mention.type, score, mention.entity or "-")
+            named = "|".join(mention.ids) if len(mention.ids) > 1 else mention.entity or "-"
+            cells = (str(mention.start), str(mention.end), shown, mention.type, score, named)
             grid.add_row(*(Text(_visible(cell)) for cell in cells))
             for link in mention.links if explain else ():
                 related = f", related to {', '.join(link.related)}" if link.related else ""
-                said = f"{link.name} ({link.how}{related})"
+                likeness = "" if link.likeness is None else f", vectors {link.likeness:.2f}"
+                said = f"{link.name} ({link.how}{likeness}{related})"
                 grid.add_row("", "", *(Text(_visible(cell)) for cell in (said, "", f"{link.score:.2f}", link.id)))
         console.print(grid)
 

@@ -182,7 +182,7 @@ def command(
     )
     if graph is None and explain:
         raise ConfigError("--explain is of no use without --graph")
-    used = GraphUse(graph, link_to, aliases, bank, nil, name_weight)
+    used = GraphUse(graph, link_to, aliases, bank, nil, name_weight, likeness=explain and bank is not None)
     runtime, spread = _engines(engines)
     if out is not None and form != "brat" and _is_folder(out):
         work = WorkPlan(

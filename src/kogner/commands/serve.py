@@ -122,7 +122,7 @@ def command(
     try:
         bound = own.getsockname()[0]
         access = Access(keys, allowed_hosts(host, hosts, bound=bound), origins)
-        used = GraphUse(graph, link_to, aliases, bank, nil, name_weight)
+        used = GraphUse(graph, link_to, aliases, bank, nil, name_weight, likeness=bank is not None)
         annotator = Annotator.open(model, used, device=device, engine=engine, label_cache=label_cache)
         service = Service(annotator, limits, settings)
         app = create_app(service, access)

@@ -15,6 +15,7 @@ from kogner.link.vectors import Vectors
 
 EXACT, CASEFOLD, NORMALISED, WRITTEN, PART, NEAR = "exact", "casefold", "normalised", "written", "part", "near"
 ALIAS, VECTOR = "alias", "vector"
+CONJUNCT = "conjunct"  # the name of a part of `breast and ovarian cancer`
 SCORES = {EXACT: 0.96, CASEFOLD: 0.955, NORMALISED: 0.94, WRITTEN: 0.93}
 PREFERRED_BONUS = 0.01  # an entity's own name before a synonym
 PART_SCORE, NEAR_SCORE = 0.75, 0.7  # at most

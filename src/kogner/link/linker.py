@@ -2,8 +2,9 @@
 
 Names decide, in the order of `kogner.link.candidates`; a short form is what its document says it is; entities of the
 document's other mentions that a candidate is related to count for it; and what a name means in a document it means all
-through it. Where the ids are to be of certain vocabularies, an entity without one of the first gives way to the nearest
-entity above it that has one, unless it has one of the others and that lies too far.
+through it. A mention that names several entities at once gets them all. Where the ids are to be of certain
+vocabularies, an entity without one of the first gives way to the nearest entity above it that has one, unless it has
+one of the others and that lies too far.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from kogner.data.linking import graph_types
 from kogner.errors import ConfigError
 from kogner.graph.store import GraphStore, upward_codes
 from kogner.link.aliases import Aliases
-from kogner.link.candidates import STEM, Candidate, Candidates, conjuncts
+from kogner.link.candidates import CONJUNCT, STEM, Candidate, Candidates, conjuncts
 from kogner.link.shortforms import expanded, short_forms
 from kogner.link.vectors import Vectors
 from kogner.records import Document, Link, Mention
@@ -44,12 +45,14 @@ class LinkSettings:
     """vocabularies: prefixes of the ids that are wanted, such as MESH, in any case, best first; () takes any. An entity
     without one of them still counts, with a lower score.
 
-    nil: score below which a mention stays without an entity. top: entities kept of each mention.
+    nil: score below which a mention stays without an entity. top: entities kept of each mention, and all that it names
+    together. likeness: say of each entity how near its vector is to the mention's text, where there are vectors.
     """
 
     vocabularies: tuple[str, ...] = ()
     nil: float = 0.5
     top: int = 5
+    likeness: bool = False
 
     def __post_init__(self) -> None:
         if isinstance(self.vocabularies, str):
@@ -129,11 +132,7 @@ class EntityLinker:
         """
         for some in batched(documents, block or (BLOCK if self._candidates.vectors is not None else 1)):
             for document, links in zip(some, self.links(some), strict=True):
-                linked = [
-                    replace(mention, entity=found[0].id if found else None, links=found)
-                    for mention, found in zip(document.mentions, links, strict=True)
-                ]
-                yield replace(document, mentions=tuple(linked))
+                yield replace(document, mentions=tuple(map(_linked, document.mentions, links)))
 
     def links(self, documents: Sequence[Document]) -> list[list[tuple[Link, ...]]]:
         """The entities of each mention of each document, best first; () where none scores `nil`."""
@@ -155,7 +154,8 @@ class EntityLinker:
             key = (mention.text, mention.type)
             if key not in ranked:
                 others = best - {one.row for one in candidates}
-                ranked[key] = self._links(self._related(candidates, np.array(sorted(others), np.int32)))
+                related = self._related(candidates, np.array(sorted(others), np.int32))
+                ranked[key] = self._links(mention.text, related)
         return [ranked[mention.text, mention.type] for mention in document.mentions]
 
     def _of(self, mention: Mention, shorts: dict[str, str]) -> list[Candidate]:
@@ -171,7 +171,7 @@ class EntityLinker:
         if not found or found[0].score < LEAST_NAME:
             parts = [one for part in conjuncts(mention.text) for one in self._candidates.of(part, types)[:1]]
             if parts and all(one.score >= LEAST_NAME for one in parts):
-                found = (*(replace(one, score=one.score - 0.05) for one in parts), *found)
+                found = (*(replace(one, score=one.score - 0.05, how=CONJUNCT) for one in parts), *found)
         return self._as_wanted(mention.text, found)
 
     def _graph_types(self, kind: str) -> frozenset[str]:
@@ -236,7 +236,9 @@ class EntityLinker:
             return []
         near = [one for one in candidates if candidates[0].score - one.score <= TIE]
         found = []
-        for number, one in enumerate(candidates[: max(self.settings.top, len(near))]):
+        for number, one in enumerate(candidates):
+            if number >= max(self.settings.top, len(near)) and one.how != CONJUNCT:
+                continue
             start, end = int(self.store.indptr[one.row]), int(self.store.indptr[one.row + 1])
             related: list[int] = []
             if end - start <= MOST_NEIGHBOURS:
@@ -245,17 +247,23 @@ class EntityLinker:
             found.append((replace(one, score=min(one.score + bonus, 1.0)), related))
         return sorted(found, key=lambda one: -one[0].score)
 
-    def _links(self, candidates: Sequence[tuple[Candidate, list[int]]]) -> tuple[Link, ...]:
+    def _links(self, text: str, candidates: Sequence[tuple[Candidate, list[int]]]) -> tuple[Link, ...]:
         found: dict[str, Link] = {}
         for one, related in candidates:
-            if one.score >= self.settings.nil and len(found) < self.settings.top:
-                link = self._link(one, related)
+            if one.score >= self.settings.nil and (len(found) < self.settings.top or one.how == CONJUNCT):
+                link = self._link(text, one, related)
                 found.setdefault(link.id, link)
-        return tuple(found.values())
+        links = list(found.values())
+        if links and links[0].how == CONJUNCT:
+            links.sort(key=lambda link: link.how != CONJUNCT)
+        return tuple(links)
 
-    def _link(self, one: Candidate, related: Sequence[int]) -> Link:
-        own = self.store.entity(one.row).name
-        return Link(self._id(one.row), round(one.score, 4), own, one.how, one.name, tuple(map(self._id, related)))
+    def _link(self, text: str, one: Candidate, related: Sequence[int]) -> Link:
+        own, vectors, likeness = self.store.entity(one.row).name, self._candidates.vectors, None
+        if self.settings.likeness and vectors is not None:
+            likeness = round(float(vectors.likeness(text, [one.row])[0]), 4)
+        ids = tuple(map(self._id, related))
+        return Link(self._id(one.row), round(one.score, 4), own, one.how, one.name, ids, likeness)
 
     def _id(self, row: int) -> str:
         """The entity's id, or that of the first wanted vocabulary it has one of."""
@@ -265,6 +273,17 @@ class EntityLinker:
                 if one.partition(":")[0].casefold() == wanted:
                     return one
         return entity.id
+
+
+def named_together(links: Sequence[Link]) -> tuple[str, ...]:
+    """The ids that a mention names all at once, as `breast and ovarian cancer` does; () where it names one or none."""
+    ids = [link.id for link in links if link.how == CONJUNCT]
+    return tuple(ids) if len(ids) > 1 and links[0].how == CONJUNCT else ()
+
+
+def _linked(mention: Mention, found: tuple[Link, ...]) -> Mention:
+    ids = mention.ids or named_together(found)
+    return replace(mention, entity=found[0].id if found else None, links=found, ids=ids)
 
 
 def _shared(name: str, text: str) -> int:

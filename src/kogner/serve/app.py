@@ -242,20 +242,25 @@ def _json(value: Any) -> bytes:
 
 def _entity(mention: Mention, *, explain: bool) -> dict[str, Any]:
     """A mention as `FoundEntity`."""
-    return {
+    together = len(mention.ids)
+    said = {
         "start": mention.start,
         "end": mention.end,
         "text": mention.text,
         "type": mention.type,
         "score": mention.score,
-        "ids": [_link(link, explain=explain) for link in mention.links[: None if explain else 1]],
+        "ids": [_link(link, explain=explain) for link in mention.links[: None if explain else max(together, 1)]],
     }
+    return said | {"together": together} if together > 1 else said
 
 
 def _link(link: Link, *, explain: bool) -> dict[str, Any]:
     """A link as `EntityId`."""
     said: dict[str, Any] = {"id": link.id, "name": link.name, "score": link.score}
-    return said | ({"how": link.how, "matched": link.found, "related": list(link.related)} if explain else {})
+    if explain:
+        said |= {"how": link.how, "matched": link.found, "related": list(link.related)}
+        said |= {} if link.likeness is None else {"likeness": link.likeness}
+    return said
 
 
 def _add_files(app: FastAPI, service: Service, bodies: Bodies) -> None:

@@ -15,7 +15,7 @@ from kogner.data.report import Report
 from kogner.errors import InputError
 from kogner.records import Document, Link, Mention, Passage
 from kogner.serve.limits import DOCUMENT_CHARACTERS, Limits, RequestError
-from kogner.serve.schemas import AskedDocument, ExportRequest
+from kogner.serve.schemas import AskedDocument, ExportedDocument, ExportRequest, Part
 
 TOO_MUCH_MEMORY = "the file takes more memory than there is for it; send it in parts"
 # What is one file; how much memory and time it takes is bounded by `kogner.serve.file_process`.
@@ -85,7 +85,7 @@ def read(data: bytes, name: str, limits: Limits, *, first: int | None = None) ->
                 (document.id + document.text).encode()  # raises where it is no text
                 if len(document.id) > DOCUMENT_CHARACTERS:
                     report.note(CUT)
-                found.append(AskedDocument(id=document.id[:DOCUMENT_CHARACTERS], text=document.text))
+                found.append(_asked(document))
         except InputError as error:
             raise InputError(_without(str(error), folder)) from None
         except UnicodeEncodeError:
@@ -113,14 +113,15 @@ def write(asked: ExportRequest) -> tuple[bytes, list[str]]:
                     entity.end,
                     entity.type,
                     text=one.text[entity.start : entity.end],
+                    ids=tuple(link.id for link in entity.ids[: entity.together]) if entity.together > 1 else (),
                     entity=entity.ids[0].id if entity.ids else None,
                     score=entity.score,
-                    links=tuple(Link(link.id, link.score, link.name) for link in entity.ids[:1]),
+                    links=tuple(Link(link.id, link.score, link.name) for link in entity.ids[: entity.together]),
                 )
                 for entity in sorted(one.entities, key=lambda entity: (entity.start, -entity.end))
             ),
             frozenset(entity.type for entity in one.entities),
-            passages=(Passage(0, len(one.text)),) if asked.format.startswith("bioc") and one.text else (),
+            passages=_passages(one, asked.format),
         )
         for one in asked.documents
     ]
@@ -138,6 +139,28 @@ def write(asked: ExportRequest) -> tuple[bytes, list[str]]:
         return path.read_bytes(), [_without(line, folder) for line in report.lines()] + notes
 
 
+def _asked(document: Document) -> AskedDocument:
+    """A document as it is sent; a part that is all of it, of which nothing is said, goes without saying."""
+    parts = [Part(start=one.start, end=one.end, infons=dict(one.infons)) for one in document.passages]
+    if len(parts) == 1 and not parts[0].infons:
+        parts = []
+    return AskedDocument(id=document.id[:DOCUMENT_CHARACTERS], text=document.text, passages=parts)
+
+
+def _passages(document: ExportedDocument, form: str) -> tuple[Passage, ...]:
+    """The parts of a document in order; BioC has one at least. Raises InputError for what is none of its text."""
+    if not document.passages:
+        return (Passage(0, len(document.text)),) if form.startswith("bioc") and document.text else ()
+    for one in document.passages:
+        if not one.start <= one.end <= len(document.text):
+            raise InputError(
+                f"passage [{one.start}, {one.end}) is no part of a text of {len(document.text)} characters",
+                document=document.id,
+            )
+    found = (Passage(one.start, one.end, tuple(one.infons.items())) for one in document.passages)
+    return tuple(sorted(found, key=lambda one: (one.start, one.end)))
+
+
 def _name(name: str) -> str:
     """A name that a file can have anywhere, with the end of that which was given."""
     plain = _NO_NAME.sub("_", PurePosixPath(name).name)
@@ -150,8 +173,9 @@ def _table(documents: Sequence[Document]) -> str:
     rows.writerow(("document", "start", "end", "text", "type", "score", "entity_id", "entity_name", "entity_score"))
     for document in documents:
         for one in document.mentions:
-            link = one.links[0] if one.links else None
-            found = ("", "", "") if link is None else (link.id, link.name, link.score)
+            links = one.links[: max(len(one.ids), 1)]
+            named = ("|".join(link.id for link in links), "|".join(link.name for link in links))
+            found = (*named, links[0].score if links else "")
             rows.writerow((document.id, one.start, one.end, one.text, one.type, one.score, *found))
     return out.getvalue()
 

@@ -88,12 +88,11 @@ def to_work(asked: AnnotateRequest, limits: Limits, *, graph: bool) -> Work:
     Raises RequestError (422, 413, 400) where it is more or other than a request may ask, InputError for labels that are
     none.
     """
-    one = "text" in asked.model_fields_set
-    documents = [Document("text", asked.text)] if one else [Document(each.id, each.text) for each in asked.documents]
+    one, several = "text" in asked.model_fields_set, "send several requests"
     _at_most(len(asked.labels), limits.labels, "labels", "--max-labels", "ask in several requests", where="labels")
-    _at_most(
-        len(documents), limits.documents, "documents", "--max-documents", "send several requests", where="documents"
-    )
+    _at_most(len(asked.thresholds), limits.labels, "thresholds", "--max-labels", several, where="thresholds")
+    _at_most(len(asked.documents), limits.documents, "documents", "--max-documents", several, where="documents")
+    documents = [Document("text", asked.text)] if one else [Document(each.id, each.text) for each in asked.documents]
     for number, label in enumerate(asked.labels):
         _at_most(len(label), limits.label_characters, "characters in a label", "--max-label-characters",
                  "name it shorter", where=f"labels.{number}")  # fmt: skip

@@ -26,11 +26,20 @@ class Asked(BaseModel):
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
 
 
+class Part(Asked):
+    """A part of a text: half-open code points [start, end). infons: what a file says of it, such as its type."""
+
+    start: Whole = Field(ge=0, lt=1 << 31)
+    end: Whole = Field(ge=0, lt=1 << 31)
+    infons: dict[str, str] = {}
+
+
 class AskedDocument(Asked):
-    """A text. id: given back with its entities."""
+    """A text. id: given back with its entities. passages: its parts, which are of use to `/v1/export` alone."""
 
     id: str = Field(max_length=DOCUMENT_CHARACTERS)
     text: str
+    passages: Items[Part] = []
 
 
 class AnnotateRequest(Asked):
@@ -85,7 +94,8 @@ class EntityId(BaseModel):
     """An entity of the graph that a mention may mean. score: in [0, 1], no probability.
 
     how: it was found: by the name `matched`, or by its vector. related: ids of entities of the same document that the
-    graph relates it to. All three with `explain` only.
+    graph relates it to. likeness: cosine of its vector and that of the text, where the server compares vectors. All of
+    these with `explain` only.
     """
 
     id: str
@@ -94,10 +104,14 @@ class EntityId(BaseModel):
     how: str | None = None
     matched: str | None = None
     related: list[str] | None = None
+    likeness: float | None = None
 
 
 class FoundEntity(BaseModel):
-    """An entity in a text: half-open code points [start, end). ids: the best; with `explain` all, best first."""
+    """An entity in a text: half-open code points [start, end). ids: the best; with `explain` all, best first.
+
+    together: how many of these it names at once, those first, as `breast and ovarian cancer` names two.
+    """
 
     start: int
     end: int
@@ -105,6 +119,7 @@ class FoundEntity(BaseModel):
     type: str
     score: float
     ids: list[EntityId]
+    together: int = 1
 
 
 class FoundDocument(BaseModel):
@@ -127,7 +142,7 @@ class ReadAnswer(BaseModel):
 
 
 class ExportedId(Asked):
-    """As `EntityId`; of an entity's ids a file holds the first."""
+    """As `EntityId`; of an entity's ids a file holds the first, or as many as `together` says."""
 
     id: str
     name: str = ""
@@ -135,6 +150,7 @@ class ExportedId(Asked):
     how: str | None = None
     matched: str | None = None
     related: list[str] | None = None
+    likeness: float | None = None
 
 
 class ExportedEntity(Asked):
@@ -146,14 +162,16 @@ class ExportedEntity(Asked):
     type: str = Field(min_length=1)
     score: float | None = Field(None, ge=0, le=1, allow_inf_nan=False)
     ids: Items[ExportedId] = []
+    together: Whole = Field(1, ge=1, lt=1 << 31)
 
 
 class ExportedDocument(Asked):
-    """A text with its entities."""
+    """A text with its entities, and its parts where it has any."""
 
     id: str = Field(max_length=DOCUMENT_CHARACTERS)
     text: str
     entities: Items[ExportedEntity]
+    passages: Items[Part] = []
 
 
 class ExportRequest(Asked):

@@ -67,14 +67,15 @@ export async function candidates(documents, labels, floor, limits, { signal, pro
 }
 
 async function askOnce(group, labels, floor, signal) {
-  const body = { documents: group, labels, overlap: "all", multi_label: true, explain: true };
+  const documents = group.map(({ id, text }) => ({ id, text }));
+  const body = { documents, labels, overlap: "all", multi_label: true, explain: true };
   for (const least of [floor, 0.2, 0.4]) {
     if (least < floor) continue;
     try {
       return { ...(await ask("v1/annotate", { ...body, threshold: least }, signal)), floor: least };
     } catch (error) {
       // Too many spans at so low a score: the only error of this kind that a higher one can mend.
-      if (!(error instanceof Problem) || error.status !== 400 || !/reach their threshold/.test(error.message) || least === 0.4) throw error;
+      if (!(error instanceof Problem) || error.reason !== "too_many_entities" || least === 0.4) throw error;
     }
   }
   throw new Problem(400, "too_many_spans", "Too many spans reach even a score of 0.4. Ask for fewer labels or a shorter text.");
@@ -83,25 +84,26 @@ async function askOnce(group, labels, floor, signal) {
 function* inRequests(documents, limits) {
   let group = [];
   let size = 0;
-  for (const { id, text } of documents) {
-    const length = codePoints(text);
+  for (const one of documents) {
+    const length = codePoints(one.text);
     if (group.length && (size + length > REQUEST_CHARACTERS || group.length === Math.min(REQUEST_DOCUMENTS, limits.documents))) {
       yield group;
       group = [];
       size = 0;
     }
-    group.push({ id, text });
+    group.push(one);
     size += length;
   }
   if (group.length) yield group;
 }
 
 /** A document with its candidates: start, end in code points; from, to in UTF-16 units; n their number. */
-function document({ id, text }, { entities }) {
+function document({ id, text, passages = [] }, { entities }) {
   const units = unitsOf(text);
   return {
     id,
     text,
+    passages,
     candidates: entities.map((one, n) => ({ ...one, n, from: units(one.start), to: units(one.end) })),
   };
 }

@@ -98,13 +98,13 @@ function startEditor() {
     annotate();
   });
   get("cancel").addEventListener("click", () => {
-    state.documents = state.found.documents.map(({ id, text }) => ({ id, text }));
+    state.documents = state.found.documents.map(({ id, text, passages }) => ({ id, text, passages }));
     edit(false);
   });
 }
 
 function setDocuments(documents) {
-  state.documents = documents.map(({ id, text }) => ({ id, text: wellFormed(text) }));
+  state.documents = documents.map((one) => ({ ...one, text: wellFormed(one.text) }));
   state.at = 0;
   state.found = null;
   panel.close(true);
@@ -130,6 +130,7 @@ function edit(editing) {
 async function annotate() {
   const documents = state.documents.filter(({ text }) => text.trim());
   const blank = state.documents.length - documents.length;
+  const before = state.documents.slice(0, state.at).filter(({ text }) => text.trim()).length; // the view's number among these
   const limits = state.server?.limits;
   if (!limits) return begin();
   if (!documents.length) return notices.say("There is no text.", "Paste one, drop a file, or try an example.", [], "info");
@@ -151,12 +152,12 @@ async function annotate() {
       signal: own.signal,
       progress: (done) => busy(true, documents.length, done),
     });
-    const same = state.found?.documents[state.at]?.text === found.documents[state.at]?.text;
+    const same = state.found?.documents[state.at]?.text === found.documents[before]?.text;
     state.documents = documents;
     state.found = { ...found, seconds: (performance.now() - begun) / 1000 };
     if (same) follow(found.documents);
     else panel.close(true);
-    state.at = Math.min(state.at, documents.length - 1);
+    state.at = Math.min(before, documents.length - 1);
     tell("found");
     edit(false);
     chooseAgain();

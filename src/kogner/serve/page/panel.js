@@ -10,7 +10,7 @@ const NAMES = 10;
 // How a linker finds entities (`kogner.link.candidates`), in words.
 const HOW = {
   exact: "same name", casefold: "same name", normalised: "same name, other signs", written: "same name, written otherwise", part: "a part of it",
-  near: "a name like it", alias: "called so in texts", vector: "a vector like it",
+  near: "a name like it", alias: "called so in texts", vector: "a vector like it", conjunct: "one of the names it is made of",
 };
 let trail = []; // ids that were looked at, the last one is shown
 let mention = null;
@@ -114,7 +114,13 @@ function focusTitle() {
 
 function ofText() {
   const { entity, document } = mention;
-  const rest = entity.ids.filter(({ id }) => id !== trail[trail.length - 1]);
+  const readings = (links, said) =>
+    links.length > 0 &&
+    el("details", { class: "others" }, el("summary", { text: said }), el("ul", {}, links.map((one) => el("li", {}, el("button", { type: "button", class: "plain", text: one.name, on: { click: () => ((trail = [one.id]), draw()) } }), " ", el("span", { class: "score", text: one.score.toFixed(2) }), el("small", { text: why(one) })))));
+  const other = ({ id }) => id !== trail[trail.length - 1];
+  const named = entity.ids.slice(0, entity.together ?? 1).filter(other);
+  const rest = entity.ids.slice(entity.together ?? 1).filter(other);
+  const single = (entity.together ?? 1) === 1; // then what is not shown may be the first
   return el(
     "section",
     { class: "found", "aria-label": "In the text" },
@@ -127,14 +133,14 @@ function ofText() {
       fact("Place", `${count(entity.start)}–${count(entity.end)}`),
       entity.ids.length && fact("Linked by", known(entity.ids.find(({ id }) => id === trail[0]))),
     ),
-    rest.length > 0 &&
-      el("details", { class: "others" }, el("summary", { text: `${some(rest.length, "other reading", "other readings")}` }), el("ul", {}, rest.map((one) => el("li", {}, el("button", { type: "button", class: "plain", text: one.name, on: { click: () => ((trail = [one.id]), draw()) } }), " ", el("span", { class: "score", text: one.score.toFixed(2) }), el("small", { text: why(one) }))))),
+    !single && readings(named, `names ${some(named.length, "more entity", "more entities")} at once`),
+    readings(single ? [...named, ...rest] : rest, some(single ? named.length + rest.length : rest.length, "other reading", "other readings")),
   );
 }
 
 const fact = (name, value) => el("div", {}, el("dt", { text: name }), el("dd", {}, value));
 const known = (link) => el("span", { title: why(link) }, `${HOW[link.how] ?? link.how}, ${link.score.toFixed(2)}`);
-const why = ({ how, matched }) => [HOW[how] ?? how, matched && `“${matched}”`].filter(Boolean).join(": ");
+const why = ({ how, matched, likeness }) => [HOW[how] ?? how, matched && `“${matched}”`, typeof likeness === "number" && `vectors ${likeness.toFixed(2)}`].filter(Boolean).join(": ");
 
 /** The line that an entity stands in, or what is near it of a long one. */
 function context({ from, to, type }, { text }) {
