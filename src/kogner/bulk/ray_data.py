@@ -15,7 +15,7 @@ from kogner.bulk.processes import ProcessPool
 from kogner.bulk.shards import Cut, Failure, Shard
 from kogner.bulk.source import Input
 from kogner.bulk.worker import WorkPlan
-from kogner.errors import KognerError, MissingExtraError
+from kogner.errors import ConfigError, KognerError, MissingExtraError
 from kogner.progress import set_quiet
 
 if TYPE_CHECKING:
@@ -36,12 +36,13 @@ def run(
 ) -> Iterator[ShardResult | tuple[int, dict[str, Any]]]:
     """What became of each shard, and for each input its number and what its reader met, as they are done.
 
-    count: actors; None as many as the cluster has processors. silence: as of `ProcessPool`.
+    count: actors; None as many as the cluster has room for (`actors_of`). silence: as of `ProcessPool`.
     An input is read by a task, its shards go to the actors as these are free (Ray Data's back-pressure), and an actor
     that dies, with its machine for instance, is started again with the shard it had, RETRIES times at most. The student
     lives in a process of the actor's own, so that a document which ends that process is found and left out.
     Before a shard is yielded, `reader` has counted what had been read of its input when it was cut.
-    Raises MissingExtraError without Ray, KognerError for what a shard fails with.
+    Raises MissingExtraError without Ray, ConfigError without the GPUs that are asked for, KognerError for what a shard
+    fails with.
     """
     try:
         import ray
@@ -55,7 +56,7 @@ def run(
     context.enable_progress_bars = False
     context.execution_options.preserve_order = False
     context.target_max_block_size = 1  # bytes: each shard is a block, and so a task of its own
-    actors = count or max(1, int(ray.cluster_resources().get("CPU", 1)) - 1)  # one is left for those that read
+    actors, processors, gpus = actors_of(plan.device, ray.cluster_resources(), count=count)
     rows = [{"input": one.number} for one in inputs]
     by_number = {one.number: one for one in inputs}
     # As it is now: a task that Ray begins again has to give the same shards, by whose places Ray tells them.
@@ -83,9 +84,10 @@ def run(
             fn_constructor_args=(plan, str(folder), silence),
             batch_size=1,
             compute=ray.data.ActorPoolStrategy(size=actors),
-            num_cpus=0.9,
             max_restarts=RETRIES,
             max_task_retries=RETRIES,
+            num_cpus=processors,
+            num_gpus=gpus,
         )
     )
     waiting: dict[int, dict[str, Any]] = {}  # what readers met, until all shards of the input are there
@@ -115,6 +117,27 @@ def run(
         raise KognerError(
             f"Ray gave up: {str(error).strip().splitlines()[-1]}. What is done is kept; the same command goes on"
         ) from error
+
+
+def actors_of(device: str, cluster: Mapping[str, float], *, count: int | None) -> tuple[int, float, int]:
+    """How many actors there are, and how much of a processor, and how many GPUs, Ray gives to each.
+
+    cluster: its resources as Ray names them. count: None as many as there are GPUs, or processors less one, which is
+    left for those that read. Raises ConfigError where there are fewer GPUs than actors, since these would wait for
+    ever, and for a GPU by number, since Ray shows each actor none but its own.
+    """
+    processors = int(cluster.get("CPU", 1))
+    if not device.startswith("cuda"):
+        return count or max(1, processors - 1), 0.9, 0
+    if device not in ("cuda", "cuda:0"):
+        raise ConfigError(f"--device {device} with --engine ray: Ray chooses each actor's GPU; give --device cuda")
+    there = int(cluster.get("GPU", 0))
+    if there == 0:
+        raise ConfigError(f"--device {device}: Ray's cluster has no GPU; give --device cpu, or add machines with GPUs")
+    if count is not None and count > there:
+        raise ConfigError(f"--processes {count} with --device {device}: Ray's cluster has {there} GPUs, one a process")
+    actors = count or there
+    return actors, min(0.9, 0.9 * processors / actors), 1
 
 
 class _Actor:
