@@ -134,6 +134,19 @@ def test_passages_whose_offsets_cannot_be(tmp_path):
     assert report.repaired == {bioc.BEHIND: 1, bioc.FAR: 1}
 
 
+def test_bioc_of_pubtators_api(tmp_path):
+    """{"PubTator3": [documents]}, whose infons are not all texts."""
+    infons = {"identifier": "MESH:D005334", "type": "Disease", "valid": True, "normalized": ["D005334"], "name": None}
+    annotation = {"id": "1", "infons": infons, "text": "Fever", "locations": [{"offset": 0, "length": 5}]}
+    passage = {"infons": {"type": "title"}, "offset": 0, "text": "Fever.", "sentences": [], "annotations": [annotation]}
+    ones = [{"_id": f"{n}|None", "id": n, "infons": {}, "passages": [passage], "relations": []} for n in "78"]
+    path = tmp_path / "f.json"
+    path.write_text(json.dumps({"PubTator3": ones}))
+    found = list(of_input(path).read(path, report=Report()))
+    assert [(one.id, one.text) for one in found] == [("7", "Fever."), ("8", "Fever.")]
+    assert [(m.text, m.type, m.ids) for m in found[0].mentions] == [("Fever", "Disease", ("MESH:D005334",))]
+
+
 BOMB = '<!DOCTYPE c [<!ENTITY a "aaaa"><!ENTITY b "&a;&a;">]><collection><document><id>&b;</id></document></collection>'
 
 
@@ -420,6 +433,13 @@ def test_our_json_lines_with_passages_are_ours(tmp_path):
         ("test.tsv", "IL-2\tB-gene\nrises\tO\n\nNo\tO\n", "conll"),
         ("test.tsv", "-DOCSTART- -X- O\n\nIL-2 B-gene\n", "conll"),
         ("test.tsv", "id\ttext\n1\tIL-2 is O\n", "csv"),
+        ("note.txt", "Patients had blood group O\nDonors had group O\n", "text"),
+        ("note", "Patients had blood group O\nDonors had group O\n", "text"),
+        ("a.txt", "rises O\n" * 30 + "IL-2 B-gene\n", "conll"),
+        ("a.txt", "rises\tO\nNo\tO\n", "conll"),
+        ("a.dat", "rises O\nNo O\n", "conll"),
+        ("a.json", '{"PubTator3": [{"_id": "7|None", "id": "7", "passages": []}]}', "bioc-json"),
+        ("a.json", '{\n "PubTator3": [\n', "bioc-json"),
         ("a", '[{"tokenized_text": ["a"], "ner": []}]', "gliner"),
         ("a", '{\n "documents": [\n', "bioc-json"),
         ("a", '<?xml version="1.0"?><!-- <collection> --><article>', "jats"),

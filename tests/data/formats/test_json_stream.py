@@ -43,7 +43,7 @@ def test_any_values_in_an_array_or_behind_one_another(tmp_path_factory, found, i
 
 def test_elements_inside_come_one_by_one_before_their_object(tmp_path, piece):
     text = '\n{"source": "x",\n "documents": [{"id": 1},\n {"id": 2}], "key": 12}\n[{"documents": []}, 3]\n'
-    assert read(tmp_path / "file", text, inside="documents") == [
+    assert read(tmp_path / "file", text, inside=("documents",)) == [
         Value(3, {"id": 1}, element=True),
         Value(4, {"id": 2}, element=True),
         Value(2, {"source": "x", "documents": [], "key": 12}),
@@ -80,7 +80,7 @@ def test_bytes_that_are_cut_between_pieces(tmp_path, piece):
 )
 def test_what_is_no_json_says_where(tmp_path, piece, text, message):
     with pytest.raises(InputError) as error:
-        read(tmp_path / "file.json", text, inside="documents")
+        read(tmp_path / "file.json", text, inside=("documents",))
     assert message in str(error.value)
 
 

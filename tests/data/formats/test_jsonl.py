@@ -4,7 +4,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from kogner.annotate.texts import read_documents
 from kogner.data.formats import jsonl
+from kogner.data.formats.registry import of_input
 from kogner.data.report import Report
 from kogner.errors import InputError
 from kogner.records import Document, Mention
@@ -88,6 +90,17 @@ def test_a_mention_that_does_not_fit_is_skipped_and_counted(tmp_path, start, end
 def test_bad_lines_are_named(tmp_path, row, message):
     with pytest.raises(InputError, match=message):
         read(tmp_path, {"text": "fine"}, row)
+
+
+@pytest.mark.parametrize("indent", [None, 1])
+def test_an_array_is_to_be_given_in_lines(tmp_path, indent):
+    text = json.dumps([{"id": "1", "text": "a"}, {"id": "2", "text": "b"}], indent=indent)
+    for name in ("a.json", "a.jsonl"):
+        (tmp_path / name).write_text(text)
+        with pytest.raises(InputError, match=r"a line of its own, e\.g\. with: jq"):
+            list(of_input(tmp_path / name).read(tmp_path / name, report=Report()))
+    with pytest.raises(InputError, match=r"give one object \{\"id\", \"text\"\} per line"):
+        list(read_documents(tmp_path / "a.json", None, report=Report()))
 
 
 def test_a_file_of_blank_lines_holds_no_document(tmp_path):

@@ -44,6 +44,7 @@ NO_PLACE = "annotation without a place"
 GAP = "text outside of passages, written as one"
 ACROSS = "mention across passages, written in the first"
 NO_XML = "characters that XML cannot hold written as blanks"
+COLLECTIONS = ("documents", "PubTator3")  # keys of a collection's documents; the second of PubTator 3's API
 TYPES = ("type", "Type", "class")
 IDS = ("identifier", "Identifier", "MESH", "MeSH", "NCBI Gene", "NCBI_Gene", "NCBIGene", "NCBI Taxonomy", "NCBITaxon")
 PREFIXES = {"NCBI Gene": "NCBIGene", "NCBI_Gene": "NCBIGene", "NCBI Taxonomy": "NCBITaxon", "MeSH": "MESH"}
@@ -92,16 +93,16 @@ def read_json(path: Path, *, report: Report) -> Iterator[Document]:
     Raises InputError for what is no such file.
     """
     any_document = False
-    for found in values(path, inside="documents"):
+    for found in values(path, inside=COLLECTIONS):
         raw = found.value
         if not found.element and not isinstance(raw, dict):
             raise InputError(
                 "is no BioC: an object with documents or passages is needed", path=path, line=found.line
             )  # fmt: skip
-        if found.element or ("documents" not in raw and "passages" in raw):
+        if found.element or ("passages" in raw and not any(key in raw for key in COLLECTIONS)):
             any_document = True
             yield _of_json(raw, path, report)
-        elif not isinstance(raw.get("documents"), list):
+        elif not any(isinstance(raw.get(key), list) for key in COLLECTIONS):
             raise InputError("is no BioC: it has neither documents nor passages", path=path, line=found.line)
     if not any_document:
         raise InputError("holds no document", path=path)

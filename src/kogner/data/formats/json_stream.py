@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import codecs
 import json
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -37,10 +37,10 @@ class Value:
     number: int | None = None
 
 
-def values(path: Path, *, inside: str | None = None) -> Iterator[Value]:
+def values(path: Path, *, inside: Collection[str] = ()) -> Iterator[Value]:
     """The values of a JSON file: the elements of an array, or values behind one another, such as an object a line.
 
-    inside: a key; where an object has an array under it, the elements of that come one by one (`element`), and behind
+    inside: keys; where an object has an array under one, the elements of that come one by one (`element`), and behind
     them the object itself, the array empty.
     Raises InputError, with the line, for what is no JSON, not UTF-8, damaged, empty, or longer than LARGEST_VALUE.
     """
@@ -53,7 +53,7 @@ def values(path: Path, *, inside: str | None = None) -> Iterator[Value]:
         raise InputError(f"cannot be read: {error.strerror or error}", path=path) from error
 
 
-def _values(text: _Text, inside: str | None) -> Iterator[Value]:
+def _values(text: _Text, inside: Collection[str]) -> Iterator[Value]:
     if not text.peek():
         raise InputError("holds nothing but blanks" if text.read else "the file is empty", path=text.path)
     while first := text.peek():
@@ -64,10 +64,10 @@ def _values(text: _Text, inside: str | None) -> Iterator[Value]:
             yield from _value(text, inside)
 
 
-def _value(text: _Text, inside: str | None, number: int | None = None) -> Iterator[Value]:
-    """The next value; an object whose array `inside` is wanted comes member by member."""
+def _value(text: _Text, inside: Collection[str], number: int | None = None) -> Iterator[Value]:
+    """The next value; an object of which an array is wanted comes member by member."""
     line = text.line
-    if inside is None or text.peek() != "{":
+    if not inside or text.peek() != "{":
         yield Value(line, text.value(), number=number)
         return
     members: dict[str, Any] = {}
@@ -76,7 +76,7 @@ def _value(text: _Text, inside: str | None, number: int | None = None) -> Iterat
         if not isinstance(key, str):
             raise text.error("a name in quotes is needed")
         text.expect(":")
-        if key == inside and text.peek() == "[":
+        if key in inside and text.peek() == "[":
             for _ in _elements(text):
                 yield Value(text.line, text.value(), element=True)
             members[key] = []

@@ -24,6 +24,7 @@ from kogner.records import Document, Mention, Passage
 BOTH = "entities beside mentions ignored"
 TEXT_DIFFERS = "mention text differs from its offsets"
 NO_TEXT = "line without text"
+ARRAY = "; of an array each element needs a line of its own, e.g. with: jq -c .[] FILE.json > FILE.jsonl"
 
 _KEYS = {"id", "text", "types", "mentions", "unsure", "passages", "entities"}
 _MENTION_KEYS = {"start", "end", "text", "type", "ids", "entity", "score", "entity_id", "entity_score", "links"}
@@ -72,6 +73,8 @@ def _document(line: str, number: int, path: Path, report: Report) -> Document:
             own = None if raw.get("id") is None else str(raw["id"])
             if "text" not in raw:
                 has, ask = f"has the keys {', '.join(raw)[:200]}; ", f"; or {ask_for('jsonl')}"
+        elif isinstance(raw, list):
+            ask = ARRAY
         raise InputError(
             f'{has}each line must be an object such as {{"id": "1", "text": "..."}}{ask}',
             path=path, line=number, document=own,
@@ -108,7 +111,8 @@ def _decoded(line: str, number: int, path: Path) -> Any:
     try:
         return json.loads(line)
     except (ValueError, RecursionError) as error:
-        raise InputError(f"not JSON: {error}; each line must be one object", path=path, line=number) from error
+        ask = ARRAY if line.lstrip().startswith("[") else ""
+        raise InputError(f"not JSON: {error}; each line must be one object{ask}", path=path, line=number) from error
 
 
 def read_columns(path: Path, *, report: Report, columns: Columns) -> Iterator[Document]:

@@ -23,7 +23,11 @@ _XML = re.compile(
 _ELEMENT = re.compile(r"<(?:\w+:)?([A-Za-z_][\w.-]*)")
 _ASIDE = re.compile(r"<!--.*?-->|<\?.*?\?>", re.DOTALL)
 _JSON = re.compile(r"\{|\[\s*[{\]]")
+_ENTITY = re.compile(r"\S[\t ]+[BIESLUM]-\S+[\t ]*\r?$", re.MULTILINE)
 _TAGGED = re.compile(r"\S+(?:[\t ]\S+)*[\t ](?:O|[BIESLUM]-\S+)$")
+
+
+_BIOC = re.compile(rf'"(?:passages|{"|".join(bioc.COLLECTIONS)})"\s*:')
 
 
 @dataclass(frozen=True)
@@ -173,7 +177,10 @@ def told(start: str, name: str = "") -> str | None:
     if first.startswith("-DOCSTART-") or name.endswith(FORMATS["conll"].endings):
         return "conll"
     if len(lines) > 1 and tagged == len(lines) and not name.endswith(".md"):
-        return "conll"
+        # Prose may end its lines with "group O"; a name that says nothing else asks for more than that.
+        prose = "." not in name or name.endswith(".txt")
+        if not prose or all("\t" in line for line in lines) or _ENTITY.search(start):
+            return "conll"
     return "csv" if name.endswith(FORMATS["csv"].endings) else "text"
 
 
@@ -199,6 +206,6 @@ def _of_json(start: str, first: str) -> str:
         return "jsonl"
     if "tokenized_text" in keys or (not keys and '"tokenized_text"' in start):
         return "gliner"
-    if keys & {"passages", "documents"} or (not keys and re.search(r'"(?:passages|documents)"\s*:', start)):
+    if keys & {"passages", *bioc.COLLECTIONS} or (not keys and _BIOC.search(start)):
         return "bioc-json"
     return "genia" if keys & {"entity_mentions", "tokens"} else "jsonl"
