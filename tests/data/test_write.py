@@ -116,6 +116,16 @@ def test_how_many_refusals_in_a_row_stop_a_run(pairs, tmp_path, capsys, most, st
         assert code == 2 and "3 requests" in said.err and "--max-failures" in said.err
 
 
+def test_two_runs_do_not_pay_for_one_cache(pairs, tmp_path, capsys):
+    from kogner.llm.cache import Cache
+
+    rows = tmp_path / "rows.jsonl"
+    with ScriptedServer() as server, Cache.to_pay(tmp_path / "rows.jsonl.cache"):
+        assert run("write", pairs, "--llm", server.spec, "--out", rows) == 2
+        assert "rows.jsonl.cache is in use by process" in capsys.readouterr().err and not server.seen
+        assert run("write", pairs, "--llm", server.spec, "--out", rows, "--cache", tmp_path / "other.cache") == 0
+
+
 def test_dry_run_asks_nothing(pairs, tmp_path, capsys):
     with ScriptedServer() as server:
         assert run("write", pairs, "--llm", server.spec, "--out", tmp_path / "rows.jsonl", "--dry-run") == 0

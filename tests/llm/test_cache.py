@@ -31,6 +31,22 @@ def test_a_row_is_on_disk_when_put_returns(tmp_path):
     other.close()
 
 
+def test_one_run_pays_at_a_time(tmp_path):
+    path = tmp_path / "deep" / "rows.jsonl.cache"
+    with Cache.to_pay(path) as cache:
+        cache.put(request(), Reply("text", "stop", 1, 1))
+        in_use = r"rows\.jsonl\.cache is in use by process \d+ .*give another"
+        with pytest.raises(ArtifactError, match=in_use), Cache.to_pay(path):
+            pass
+        with Cache(path) as reader:  # a dry run
+            assert request() in reader
+    with Cache.to_pay(path) as cache:
+        assert request() in cache
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ArtifactError, match="cannot be opened"), Cache.to_pay(tmp_path / "file" / "a.db"):
+        pass
+
+
 def test_other_files_are_refused(tmp_path):
     (tmp_path / "text").write_text("no database" * 100)
     with pytest.raises(ArtifactError, match="text"):

@@ -294,7 +294,7 @@ def write(
 
     async def run() -> tuple[dict[str, Any], Counter[str], int]:
         async with open_model(llm, allow_plain_http=limits["allow_plain_http"]) as model:
-            with Cache(place) as answers:
+            with Cache.to_pay(place) as answers:
                 asker = asker_of(model, answers, limits)
                 total = sum(1 for _ in wanted(model.id))
                 with counting("sentences written", total) as counter:

@@ -30,7 +30,7 @@ def evaluate_llm(llm: str, corpora: Sequence[Corpus], cache: Path, limits: Mappi
     async def run() -> dict[str, Any]:
         results: dict[str, Any] = {}
         async with open_model(llm, allow_plain_http=limits["allow_plain_http"]) as model:
-            with Cache(cache) as answers:
+            with Cache.to_pay(cache) as answers:
                 asker = asker_of(model, answers, limits)
                 for corpus in corpora:
                     types = sorted(corpus.types)

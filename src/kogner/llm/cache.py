@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import sqlite3
 import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import TracebackType
 
+from kogner.artifacts import locked
 from kogner.errors import ArtifactError
 from kogner.llm.request import Reply, Request
 
@@ -24,8 +27,9 @@ CREATE TABLE IF NOT EXISTS answers (
 
 
 class Cache:
-    """Answers by request. Failures are not kept: they are asked again. Several processes may share one file.
+    """Answers by request. Failures are not kept: they are asked again.
 
+    Several processes may read one file, but only one should pay for what it lacks: see `Cache.to_pay`.
     Raises ArtifactError where the file is no such cache, is damaged, of another version, or cannot be written.
     """
 
@@ -56,6 +60,21 @@ class Cache:
         except ArtifactError:
             self._connection.close()
             raise
+
+    @classmethod
+    @contextmanager
+    def to_pay(cls, path: Path | str) -> Iterator[Cache]:
+        """A cache for this run alone: two at once would pay twice for one answer, each up to its own max_cost.
+
+        Raises ArtifactError where another run has it, see `kogner.artifacts.locked`.
+        """
+        place = Path(path)
+        with ExitStack() as stack:
+            try:
+                stack.enter_context(locked(place))
+            except OSError as error:
+                raise ArtifactError(f"the cache {place} cannot be opened ({error}); give another file") from error
+            yield stack.enter_context(cls(place))
 
     def get(self, request: Request) -> Reply | None:
         """The answer paid for earlier, marked as cached, or None."""
