@@ -118,6 +118,15 @@ def test_all_places_variants_and_further_entities():
         ("Sure! IL-2 is high in severe asthma today.", rules.LEAKED),
         ("The given entities IL-2 and asthma are related.", rules.LEAKED),
         ('{"ner": 1} IL-2 is high in severe asthma today.', rules.LEAKED),
+        ("Here's a sentence about IL-2 and asthma for you.", rules.LEAKED),
+        ("Here\u2019s an example of IL-2 in severe asthma.", rules.LEAKED),
+        ("Sure, here is a sentence: IL-2 is high in severe asthma.", rules.LEAKED),
+        ("**Sentence:** IL-2 is high in severe asthma today.", rules.LEAKED),
+        ("Sentence 1: IL-2 is high in severe asthma today.", rules.LEAKED),
+        ("\nSure! IL-2 is high in severe asthma today.", rules.LEAKED),
+        ("IL-2 (gene) and asthma (disease) are seen in the same patients.", rules.LEAKED),
+        ("IL-2 is high in severe asthma today. Relation: linked.", rules.LEAKED),
+        ("As an AI language model, I say that IL-2 is high in asthma.", rules.LEAKED),
         ("IL2 asthma.", rules.LENGTH),
         ("IL-2 in asthma" + " is high" * 70, rules.LENGTH),
         ("IL-2 is high in severe asthma today \udcff.", rules.NO_TEXT),
@@ -133,10 +142,20 @@ def test_what_the_stricter_check_leaves_out(sentence, reason):
         "Of course, IL-2 is a given type of marker in asthma.",
         "At $500 per patient IL-2 was too dear in asthma.",
         "The training data of IL-2 in asthma were few.",
+        "A score that was used as an AI-assisted tool put IL-2 beside asthma.",
+        "Certainly, here we show that IL-2 is high in asthma.",
+        "IL-2 (gene) is high in asthma of all the patients.",
+        "The structure-activity relation: IL-2 is high in severe asthma.",
     ],
 )
 def test_what_only_looks_like_instructions(sentence):
     assert isinstance(Checker().check(row(changed(sentence=sentence))), Document)
+
+
+def test_blanks_around_a_sentence_are_no_part_of_it():
+    for wanted in (CheckSettings(), CheckSettings.paper()):
+        kept = Checker(wanted).check(row(changed(sentence=f"\n  {TEXT} \n")))
+        assert kept.text == TEXT and ("IL-2", "gene", "G:1") in texts(kept)
 
 
 def test_types_are_compared_whatever_their_case_and_written_as_the_row_has_them():

@@ -5,7 +5,6 @@ The paper's check comes first (`kogner.data.sanity`); what follows it is stricte
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Sequence, Set
 from dataclasses import dataclass
 from functools import lru_cache
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from kogner.data import sanity
 from kogner.data.check_counts import Checked, Verdict
+from kogner.data.check_leaked import leaked, typed
 from kogner.data.pairs import End
 from kogner.data.prompts import kind_key, spoken
 from kogner.data.rows import Row
@@ -32,30 +32,6 @@ SIMILAR, NAMED = "nearly the same as an earlier sentence", "negative sentence th
 NO_TEXT = "sentence with characters that are no text"
 NOT_THERE, OTHER_TYPE = "further entity not in the sentence", "further entity of a type that was not given"
 SEVERAL = "name of the graph that is of several types"
-
-# What a model says about its task, or leaves of its form. `Of course, ...` may begin a real sentence.
-_LEAKED = re.compile(
-    r"```|\$(?:entities|relations|types|count)\b|\{\s*\"|\"(?:ner|mention|sentence)\"\s*:"
-    r"|\bas an ai\b|\bas a language model\b"
-    r"|^(?:sure|certainly|okay|output|answer|sentence|abstract|entities)\b\s*[:!]"
-    r"|^here (?:is|are) (?:a|an|the|one|your|my) (?:\w+ )*(?:sentence|example|note)"
-    r"|\bthe given (?:entit|relation|types)|\bentity [12]\b",
-    re.IGNORECASE,
-)
-# What is in every ASCII text that `_LEAKED` finds something in but at the beginning; a few `in` cost a tenth of it.
-_LEAKED_SIGNS = (
-    "```", "$", "{", '"', "as an ai", "as a language model", "the given ", "entity 1", "entity 2",
-)  # fmt: skip
-_LEAKED_FIRST = ("sure", "certainly", "okay", "output", "answer", "sentence", "abstract", "entities", "here ")
-
-
-def leaked(sentence: str) -> str | None:
-    """What of a sentence is about the task or its form, not about the world."""
-    plain = sentence.lower()
-    if plain.isascii() and not plain.startswith(_LEAKED_FIRST) and not any(map(plain.__contains__, _LEAKED_SIGNS)):
-        return None
-    hit = _LEAKED.search(sentence)
-    return None if hit is None else hit[0]
 
 
 @dataclass(frozen=True)
@@ -155,16 +131,17 @@ class Rules:
             return Rejected(row.rejected, row.detail)
         settings, ends = self.settings, row.ends
         kge = [(end.name, end.id) for end in ends]
+        answer = row.answer if row.known else _stripped(row.answer)
         if row.negative or settings.variants:
-            ner = row.answer.get("ner") if isinstance(row.answer, dict) else None
-            if not isinstance(ner, list) or not isinstance(row.answer.get("sentence"), str):
-                return Rejected(sanity.MISSING_KEYS, str(row.answer)[:200])
-            written = Written(row.answer["sentence"])
+            ner = answer.get("ner") if isinstance(answer, dict) else None
+            if not isinstance(ner, list) or not isinstance(answer.get("sentence"), str):
+                return Rejected(sanity.MISSING_KEYS, str(answer)[:200])
+            written = Written(answer["sentence"])
             spans = _named(kge, written) if row.negative else _loose(kge, written, ner)
             if isinstance(spans, Rejected):
                 return spans
         else:
-            sane = sanity.check(row.answer, kge)
+            sane = sanity.check(answer, kge)
             if isinstance(sane, Rejected):
                 return sane
             written, spans = Written(sane.sentence), list(sane.spans)
@@ -173,8 +150,12 @@ class Rules:
             return Rejected(NO_TEXT, repr(sentence))
         if not settings.min_words <= size <= settings.max_words:
             return Rejected(LENGTH, f"{size} words: {sentence}")
-        if settings.leaked and (hit := leaked(sentence)) is not None:
-            return Rejected(LEAKED, f"{hit!r} in {sentence}")
+        if settings.leaked:
+            hit = leaked(sentence)
+            if hit is None and not row.known and not row.negative:
+                hit = typed(written, ends)
+            if hit is not None:
+                return Rejected(LEAKED, f"{hit!r} in {sentence}")
         mentions = self._of_pairs(row, ends, written, spans)
         if isinstance(mentions, Rejected):
             return mentions
@@ -282,6 +263,13 @@ class Rules:
                 text = sentence[found.start : found.end]
                 mentions.append(Mention(found.start, found.end, label, text, entity=identifier))
         return mentions
+
+
+def _stripped(answer: Any) -> Any:
+    """An answer whose sentence has no blanks around it."""
+    if isinstance(answer, dict) and isinstance(answer.get("sentence"), str):
+        return answer | {"sentence": answer["sentence"].strip()}
+    return answer
 
 
 def _of_its_pairs(mentions: Sequence[Mention], ends: Sequence[End]) -> Mention | None:
