@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from kogner import progress
 from kogner.annotate.predictor import Settings
 from kogner.bulk import inputs as inputs_module
 from kogner.bulk.folder import ShardResult
@@ -156,6 +157,13 @@ def test_the_manifest_says_where_what_was_skipped_stood(tmp_path, capsys):
     assert manifest["examples"] == manifest["inputs"][0]["examples"] | manifest["inputs"][1]["examples"]
     job(list(map(Path, inputs)), tmp_path / "out", limits=Cut()).run()
     assert json.loads((tmp_path / "out" / "manifest.json").read_text())["examples"] == manifest["examples"]
+
+
+def test_what_is_done_before_the_first_document_is_shown(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(progress, "LINE_EVERY_S", 0.0)
+    inputs = [lined(tmp_path / f"{name}.jsonl", *good(1)) for name in "ab"]
+    job(inputs, tmp_path / "out").run()
+    assert "inputs looked at: 2 of 2" in capsys.readouterr().err
 
 
 @pytest.mark.skipif(not Path("/proc/self/fdinfo").exists(), reason="the system does not say how far a file was read")

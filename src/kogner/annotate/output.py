@@ -21,8 +21,9 @@ _SURROGATE = re.compile(r"[\ud800-\udfff]")
 def to_json(document: Document, *, explain: bool = False) -> str:
     """One line of JSON: id, text, entities with start, end (half-open code points), text, type, score, entity_id.
 
-    Linked ones have an entity_score, those that name several entities at once also `ids`, all of them. A document of
-    several passages has these too, as `jsonl` does. explain: also `links`, what an entity may be, best first.
+    Linked ones have an entity_score, those that name several entities at once also `ids`, all of them. Passages are
+    there too, as `jsonl` has them, but for a single one of which nothing is said. explain: also `links`, what an entity
+    may be, best first.
     """
     entities = [
         {
@@ -39,7 +40,7 @@ def to_json(document: Document, *, explain: bool = False) -> str:
         for mention in document.mentions
     ]
     raw: dict[str, Any] = {"id": document.id, "text": document.text, "entities": entities}
-    if len(document.passages) > 1:
+    if len(document.passages) > 1 or any(passage.infons for passage in document.passages):
         raw["passages"] = jsonl.passages_of(document)
     line = json.dumps(raw, ensure_ascii=False)
     # A lone surrogate (from an escape in JSON input) has no UTF-8 form, so such a line is written in escapes.

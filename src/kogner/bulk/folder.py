@@ -25,7 +25,7 @@ from kogner.bulk.shards import Failure
 from kogner.bulk.source import Input
 from kogner.data.report import EXAMPLES, Report
 from kogner.errors import ArtifactError, InputError, KognerError
-from kogner.progress import note
+from kogner.progress import counting, note
 from kogner.records import Document
 
 VERSION = 1
@@ -103,12 +103,14 @@ class JobFolder:
         elif self.path.exists() and (not self.path.is_dir() or any(map(_is_content, self.path.iterdir()))):
             raise ArtifactError(f"{self.path} is there and holds no job of annotation; give another folder")
         chosen = []
-        for path in inputs:
-            one = self._known(path, known)
-            if one.number in chosen:
-                raise InputError("is given twice", path=path)
-            known[one.number : one.number + 1] = [one]
-            chosen.append(one.number)
+        with counting("inputs looked at", len(inputs)) as counter:  # new ones are read to their end for their hash
+            for path in inputs:
+                one = self._known(path, known)
+                if one.number in chosen:
+                    raise InputError("is given twice", path=path)
+                known[one.number : one.number + 1] = [one]
+                chosen.append(one.number)
+                counter.advance()
         self.path.mkdir(parents=True, exist_ok=True)
         for stale in (MANIFEST, FAILURES):  # until all is done they would say what is not so
             (self.path / stale).unlink(missing_ok=True)

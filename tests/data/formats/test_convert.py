@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from kogner.cli import cli
-from kogner.data.formats import bioc, brat, jsonl, ownership, pubtator, tables
+from kogner.data.formats import bioc, brat, jsonl, ownership, pubmed, pubtator, tables
 from kogner.data.formats.registry import FORMATS, by_name, of_input, of_output
 from kogner.data.report import Report
 from kogner.errors import ArtifactError, ConfigError, InputError
@@ -407,6 +407,23 @@ def test_the_parts_of_a_citation_of_pubmed(tmp_path):
     ]
     FORMATS["pubtator"].write(tmp_path / "p.pubtator", [document], report=Report())
     assert (tmp_path / "p.pubtator").read_text() == "7|t|On fever.\n7|a|Known for long. Aspirin helps.\n\n"
+
+
+def test_what_of_pubmed_is_not_kept_is_counted(tmp_path):
+    (tmp_path / "p.xml").write_text(
+        "<PubmedArticleSet><PubmedArticle><MedlineCitation><PMID>7</PMID><Article>"
+        "<ArticleTitle>On fever.</ArticleTitle><VernacularTitle>Sur la fièvre.</VernacularTitle></Article>"
+        "<OtherAbstract><AbstractText>Un.</AbstractText></OtherAbstract>"
+        "<OtherAbstract><AbstractText>Dos.</AbstractText></OtherAbstract></MedlineCitation>"
+        "</PubmedArticle><DeleteCitation><PMID>8</PMID><PMID>9</PMID></DeleteCitation></PubmedArticleSet>"
+    )
+    report = Report()
+    (document,) = FORMATS["pubmed"].read(tmp_path / "p.xml", report=report)
+    assert document.text == "On fever." and not report.skipped
+    assert report.noted == {
+        pubmed.TITLE_ONLY: 1, pubmed.OTHER.format("VernacularTitle"): 1, pubmed.OTHER.format("OtherAbstract"): 2,
+        pubmed.DELETED: 2,
+    }  # fmt: skip
 
 
 def test_our_json_lines_with_passages_are_ours(tmp_path):

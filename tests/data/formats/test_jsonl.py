@@ -1,15 +1,17 @@
 import json
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from kogner.annotate import output
 from kogner.annotate.texts import read_documents
 from kogner.data.formats import jsonl
 from kogner.data.formats.registry import of_input
 from kogner.data.report import Report
 from kogner.errors import InputError
-from kogner.records import Document, Mention
+from kogner.records import Document, Link, Mention, Passage
 
 anything = st.text(max_size=30)
 
@@ -101,6 +103,24 @@ def test_an_array_is_to_be_given_in_lines(tmp_path, indent):
             list(of_input(tmp_path / name).read(tmp_path / name, report=Report()))
     with pytest.raises(InputError, match=r"give one object \{\"id\", \"text\"\} per line"):
         list(read_documents(tmp_path / "a.json", None, report=Report()))
+
+
+LINKED = Mention(0, 4, "chemical", "zinc", entity="X:1", score=0.5, links=(Link("X:1", 0.75, "zinc"), Link("X:2", 0.5)))
+
+
+def test_what_is_said_of_links_is_noted_and_not_kept(tmp_path):
+    (tmp_path / "found.jsonl").write_text(output.to_json(Document("1", "zinc", (LINKED,)), explain=True))
+    report = Report()
+    (document,) = jsonl.read(tmp_path / "found.jsonl", report=report)
+    assert document.mentions == (replace(LINKED, links=()),)
+    assert report.noted == {jsonl.EXPLAINED.format("links"): 1, jsonl.EXPLAINED.format("entity_score"): 1}
+
+
+@pytest.mark.parametrize("infons", [(("type", "title"),), ()])
+def test_a_passage_alone_is_written_where_something_is_said_of_it(tmp_path, infons):
+    (tmp_path / "found.jsonl").write_text(output.to_json(Document("1", "zinc", passages=(Passage(0, 4, infons),))))
+    (document,) = jsonl.read(tmp_path / "found.jsonl", report=Report())
+    assert document.passages == ((Passage(0, 4, infons),) if infons else ())
 
 
 def test_a_file_of_blank_lines_holds_no_document(tmp_path):

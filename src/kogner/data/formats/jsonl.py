@@ -23,11 +23,13 @@ from kogner.records import Document, Mention, Passage
 
 BOTH = "entities beside mentions ignored"
 TEXT_DIFFERS = "mention text differs from its offsets"
+EXPLAINED = "'{}' of a linked mention not kept"
 NO_TEXT = "line without text"
 ARRAY = "; of an array each element needs a line of its own, e.g. with: jq -c .[] FILE.json > FILE.jsonl"
 
 _KEYS = {"id", "text", "types", "mentions", "unsure", "passages", "entities"}
 _MENTION_KEYS = {"start", "end", "text", "type", "ids", "entity", "score", "entity_id", "entity_score", "links"}
+_EXPLAINING = {"entity_score", "links"}  # what `kogner annotate` says of a link, which corpora do not have
 
 
 def read(path: Path, *, report: Report) -> Iterator[Document]:
@@ -155,6 +157,8 @@ def _mention(entry: Any, text: str, report: Report, path: Path, line: int, docum
         raise TypeError(f"start and end must be whole numbers, not {start!r} and {end!r}")
     for key in entry.keys() - _MENTION_KEYS:
         report.note(f"unknown key 'mentions.{key}' ignored")
+    for key in _EXPLAINING & entry.keys():
+        report.note(EXPLAINED.format(key))
     stated = entry.get("text")
     if end > len(text) or (stated and text[start:end] != stated):
         detail = f"{stated!r} is not at [{start}, {end}) of {len(text)} characters"

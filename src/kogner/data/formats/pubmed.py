@@ -18,6 +18,9 @@ from kogner.records import Document, Passage
 NO_TEXT = "citation without title and abstract"
 NO_ID = "citation without a PMID"
 TITLE_ONLY = "citation without an abstract, title only"
+OTHER = "<{}> of a citation not kept"
+DELETED = "deleted citation (DeleteCitation) not kept"
+ASIDE = ("Article/VernacularTitle", "OtherAbstract")  # the same in other languages, or by others than the authors
 BOOK = "book of PubMed, not a citation"
 ROOTS = ("PubmedArticleSet", "MedlineCitationSet", "PubmedArticle", "MedlineCitation")
 Infons = tuple[tuple[str, str], ...]
@@ -28,9 +31,10 @@ def read(path: Path, *, report: Report) -> Iterator[Document]:
     """Yield the citations of a file one by one, packed or not; memory does not depend on its size.
 
     The text is the title and the parts of the abstract, one blank between them, each a passage; a part's heading
-    (`BACKGROUND`) is its infon `section`, and not in the text. What has no text is counted in
-    `report`. A file that declares entities or attributes of its own is refused, since those can grow without bounds;
-    nothing outside the file is ever read. Raises InputError for what cannot be unpacked or parsed.
+    (`BACKGROUND`) is its infon `section`, and not in the text. What has no text is counted in `report`, as are titles
+    and abstracts in other languages, and the ids of deleted citations, none of which are kept.
+    A file that declares entities or attributes of its own is refused, since those can grow without bounds; nothing
+    outside the file is ever read. Raises InputError for what cannot be unpacked or parsed.
     """
     try:
         with opened(path) as stream:
@@ -96,6 +100,8 @@ def _citations(stream: IO[bytes], path: Path, report: Report) -> Iterator[Docume
             report.skip(BOOK, element.findtext(".//PMID") or "", path=path, line=None)
             root.clear()
             record.done()
+        if event == "end" and element.tag == "DeleteCitation":
+            report.note(DELETED, len(element.findall("PMID")))
         if event != "end" or element.tag not in ("PubmedArticle", "MedlineCitation"):
             continue
         if element.tag == "MedlineCitation" and root.tag.startswith("PubmedArticle"):
@@ -107,6 +113,9 @@ def _citations(stream: IO[bytes], path: Path, report: Report) -> Iterator[Docume
         title = _text(citation.find("Article/ArticleTitle"))
         abstract = list(map(_part, citation.iterfind("Article/Abstract/AbstractText")))
         text, passages = _joined([(title, (("type", TITLE),)), *abstract])
+        for name in ASIDE:
+            if found := citation.findall(name):
+                report.note(OTHER.format(found[0].tag), len(found))
         root.clear()
         record.done()
         if not number or not text:
