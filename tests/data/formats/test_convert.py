@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import json
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -13,11 +14,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from kogner.cli import cli
-from kogner.data.formats import bioc, brat, jsonl, ownership, pubmed, pubtator, tables
+from kogner.data.formats import bioc, brat, gliner, jsonl, ownership, pubmed, pubtator, tables
 from kogner.data.formats.registry import FORMATS, by_name, of_input, of_output
 from kogner.data.report import Report
 from kogner.errors import ArtifactError, ConfigError, InputError
 from kogner.records import Document, Mention, Passage
+from kogner.text import words
 
 LETTERS = st.text(st.characters(codec="utf-8", exclude_categories=("Cc", "Cs", "Zl", "Zp")), min_size=1, max_size=40)
 
@@ -532,12 +534,16 @@ def test_the_command(tmp_path):
     assert isinstance(refused.exception, ConfigError) and "read only" in str(refused.exception)
 
 
-@pytest.mark.parametrize("corpus", ["bc5cdr", "ncbi_disease", "gnormplus", "linnaeus", "nlmchem", "jnlpba", "genia"])
+CORPORA = ["bc2gm", "bc5cdr", "ncbi_disease", "gnormplus", "linnaeus", "nlmchem", "jnlpba", "genia"]
+
+
+@pytest.mark.parametrize("corpus", CORPORA)
 def test_real_corpora_through_every_format(corpus, shared, tmp_path):
-    """The first documents of each shared corpus: no mention is lost or moved, and none of its ids."""
+    """Documents of each shared corpus, of all its parts: no mention is lost or moved, and none of its ids."""
     from kogner.data import corpora
 
-    docs = corpora.load(corpus, shared / "corpora" / corpus, "test").documents[:40]
+    whole = corpora.load(corpus, shared / "corpora" / corpus, "test").documents
+    docs = whole[:: max(1, len(whole) // 150)]
     wanted = [(one.id, [m.key for m in sorted(one.mentions, key=lambda m: m.key)]) for one in docs]
     own = [sorted((*m.key, m.ids) for m in one.mentions) for one in docs]
     for name in ("jsonl", "pubtator", "bioc-xml", "bioc-json", "docbin"):
@@ -551,6 +557,29 @@ def test_real_corpora_through_every_format(corpus, shared, tmp_path):
             assert [sorted((*m.key, m.ids) for m in one.mentions) for one in back] == own
     FORMATS["brat"].write(tmp_path / "brat", docs, report=Report())
     back = list(FORMATS["brat"].read(tmp_path / "brat", report=Report()))  # in the order of its files' names
-    assert sorted((one.text, sorted(m.key[:2] for m in one.mentions)) for one in back) == sorted(
-        (one.text, sorted(m.key[:2] for m in one.mentions)) for one in docs
+    assert sorted((one.text, sorted((*m.key, m.ids) for m in one.mentions)) for one in back) == sorted(
+        (one.text, sorted((m.start, m.end, "_".join(m.type.split()), m.ids) for m in one.mentions)) for one in docs
     )
+
+
+@pytest.mark.parametrize("corpus", CORPORA)
+def test_real_corpora_through_gliners_words(corpus, shared, tmp_path):
+    """Mentions keep their words and types; those that begin or end inside a word are counted."""
+    from kogner.data import corpora
+
+    def said(mention):
+        return (" ".join(mention.text[start:end] for start, end in words(mention.text)), mention.type)
+
+    whole = corpora.load(corpus, shared / "corpora" / corpus, "test").documents
+    docs = whole[:: max(1, len(whole) // 150)]
+    written, report = Report(), Report()
+    FORMATS["gliner"].write(tmp_path / "file", docs, report=written)
+    back = list(FORMATS["gliner"].read(tmp_path / "file", report=report))
+    assert not report.skipped and len(back) == len(docs)
+    lost = 0
+    for ours, theirs in zip(docs, back, strict=True):
+        left = Counter(map(said, ours.mentions))
+        left.subtract((m.text, m.type) for m in theirs.mentions)
+        assert min(left.values(), default=0) >= 0
+        lost += left.total()
+    assert lost == written.skipped[gliner.OFF_WORDS]
