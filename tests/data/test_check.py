@@ -158,6 +158,19 @@ def test_blanks_around_a_sentence_are_no_part_of_it():
         assert kept.text == TEXT and ("IL-2", "gene", "G:1") in texts(kept)
 
 
+def test_an_inverted_name_may_be_written_in_order():
+    pair = Pair("linked:1", "linked", End("G:1", "Gene", "IL-2"), End("D:1", "Disease", "Arthritis, Rheumatoid"))
+    for name in ("rheumatoid arthritis", "arthritis, rheumatoid"):
+        ner = [{"mention": name, "type": "disease"}, ANSWER["ner"][0]]
+        answer = {"sentence": f"The level of IL-2 was high in {name} of old patients.", "ner": ner}
+        kept = texts(Checker().check(row(answer, pairs=(pair,))))
+        assert kept == [("IL-2", "gene", "G:1"), (name, "disease", "D:1")]
+        assert Checker(CheckSettings.paper()).check(row(answer, pairs=(pair,))).reason == sanity.NOT_FOUND
+        found = Checker().check(row(answer, pairs=(pair,), known=((13, 17, "gene", "G:1"),)))
+        assert (found.reason == sanity.NOT_FOUND) if "," not in name else isinstance(found, Document)
+    assert Written("Arthritis, rheumatoid arthritis").places("Arthritis, Rheumatoid") == [(0, 21)]
+
+
 def test_types_are_compared_whatever_their_case_and_written_as_the_row_has_them():
     ner = [{"mention": "IL-2", "type": "GENE"}, {"mention": "asthma", "type": "Dis-ease"}]
     kept = Checker().check(row(changed(ner=[*ner, {"mention": "salbutamol", "type": "CHEMICAL"}])))

@@ -18,6 +18,7 @@ from kogner.data.pairs import (
     cleaned,
     draw,
     read,
+    straight,
     usable,
 )
 from kogner.errors import ConfigError, InputError
@@ -140,6 +141,40 @@ def test_unknown_relation(graph):
 )
 def test_usable_names(names, name):
     assert usable(names) == name
+
+
+@pytest.mark.parametrize(
+    ("name", "synonyms", "best"),
+    [
+        ("Arthritis, Rheumatoid", ["RA", "Rheumatoid Arthritides", "Rheumatoid arthritis"], "Rheumatoid arthritis"),
+        ("Leukemia, Lymphocytic, Chronic, B-Cell", ["CLL"], "B-Cell Chronic Lymphocytic Leukemia"),
+        ("Receptors, GABA-A", ["GABA A Receptor"], "GABA-A Receptors"),
+        ("disease, type 1", ["Disease type 1"], "Disease type 1"),
+        ("hearing loss, autosomal dominant 73", [], "hearing loss, autosomal dominant 73"),
+        ("pain, rash, and fever", ["PRF", "syndrome of pain"], "syndrome of pain"),
+        ("pain, rash, and fever", ["PRF"], "pain, rash, and fever"),
+        ("1,2-dichloroethane", ["EDC"], "1,2-dichloroethane"),
+    ],
+)
+def test_names_that_a_sentence_would_hold(name, synonyms, best):
+    assert straight(name, synonyms) == best
+
+
+def test_names_change_nothing_of_what_is_drawn(tmp_path):
+    entities = [Entity("C:1", "Chemical", "gold"), Entity("D:1", "Disease", "arthritis rheumatic")]
+    entities += [Entity(f"D:{n}", "Disease", f"Ache {'x' * n}, Chronic") for n in range(2, 9)]
+    entities += [Entity("D:9", "Disease", "Chronic Ache xx")]
+    triples = [Triple("C:1", "treats", f"D:{n}") for n in range(1, 10)] + [Triple("D:9", "is_a", "D:2")]
+    build(entities, triples, tmp_path / "graph")
+    store = GraphStore.open(tmp_path / "graph")
+    first, best = (draw(store, PairSettings(number=9, first_names=own)) for own in (True, False))
+    assert [(one.id, one.head.id, one.tail.id) for one in first.pairs] == [
+        (one.id, one.head.id, one.tail.id) for one in best.pairs
+    ]
+    assert {one.tail.name for one in best.pairs if one.tail.id == "D:3"} == {"Chronic Ache xxx"}
+    assert {one.tail.name for one in first.pairs if one.tail.id == "D:3"} == {"Ache xxx, Chronic"}
+    (alike,) = [one for one in best.pairs if one.relation == "is_a"]
+    assert {alike.head.name, alike.tail.name} == {"Ache xx, Chronic", "Chronic Ache xx"}
 
 
 @given(st.text())

@@ -26,6 +26,8 @@ RULES = ("all-places", "variants", "apart", "types", "leaked", "similar", "furth
 @click.option("--cap", type=click.IntRange(min=1), help="Of each relation type at most.")
 @click.option("--total", type=click.IntRange(min=1), help="Of all relation types together, one of each in turn.")
 @click.option("--relation", "relations", multiple=True, help="Only this relation type; can be repeated.")
+@click.option("--first-names", is_flag=True, help="The first usable name of each entity, as the paper has it, also "
+              "where it is inverted: Arthritis, Rheumatoid.")  # fmt: skip
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of the draw.")
 def pairs(
     graph: Path,
@@ -36,6 +38,7 @@ def pairs(
     cap: int | None,
     total: int | None,
     relations: tuple[str, ...],
+    first_names: bool,
     seed: int,
 ) -> None:
     """Draw pairs of entities that the graph relates, by relation type.
@@ -51,7 +54,9 @@ def pairs(
     from kogner.graph.store import GraphStore
     from kogner.progress import note
 
-    settings = PairSettings(one_in=one_in, minimum=minimum, number=number, cap=cap, total=total, seed=seed)
+    settings = PairSettings(
+        one_in=one_in, minimum=minimum, number=number, cap=cap, total=total, seed=seed, first_names=first_names
+    )
     store = GraphStore.open(graph)
     found = draw(store, settings, relations=relations or None)
     if not found.pairs:

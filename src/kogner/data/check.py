@@ -18,7 +18,7 @@ from kogner.data.prompts import kind_key, spoken
 from kogner.data.rows import Row
 from kogner.data.sanity import Rejected
 from kogner.data.similar import Similar, hashes_of
-from kogner.data.written import Written, key_of
+from kogner.data.written import Written, key_of, readings
 from kogner.errors import ConfigError
 from kogner.graph.identifiers import is_text
 from kogner.records import Document, Mention
@@ -136,7 +136,7 @@ class Rules:
             ner = answer.get("ner") if isinstance(answer, dict) else None
             if not isinstance(ner, list) or not isinstance(answer.get("sentence"), str):
                 return Rejected(sanity.MISSING_KEYS, str(answer)[:200])
-            written = Written(answer["sentence"])
+            written = Written(answer["sentence"], inverted=not row.known)
             spans = _named(kge, written) if row.negative else _loose(kge, written, ner)
             if isinstance(spans, Rejected):
                 return spans
@@ -144,7 +144,7 @@ class Rules:
             sane = sanity.check(answer, kge)
             if isinstance(sane, Rejected):
                 return sane
-            written, spans = Written(sane.sentence), list(sane.spans)
+            written, spans = Written(sane.sentence, inverted=not row.known), list(sane.spans)
         sentence, size = written.text, written.words
         if not is_text(sentence):
             return Rejected(NO_TEXT, repr(sentence))
@@ -213,7 +213,7 @@ class Rules:
         entries = row.answer.get("ner") if isinstance(row.answer, dict) else None
         if not isinstance(entries, list) or not entries:
             return mentions
-        labels, given = _labels(row.types), {key_of(name) for name, _ in kge}
+        labels, given = _labels(row.types), {key_of(reading) for name, _ in kge for reading in readings(name)}
         taken = {(one.start, one.end) for one in mentions}
         for entry in entries:
             name, kind = (entry.get("mention"), entry.get("type")) if isinstance(entry, dict) else (None, None)
@@ -312,7 +312,7 @@ def _entry_of(name: str, number: int, ner: list[Any]) -> Any:
     own = ner[number] if number < len(ner) else None
     for entry in (own, *ner):
         mention = entry.get("mention") if isinstance(entry, dict) and isinstance(entry.get("type"), str) else None
-        if isinstance(mention, str) and (mention == name or key_of(mention) == key_of(name)):
+        if isinstance(mention, str) and (mention == name or key_of(mention) in map(key_of, readings(name))):
             return entry
     return own
 

@@ -15,7 +15,7 @@ from kogner.data.check_counts import Checked, Verdict
 from kogner.data.checked import Corpus
 from kogner.data.checking import Kept
 from kogner.data.sanity import Rejected
-from kogner.data.written import Written, key_of
+from kogner.data.written import Written, key_of, readings
 
 SEEN = "training sentence that mentions an entity of dev or test"
 _BEGINNING = 3  # characters of a key by which most places of a sentence are passed over
@@ -30,8 +30,9 @@ class HeldOut:
         for identifier, name in told:
             if identifier is not None:
                 self.ids.add(identifier)
-            if key := key_of(name):
-                self.names.setdefault(key, set()).add(name)
+            for reading in readings(name):
+                if key := key_of(reading):
+                    self.names.setdefault(key, set()).add(reading)
         lengths: dict[str, set[int]] = {}
         for key in self.names:
             lengths.setdefault(key[:_BEGINNING], set()).add(len(key))

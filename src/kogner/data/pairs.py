@@ -1,7 +1,7 @@
 """Pairs of entities that the graph relates, drawn by relation type: what sentences are to be written about.
 
-As in arXiv 2503.15737: of each relation type one row in 10,000 is drawn, rounded down, at least one, and the name of an
-end is the first usable one of its entity.
+As in arXiv 2503.15737: of each relation type one row in 10,000 is drawn, rounded down, at least one. The name of an end
+is the first usable one of its entity, or where that is inverted one that a sentence would hold.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import hashlib
 import json
 import re
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -19,7 +19,10 @@ from typing import Any
 import numpy as np
 
 from kogner.data.formats.files import lines
+from kogner.data.sanity import words_of
+from kogner.data.written import key_of, readings
 from kogner.errors import ConfigError, InputError
+from kogner.graph.forms import is_symbol, stem
 from kogner.graph.identifiers import is_text
 from kogner.graph.store import GraphStore
 from kogner.progress import counting
@@ -32,6 +35,9 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f\u200b-\u200f\u2028-\u202e\ufeff]+")
 # Of Ensembl, RefSeq, HMDB and BioMedGraphica, and anything as PREFIX:0001. LY2835219 is a drug's name; UniProt's P12345
 # cannot be told from symbols such as H2BC12.
 _ACCESSION = re.compile(r"(?:ENS[A-Z]{0,6}|[NX][CGMPRTW]_|HMDB|BMG_[A-Z]{2}|[A-Za-z][\w.]*:[A-Z]{0,2})\d{3,}(?:\.\d+)?")
+
+# Parts of an inverted name that do not read well before the others: lists, numbers, `nuclear type 1`, `with coloboma`.
+_BEHIND = re.compile(r"^(?:and|or|with|without|due|susceptibility|in|of|to)\b|\d|\b(?:type|form|[IVX]+)$|\b(?:of|to)$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +81,8 @@ class PairSettings:
 
     one_in: one row in so many, rounded down, `minimum` at least (and as many as there are). number: exactly so many
     instead. cap: never more than this. total: so many of all types together, one of each in turn; then nothing else
-    counts. seed: of the draw; each relation type has its own.
+    counts. seed: of the draw; each relation type has its own. first_names: each entity's first usable name, as the
+    paper has it, not one that a sentence holds better (see `straight`); the same rows are drawn.
     """
 
     one_in: int = 10_000
@@ -84,6 +91,7 @@ class PairSettings:
     cap: int | None = None
     total: int | None = None
     seed: int = 0
+    first_names: bool = False
 
     def __post_init__(self) -> None:
         for name in ("one_in", "minimum"):
@@ -144,7 +152,7 @@ def draw(store: GraphStore, settings: PairSettings | None = None, *, relations: 
             size = sizes[code]
             wanted = size if settings.total is not None else settings.wanted(size)
             found.relations[relation] = {"rows": size, "wanted": wanted, "drawn": 0}
-            sources[relation] = _drawn(found.left_out, store, code, relation, settings.seed)
+            sources[relation] = _drawn(found.left_out, store, code, relation, settings.seed, settings.first_names)
             drawn[relation] = []
     if settings.total is None:
         with counting("drawing pairs", len(sources)) as counter:
@@ -169,7 +177,9 @@ def draw(store: GraphStore, settings: PairSettings | None = None, *, relations: 
     return found
 
 
-def _drawn(left_out: Counter[str], store: GraphStore, code: int, relation: str, seed: int) -> Iterator[Pair]:
+def _drawn(
+    left_out: Counter[str], store: GraphStore, code: int, relation: str, seed: int, first_names: bool
+) -> Iterator[Pair]:
     """Pairs of a relation type in the order of its draw; what cannot be used is counted."""
     triples = np.asarray(store.triples)
     rows = np.flatnonzero(triples[:, 1] == code).astype(np.int32)  # held as long as pairs are drawn
@@ -187,18 +197,55 @@ def _drawn(left_out: Counter[str], store: GraphStore, code: int, relation: str, 
         first, second = _end(store, head), _end(store, tail)
         if first is None or second is None:
             left_out[NO_NAME] += 1
-        elif first.name.casefold() == second.name.casefold():
+        elif first[0].name.casefold() == second[0].name.casefold():
             left_out[SAME_NAME] += 1
         else:
             seen.add((min(head, tail), max(head, tail)))
             drawn += 1
-            yield Pair(f"{relation}:{drawn}", relation, first, second)
+            # which rows are drawn goes by first names whatever names are wanted
+            alike = key_of(first[1].name) == key_of(second[1].name)
+            which = 0 if first_names or alike else 1
+            yield Pair(f"{relation}:{drawn}", relation, first[which], second[which])
 
 
-def _end(store: GraphStore, row: int) -> End | None:
+def _end(store: GraphStore, row: int) -> tuple[End, End] | None:
+    """An entity by its first usable name, and by the one that a sentence holds best; None where it has none."""
     entity = store.entity(row)
-    name = usable((entity.name, *entity.synonyms), identifiers={entity.id, *entity.xrefs})
-    return None if name is None else End(entity.id, entity.type, name)
+    names, identifiers = (entity.name, *entity.synonyms), {entity.id, *entity.xrefs}
+    first = usable(names, identifiers=identifiers)
+    if first is None:
+        return None
+    best = straight(first, entity.synonyms, identifiers=identifiers)
+    return End(entity.id, entity.type, first), End(entity.id, entity.type, best)
+
+
+def straight(name: str, synonyms: Iterable[str], *, identifiers: Collection[str] = ()) -> str:
+    """Instead of an inverted name one that a sentence would hold; any other stays.
+
+    That is a synonym of the same words; the words in their order, where that reads well; another synonym that is no
+    abbreviation and has a word of the name; or the name after all.
+
+    >>> straight("Leukemia, Lymphocytic, Chronic, B-Cell", ["B-Cell Leukemia"])
+    'B-Cell Chronic Lymphocytic Leukemia'
+    >>> straight("hearing loss, autosomal dominant 73", [])
+    'hearing loss, autosomal dominant 73'
+    """
+    if ", " not in name:
+        return name
+    others = [one for own in synonyms if (one := usable([own], identifiers=identifiers)) and ", " not in one]
+    plain, stems = (sorted(_words(name, stem=own)) for own in (str.casefold, stem))
+    for own in others:
+        if sorted(_words(own, stem=str.casefold)) == plain:
+            return own
+    turned = readings(name)[-1]
+    if turned != name and not any(map(_BEHIND.search, name.split(", ")[1:])):
+        return turned
+    near = [own for own in others if not is_symbol(own) and not set(stems).isdisjoint(_words(own))]
+    return min(near, key=lambda own: sorted(_words(own)) != stems, default=name)
+
+
+def _words(name: str, *, stem: Callable[[str], str] = stem) -> list[str]:
+    return [piece for part in words_of(name) if any(map(str.isalnum, piece := stem(part)))]
 
 
 def usable(names: Iterable[str], *, identifiers: Collection[str] = ()) -> str | None:

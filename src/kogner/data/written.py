@@ -7,17 +7,21 @@ from functools import lru_cache
 from itertools import accumulate
 
 from kogner.data import sanity
-from kogner.graph.forms import Stems, agrees, pieces, pieces_of
+from kogner.graph.forms import Stems, agrees, pieces, pieces_of, variants
 from kogner.text import words_with_blanks
 
 _STEMS = Stems(200_000).__getitem__
 
 
 class Written:
-    """A sentence. words: how many it has. What a look-up needs is made at the first one."""
+    """A sentence. words: how many it has. What a look-up needs is made at the first one.
 
-    def __init__(self, sentence: str) -> None:
+    inverted: a name such as `Arthritis, Rheumatoid` is also found as `rheumatoid arthritis`.
+    """
+
+    def __init__(self, sentence: str, *, inverted: bool = True) -> None:
         self.text = sentence
+        self._inverted = inverted
         self._parts = words_with_blanks(sentence)
         blank = bool(self._parts) and self._parts[0].isspace()  # only blanks at the beginning are a part
         self.words = len(self._parts) - blank
@@ -53,7 +57,13 @@ class Written:
         """
         found = self._places.get(name)
         if found is None:
-            found = self._places[name] = self._looked_up(name, key_of(name))
+            found = self._looked_up(name, key_of(name))
+            if self._inverted and ", " in name:
+                for other in readings(name)[1:]:
+                    added = self._looked_up(other, key_of(other))
+                    found += [one for one in added if all(one[1] <= start or end <= one[0] for start, end in found)]
+                found.sort()
+            self._places[name] = found
         return found
 
     def _looked_up(self, name: str, searched: str) -> list[tuple[int, int]]:
@@ -87,6 +97,17 @@ class Written:
             begin = at + len(searched)
             found.append((self._edges[at], self._edges[begin - 1] + len(self._tokens[begin - 1])))
         return found
+
+
+@lru_cache(10_000)
+def readings(name: str) -> tuple[str, ...]:
+    """A name, and the words of an inverted one in their order.
+
+    >>> readings("Arthritis, Rheumatoid"), readings("1,2-dichloroethane")
+    (('Arthritis, Rheumatoid', 'Rheumatoid Arthritis'), ('1,2-dichloroethane',))
+    """
+    turned = variants(name)[-1] if ", " in name else name
+    return (name,) if ", " in turned or turned == name else (name, turned)
 
 
 @lru_cache(100_000)
