@@ -29,7 +29,41 @@ def spans(found):
 
 def test_an_entry_that_is_given_once_stands_for_all_its_places():
     found = aligned(entries(("IL-2", "gene"), ("asthma", "Disease")), TEXT, ["gene", "disease"], Counter())
-    assert spans(found) == [(0, 4, "gene"), (13, 19, "disease"), (21, 25, "gene")]
+    assert spans(found) == [(0, 4, "gene"), (13, 19, "disease"), (21, 25, "gene"), (34, 40, "disease")]
+
+
+def test_a_symbol_is_found_in_its_own_case():
+    text = "WAS was there; was it? Asthma, asthma."
+    found = aligned(entries(("WAS", "gene"), ("asthma", "disease")), text, ["gene", "disease"], Counter())
+    assert spans(found) == [(0, 3, "gene"), (23, 29, "disease"), (31, 37, "disease")]
+    some = aligned(entries(*[("asthma", "disease")] * 2), f"Asthma, {text[31:]} asthma", ["disease"], Counter())
+    assert [one.text for one in some] == ["asthma", "asthma"]  # as it is written first
+
+
+def test_in_a_flat_corpus_the_longest_entry_wins():
+    text, types = "IL-2 receptor, IL-2, IL-2; receptor level", ["gene", "protein"]
+    listed = entries(("IL-2", "gene"), ("IL-2", "gene"), ("IL-2 receptor", "protein"), ("receptor level", "protein"))
+    found = aligned(listed, text, types, Counter())
+    assert spans(found) == [(0, 13, "protein"), (15, 19, "gene"), (21, 25, "gene"), (27, 41, "protein")]
+    counts = Counter()
+    inside = entries(("lung cancer", "gene"), ("lung cancer", "protein"), ("cancer", "gene"))
+    assert spans(aligned(inside, "A lung cancer.", types, counts)) == [(2, 13, "gene")]
+    assert counts == {baseline.INSIDE: 2}
+    nested = aligned(inside, "A lung cancer.", types, Counter(), nested=True)
+    assert spans(nested) == [(2, 13, "gene"), (2, 13, "protein"), (7, 13, "gene")]
+
+
+def test_entities_inside_others_are_asked_for_only_where_they_count(corpus, tmp_path, monkeypatch):
+    pytest.importorskip("openai", reason="the extra 'llm' is not installed")
+    monkeypatch.delenv("KOGNER_LLM_KEY", raising=False)
+    with ScriptedServer(lambda seen: Answer('{"entities": []}')) as server:
+        for more in ([], ["--nested"]):
+            with pytest.raises(SystemExit) as stopped:
+                main(["evaluate", "--llm", server.spec, "--data", f"c={corpus}", "--sentences", "2", "--cache",
+                      str(tmp_path / "a.cache"), "--quiet", *more])  # fmt: skip
+            assert stopped.value.code == 0
+    asked = ["inside" in seen.body["messages"][0]["content"] for seen in server.seen]
+    assert asked == [False, False, True, True] and all("$" not in str(seen.body) for seen in server.seen)
 
 
 def test_entries_that_are_given_several_times_take_one_place_each():

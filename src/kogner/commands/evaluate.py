@@ -134,7 +134,8 @@ def command(
     for corpus in chosen.corpora:
         say_report(corpus)
     if llm is not None:
-        said = evaluate_llm(llm, chosen.corpora, cache, limits)
+        inside = {corpus.name for corpus in chosen.corpora} if nested else chosen.nested
+        said = evaluate_llm(llm, chosen.corpora, cache, limits, nested=inside)
         if chosen.suite is not None:
             said["missing"] = chosen.missing
     else:
@@ -248,7 +249,6 @@ def _refuse_options_of_students() -> None:
     context = click.get_current_context()
     for name in (
         "threshold",
-        "nested",
         "multi_label",
         "overlap",
         "train",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,9 +10,12 @@ if TYPE_CHECKING:
     from kogner.data.corpora import Corpus
 
 
-def evaluate_llm(llm: str, corpora: Sequence[Corpus], cache: Path, limits: Mapping[str, Any]) -> dict[str, Any]:
+def evaluate_llm(
+    llm: str, corpora: Sequence[Corpus], cache: Path, limits: Mapping[str, Any], *, nested: Collection[str] = ()
+) -> dict[str, Any]:
     """Scores of each corpus (`corpora`), what could not be used of the answers, and what it cost (`asked`).
 
+    nested: names of corpora whose mentions may lie in one another.
     Raises ModelError where not one request was answered.
     """
     import asyncio
@@ -37,7 +40,7 @@ def evaluate_llm(llm: str, corpora: Sequence[Corpus], cache: Path, limits: Mappi
                     with counting(f"asking about {corpus.name}", len(corpus.documents)) as counter:
                         found, unusable = await recognise(
                             corpus.documents, types, asker, max_tokens=limits["max_tokens"], temperature=temperature,
-                            progress=counter.advance,
+                            nested=corpus.name in nested, progress=counter.advance,
                         )  # fmt: skip
                     scores = with_lost(score(corpus.documents, found, types=types), corpus.lost).to_dict()
                     results[corpus.name] = scores | {
