@@ -459,6 +459,7 @@ def test_our_json_lines_with_passages_are_ours(tmp_path):
         ("a.dat", "rises O\nNo O\n", "conll"),
         ("a.json", '{"PubTator3": [{"_id": "7|None", "id": "7", "passages": []}]}', "bioc-json"),
         ("a.json", '{\n "PubTator3": [\n', "bioc-json"),
+        ("a.jsonl", '{"id": "1", "te\n{"id": "2", "text": "a", "passages": []}\n', "jsonl"),
         ("a", '[{"tokenized_text": ["a"], "ner": []}]', "gliner"),
         ("a", '{\n "documents": [\n', "bioc-json"),
         ("a", '<?xml version="1.0"?><!-- <collection> --><article>', "jats"),

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from kogner.data.formats import bioc, brat, conll, docbin, genia, gliner, jats, jsonl, pubmed, pubtator, tables
 from kogner.data.formats.columns import Columns
@@ -169,7 +170,7 @@ def told(start: str, name: str = "") -> str | None:
     if _XML.match(start):
         return _of_xml(start)
     if _JSON.match(start):
-        return _of_json(start, first)
+        return _of_json(start, first, name)
     if re.match(r"[^|\t\n]+\|[ta]\|", first):
         return "pubtator"
     lines = [line for line in start.split("\n")[:20] if line.strip()]
@@ -195,12 +196,14 @@ def _of_xml(start: str) -> str | None:
     return "pubmed" if name.startswith(("PubmedArticle", "MedlineCitation")) else "bioc-xml"
 
 
-def _of_json(start: str, first: str) -> str:
-    """Which of the JSON formats it is: by the keys of the first object, or by what stands where no line is one."""
-    try:
-        raw = json.loads(first)
-    except (ValueError, RecursionError):
-        raw = None
+def _of_json(start: str, first: str, name: str) -> str:
+    """Which of the JSON formats it is: by the keys of the first object, or by what stands where no line is one.
+
+    Of a file that is said to be in lines the first one that is JSON counts, since one that is not ends nothing.
+    """
+    raw = _decoded(first)
+    if raw is None and name.endswith(FORMATS["jsonl"].endings):
+        raw = next((found for line in start.split("\n") if (found := _decoded(line)) is not None), None)
     keys = set(raw) if isinstance(raw, dict) else set()
     if isinstance(raw, dict) and isinstance(raw.get("text"), str):
         return "jsonl"
@@ -209,3 +212,10 @@ def _of_json(start: str, first: str) -> str:
     if keys & {"passages", *bioc.COLLECTIONS} or (not keys and _BIOC.search(start)):
         return "bioc-json"
     return "genia" if keys & {"entity_mentions", "tokens"} else "jsonl"
+
+
+def _decoded(line: str) -> Any:
+    try:
+        return json.loads(line)
+    except (ValueError, RecursionError):
+        return None
