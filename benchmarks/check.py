@@ -52,6 +52,8 @@ SYLLABLES = [
     "st",
     "tr",
 ]
+# One word in twenty is as real texts have them: most sentences are then no plain ASCII.
+MARKED = ("({})", "[{}]", "{}-α", "β-{}", "naïve-{}", "{}/µl", "≥{}", "“{}”")
 
 
 def rows(store: GraphStore, count: int) -> Any:
@@ -59,6 +61,7 @@ def rows(store: GraphStore, count: int) -> Any:
     dice = random.Random(0)
     pairs = draw(store, PairSettings(number=200)).pairs
     words = ["".join(dice.choices(SYLLABLES, k=dice.randint(1, 4))) for _ in range(5000)]
+    words[::20] = [dice.choice(MARKED).format(word) for word in words[::20]]
     for number in range(count):
         pair = dice.choice(pairs)
         sentence = dice.choices(words, k=dice.randint(10, 36))

@@ -13,7 +13,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from tabulated import code, quality, speed, teacher
+from tabulated import code, quality, speed, teacher, writing
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = ("README.md", *sorted(str(file.relative_to(ROOT)) for file in (ROOT / "docs").rglob("*.md")))
@@ -39,6 +39,8 @@ TABLES: dict[str, Callable[[], str]] = {
     "link": quality.link,
     "annotate": speed.annotate,
     "annotate-avx2": lambda: speed.annotate("annotate-avx2"),
+    "check": writing.check,
+    "write": writing.write,
     "training": speed.training,
     "training-avx2": lambda: speed.training("train-avx2"),
     "formats": code.formats,

@@ -39,6 +39,23 @@ for name in sys.argv[1:]:
     assert len(names) > 10 and done.returncode == 0, done.stderr
 
 
+def test_goals_of_writing_and_checking_are_said_as_missed_where_they_are(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(ROOT / "benchmarks")
+    from tabulated import markdown, writing
+
+    monkeypatch.setattr(markdown, "RESULTS", tmp_path)
+    about = {"date": "2026-11-26", "revision": "abc", "machine": {"gpu": None, "processor": "a processor", "cores": 2}}
+    speeds = {"paper_sentences_per_s": 1, "with_graph_sentences_per_s": 1, "sentences": 9}
+    for speed, said in ((19_999, "is missed"), (20_000, "is reached")):
+        (tmp_path / "check.json").write_text(json.dumps(about | speeds | {"sentences_per_s": speed}))
+        assert f"Our goal of 20,000 a second {said}" in writing.check()
+    run = {"bound_per_s": 128.0, "requests_per_s": 120.0, "rows_per_s": 100.0}
+    for asked, rows, said in ((0.95, 0.95, "is reached."), (0.95, 0.8, "is missed from pairs to rows at 0.5 s.")):
+        results = [run | {"delay_s": 0.5, "of_bound": asked, "rows_of_bound": rows}]
+        (tmp_path / "llm.json").write_text(json.dumps(about | {"at_once": 64, "cores": 2, "results": results}))
+        assert said in writing.write()
+
+
 def test_tables_of_bulk_before_and_after_it_was_measured(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(ROOT / "benchmarks")
     from tabulated import markdown, speed

@@ -1,0 +1,53 @@
+"""How fast sentences are written about pairs of the graph, and checked."""
+
+from __future__ import annotations
+
+from tabulated.markdown import result, table, where
+
+CHECKED = 20_000  # sentences a second, on 2 cores
+BOUND = 0.9  # of what the server allows; from there on it is the server that is waited for
+
+
+def check() -> str:
+    data = result("check")
+    rows = [
+        [name, f"{data[key]:,}"]
+        for name, key in (
+            ("the stricter check", "sentences_per_s"),
+            ("`--paper`", "paper_sentences_per_s"),
+            ("the stricter check, names of the graph added", "with_graph_sentences_per_s"),
+        )
+    ]
+    reached = "is reached" if data["sentences_per_s"] >= CHECKED else "is missed"
+    below = (
+        f"\n{data['sentences']:,} made-up sentences, on {data['machine']['cores']} cores, from rows to a corpus. "
+        f"Our goal of {CHECKED:,} a second {reached}.\n"
+    )
+    return table(["`kogner data check`", "sentences/s"], rows) + below + "\n" + where(data)
+
+
+def write() -> str:
+    data = result("llm")
+    rows = [
+        [
+            f"{run['delay_s']:g} s",
+            f"{run['bound_per_s']:,.0f}",
+            *(
+                f"{run[name]:,.0f} ({100 * run[share]:.0f} %)"
+                for name, share in (("requests_per_s", "of_bound"), ("rows_per_s", "rows_of_bound"))
+            ),
+        ]
+        for run in data["results"]
+    ]
+    missed = [
+        f"{what} at {' and '.join(slow)}"
+        for what, share in (("asking", "of_bound"), ("from pairs to rows", "rows_of_bound"))
+        if (slow := [f"{run['delay_s']:g} s" for run in data["results"] if run[share] < BOUND])
+    ]
+    header = ["the server answers in", "it allows, answers/s", "asked and answered/s", "`kogner data write`, rows/s"]
+    below = (
+        f"\n{data['at_once']} requests under way, a scripted server on the same {data['cores']} cores; the command's "
+        f"start is part of its time. Our goal, to be bound by the server ({100 * BOUND:.0f} % of what it allows), is "
+        f"{'missed ' + ', and '.join(missed) if missed else 'reached'}.\n"
+    )
+    return table(header, rows) + below + "\n" + where(data)
