@@ -267,8 +267,8 @@ bench-names: $(VENV)/.installed graph  ## F1 of the shipped checkpoint with and 
 	  --data ncbi=$(KOGNER_SHARED)/corpora/ncbi_disease $(if $(filter small,$(SIZE)),,\
 	  --data bc5cdr=$(KOGNER_SHARED)/corpora/bc5cdr --data bc2gm=$(KOGNER_SHARED)/corpora/bc2gm)
 
-bench-link: $(VENV)/.minilm graph  ## Mentions of real corpora linked to the graph, top-1 and top-5 (BANK=build/bank: with vectors)
-	@$(BIN)/python benchmarks/link.py --graph $(GRAPH) --model $(MODEL) $(if $(BANK),--bank $(BANK)) \
+bench-link: $(VENV)/.minilm graph  ## Mentions of real corpora linked to the graph, top-1 and top-5 (with vectors where BANK, by default build/bank, is there)
+	@$(BIN)/python benchmarks/link.py --graph $(GRAPH) --model $(MODEL) $(addprefix --bank ,$(or $(BANK),$(wildcard build/bank))) \
 	  $(if $(filter small,$(SIZE)),--documents 50) --out $(RESULTS)/link.json
 
 load-test: $(VENV)/.serve  ## The server at twice its capacity: times, 429s, errors, memory (SIZE=small: a minute; full: ten)

@@ -77,6 +77,7 @@ def main() -> None:
         best = arms.get("all", arms["names, vocabulary, aliases"])
         results[name] = {"top1": best["top1"], "top5": best["top5"], "names_only": arms["casefolded look-up"]["top1"]}
         results[name]["arms"] = arms
+        results[name]["composite"] = composites(documents, list(linkers.values())[-1])
         results[name]["nil"] = without_entity(documents, list(linkers.values())[-1])
         if args.model:
             results[name]["predicted"] = predicted(documents, args.model, list(linkers.values())[-1])
@@ -133,6 +134,28 @@ def tops(documents: Sequence[Any], linker: Any) -> dict[str, Any]:
             first += right[:1] == [True]
             five += any(right)
     return {"top1": percent(first, total), "top5": percent(five, total), "mentions": total}
+
+
+def composites(documents: Sequence[Any], linker: Any) -> dict[str, Any]:
+    """Of gold spans that join names (`A and B`), with several ids that the graph has: how often all these are given,
+    and no other; or one at least. alone_with_several: spans with one id that get several.
+    """
+    from kogner.link.candidates import conjuncts
+
+    every = some = total = alone = 0
+    for document in documents:
+        bare = strip(document, document.mentions)
+        for mention, found in zip(document.mentions, linker.link_document(bare).mentions, strict=True):
+            named = [set(linker.store.resolve(one)) for one in mention.ids]
+            given = {linker.store.resolve(one)[0] for one in found.ids or filter(None, [found.entity])}
+            if len(named) < 2:
+                alone += len(given) > 1
+                continue
+            if all(named) and conjuncts(mention.text):
+                total += 1
+                every += len(given) == len(named) and all(one & given for one in named)
+                some += any(one & given for one in named)
+    return {"mentions": total, "all": percent(every, total), "some": percent(some, total), "alone_with_several": alone}
 
 
 def without_entity(documents: Sequence[Any], linker: Any) -> dict[str, Any]:

@@ -239,6 +239,10 @@ def link() -> str:
         both = {NAMES[corpus]: data[corpus]["predicted"] for corpus in ("bc5cdr", "ncbi")}
         ends = ", ".join(f"{name} {of['f1']:.1f} (spans alone {of['f1_of_spans']:.1f})" for name, of in both.items())
         below += f" F1 of spans that kogner-mini finds, with their id, type and borders right: {ends}."
+    if "composite" in data["bc5cdr"]:
+        both = {NAMES[corpus]: data[corpus]["composite"] for corpus in ("bc5cdr", "ncbi")}
+        named = ", ".join(f"{name} {of['all']:.0f} % of {of['mentions']}" for name, of in both.items())
+        below += f" Of spans such as `A and B` with several ids all of these are given, and no other: {named}."
     return table(["", "BC5CDR test", "NCBI-disease test"], rows) + below + "\n\n" + where(data)
 
 

@@ -254,8 +254,9 @@ class EntityLinker:
                 link = self._link(text, one, related)
                 found.setdefault(link.id, link)
         links = list(found.values())
-        if links and links[0].how == CONJUNCT:
-            links.sort(key=lambda link: link.how != CONJUNCT)
+        if links and links[0].how == CONJUNCT:  # all of them, as they stand in the text
+            parts = {part: number for number, part in enumerate(conjuncts(text))}
+            links.sort(key=lambda link: parts.get(link.found, 0) if link.how == CONJUNCT else len(parts))
         return tuple(links)
 
     def _link(self, text: str, one: Candidate, related: Sequence[int]) -> Link:
