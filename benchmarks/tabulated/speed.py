@@ -158,7 +158,9 @@ def load() -> str:
     errors = ", ".join(f"{count} x {kind}" for kind, count in data["kinds_of_errors"].items()) or "none"
     below = (
         f"{data['seconds']:.0f} s of requests at random times, abstracts of BC5CDR test, {len(data['labels'])} labels"
-        f"{', with ids of the graph' if data['graph'] else ''}; one request in ten has five documents. Then "
+        f"{', with ids of the graph' if data['graph'] else ''}; one request in ten has five documents: of these "
+        f"{data['answered_several']} were answered, in {data['several_p50_ms'] / 1000:.0f} s (p50) and "
+        f"{data['several_p99_ms'] / 1000:.0f} s (p99). Then "
         f"SIGTERM with {data['open_at_sigterm']} requests open. Errors: {errors}."
     )
     return table(header, [row]) + f"\n{below}\n" + where(data)
