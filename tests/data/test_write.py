@@ -116,6 +116,18 @@ def test_how_many_refusals_in_a_row_stop_a_run(pairs, tmp_path, capsys, most, st
         assert code == 2 and "3 requests" in said.err and "--max-failures" in said.err
 
 
+def test_a_model_that_answers_nothing_is_an_error_with_its_words(pairs, tmp_path, capsys):
+    def refused(seen):
+        return Answer("only the default temperature (1) is supported", status=400)
+
+    with ScriptedServer(refused) as server:
+        command = ("write", pairs, "--llm", server.spec, "--out", tmp_path / "rows.jsonl")
+        assert run(*command) == 2
+        said = capsys.readouterr()
+        assert "answered no request: 12 x request refused" in said.err and "only the default temperature" in said.err
+        assert "--temperature -1" in said.err and not said.out and not (tmp_path / "rows.jsonl").exists()
+
+
 def test_two_runs_do_not_pay_for_one_cache(pairs, tmp_path, capsys):
     from kogner.llm.cache import Cache
 

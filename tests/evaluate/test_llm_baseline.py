@@ -168,7 +168,11 @@ def test_a_model_that_answers_nothing_and_options_of_students(corpus, tmp_path, 
             str(tmp_path / "a.cache"),
             "--quiet",
         ]
-        for more, says in ([], "answered no request"), (["--threshold", "0.5"], "--threshold is for students"):
+        for more, says in (
+            ([], "no temperature but 1"),
+            ([], "answered no request"),
+            (["--threshold", "0.5"], "--threshold is for students"),
+        ):
             with pytest.raises(SystemExit) as stopped:
                 main([*command, *more])
             assert stopped.value.code == 2 and says in capsys.readouterr().err

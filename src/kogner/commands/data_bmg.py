@@ -328,6 +328,7 @@ def write(
 
                 if stopped is not None and not asker.counts.answered and not asker.counts.cached:
                     raise stopped
+                asker.check_answered()
                 write_lines(out, lines())
                 if stopped is not None:
                     what = (

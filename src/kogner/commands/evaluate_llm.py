@@ -21,7 +21,6 @@ def evaluate_llm(
     import asyncio
 
     from kogner.commands.llm_options import asker_of
-    from kogner.errors import ModelError
     from kogner.evaluate.llm_baseline import VERSION, recognise
     from kogner.evaluate.spans import score, with_lost
     from kogner.llm.cache import Cache
@@ -49,13 +48,8 @@ def evaluate_llm(
                         "skipped": dict(sorted(corpus.report.skipped.items())),
                         "prompt_version": VERSION,
                     }
-                asked = asker.to_dict()
-                if not asked["answered"] and not asked["cached"]:
-                    reasons = ", ".join(f"{count} x {reason}" for reason, count in asked["failed"].items())
-                    raise ModelError(
-                        f"{model.id} answered no request: {reasons}; with --temperature -1 it keeps its own"
-                    )
-                return {"corpora": results, "asked": {"model": str(model.id), **asked}}
+                asker.check_answered()
+                return {"corpora": results, "asked": {"model": str(model.id), **asker.to_dict()}}
 
     return asyncio.run(run())
 

@@ -57,6 +57,7 @@ class Asker:
         self._settled = asyncio.Event()
         self._stopped: KognerError | None = None
         self._failed_in_a_row = 0
+        self._example: Failure | None = None
         self._random = random.Random(seed)
 
     async def ask(self, request: Request) -> Reply | Failure:
@@ -145,6 +146,18 @@ class Asker:
             "cost_of_earlier_runs": round(spending.earlier, 6) if known else None,
             "cost_of_lost_answers_at_most": round(spending.lost, 6) if known else None,
         }
+
+    def check_answered(self) -> None:
+        """Raise ModelError, with what the server said, where not one of the requests was answered."""
+        counts, example = self.counts, self._example
+        if counts.answered or counts.cached or example is None:
+            return
+        reasons = ", ".join(f"{count} x {reason}" for reason, count in sorted(counts.failed.items()))
+        said = f"{example.status} " if example.status else ""
+        raise ModelError(
+            f"{self.model.id} answered no request: {reasons}, such as {said}{example.detail!r}; "
+            "if that is about the temperature: with --temperature -1 it keeps its own"
+        )
 
     async def _into(
         self, done: asyncio.Queue[tuple[K, Reply | Failure | BaseException]], key: K, request: Request
@@ -294,6 +307,7 @@ class Asker:
 
     def _failed(self, failure: Failure) -> Failure:
         self.counts.failed[failure.reason] += 1
+        self._example = self._example or failure
         if failure.reason != TOO_LARGE:
             self._failed_in_a_row += 1
         if self.stop_after is not None and self._failed_in_a_row >= self.stop_after:
