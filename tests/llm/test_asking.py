@@ -232,6 +232,15 @@ def test_max_cost_stops_before_it_is_passed(run_all, tmp_path):
         assert len(server.seen) == len(cache) == 61  # 61 * 0.015 + 0.093 > 1
 
 
+def test_an_answer_that_several_requests_share_was_paid_once(run_all, tmp_path):
+    with ScriptedServer(lambda seen: GOOD) as server:
+        for _ in range(2):
+            with Cache(tmp_path / "a.db") as cache:
+                spending = Spending(Price(1e3, 1e3))
+                run_all(server.spec, ["q", "r", "q", "q"], cache=cache, spending=spending)
+            assert spending.total == pytest.approx(2 * 0.015) and len(server.seen) == 2
+
+
 def test_going_on_counts_what_was_paid_before(run_all, tmp_path):
     users = [f"{n:03}" for n in range(100)]
     with ScriptedServer(lambda seen: GOOD) as server:

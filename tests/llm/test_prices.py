@@ -70,6 +70,7 @@ def test_a_dry_run(tmp_path):
         found = estimate(iter(requests), Price(1.0, 2.0), cache)
     assert found.to_dict() == {
         "requests": 10, "cached": 4, "estimated_input_tokens": 60, "output_tokens_at_most": 300,
-        "estimated_cost_at_most": pytest.approx(660e-6),
+        "estimated_cost": pytest.approx(660e-6), "cost_at_most": pytest.approx((6 * (40 + 64) + 600) * 1e-6),
     }  # fmt: skip
+    assert found.cost == pytest.approx(sum(Spending(Price(1.0, 2.0)).most(one) for one in requests[4:]))
     assert estimate(requests, None).cost is None

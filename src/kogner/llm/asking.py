@@ -58,6 +58,7 @@ class Asker:
         self._stopped: KognerError | None = None
         self._failed_in_a_row = 0
         self._example: Failure | None = None
+        self._earlier: set[bytes] = set()  # what earlier runs paid for and this one met, each counted once
         self._random = random.Random(seed)
 
     async def ask(self, request: Request) -> Reply | Failure:
@@ -181,7 +182,8 @@ class Asker:
             return None
         reply, earlier = found
         self.counts.cached += 1
-        if earlier:
+        if earlier and (own := bytes.fromhex(request.hash[:16])) not in self._earlier:
+            self._earlier.add(own)
             self.spending.pay(reply)
         return reply
 

@@ -153,7 +153,8 @@ class Spending:
 class Estimate:
     """What a job would take. Input tokens are guessed as characters / 4; output tokens are at most max_tokens each.
 
-    cost: at most, in dollars, for what is not in the cache; None where the price is unknown.
+    cost: at most, in dollars, for what is not in the cache, a token a byte of input; guess: the same with the guessed
+    tokens. Both None where the price is unknown.
     """
 
     requests: int = 0
@@ -161,6 +162,7 @@ class Estimate:
     input_tokens: int = 0
     output_tokens: int = 0
     cost: float | None = None
+    guess: float | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data for JSON."""
@@ -169,20 +171,24 @@ class Estimate:
             "cached": self.cached,
             "estimated_input_tokens": self.input_tokens,
             "output_tokens_at_most": self.output_tokens,
-            "estimated_cost_at_most": None if self.cost is None else round(self.cost, 6),
+            "estimated_cost": None if self.guess is None else round(self.guess, 6),
+            "cost_at_most": None if self.cost is None else round(self.cost, 6),
         }
 
 
 def estimate(requests: Iterable[Request], price: Price | None, cache: Cache | None = None) -> Estimate:
     """Add up what requests would take, without asking anything. Equal requests are paid once: give each once."""
     found = Estimate()
+    most = 0
     for request in requests:
         found.requests += 1
         if cache is not None and request in cache:
             found.cached += 1
             continue
         found.input_tokens += request.estimated_input
+        most += request.most_input
         found.output_tokens += request.max_tokens
     if price is not None:
-        found.cost = price.cost(found.input_tokens, found.output_tokens)
+        found.guess = price.cost(found.input_tokens, found.output_tokens)
+        found.cost = price.cost(most, found.output_tokens)
     return found
