@@ -111,6 +111,19 @@ def test_openais_own_bodies(run_all, monkeypatch):
     assert set(seen.body) == {"model", "max_completion_tokens", "messages"}
 
 
+def test_openais_organisation_goes_to_openai_alone(run_all, monkeypatch):
+    with ScriptedServer() as server:
+        monkeypatch.setenv("OPENAI_API_KEY", "key-of-openai")
+        monkeypatch.setenv("OPENAI_BASE_URL", f"{server.root}/v1")
+        monkeypatch.setenv("OPENAI_ORG_ID", "org-mine")
+        monkeypatch.setenv("OPENAI_PROJECT_ID", "proj-mine")
+        run_all("openai:gpt", ["question"])
+        run_all(server.spec, ["question"])
+        own, other = server.seen
+    assert own.headers["openai-organization"] == "org-mine" and own.headers["openai-project"] == "proj-mine"
+    assert "mine" not in str(other.headers)
+
+
 def test_anthropic(run_all, monkeypatch):
     pytest.importorskip("anthropic", reason="the extra 'llm' is not installed")
     finishes = {"stop": "stop", "length": "length", "content_filter": "refused"}

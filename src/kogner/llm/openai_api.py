@@ -46,6 +46,8 @@ class OpenAIModel(Model):
             # a redirect would carry the key to another host
             http_client=openai.DefaultAsyncHttpxClient(follow_redirects=False, trust_env=not direct),
         )
+        if model.provider != "openai":  # the SDK takes both from the environment, and they are nobody else's concern
+            self._client.organization = self._client.project = None
 
     async def call(self, request: Request, *, way: str, timeout_s: float) -> Reply:
         """Ask once. Raises CallError."""
