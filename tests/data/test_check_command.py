@@ -201,6 +201,22 @@ def test_paper_leaves_all_but_the_first_places_out(pairs, tmp_path, capsys):
     assert run(capsys, "check", short, "--out", tmp_path / "usual")["kept"] == 0
 
 
+def test_a_card_says_where_its_sentences_are_from(tmp_path, capsys):
+    source, card = rows(tmp_path / "rows.jsonl", linked(*numbered(10))), tmp_path / "bmg" / "README.md"
+    run(capsys, "check", source, "--without", "similar", "--out", tmp_path / "bmg")
+    assert "# Sentences written about pairs" in card.read_text() and "Written by: m (10)" in card.read_text()
+    provenance = (tmp_path / "bmg" / "provenance.jsonl").read_text()
+    assert "asked" not in provenance
+    source.write_text(source.read_text().replace('"model": "m"', '"model": "text"'))
+    run(capsys, "check", source, "--without", "similar", "--out", tmp_path / "bmg")
+    said = card.read_text()
+    assert (
+        "# Sentences of texts that name pairs of a knowledge graph" in said and "10 of 10 sentences were kept" in said
+    )
+    assert "written" not in said.lower() and "prompt" not in said.lower()
+    assert (tmp_path / "bmg" / "provenance.jsonl").read_text() == provenance.replace('"model": "m"', '"model": "text"')
+
+
 def test_names_of_the_graph_are_added_and_the_graph_is_named(graph, pairs, tmp_path, capsys):
     source = rows(tmp_path / "rows.jsonl", pairs)
     index = tmp_path / "index"

@@ -1,5 +1,7 @@
 """Prompts: what is shipped is valid, what is filled in, what a bad template is told."""
 
+from dataclasses import replace
+
 import pytest
 import yaml
 
@@ -20,6 +22,15 @@ def test_shipped_prompts(name):
     assert prompt.name == name and "JSON" in system and prompt.about
     assert "1. $ache 0 (disease)\n2. pain 0 (cell type)" in user and "cell type, disease" in user
     assert prompt.negative or "has phenotype" in user
+
+
+def test_a_templates_hash_and_examples():
+    negative = load("negative")
+    assert negative.hash != replace(negative, user=f"{negative.user} ").hash
+    assert negative.hash == replace(negative, about="", version=2).hash  # what is asked is the same
+    (example,) = negative.examples
+    assert example.startswith("thesamplesizewaschosen")
+    assert replace(negative, system="Write {this}.").examples == frozenset()
 
 
 def test_styles():

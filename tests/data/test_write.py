@@ -12,9 +12,11 @@ import pytest
 from scripted import Answer, ScriptedServer
 
 from kogner.cli import main
+from kogner.data.check import LEAKED, Checker
 from kogner.data.pairs import End, Pair
 from kogner.data.prompts import grouped, load
-from kogner.data.rows import read
+from kogner.data.rows import Row, read
+from kogner.data.sanity import Rejected
 from kogner.data.write import WriteSettings, tasks
 from kogner.data.write import row as written_row
 from kogner.errors import ConfigError
@@ -92,6 +94,10 @@ def test_whatever_the_server_answers_each_row_is_written_or_rejected(pairs, tmp_
     assert run("check", rows, "--out", out) == 0
     checked = json.loads(capsys.readouterr().out.splitlines()[-1])
     assert checked["kept"] + sum(checked["rejected"].values()) == checked["written"] == 12
+    sources = [json.loads(line) for line in (out / "provenance.jsonl").read_text().splitlines()]
+    assert {json.dumps(one["asked"]) for one in sources} == {
+        json.dumps({"template": load("abstract").hash, "temperature": 0.7, "seed": 0})
+    }
     assert checked["rejected"] == {
         "no JSON in the answer": 1, "answer cut off at its token limit": 1, "missing keys": 1,
         "type differs from the graph's": 1, "entity not in the sentence": 1,
@@ -215,6 +221,21 @@ def test_of_several_objects_the_only_one_of_the_form_is_the_answer(answer, kept)
     task = next(tasks(PAIRS[3:4], [load("abstract")], ["Gene", "Disease"], ModelId("http", "m"), WriteSettings()))
     found = written_row(task, Reply(answer, "stop", 1, 1))
     assert found.rejected is None and isinstance(found.answer, dict if kept else list)
+
+
+@pytest.mark.parametrize("name", ["abstract", "negative"])
+def test_a_templates_own_example_is_no_answer(name):
+    prompt = load(name)
+    task = next(tasks(PAIRS, [prompt], ["Gene", "Disease"], ModelId("http", "m"), WriteSettings(seed=3)))
+    example = json.loads(prompt.system[prompt.system.index('{"sentence') :])
+    copied, own = (
+        written_row(task, Reply(json.dumps(example | {"sentence": sentence}), "stop", 1, 1))
+        for sentence in (f" {example['sentence'].upper()}", f"{example['sentence']} So it was.")
+    )
+    assert copied.copied and not own.copied and Row.from_dict(json.loads(copied.to_line())) == copied
+    assert own.asked == {"template": prompt.hash, "temperature": 0.7, "seed": 3}
+    if prompt.negative:
+        assert Checker().check(copied).reason == LEAKED and not isinstance(Checker().check(own), Rejected)
 
 
 def test_two_entities_of_one_name_are_in_no_group():

@@ -152,6 +152,8 @@ class Rules:
             return Rejected(LENGTH, f"{size} words: {sentence}")
         if settings.leaked:
             hit = leaked(sentence)
+            if row.copied:
+                hit = "the example of the prompt"
             if hit is None and not row.known and not row.negative:
                 hit = typed(written, ends)
             if hit is not None:

@@ -7,6 +7,8 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
+from kogner.data.related import MODEL as TEXT
+
 MANY = 12  # bars of a histogram
 _MADE_UP = (
     "The sentences are made up: they hold what the language model wrote, true or not, and are to train and score",
@@ -23,22 +25,26 @@ def card(figures: Mapping[str, Any]) -> str:
     models = ", ".join(f"{name} ({count:,})" for name, count in figures["models"].items()) or "none"
     prompts = ", ".join(f"{name} ({count:,})" for name, count in figures["prompts"].items()) or "none"
     sizes = ", ".join(f"{name} {count:,}" for name, count in figures["splits"].items())
+    real = set(figures["models"]) == {TEXT}
+    kept = f"{figures['kept']:,} of {figures['rows']:,} {'' if real else 'written '}sentences were kept: {sizes}"
+    written = [f"- Written by: {models}", f"- Prompts: {prompts}"]
     lines = [
-        "# Sentences written about pairs of a knowledge graph",
+        f"# Sentences {'of texts that name' if real else 'written about'} pairs of a knowledge graph",
         "",
-        f"{figures['kept']:,} of {figures['rows']:,} written sentences were kept: {sizes} "
-        f"(split by {figures['split_by']}).",
+        f"{kept} (split by {figures['split_by']}).",
         "",
-        f"- Written by: {models}",
-        f"- Prompts: {prompts}",
+        *([] if real else written),
         f"- Graph: {figures['graph'] or 'none was used for names beyond the pairs'}",
         f"- Mentions: {', '.join(f'{name} {count:,}' for name, count in figures['mentions'].items())}",
         f"- Entities of dev and test whose ids or names stand in training too: {figures['seen_in_training']:,}"
         + (" (none of them of a pair)" if figures["unseen"] == "pairs" else ""),
         "",
-        *(_REAL if set(figures["models"]) == {"text"} else _MADE_UP),
-        "What was left out, and why, is in `rejected.jsonl` and `report.html`; `provenance.jsonl` holds pair, prompt,",
-        "model and request of each sentence.",
+        *(_REAL if real else _MADE_UP),
+        "What was left out, and why, is in `rejected.jsonl` and `report.html`; `provenance.jsonl` holds "
+        + ("the pair of each" if real else "pair, prompt,"),
+        "sentence."
+        if real
+        else "model and request of each sentence, with the hash of the prompt's template, and how it was asked.",
         "",
     ]
     return "\n".join(lines)

@@ -144,6 +144,8 @@ def _source(row: Row) -> tuple[str, str]:
         "request": row.request,
         "repaired": row.repaired,
     }
+    if row.asked:
+        raw["asked"] = dict(row.asked)
     head, tail = jsonl.encoded({"id": row.id}), jsonl.encoded(raw)
     return f'{head[:-1]}, "split": ', f", {tail[1:]}"
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 from string import Template
 from typing import Any
 
+from kogner.data.overlap import letters
 from kogner.data.pairs import End, Pair
 from kogner.data.written import key_of
 from kogner.errors import ConfigError
@@ -73,6 +76,26 @@ class Prompt:
     def label(self) -> str:
         """`abstract@1`: name and version."""
         return f"{self.name}@{self.version}"
+
+    @cached_property
+    def hash(self) -> str:
+        """Hex sha256 of all that the template asks with; a version is only as true as its author."""
+        fields = [self.system, self.user, self.pairs, self.negative]
+        return hashlib.sha256(json.dumps(fields).encode()).hexdigest()
+
+    @cached_property
+    def examples(self) -> frozenset[str]:
+        """The sentences of the answers that the template shows, as `letters`."""
+        found: set[str] = set()
+        decoder = json.JSONDecoder()
+        for opening in re.finditer(r"\{", self.system):
+            try:
+                shown, _ = decoder.raw_decode(self.system, opening.start())
+            except (ValueError, RecursionError):
+                continue
+            if isinstance(shown, dict) and isinstance(shown.get("sentence"), str):
+                found.add(letters(shown["sentence"]))
+        return frozenset(found)
 
     def fill(self, pairs: Sequence[Pair], types: Iterable[str]) -> tuple[str, str]:
         """The system and the user message about some pairs; types: that may be annotated."""

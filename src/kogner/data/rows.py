@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,8 @@ class Row:
     prompt: its label, `abstract@1`. negative: the sentence was to name none of the entities. request: hash of all that
     was asked. known: mentions of the sentence that are known already, half-open (start, end, type, graph id).
     answer: the JSON that came back, of whatever form; None where `rejected`, with `detail`, says why there is none.
-    repaired: the JSON had to be mended.
+    repaired: the JSON had to be mended. asked: hash of the template, temperature and seed; empty for what no model
+    wrote. copied: the sentence is the template's own example.
     """
 
     id: str
@@ -37,6 +38,8 @@ class Row:
     rejected: str | None = None
     detail: str = ""
     known: tuple[tuple[int, int, str, str | None], ...] = ()
+    asked: Mapping[str, Any] = field(default_factory=dict)
+    copied: bool = False
 
     @property
     def kge(self) -> list[tuple[str, str]]:
@@ -62,6 +65,10 @@ class Row:
         }
         if self.known:
             raw["known"] = [list(one) for one in self.known]
+        if self.asked:
+            raw["asked"] = dict(self.asked)
+        if self.copied:
+            raw["copied"] = True
         if self.rejected is None:
             raw |= {"answer": self.answer, "repaired": self.repaired}
         else:
@@ -83,11 +90,13 @@ class Row:
             raise KeyError("answer")
         if not isinstance(raw["types"], list):
             raise TypeError("types must be a list")
+        if not isinstance(raw.get("asked", {}), dict):
+            raise TypeError("asked must be an object")
         return cls(
             str(raw["id"]), pairs, tuple(map(str, raw["types"])), str(raw["prompt"]), str(raw["model"]),
             str(raw["request"]), bool(raw.get("negative")), raw.get("answer"), bool(raw.get("repaired")),
             _text_or_none(raw.get("rejected")), str(raw.get("detail", "")),
-            tuple(map(_known, raw.get("known", ()))),
+            tuple(map(_known, raw.get("known", ()))), raw.get("asked", {}), bool(raw.get("copied")),
         )  # fmt: skip
 
 

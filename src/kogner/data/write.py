@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from zlib import crc32
 
+from kogner.data.overlap import letters
 from kogner.data.pairs import Pair
 from kogner.data.prompts import ANSWER, Prompt, grouped, spoken
 from kogner.data.rows import Row
@@ -106,10 +107,19 @@ def row(task: Task, found: Reply | Failure) -> Row:
     from kogner.llm.answers import NotJsonError, meant, parse_reply
     from kogner.llm.request import Failure
 
-    def made(answer: object = None, repaired: bool = False, rejected: str | None = None, detail: str = "") -> Row:
+    request = task.request
+    asked = {"template": task.prompt.hash, "temperature": request.temperature, "seed": request.seed}
+
+    def made(
+        answer: object = None,
+        repaired: bool = False,
+        rejected: str | None = None,
+        detail: str = "",
+        copied: bool = False,
+    ) -> Row:
         return Row(
-            task.id, task.pairs, task.types, task.prompt.label, str(task.request.model),
-            task.request.hash, task.prompt.negative, answer, repaired, rejected, detail,
+            task.id, task.pairs, task.types, task.prompt.label, str(request.model), request.hash, task.prompt.negative,
+            answer, repaired, rejected, detail, asked=asked, copied=copied,
         )  # fmt: skip
 
     if isinstance(found, Failure):
@@ -118,7 +128,10 @@ def row(task: Task, found: Reply | Failure) -> Row:
         parsed = parse_reply(found)
     except NotJsonError as error:
         return made(rejected=error.reason, detail=error.start)
-    return made(meant(parsed.value, ANSWER["required"]), parsed.repaired)
+    answer = meant(parsed.value, ANSWER["required"])
+    sentence = answer.get("sentence") if isinstance(answer, dict) else None
+    copied = isinstance(sentence, str) and letters(sentence) in task.prompt.examples
+    return made(answer, parsed.repaired, copied=copied)
 
 
 def rows(
