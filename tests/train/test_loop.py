@@ -24,6 +24,7 @@ from kogner.errors import ArtifactError, ConfigError, KognerError
 from kogner.recipe import load_recipe
 from kogner.records import Document, Mention
 from kogner.student.encoder import Encoded
+from kogner.student.maps import Maps
 from kogner.teacher.bank import Bank
 from kogner.train import dev, loop
 from kogner.train.feed import Feed
@@ -73,6 +74,8 @@ def test_overfits_with_distillation_and_logs_both_losses(tiny_encoder, corpus, b
     assert manifest.parents["bank"] == Bank.open(bank).artifact.hash
     assert "Scores" in (tmp_path / "student" / "README.md").read_text()
     assert not (tmp_path / "student.work").exists()
+    maps = Maps.load(tmp_path / "student")
+    assert maps.bank == manifest.parents["bank"] and maps.parts == plan.distil.parts
 
 
 def test_an_arm_without_graph_starts_from_the_same_student(tiny_encoder, bank):

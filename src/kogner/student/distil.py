@@ -53,7 +53,9 @@ class DistilHead(nn.Module):
         super().__init__()
         self.config = config
         self.distance = make_distance(config)
-        self.register_buffer("bank", _standardise(torch.from_numpy(bank).float(), columns), persistent=False)
+        rows = torch.from_numpy(bank).float()
+        self.mean, self.scale = rows.mean(0), _scale(rows, columns)
+        self.register_buffer("bank", (rows - self.mean) / self.scale, persistent=False)
         width = self.bank.shape[1]
         # Fewer entities than dimensions cannot fill them: copies would be all that the guard has to choose from.
         size = min(config.kg_hidden, max(len(bank) - 1, 1))
@@ -66,7 +68,7 @@ class DistilHead(nn.Module):
                 f"distil.target=none and distil.student_map=none need vectors of one width, but "
                 f"{', '.join(config.parts)} have {width} and the student {hidden}; set distil.student_map=linear"
             )
-        self.student_map = _student_map(config.student_map, hidden, size)
+        self.student_map = student_map(config.student_map, hidden, size)
         self.teacher_map = nn.Identity() if config.target == "none" else nn.Linear(width, size, bias=False)
         if isinstance(self.teacher_map, nn.Linear) and config.target == "pca":
             self.teacher_map.weight.data.copy_(_whitened_projection(self.bank, size))
@@ -105,7 +107,8 @@ class DistilHead(nn.Module):
         return rows.to(self.bank.device)
 
 
-def _student_map(kind: str, hidden: int, size: int) -> nn.Module:
+def student_map(kind: str, hidden: int, size: int) -> nn.Module:
+    """The map of span vectors, as `DistilConfig.student_map` says, its weights drawn."""
     if kind == "none":
         return nn.Identity()
     if kind == "linear":
@@ -113,10 +116,10 @@ def _student_map(kind: str, hidden: int, size: int) -> nn.Module:
     return nn.Sequential(nn.Linear(hidden, hidden), nn.ReLU(), nn.Linear(hidden, size))
 
 
-def _standardise(bank: Tensor, columns: list[int]) -> Tensor:
-    centred = bank - bank.mean(0)
-    parts = [part / part.std().clamp(min=1e-6) for part in centred.split(columns, dim=1)]
-    return torch.cat(parts, dim=1)
+def _scale(rows: Tensor, columns: list[int]) -> Tensor:
+    """(width,): for each column the standard deviation of its part, all columns of which are taken together."""
+    parts = (rows - rows.mean(0)).split(columns, dim=1)
+    return torch.cat([part.std().clamp(min=1e-6).expand(part.shape[1]) for part in parts])
 
 
 def _whitened_projection(bank: Tensor, size: int) -> Tensor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -11,6 +12,7 @@ from kogner.config import Recipe
 from kogner.errors import ConfigError
 from kogner.progress import note
 from kogner.student.distil import DistilHead
+from kogner.student.maps import Maps
 from kogner.student.model import Student
 from kogner.teacher.bank import Bank
 from kogner.train.splits import Split
@@ -64,3 +66,9 @@ def make_distil_head(recipe: Recipe, student: Student, bank: Bank, entities: Seq
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(recipe.train.seed + 1)
         return DistilHead(recipe.distil, hidden=student.hidden, bank=bank.take(entities, parts), columns=columns)
+
+
+def write_maps(head: DistilHead | None, bank: Bank | None, folder: Path) -> None:
+    """Write what distillation learnt beside a student, where it was distilled."""
+    if head is not None and bank is not None:
+        Maps.of(head, bank=bank.artifact.hash).save(folder)

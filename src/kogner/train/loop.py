@@ -45,7 +45,7 @@ from kogner.train.dev import dev_scores, fitted_scores
 from kogner.train.faster import faster_steps
 from kogner.train.feed import Feed
 from kogner.train.kind_labels import KindLabels
-from kogner.train.linked import linked_entities, make_distil_head, shuffled
+from kogner.train.linked import linked_entities, make_distil_head, shuffled, write_maps
 from kogner.train.log import TrainingLog, check_tensorboard
 from kogner.train.optim import dist_weight, freeze_layers, make_optimizer, make_schedule
 from kogner.train.processes import Processes
@@ -384,6 +384,7 @@ def _finish(run: Run, splits: Sequence[Split], out: Path, counts: dict[str, Any]
         metrics=metrics,
     ) as folder:
         student_files.save(student, info, folder)
+        write_maps(run.trainee.head, bank, folder)
         (folder / "training_log.jsonl").write_bytes((run.work.folder / LOG).read_bytes())
         write_card(folder, recipe=recipe, info=info, metrics=metrics, distilled=bank is not None)
     run.work.remove()
