@@ -45,8 +45,16 @@ class Vectors:
 
     def likeness(self, text: str, rows: Sequence[int] | np.ndarray) -> np.ndarray:
         """Cosine of a text and each of some rows of the store: (rows,) float32."""
-        found: np.ndarray = np.asarray(self._vectors[np.asarray(rows, np.int64)], np.float32) @ self._query(text)
+        found: np.ndarray = self.rows(rows) @ self._query(text)
         return found
+
+    def rows(self, rows: Sequence[int] | np.ndarray) -> np.ndarray:
+        """Z of some rows of the store: (rows, width) float32."""
+        return np.asarray(self._vectors[np.asarray(rows, np.int64)], np.float32)
+
+    def queries(self, texts: Sequence[str]) -> np.ndarray:
+        """Z of some texts: (texts, width) float32."""
+        return np.stack([self._query(text) for text in texts])
 
     def nearest(self, text: str, types: Collection[str]) -> list[tuple[int, float]]:
         """The entities of these types that are nearest to a text, with their cosines, nearest first."""
@@ -71,7 +79,7 @@ class Vectors:
                 self._nearest[text, kinds] = found
 
     def _near(self, texts: Sequence[str], rows: np.ndarray) -> list[list[tuple[int, float]]]:
-        queries = np.stack([self._query(text) for text in texts])
+        queries = self.queries(texts)
         scores, places = np.zeros((len(texts), 0), np.float32), np.zeros((len(texts), 0), np.int64)
         for start in range(0, len(rows), PIECE):
             piece = rows[start : start + PIECE]
