@@ -71,6 +71,12 @@ def test_no_entity_is_a_table_of_the_same_columns(make, model):
         assert kinds[0][:3] == kinds[1][:3]
 
 
+def test_columns_whose_names_are_numbers(model):
+    frame = _pandas({0: TEXTS, 1: ["a", "b", "c", "d"]})
+    found = annotate_frame(frame, text="0", labels=LABELS, model=model, keep=["1"], threshold=0.02)
+    assert len(found) > 2 and set(found["1"]) <= set("abcd") and "text" in found.columns
+
+
 def test_cells_without_a_value_in_pandas(model):
     pandas = pytest.importorskip("pandas")
     for kind in ("object", "string", "str"):

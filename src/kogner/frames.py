@@ -60,7 +60,8 @@ def annotate_frame(
     student = model if isinstance(model, KoGNER) else KoGNER.from_pretrained(model)
     rows: list[int] = []
     entities: list[FoundEntity] = []
-    for document in student.annotate(_documents(frame[text], counted), labels=labels, **settings):
+    texts = frame[frame.columns[names.index(text)]] if kind == "pandas" else frame[text]  # whose names may be numbers
+    for document in student.annotate(_documents(texts, counted), labels=labels, **settings):
         entities += map(FoundEntity.of, document.mentions)
         rows += [int(document.id)] * len(document.mentions)
     if report is None:
@@ -110,7 +111,8 @@ def _as(kind: str, frame: Any, rows: list[int], found: pyarrow.Table, keep: list
         table.index = frame.index.take(rows) if rows else frame.index[:0]
         if not keep:
             return table
-        return pandas.concat([frame[keep].iloc[rows], table], axis=1)
+        kept = frame.set_axis([str(name) for name in frame.columns], axis=1)[keep]
+        return pandas.concat([kept.iloc[rows], table], axis=1)
     if kind == "polars":
         import polars
 
