@@ -7,7 +7,7 @@ training sentence, in the form of `kogner.graph.forms`.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import accumulate
 
 from kogner.data import apart
@@ -18,13 +18,14 @@ from kogner.data.sanity import Rejected
 from kogner.data.written import Written, key_of, readings
 
 SEEN = "training sentence that mentions an entity of dev or test"
+Told = tuple[str | None, str]  # an entity: its id, if it has one, and a name
 _BEGINNING = 3  # characters of a key by which most places of a sentence are passed over
 
 
 class HeldOut:
     """Entities, told by their ids and by their names; names: by their keys (see `kogner.data.written`)."""
 
-    def __init__(self, told: Iterable[tuple[str | None, str]]) -> None:
+    def __init__(self, told: Iterable[Told]) -> None:
         self.ids: set[str] = set()
         self.names: dict[str, set[str]] = {}
         for identifier, name in told:
@@ -87,8 +88,9 @@ def unseen(corpus: Corpus, where: Sequence[str], counts: Checked, *, which: str)
     without an id, training still mentions.
     """
     tested = [one for one, split in zip(corpus.kept, where, strict=True) if split != apart.TRAIN]
-    every = HeldOut(told for one in tested for told in (*one.entities, *_mentioned(one)))
-    barred = every if which == "all" else HeldOut(_of_pairs(tested) if which == "pairs" else ())
+    named = [_named(one) for one in tested]
+    every = HeldOut(told for own in named for told in own)
+    barred = every if which == "all" else HeldOut(_of_pairs(tested, named) if which == "pairs" else ())
     seen_ids: set[str] = set()
     seen_keys: set[str] = set()
     kept: list[Kept] = []
@@ -104,7 +106,8 @@ def unseen(corpus: Corpus, where: Sequence[str], counts: Checked, *, which: str)
                 met = barred.confirmed(doubtful, one)
             if met:
                 document = json.loads(one.line)
-                rejected = Rejected(SEEN, f"{', '.join(met)} in {document['text']}")
+                names = (min(barred.names.get(told, (told,))) for told in met)
+                rejected = Rejected(SEEN, f"{', '.join(names)} in {document['text']}")
                 corpus.rejected.append((document["id"], rejected))
                 counts.take_back(verdict, rejected)
                 continue
@@ -121,15 +124,15 @@ def unseen(corpus: Corpus, where: Sequence[str], counts: Checked, *, which: str)
     return left, len({own or key for own, key in told if own in seen_ids or key in seen_keys})
 
 
-def _of_pairs(tested: Sequence[Kept]) -> Iterable[tuple[str | None, str]]:
+def _of_pairs(tested: Sequence[Kept], named: Sequence[list[Told]]) -> Iterator[Told]:
     """The entities of the sentences' pairs, under all names that they have in their own sentence."""
-    for one in tested:
-        own = {identifier for identifier, _ in one.entities}
-        yield from one.entities
-        yield from (told for told in _mentioned(one) if told[0] in own)
+    for one, told in zip(tested, named, strict=True):
+        ids = {identifier for identifier, _ in one.entities}
+        yield from (own for own in told if own[0] in ids)
 
 
-def _mentioned(one: Kept) -> Iterable[tuple[str | None, str]]:
-    """Ids and texts of a sentence's mentions."""
+def _named(one: Kept) -> list[Told]:
+    """The entities of a sentence's pairs and mentions."""
     document = json.loads(one.line)
-    return [(m.get("entity"), document["text"][m["start"] : m["end"]]) for m in document["mentions"]]
+    mentions = [(m.get("entity"), document["text"][m["start"] : m["end"]]) for m in document["mentions"]]
+    return [*one.entities, *mentions]
