@@ -104,7 +104,7 @@ def test_any_text_gives_json_or_a_reason(text):
 @pytest.mark.parametrize("piece", ["[", "{", "```", '"', "<think>", '[{"a":1},'])
 def test_hostile_answers_take_no_long_time(piece):
     text = piece * (LONGEST_REPAIR // len(piece))
-    start = time.perf_counter()
+    start = time.process_time()  # not how busy the machine is
     with contextlib.suppress(NotJsonError):
         parse_json(text)
-    assert time.perf_counter() - start < 5
+    assert time.process_time() - start < 5

@@ -35,13 +35,13 @@ def once(bad):
         Answer(body=b"{"),
         Answer(drop="before"),
         Answer(drop="middle"),
-        Answer(delay_s=1.0),
+        Answer(delay_s=4.0),
     ],
     ids=["429", "500", "503", "409", "408", "half", "drop before", "drop middle", "late"],
 )
 def test_what_is_tried_again(run_all, bad):
     with ScriptedServer(once(bad)) as server:
-        found, counts = run_all(server.spec, ["a", "b"], timeout_s=0.4)
+        found, counts = run_all(server.spec, ["a", "b"], timeout_s=0.8 if bad.delay_s else 20)
     assert {user: reply.text for user, reply in found.items()} == {"a": GOOD.text, "b": GOOD.text}
     assert counts["retried"] == 2 and counts["calls"] == 4 and counts["failed"] == {}
 
@@ -53,13 +53,13 @@ def test_what_is_tried_again(run_all, bad):
         (Answer("too big", status=413), Failure("request refused", "too big", 413), 1),
         (Answer("oops", status=500), Failure("server error", "oops", 500), 3),
         (Answer("slow down", status=429), Failure("rate limited", "slow down", 429), 4),
-        (Answer(delay_s=1.0), Failure("timed out", "no answer in 0.15 s", None), 3),
+        (Answer(delay_s=4.0), Failure("timed out", "no answer in 0.8 s", None), 3),
     ],
 )
 def test_what_fails_after_the_last_try(run_all, bad, failure, calls):
     retries = Retries(tries=3, limited_tries=4, first_s=0.001, longest_s=0.002)
     with ScriptedServer(lambda seen: bad if seen.user == "bad" else GOOD) as server:
-        found, counts = run_all(server.spec, ["bad", "good"], timeout_s=0.15, retries=retries)
+        found, counts = run_all(server.spec, ["bad", "good"], timeout_s=0.8 if bad.delay_s else 20, retries=retries)
         assert server.asked() == {"bad": calls, "good": 1}
     assert found["bad"] == failure and isinstance(found["good"], Reply)
     assert counts["failed"] == {failure.reason: 1} and counts["retried"] == calls - 1
