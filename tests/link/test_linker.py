@@ -169,6 +169,17 @@ def test_names_that_linked_text_taught(store):
     assert ids(linker, document("adriamycin", ("adriamycin", "disease"))) == [None]
 
 
+def test_a_text_that_mostly_names_several_is_no_name_of_one(store):
+    text = "breast and ovarian cancer"
+    one, two = (Document("1", text, (Mention(0, 25, "disease", text, ids=ids),)) for ids in [("O:1",), ("O:1", "M:2")])
+    marked = document(text, (text, "disease"))
+    for linked, wanted in (([one] * 9, ()), ([one] + [two] * 8, ("O:1", "M:2"))):
+        aliases = Aliases.collect(linked, store)
+        assert len(aliases) == 1
+        assert EntityLinker(store, aliases=aliases).link_document(marked).mentions[0].ids == wanted
+    assert len(Aliases.collect([two], store)) == 0
+
+
 @pytest.fixture(scope="module")
 def bank(store, tiny_encoder, tmp_path_factory):
     """Z of the tiny encoder, as the teacher makes it."""
