@@ -174,6 +174,36 @@ def _best(found: list[Candidate]) -> list[Candidate]:
     return sorted(best.values(), key=lambda one: -one.score)
 
 
+def joined(text: str) -> Iterator[list[str]]:
+    """Readings of a composite mention, each the names it may join, the likeliest first; none where it joins nothing.
+
+    Names share their end, all of it or the last word; or their beginning. Words are not left out: the
+    `hereditary breast and ovarian cancer` is one disease.
+
+    >>> list(joined("renal pelvis and ureteral cancers"))[-2]
+    ['renal pelvis cancers', 'ureteral cancers']
+    >>> list(joined("hepatitis B and C"))
+    [['hepatitis B', 'C'], ['hepatitis B', 'hepatitis C']]
+    """
+    parts = conjuncts(text)
+    if not parts:
+        return
+    seen = [parts]
+    yield parts
+    plain = [part for part in _AND.split(text) if part]
+    front, last = plain[0].split()[:-1], plain[-1].split()
+    further = []
+    if len(last) > 1:
+        whole = [one if one.split()[-1] == last[-1] else f"{one} {last[-1]}" for one in plain[:-1]]
+        further = [[*whole, plain[-1]]]
+    if front:
+        further.append([plain[0], *(" ".join([*front, one]) for one in plain[1:])])
+    for reading in further:
+        if reading not in seen:
+            seen.append(reading)
+            yield reading
+
+
 def conjuncts(text: str) -> list[str]:
     """The names of a composite mention, each with what they share: `breast and ovarian cancer` as both cancers.
 

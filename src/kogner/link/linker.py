@@ -21,7 +21,7 @@ from kogner.data.linking import graph_types
 from kogner.errors import ConfigError
 from kogner.graph.store import GraphStore, upward_codes
 from kogner.link.aliases import Aliases
-from kogner.link.candidates import CONJUNCT, STEM, Candidate, Candidates, conjuncts
+from kogner.link.candidates import CONJUNCT, STEM, Candidate, Candidates, joined
 from kogner.link.shortforms import expanded, short_forms
 from kogner.link.vectors import Vectors
 from kogner.records import Document, Link, Mention
@@ -169,10 +169,18 @@ class EntityLinker:
             if written_out and (named or not found or written_out[0].score >= found[0].score):
                 return self._as_wanted(long, written_out)
         if not found or found[0].score < LEAST_NAME:
-            parts = [one for part in conjuncts(mention.text) for one in self._candidates.of(part, types)[:1]]
-            if parts and all(one.score >= LEAST_NAME for one in parts):
-                found = (*(replace(one, score=one.score - 0.05, how=CONJUNCT) for one in parts), *found)
+            found = (*self._parts(mention.text, types), *found)
         return self._as_wanted(mention.text, found)
+
+    def _parts(self, text: str, types: frozenset[str]) -> list[Candidate]:
+        """The entities of the names that a text joins, by the first reading of which all are whole names."""
+        some: list[Candidate] = []
+        for names in joined(text):
+            parts = [one for name in names for one in self._candidates.of(name, types)[:1] if one.score >= LEAST_NAME]
+            if len(parts) == len(names) and len({one.row for one in parts}) > 1:
+                return [replace(one, score=one.score - 0.05, how=CONJUNCT) for one in parts]
+            some = some or [replace(one, score=one.score - 0.05) for one in parts]
+        return some
 
     def _graph_types(self, kind: str) -> frozenset[str]:
         if kind not in self._types:
@@ -255,7 +263,7 @@ class EntityLinker:
                 found.setdefault(link.id, link)
         links = list(found.values())
         if links and links[0].how == CONJUNCT:  # all of them, as they stand in the text
-            parts = {part: number for number, part in enumerate(conjuncts(text))}
+            parts = {name: number for names in joined(text) for number, name in enumerate(names)}
             links.sort(key=lambda link: parts.get(link.found, 0) if link.how == CONJUNCT else len(parts))
         return tuple(links)
 
