@@ -110,7 +110,19 @@ def low_resource() -> str:
     trained = ", ".join(f"{count} on {place}" for place, count in places.most_common())
     revisions = ", ".join(sorted({short(one) for data in found for row in data["rows"] for one in row["revisions"]}))
     measured = f"\nTrainings: {trained}; revisions {revisions}; {max(data['date'] for data in found)[:10]}.\n"
-    return table(header, [cells for _, cells in rows]) + "\n" + note + gained + measured
+    return table(header, [cells for _, cells in rows]) + "\n" + _worth(found[-1]) + note + gained + measured
+
+
+def _worth(shares: dict[str, Any]) -> str:
+    """A sentence on what a part of the documents with the graph gives, and all of them without it."""
+    found = {(row["setting"], row["arm"]): row for row in shares["rows"] if len(row["f1"]) == shares["seeds"]}
+    part, whole = found.get(("bc5cdr-15", "silver-domain-names")), found.get(("bc5cdr-100", "no-graph"))
+    if part is None or whole is None:
+        return ""
+    return (
+        f"With the graph's names 15 % of BC5CDR's annotated documents give {part['mean']:.1f} F1, all of them without "
+        f"the graph {whole['mean']:.1f}.\n\n"
+    )
 
 
 def _without(data: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
