@@ -31,7 +31,7 @@ TORCH_STAMP := $(VENV)/.torch-$(TORCH)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run test test-slow lint format wheel check-wheel graph teacher linked mini six joint joint-base joint-data pieces evaluate bench-suite paired parity bench-annotate bench-memory bench-train bench-graph bench-transr bench-transr-graph bench-unimp bench-teacher bench-check bench-llm bench-zero-shot bench-scanner bench-link bench-names bench-bulk load-test bmg-smoke results results-quick inside-gliner reading docs test-page clean
+.PHONY: help run test test-slow lint format wheel check-wheel graph teacher linked mini six joint joint-base joint-data pieces evaluate bench-suite paired parity bench-annotate bench-memory bench-train bench-graph bench-transr bench-transr-graph bench-unimp bench-teacher bench-check bench-llm bench-zero-shot bench-scanner bench-link bench-spans bench-names bench-bulk load-test bmg-smoke results results-quick inside-gliner reading docs test-page clean
 
 help:  ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | awk -F'\t' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -270,6 +270,13 @@ bench-names: $(VENV)/.installed graph  ## F1 of the shipped checkpoint with and 
 bench-link: $(VENV)/.minilm graph  ## Mentions of real corpora linked to the graph, top-1 and top-5 (with vectors where BANK, by default build/bank, is there)
 	@$(BIN)/python benchmarks/link.py --graph $(GRAPH) --model $(MODEL) $(addprefix --bank ,$(or $(BANK),$(wildcard build/bank))) \
 	  $(if $(filter small,$(SIZE)),--documents 50) --out $(RESULTS)/link.json
+
+bench-spans: teacher linked  ## Vectors of two distilled students beside those of the text, for linking (after the bank a quarter of an hour)
+	$(foreach loss,contrastive mse,test -d build/spans-$(loss) || $(BIN)/kogner train --recipe small --data bc5cdr=build/linked/bc5cdr \
+	  --bank build/bank --set train.epochs=2 --set train.batch_size=8 --set train.eval_every=100000 --set train.precision=bf16 \
+	  --set loss.dist_weight=0.5 --set distil.loss=$(loss) --out build/spans-$(loss) &&) \
+	$(BIN)/python benchmarks/spans.py --corpora $(KOGNER_SHARED)/corpora $(foreach loss,contrastive mse,--model $(loss)=build/spans-$(loss)) \
+	  --documents 200 --out $(RESULTS)/spans.json
 
 load-test: $(VENV)/.serve  ## The server at twice its capacity: times, 429s, errors, memory (SIZE=small: a minute; full: ten)
 	@$(BIN)/python benchmarks/load.py --model $(MODEL) --corpus $(KOGNER_SHARED)/corpora/bc5cdr --size $(SIZE) \

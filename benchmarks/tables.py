@@ -37,6 +37,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "names": quality.names,
     "low-resource": quality.low_resource,
     "link": quality.link,
+    "spans": quality.spans,
     "annotate": speed.annotate,
     "annotate-avx2": lambda: speed.annotate("annotate-avx2"),
     "check": writing.check,

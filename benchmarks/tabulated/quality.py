@@ -258,6 +258,32 @@ def link() -> str:
     return table(["", "BC5CDR test", "NCBI-disease test"], rows) + below + "\n\n" + where(data)
 
 
+def spans() -> str:
+    """Vectors that distillation taught a student, beside those of the mention's text."""
+    data = result("spans")
+    groups = {
+        "entity in training": "linked to in training",
+        "entity not in training": "not",
+        "no name fits": "no name of the graph fits",
+    }
+    rows = []
+    for model, corpora in data["models"].items():
+        for corpus, found in corpora.items():
+            for group, label in groups.items():
+                if group in found:
+                    own = found[group]
+                    figures = [
+                        f"{own[way]['top1']:.1f} / {own[way]['top5']:.1f}" for way in ("text, Z", "span vector", "sum")
+                    ]
+                    rows.append([model, NAMES[corpus], label, str(own["sum"]["spans"]), *figures])
+    header = ["distilled by", "corpus", "entities", "spans", "Z of the text", "span vector, mapped", "both"]
+    return (
+        table(header, rows)
+        + "\nTop-1 / top-5 of all entities of a fitting type with an id of MeSH or OMIM.\n\n"
+        + where(data)
+    )
+
+
 def judged() -> str:
     data = result("judged")
     low, high = data["mentions"]["interval"]
