@@ -48,7 +48,7 @@ PYKEEN_RATE = 1e-3
 SPEED = replace(SETTINGS, entity_dim=128, relation_dim=64, batch_size=16_384)
 SIZES = {
     "small": {"datasets": ["nations"], "seeds": 5, "epochs": 20, "batches": 1, "rounds": 2},
-    "medium": {"datasets": ["nations", "umls", "kinships"], "seeds": 3, "epochs": 20, "batches": 1, "rounds": 3},
+    "medium": {"datasets": ["nations", "umls", "kinships"], "seeds": 5, "epochs": 20, "batches": 1, "rounds": 3},
     "full": {"datasets": ["nations", "umls", "kinships"], "seeds": 5, "epochs": 100, "batches": 3, "rounds": 5},
 }
 
