@@ -112,6 +112,8 @@ def test_every_combining_mark_is_known():
     for code in range(sys.maxunicode + 1):
         is_mark = unicodedata.category(chr(code)).startswith("M")
         assert (text_module._MARK.match(chr(code)) is not None) == is_mark, hex(code)
+        perhaps = is_mark or code > 0xFFFF
+        assert (text_module._PERHAPS_MARK.match(chr(code)) is not None) == perhaps, hex(code)
 
 
 @pytest.mark.parametrize(

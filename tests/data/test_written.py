@@ -17,7 +17,7 @@ TEXTS = st.lists(st.sampled_from(PARTS)).map("".join) | st.text()
 LEAKS = ["Sure", ":", "sure!", "oKay:", "Here is ", "a sentence", "```", "$types", "$5", '{ "', '"ner":', "As an AI",
          " ", "the given ", "entities", "entity 1", "entitı 1", "answer", "x", "ſure:", "**", "\n", "1", ". ",
          "relation", "here's", " an example", ", ", "language model", " I", "-", "of course", "\x1c", "entity types",
-         "_"]  # fmt: skip
+         "_", "“", "ENTİTİES", "o\u212aay:", "K", "β", "—"]  # fmt: skip
 
 
 @given(st.text(alphabet=st.characters(max_codepoint=127)))

@@ -21,6 +21,7 @@ from kogner.experiment.cell import (
 )
 from kogner.experiment.folders import Folders
 from kogner.experiment.plan import load
+from kogner.experiment.report import opening
 from kogner.experiment.summary import summarise
 from kogner.records import Document, Mention
 from kogner.teacher.bank import Bank
@@ -391,6 +392,21 @@ def test_show_and_report_tell_what_is_finished(plan, tmp_path, capsys):
     with pytest.raises(SystemExit) as stopped:
         main(["experiment", "report", str(out), "--out", str(tmp_path / "results.md")])
     assert stopped.value.code == 2 and "is no summary of an experiment" in capsys.readouterr().err
+
+
+def test_the_page_opens_with_what_was_better_worse_or_neither():
+    def group(arm, difference, p, seeds=3, **more):
+        own = {"group": "little", "settings": ["half"], "arm": arm, "baseline": "no-graph", "difference": difference}
+        return own | {"p": p, "seeds": seeds, "interval": [0, 0], "unseen": 0.0} | more
+
+    once = group("lucky", 9.0, 0.001, seeds=1)
+    groups = [group("names", 8.75, 0.0002, of="names"), group("mse", -0.01, 0.9), group("noise", -3.0, 0.01), once]
+    groups.append(group("names", 0.7, 0.04, of="names", group="all"))
+    assert opening([{"groups": []}, {"groups": [once]}]) == ""
+    better, worse, neither = opening([{"groups": []}, {"groups": groups}]).splitlines()
+    assert better == "- **Better:** names (`names` over `no-graph`) +8.8 F1 with little, +0.7 F1 with all."
+    assert worse == "- **Worse:** noise (`noise` over `no-graph`) -3.0 F1 with little."
+    assert neither == "- **No difference is shown:** mse (`mse` over `no-graph`) +0.0 F1 with little."
 
 
 def test_one_cell_is_run_with_what_it_starts_from(plan, tmp_path, capsys):

@@ -21,7 +21,7 @@ _LEAKED = re.compile(
     r"|\bthe given (?:entit|relation|types)|\bentity [12]\b",
     re.IGNORECASE,
 )
-# What is in every ASCII text that `_LEAKED` finds something in but at the beginning; a few `in` cost a tenth of it.
+# What is in every text that `_LEAKED` finds something in but at the beginning; a few `in` cost a tenth of it.
 _SIGNS = (
     "```", "$", "{", '"', "as an ai", "as a language model", "the given ", "entity 1", "entity 2", "relation:",
     "relations:", "entities:", "types:", "**:",
@@ -30,7 +30,8 @@ _FIRST = (
     "sure", "certainly", "okay", "output", "answer", "sentence", "abstract", "entities", "here", "absolutely",
     "of course", "as an ai",
 )  # fmt: skip
-_MARKS = "".join(mark for mark in map(chr, range(128)) if not mark.isalnum())
+_NO_LETTERS = re.compile(r"[\W_]*")
+_ALIKE = str.maketrans("\u0130\u0131\u017f\u212a", "iisk")  # what `re.IGNORECASE` takes for ASCII letters
 _BRACKET = re.compile(r"\s*[(\[]([^()\[\]]{1,40})[)\]]")
 
 
@@ -40,8 +41,10 @@ def leaked(sentence: str) -> str | None:
     >>> leaked("Sure, here is a sentence: IL-2 is high."), leaked("It was used as an AI-assisted tool.")
     ('Sure, here is a sentence', None)
     """
-    plain = sentence.lower()
-    if plain.isascii() and not any(map(plain.__contains__, _SIGNS)) and not plain.lstrip(_MARKS).startswith(_FIRST):
+    plain = (sentence if sentence.isascii() else sentence.translate(_ALIKE)).lower()
+    begin = _NO_LETTERS.match(plain)
+    assert begin is not None
+    if not any(map(plain.__contains__, _SIGNS)) and not plain.startswith(_FIRST, begin.end()):
         return None
     hit = _LEAKED.search(sentence)
     return None if hit is None else hit[0].strip()

@@ -9,6 +9,7 @@ from typing import Any
 from kogner.errors import MissingExtraError
 
 CERTAIN = 0.05
+BETTER, WORSE, UNSHOWN = "better", "worse", "no difference is shown"
 
 
 def check_plotting() -> None:
@@ -22,10 +23,43 @@ def check_plotting() -> None:
 def page(summaries: Sequence[Mapping[str, Any]], pictures: Sequence[str]) -> str:
     """Markdown of what `kogner experiment run` or `show` wrote, in order. pictures: addresses, one of each."""
     parts = ["# Results\n"]
+    if said := opening(summaries):
+        parts.append(said + "\n")
     parts += [sentence(one) + "\n" for one in summaries]
     for summary, picture in zip(summaries, pictures, strict=True):
         parts.append(_section(summary, picture))
     return "\n".join(parts)
+
+
+def opening(summaries: Sequence[Mapping[str, Any]]) -> str:
+    """The sentence that the numbers carry: what was better, what worse, and of what no difference is shown.
+
+    Of the first experiment that compares arms on test with two seeds at least; empty where there is none.
+    """
+    for summary in summaries:
+        told = [one for one in summary["groups"] if one["seeds"] > 1]
+        if not told:
+            continue
+        said = []
+        for verdict, title in ((BETTER, "Better"), (WORSE, "Worse"), (UNSHOWN, "No difference is shown")):
+            by_name: dict[str, list[str]] = {}
+            for one in told:
+                if _verdict(one) == verdict:
+                    name = f"{one.get('of') or one['arm']} (`{one['arm']}` over `{one['baseline']}`)"
+                    by_name.setdefault(name, []).append(
+                        f"{round(one['difference'], 1) + 0.0:+.1f} F1 with {one['group']}"  # never -0.0
+                    )
+            if by_name:
+                listed = "; ".join(f"{name} {', '.join(them)}" for name, them in by_name.items())
+                said.append(f"- **{title}:** {listed}.")
+        return "\n".join(said)
+    return ""
+
+
+def _verdict(group: Mapping[str, Any]) -> str:
+    if group["p"] >= CERTAIN:
+        return UNSHOWN
+    return BETTER if group["difference"] > 0 else WORSE
 
 
 def sentence(summary: Mapping[str, Any]) -> str:
@@ -38,10 +72,8 @@ def sentence(summary: Mapping[str, Any]) -> str:
         low, high = one["interval"]
         if one["seeds"] < 2:
             verdict = "of one seed, which shows nothing yet"
-        elif one["p"] >= CERTAIN:
-            verdict = "no difference is shown"
         else:
-            verdict = "better" if one["difference"] > 0 else "worse"
+            verdict = _verdict(one)
         of = f"{one['of']}: " if "of" in one else ""
         said.append(
             f"- {of}`{one['arm']}` over `{one['baseline']}`, mean of {len(one['settings'])} settings "
