@@ -31,7 +31,7 @@ TORCH_STAMP := $(VENV)/.torch-$(TORCH)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run test test-slow lint format wheel check-wheel graph teacher linked mini six joint joint-base joint-data pieces evaluate bench-suite paired parity bench-annotate bench-memory bench-train bench-graph bench-transr bench-transr-graph bench-unimp bench-teacher bench-check bench-llm bench-zero-shot bench-scanner bench-link bench-spans bench-names bench-bulk load-test bmg-smoke results results-quick inside-gliner reading docs test-page clean
+.PHONY: help run test test-slow lint format wheel check-wheel graph teacher linked mini six joint joint-base joint-data pieces evaluate bench-suite paired parity bench-annotate bench-memory bench-train bench-graph bench-transr bench-transr-graph bench-unimp bench-teacher bench-check bench-silver bench-llm bench-zero-shot bench-scanner bench-link bench-spans bench-names bench-bulk load-test bmg-smoke results results-quick inside-gliner reading docs test-page clean
 
 help:  ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | awk -F'\t' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -284,6 +284,9 @@ load-test: $(VENV)/.serve  ## The server at twice its capacity: times, 429s, err
 
 bench-check: $(VENV)/.installed graph  ## Written sentences that are checked in a second
 	@$(BIN)/python benchmarks/check.py --graph $(GRAPH) --size $(SIZE) --out $(RESULTS)/check.json
+
+bench-silver: $(VENV)/.installed graph build/pubmed/.there  ## Sentences about related entities that real text gives in a second
+	@$(BIN)/python benchmarks/silver.py --graph $(GRAPH) --text build/pubmed/data/*.xml.gz --size $(SIZE) --out $(RESULTS)/silver.json
 
 bench-llm: $(VENV)/.dev  ## Requests a second to a server that takes a fixed time, at 64 under way
 	@$(BIN)/python benchmarks/llm.py --out $(RESULTS)/llm.json

@@ -42,6 +42,8 @@ TABLES: dict[str, Callable[[], str]] = {
     "annotate-avx2": lambda: speed.annotate("annotate-avx2"),
     "check": writing.check,
     "write": writing.write,
+    "silver": writing.silver,
+    "zero-shot": writing.zero_shot,
     "training": speed.training,
     "training-avx2": lambda: speed.training("train-avx2"),
     "formats": code.formats,
