@@ -55,6 +55,37 @@ def test_one_to_one_by_xref():
     }
 
 
+def test_one_of_each_vocabulary_becomes_part_of_what_names_them():
+    mondo = (
+        Entity("MONDO:1", "Disease", "Marfan syndrome", (), ("OMIM:1", "ORPHANET:1")),
+        Entity("MONDO:2", "Disease", "two numbers", (), ("OMIM:2", "OMIM:3")),
+        Entity("MONDO:3", "Disease", "claimed by another", (), ("OMIM:4",)),
+    )
+    annotated = (
+        *(Entity(f"OMIM:{number}", "Disease", f"OMIM {number}") for number in (1, 2, 3, 4)),
+        Entity("ORPHANET:1", "Disease", "Marfan"),
+        Entity("ORPHANET:4", "Disease", "says so itself", (), ("MONDO:3",)),
+    )
+    triples = [Triple("OMIM:1", "has", "OMIM:4"), Triple("ORPHANET:1", "has", "OMIM:2")]
+    entities, found, _ = merged(mondo, annotated, triples=triples)
+    assert list(entities) == ["MONDO:1", "MONDO:2", "MONDO:3", "OMIM:2", "OMIM:3", "ORPHANET:4"]
+    assert {(one.id, one.became) for one in found.merges} == {
+        ("OMIM:1", "MONDO:1"), ("ORPHANET:1", "MONDO:1"), ("OMIM:4", "MONDO:3")
+    }  # fmt: skip
+    assert found.apart == {"xref: its candidate is claimed by several": 3}
+    assert [one.head for one in found.triples] == ["MONDO:1", "MONDO:1"]
+    entities, found, _ = merged(annotated, mondo)  # which of the two leads cannot be told, so that it joins neither
+    assert "MONDO:1" in entities and found.apart["xref: several candidates"] >= 1
+
+
+def test_a_number_is_shared_whatever_the_case_of_its_prefix():
+    entities, found, _ = merged(
+        (Entity("MESH:D1", "Chemical", "painol", (), ("CAS:50-78-2",)),),
+        (Entity("CHEBI:1", "Chemical", "painol", (), ("cas:50-78-2",)),),
+    )
+    assert list(entities) == ["MESH:D1"] and found.merges[0].why == "both have CAS:50-78-2"
+
+
 def test_the_first_source_leads():
     entities, found, _ = merged(MONDO, MESH)
     assert entities["MONDO:1"].name == "sore thumb"

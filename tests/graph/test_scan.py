@@ -167,6 +167,22 @@ def test_forms():
     assert not agrees("in sulin", "insulin") and agrees("COX2", "COX 2")
 
 
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [("NF-kappa B", "NF-κB"), ("NF kappa B", "NF-kappaB"), ("PPAR gamma", "PPARγ"), ("PPAR γ", "PPARγ"),
+     ("TNF alpha", "TNFalpha"), ("PKC eta", "PKCη"), ("TGF beta 1", "TGFβ1"), ("alpha beta T cell", "αβ T cell")],
+)  # fmt: skip
+def test_a_blank_at_a_greek_letter_comes_and_goes(text, name):
+    assert form(text).key == form(name).key
+    assert agrees(text, name) and agrees(name, text)
+
+
+@pytest.mark.parametrize(("text", "name"), [("chi ral", "chiral"), ("be ta", "β"), ("at PKCη", "atp KCη")])
+def test_a_blank_elsewhere_does_not(text, name):
+    assert form(text).key == form(name).key
+    assert not agrees(text, name) and not agrees(name, text)
+
+
 def test_index_belongs_to_its_graph(graph, tmp_path, capsys):
     folder = tmp_path / "index"
     first = open_index(graph, folder) / "artifact.json"

@@ -24,6 +24,7 @@ _APOSTROPHES = frozenset("'\u2019\u02bc")
 _ES = re.compile(r"(?:ss|x|ch|sh|us)es$")
 _SES = re.compile(r"(?:sta|no|bo|to|ro|do|co|ly|ne|ta)ses$")  # metastases, stenoses, thromboses ...
 _CASED = str.maketrans({**GREEK_LETTERS, **{chr(code).upper(): name for code, name in GREEK_LETTERS.items()}})
+_SPELT = frozenset(letter for letter in GREEK_LETTERS.values() if len(letter) > 3)
 _BREAK = re.compile(r"[\s\-_/\u00ad\u2010-\u2015\u2044\u2212]+")
 _TAIL = re.compile(r"\s*\((?:disease|disorder|finding|organism|substance)\)$", re.IGNORECASE)
 
@@ -140,8 +141,9 @@ def is_symbol(name: str, *, letters: int = SYMBOL_LETTERS) -> bool:
 def agrees(text: str, name: str, *, case: bool = True) -> bool:
     """Whether a text with the key of a name is that name.
 
-    Hyphens come and go, and blanks do between a letter and a digit; elsewhere a blank of one has to be a blank or a
-    hyphen of the other, so that `at P` is not ATP. case: symbols have to be written as they are, but for a plural s.
+    Hyphens come and go, and blanks do between a letter and a digit and at a Greek letter, so that `NF-kappa B` is
+    NF-κB; elsewhere a blank of one has to be a blank or a hyphen of the other, so that `at P` is not ATP. case: symbols
+    have to be written as they are, but for a plural s.
     """
     if text == name:
         return True
@@ -158,8 +160,12 @@ def agrees(text: str, name: str, *, case: bool = True) -> bool:
 
 @lru_cache(maxsize=1024)  # a text is held against one name after another
 def _breaks(text: str) -> tuple[Set[int], Set[int]]:
-    """Places in a text's key where a blank stood, and where anything did or a letter meets a digit."""
-    if text.isalpha():
+    """Places in a text's key where a blank stood that the other needs, and where anything did or may do.
+
+    May do: a letter meets a digit, a Greek letter begins or ends. Not needed: those, and blanks beside a Greek letter
+    that is spelt out in four letters or more (`PPAR gamma` is PPARgamma, `chi ral` is not chiral).
+    """
+    if text.isalpha() and text.isascii():
         return frozenset(), frozenset()
     made = form(text)
     blanks: set[int] = set()
@@ -170,9 +176,16 @@ def _breaks(text: str) -> tuple[Set[int], Set[int]]:
             if made.pieces[number - 1]:
                 breaks.add(at)
             continue
-        if made.words[number - 1][1] < made.words[number][0]:
+        spelt = made.pieces[number - 1] in _SPELT or made.pieces[number] in _SPELT
+        if made.words[number - 1][1] < made.words[number][0] and not spelt:
             blanks.add(at)
         breaks.add(at)
+    if not text.isascii():
+        for (start, end), begin in zip(made.words, made.begins, strict=True):
+            for number, character in enumerate(text[start:end], start):
+                if spelling := GREEK_LETTERS.get(ord(character.lower()[0])):
+                    at = begin + len(normalise(text[start:number]))
+                    breaks.update((at, at + len(spelling)))
     key = made.key
     breaks.update(at for at in range(1, len(key)) if key[at - 1].isdigit() != key[at].isdigit())
     return blanks - {at for at in blanks if key[at - 1].isdigit() != key[at].isdigit()}, breaks

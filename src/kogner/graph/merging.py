@@ -6,16 +6,17 @@ Sources are in the order of their priority. An entity of a later one becomes par
 2. one of them names the other's id among its xrefs (rule `xref`), or
 3. both have the same CAS number, UNII or InChIKey (rule `shared number`);
 
-the last two only one to one between the two sources, and where the types agree (`agree`). The earlier entity keeps its
-id, type, name (unless that is only its id) and description; names and identifiers of the other become synonyms and
-xrefs. Whatever is not one to one stays apart and is counted by reason: nothing is made one because it comes first. A
-single source is not touched.
+the last two only one to one between the two sources, and where the types agree (`agree`). Only where the earlier entity
+itself names ids of several vocabularies, as MONDO does those of OMIM and Orphanet for one disease, one entity of each
+becomes part of it. The earlier entity keeps its id, type, name (unless that is only its id) and description; names and
+identifiers of the other become synonyms and xrefs. Whatever is not one to one stays apart and is counted by reason:
+nothing is made one because it comes first. A single source is not touched.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -63,17 +64,31 @@ def agree(first: str, second: str) -> bool:
     return first == second or any(first in group and second in group for group in _GROUPS)
 
 
-def one_to_one(pairs: Iterable[tuple[str, str]]) -> tuple[list[tuple[str, str]], dict[str, str]]:
-    """The pairs whose two ends stand in no other pair; and for each other first end, why it is none of them."""
+def one_to_one(
+    pairs: Iterable[tuple[str, str]], named: Container[tuple[str, str]] = ()
+) -> tuple[list[tuple[str, str]], dict[str, str]]:
+    """The pairs whose two ends stand in no other pair; and for each other first end, why it is none of them.
+
+    named: pairs whose second end names the first one itself. Such a second end may have one of each vocabulary, as the
+    prefix of an id tells it.
+    """
     unique = dict.fromkeys(pairs)
     firsts, seconds = Counter(first for first, _ in unique), Counter(second for _, second in unique)
-    kept = [(first, second) for first, second in unique if firsts[first] == seconds[second] == 1]
-    reasons = {
-        first: "several candidates" if firsts[first] > 1 else "its candidate is claimed by several"
-        for first, second in unique
-        if firsts[first] > 1 or seconds[second] > 1
-    }
+    vocabularies = Counter((_vocabulary(first), second) for first, second in unique)
+    kept: list[tuple[str, str]] = []
+    reasons: dict[str, str] = {}
+    for first, second in unique:
+        if firsts[first] > 1:
+            reasons[first] = "several candidates"
+        elif seconds[second] > 1 and not ((first, second) in named and vocabularies[_vocabulary(first), second] == 1):
+            reasons[first] = "its candidate is claimed by several"
+        else:
+            kept.append((first, second))
     return kept, reasons
+
+
+def _vocabulary(identifier: str) -> str:
+    return identifier.partition(":")[0]
 
 
 def merge(sources: Sequence[Source], *, rejected: Rejections) -> Merged:
@@ -155,11 +170,11 @@ class _Work:
             if uniform(one.id) not in self.called:  # else an earlier source has it, and that leads
                 self.called[uniform(one.id)] = one.became
                 self.became[one.id] = one.became
-        taken: set[str] = set()  # entities that one of this source has become part of; no rule adds another one
+        taken: dict[str, set[str]] = {}  # vocabularies of this source's that an entity has a part of already
         for identifier in list(own):
             target = self.lead(identifier)
             if target is not None:
-                taken.add(target)
+                taken.setdefault(target, set()).add(_vocabulary(identifier))
                 why = "both sources have it" if target == identifier else f"{identifier} is part of it"
                 self._join(own.pop(identifier), target, "same id", why, source.name)
         for rule, pairs in (("xref", self._by_xref), ("shared number", self._by_number)):
@@ -178,7 +193,7 @@ class _Work:
         rule: str,
         pairs: list[tuple[str, str, str]],
         name: str,
-        taken: set[str],
+        taken: dict[str, set[str]],
     ) -> None:
         """Join what stands one to one in (own id, earlier entity, why), and count what does not."""
         why: dict[tuple[str, str], str] = {}
@@ -188,18 +203,24 @@ class _Work:
                 why.setdefault((identifier, target), reason)
             else:
                 unlike.add(identifier)
-        kept, reasons = one_to_one(why)
+        named = {(identifier, target) for identifier, target in why if self._names(target, identifier)}
+        kept, reasons = one_to_one(why, named)
         for identifier, target in kept:
-            if target in taken:
+            vocabulary, has = _vocabulary(identifier), taken.setdefault(target, set())
+            if vocabulary in has or (has and (identifier, target) not in named):
                 reasons[identifier] = "its candidate has another of the source in it"
                 continue
-            taken.add(target)
+            has.add(vocabulary)
             self._join(own.pop(identifier), target, rule, why[identifier, target], name)
         matched = {identifier for identifier, _ in why}
         for reason in reasons.values():
             self.apart[f"{rule}: {reason}"] += 1
         if count := len(unlike - matched):
             self.apart[f"{rule}: types differ"] += count
+
+    def _names(self, target: str, identifier: str) -> bool:
+        """Whether an entity has an id among its xrefs, or one that became part of it has."""
+        return target in self.by_xref.get(uniform(identifier), ())
 
     def _by_xref(self, own: Mapping[str, Entity], earlier: int) -> Iterator[tuple[str, str, str]]:
         for identifier, entity in own.items():
@@ -213,11 +234,11 @@ class _Work:
 
     def _by_number(self, own: Mapping[str, Entity], earlier: int) -> Iterator[tuple[str, str, str]]:
         for identifier, entity in own.items():
-            for xref in entity.xrefs:
-                if xref.startswith(_NUMBERS):
-                    for target in self.by_xref.get(xref, ()):
+            for number in dict.fromkeys(map(uniform, entity.xrefs)):
+                if number.startswith(_NUMBERS):
+                    for target in self.by_xref.get(number, ()):
                         if self.origin[target] == earlier:
-                            yield identifier, target, f"both have {xref}"
+                            yield identifier, target, f"both have {number}"
 
     def _join(self, entity: Entity, target: str, rule: str, why: str, source: str) -> None:
         known = self.entities[target]

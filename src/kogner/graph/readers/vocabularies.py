@@ -7,6 +7,7 @@ from collections.abc import Iterable
 
 # Spelling of a prefix elsewhere, case-folded, and ours.
 _PREFIXES = {
+    "cas": "CAS",
     "chebi": "CHEBI",
     "drugbank": "DrugBank",
     "entrez": "NCBIGene",
@@ -32,6 +33,7 @@ _PREFIXES = {
     "snomedct": "SCTID",
     "snomedct_us": "SCTID",
     "umls_cui": "UMLS",
+    "unii": "UNII",
     "uniprot": "UNIPROT",
     "uniprotkb": "UNIPROT",
     "wikipathways": "WikiPathways",
