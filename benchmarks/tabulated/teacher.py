@@ -20,7 +20,17 @@ def graph() -> str:
         ],
     ]
     what = f"{data['entities']:,} entities, {data['triples']:,} triples"
-    return table([what, ""], rows) + "\n" + where(data)
+    scan = 10 / data["scan_mb_per_s"]
+    goals = {
+        f"built in 10 min ({data['build_s'] / 60:.1f})": data["build_s"] < 600,
+        f"with 8 GB ({data['peak_mb'] / 1000:.1f})": data["peak_mb"] < 8000,
+        f"opened in 1 s ({data['open_s']:.3f})": data["open_s"] < 1,
+        f"1,000,000 look-ups/s ({data['lookups_per_s']:,})": data["lookups_per_s"] >= 1_000_000,
+        f"10 MB of text in 2 s ({scan:.1f}, of few and repeated words)": scan < 2,
+    }
+    met, missed = ([name for name, reached in goals.items() if reached is which] for which in (True, False))
+    said = f"\nGoals met: {'; '.join(met)}." + (f" Missed: {'; '.join(missed)}." if missed else "") + "\n"
+    return table([what, ""], rows) + said + "\n" + where(data)
 
 
 def teacher() -> str:
