@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
+from kogner.experiment.report import CERTAIN
 from tabulated.markdown import NAMES, is_there, result, table, where
 
 ARMS = {
@@ -72,8 +73,6 @@ _EVIDENCE = {
 
 def low_resource() -> str:
     """A row for each setting and corpus: F1 of the arms, what the best of the graph's adds, and the means of groups."""
-    from kogner.experiment.report import by_breadth, short
-
     found = [_without(result("shares"), {})]
     if is_there("low-resource"):
         found.insert(0, _without(result("low-resource"), found[0]))
@@ -95,22 +94,36 @@ def low_resource() -> str:
         "without a label. Students that read names first take an epoch of unlabelled text more, and then go on at a "
         "quarter of the rates. All arms, controls and intervals: [docs/results.md](docs/results.md).\n\n"
     )
-    summed = []
-    for one in (one for data in found for one in by_breadth(data["groups"])):
-        low, high = one["interval"]
-        gain = f"{one['difference']:+.1f} ({low:+.1f} to {high:+.1f})"
-        sizes = [", ".join(one["settings"]), str(one["seeds"])]
-        what = f"{one['of']}: `{one['arm']}` over `{one['baseline']}`"
-        summed.append([what, *sizes, gain, f"{one['p']:.4f}", f"{one['unseen']:+.1f}"])
-    columns = ["what helped, mean of the settings", "settings", "seeds, at least", "F1 (95 %)", "p"]
-    gained = table([*columns, "recall on unseen names"], summed)
     places = Counter[str]()
     for data in found:
         places.update(data["places"])
     trained = ", ".join(f"{count} on {place}" for place, count in places.most_common())
-    revisions = ", ".join(sorted({short(one) for data in found for row in data["rows"] for one in row["revisions"]}))
-    measured = f"\nTrainings: {trained}; revisions {revisions}; {max(data['date'] for data in found)[:10]}.\n"
-    return table(header, [cells for _, cells in rows]) + "\n" + _worth(found[-1]) + note + gained + measured
+    measured = f"\nTrainings: {trained}; summed up {max(data['date'] for data in found)[:10]}.\n"
+    return table(header, [cells for _, cells in rows]) + "\n" + _worth(found[-1]) + note + _gains(found) + measured
+
+
+def _gains(found: Sequence[dict[str, Any]]) -> str:
+    """What each comparison showed, in the mean of each group's settings; of the last plan that has it."""
+    groups = list(dict.fromkeys(one["group"] for one in found[-1]["groups"]))
+    rows: dict[tuple[str, str], dict[str, str]] = {}
+    titles: dict[tuple[str, str], str] = {}
+    for data in reversed(found):
+        own: dict[tuple[str, str], dict[str, str]] = {}
+        for one in data["groups"]:
+            low, high = one["interval"]
+            said = f"{one['difference']:+.1f} ({low:+.1f} to {high:+.1f})"
+            if one["seeds"] > 1 and one["p"] < CERTAIN:
+                said = f"**{said}**"
+            count = len(one["settings"])
+            few = f", {one['seeds']} seed{'s' if one['seeds'] > 1 else ''}" if one["seeds"] < data["seeds"] else ""
+            said += f" in {count}{few}" if count > 1 or few else ""
+            key = one["arm"], one["baseline"]
+            titles.setdefault(key, f"{one['of']}: `{key[0]}` over `{key[1]}`")
+            own.setdefault(key, {})[one["group"]] = said
+        rows |= {key: cells for key, cells in own.items() if key not in rows}
+    header = ["what helped", *(f"{group}, F1 (95 %)" for group in groups)]
+    body = [[titles[key], *(cells.get(group, "") for group in groups)] for key, cells in rows.items()]
+    return table(header, body) + "\nBold: p < 0.05, two seeds at least. Several settings: their mean, `in` how many.\n"
 
 
 def _worth(shares: dict[str, Any]) -> str:
