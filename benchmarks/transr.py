@@ -5,10 +5,13 @@ Needs PyKEEN in the environment (`make bench-transr` makes one). Three questions
 - speed: triples per second on a real graph, both sides in turns, round after round; the ratio is the median over rounds
 - quality: filtered MRR on small graphs that PyKEEN brings, mean of some seeds. Both minimise the margin ranking loss
   over uniform negatives; each has its own optimiser (PyKEEN Adam, ours row-wise Adagrad) at the rate in SETTINGS.
+  Each is ranked by its own evaluation.
 - evaluation: one set of weights ranked by both
 
 `--only-graph` needs no PyKEEN: a recipe trained on the whole graph, ranks of its held-out triples.
-PyKEEN also clips projected entities to the unit ball and compares squared distances. The last line is one JSON object.
+PyKEEN also clips projected entities to the unit ball and compares squared distances. Its Adam is dense: a step moves
+all entities, not only those of the batch, which is part of the ratio where a graph has many. The last line is one JSON
+object.
 """
 
 from __future__ import annotations
@@ -113,7 +116,10 @@ def speed(graph: Path, batches: int, rounds: int) -> dict[str, Any]:
 
 
 def quality(name: str, seeds: int, epochs: int) -> dict[str, Any]:
-    """Filtered MRR of both on one of PyKEEN's graphs, by seed, each ranked by our evaluation."""
+    """Filtered MRR of both on one of PyKEEN's graphs, by seed: ours by our evaluation, PyKEEN's by its own.
+
+    `evaluation` says how far the two are apart on one set of weights.
+    """
     from pykeen.datasets import get_dataset
 
     data = get_dataset(dataset=name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -65,6 +66,8 @@ class UnimpConfig:
 
     def __post_init__(self) -> None:
         _positive(self, "layers", "hidden", "heads", "batch_size", "steps", "learning_rate")
+        _not_negative(self, "weight_decay")
+        _seed(self)
         _share(self, "dropout", "valid_share", "test_share", "label_share")
         if not 0 <= self.seed_balance <= 1:
             raise ConfigError(f"teacher.unimp.seed_balance={self.seed_balance} must lie between 0 and 1")
@@ -79,6 +82,10 @@ class UnimpConfig:
             raise ConfigError("teacher.unimp.valid_share + test_share must be below 1: something has to be trained on")
         if len(self.fanouts) != self.layers:
             raise ConfigError(f"teacher.unimp.fanouts has {len(self.fanouts)} numbers for {self.layers} layers")
+        if min(self.fanouts) < 1:
+            raise ConfigError(
+                f"teacher.unimp.fanouts={list(self.fanouts)} must be 1 or more each, the neighbours drawn of a node"
+            )
         if self.hidden % self.heads:
             raise ConfigError(f"teacher.unimp.hidden={self.hidden} must be a multiple of heads={self.heads}")
 
@@ -133,9 +140,8 @@ class TransrConfig:
         _one_of(self, "matrices", ("identity", "small"))
         if not 0 <= self.typed_share <= 1:
             raise ConfigError(f"teacher.transr.typed_share={self.typed_share} must lie between 0 and 1")
-        for name in ("patience", "candidates"):
-            if getattr(self, name) < 0:
-                raise ConfigError(f"teacher.transr.{name}={getattr(self, name)} must be 0 or more")
+        _not_negative(self, "patience", "candidates")
+        _seed(self)
 
 
 @dataclass(frozen=True)
@@ -364,14 +370,19 @@ class Recipe:
 
 def _positive(config: Any, *names: str) -> None:
     for name in names:
-        if getattr(config, name) <= 0:
-            raise ConfigError(f"{type(config).__name__}.{name}={getattr(config, name)} must be above 0")
+        if not 0 < getattr(config, name) < math.inf:  # so that nan is none either
+            raise ConfigError(f"{type(config).__name__}.{name}={getattr(config, name)} must be above 0 and finite")
 
 
 def _not_negative(config: Any, *names: str) -> None:
     for name in names:
-        if getattr(config, name) < 0:
-            raise ConfigError(f"{type(config).__name__}.{name}={getattr(config, name)} must be 0 or more")
+        if not 0 <= getattr(config, name) < math.inf:
+            raise ConfigError(f"{type(config).__name__}.{name}={getattr(config, name)} must be 0 or more, and finite")
+
+
+def _seed(config: Any) -> None:
+    if not 0 <= config.seed < 1 << 63:  # torch takes no larger one
+        raise ConfigError(f"{type(config).__name__}.seed={config.seed} must be in [0, 2**63)")
 
 
 def _up_to_one(config: Any, *names: str) -> None:

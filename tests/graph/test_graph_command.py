@@ -134,6 +134,27 @@ def test_an_edge_table_of_no_rows(tables, capsys):
     assert code == 0 and json.loads(lines[-1])["triples"] == 0
 
 
+def test_a_source_that_holds_nothing_is_said(tables, capsys):
+    empty = tables / "drkg.tsv"
+    empty.write_text("")
+    both = [f"--source=tsv={tables / 'nodes.tsv'}", f"--source=drkg={empty}"]
+    code, lines, err = run(capsys, "graph", "build", *both, "--out", tables / "g")
+    assert code == 0 and json.loads(lines[-1])["remarks"] == {"source without entities and triples": 1}
+    assert f"kept: 1 x source without entities and triples (first: {empty})" in err
+    code, _, err = run(capsys, "graph", "build", both[1], "--out", tables / "h")
+    assert code == 2 and f"a graph needs at least one entity, and none was read from {empty}" in err
+    empty.write_text("id\ttype\tname\nA 1\tDrug\tone\n")
+    code, _, err = run(capsys, "graph", "build", "--nodes", empty, "--out", tables / "h")
+    assert code == 2 and f"none was read from {empty} (left out: 1 x id with blanks" in err
+
+
+def test_what_a_folder_holds_beside_its_sources_is_said(tables, capsys):
+    (tables / "drkg.tar.gz").write_bytes(b"")
+    code, lines, err = run(capsys, "graph", "build", tables, "--out", tables / "g")
+    assert code == 0 and json.loads(lines[-1])["rejected"]["file that no reader takes"] == 1
+    assert "left out: 1 x file that no reader takes (first: drkg.tar.gz (unpack it first))" in err
+
+
 def test_fetch_lists_and_explains(capsys):
     code, lines, _ = run(capsys, "graph", "fetch")
     names = [one["name"] for one in json.loads(lines[-1])["sources"]]

@@ -7,12 +7,13 @@ import pytest
 import torch
 
 from kogner.config import UnimpConfig
-from kogner.errors import ConfigError
+from kogner.errors import ConfigError, KognerError
 from kogner.graph.neighbours import Adjacency
 from kogner.graph.store import GraphStore
 from kogner.teacher.batches import Batches, Seeds, known_labels
 from kogner.teacher.classification import NodeSplit, classification_metrics, final_run, pretrain_unimp
 from kogner.teacher.unimp import GraphTransformer
+from kogner.teacher.work import METRICS, VECTORS, Stopwatch, finish
 
 UNIMP = UnimpConfig(hidden=16, heads=2, batch_size=32, steps=60, learning_rate=5e-3, valid_share=0.1, test_share=0.2)
 TOLD = replace(UNIMP, label_share=0.5, steps=12)
@@ -42,6 +43,23 @@ def test_node_classification_beats_the_majority(world, tmp_path):
     assert metrics["micro"] > metrics["majority_micro"] + 0.2
     assert metrics["macro"] > metrics["majority_macro"] + 0.2
     assert trained.vectors.shape == (200, 16)
+
+
+@pytest.mark.parametrize("steps", [2, 60])
+def test_a_training_that_diverges_is_an_error_and_no_part(world, tmp_path, steps):
+    """Of two steps the loss of the last is looked at, of more every tenth."""
+    with pytest.raises(KognerError, match=r"Z': the loss is (nan|inf) by training step \d+; lower teacher\.unimp\.lea"):
+        run(world, tmp_path / "run", replace(UNIMP, learning_rate=1e30, steps=steps))
+    assert not (tmp_path / "run" / VECTORS).exists()
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf"), 7e4])
+def test_vectors_that_float16_cannot_hold_finish_no_part(tmp_path, bad):
+    vectors = torch.ones(5, 3)
+    vectors[3, 1] = bad
+    with pytest.raises(KognerError, match=r"Z': the vectors of 1 of 5 entities .* lower teacher\.unimp\.learning_rate"):
+        finish(tmp_path, vectors, {}, Stopwatch(tmp_path), part="Z'", section="teacher.unimp")
+    assert not (tmp_path / VECTORS).exists() and not (tmp_path / METRICS).exists()
 
 
 def test_balanced_seeds_and_told_labels_learn_too(world, tmp_path):

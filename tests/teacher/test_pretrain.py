@@ -5,11 +5,13 @@ import pytest
 import torch
 
 from kogner.config import TransrConfig, UnimpConfig
+from kogner.errors import KognerError
 from kogner.graph.neighbours import Adjacency
 from kogner.graph.store import GraphStore
 from kogner.teacher.classification import pretrain_unimp
 from kogner.teacher.pretrain import pretrain_transr
-from kogner.teacher.work import Checkpoints
+from kogner.teacher.transr import TransR
+from kogner.teacher.work import VECTORS, Checkpoints
 
 UNIMP = UnimpConfig(hidden=16, heads=2, batch_size=32, steps=60, learning_rate=5e-3, valid_share=0.1, test_share=0.2)
 TRANSR = TransrConfig(entity_dim=8, relation_dim=6, batch_size=64, epochs=8, test_triples=10, negatives=2)
@@ -73,6 +75,15 @@ def test_a_cut_run_ends_as_the_uncut_one(part, saves, tmp_path, monkeypatch, req
     assert np.array_equal(resumed.vectors, whole.vectors)
     assert {**resumed.metrics, "minutes": 0} == {**whole.metrics, "minutes": 0}
     assert not list((tmp_path / "cut").glob("checkpoint*"))
+
+
+def test_a_loss_that_is_not_finite_ends_the_run(run_transr, tmp_path, monkeypatch):
+    monkeypatch.setattr(TransR, "step", lambda *_, **__: float("nan"))
+    with pytest.raises(
+        KognerError, match=r"Z'': the loss is nan by training step 1; lower teacher\.transr\.learning_ra"
+    ):
+        run_transr(tmp_path / "run")
+    assert not (tmp_path / "run" / VECTORS).exists()
 
 
 def test_entities_without_triples_are_zero_and_counted(tmp_path):

@@ -83,7 +83,7 @@ def build(
         sources = [table_source(nodes, edges, rejected=rejected)]
         recipe: dict[str, Any] = {"nodes": nodes.name, "edges": edges.name if edges else None}
     else:
-        chosen = _chosen(named, folder, biomedgraphica)
+        chosen = _chosen(named, folder, biomedgraphica, rejected)
         sources, recipe = _read(chosen, rejected, kind, all_synonyms)
     merged = merging.merge(sources, rejected=rejected)
     try:
@@ -93,6 +93,7 @@ def build(
             out,
             rejected=rejected,
             source=recipe,
+            paths=[one.path for one in sources if one.path is not None],
             report=lambda place: merging.write_report(place, merged.merges),
         )
     except OSError as error:
@@ -123,14 +124,17 @@ def build(
     echo_json(result)
 
 
-def _chosen(named: Sequence[str], folder: Path | None, biomedgraphica: Path | None) -> list[tuple[str, Path | None]]:
+def _chosen(
+    named: Sequence[str], folder: Path | None, biomedgraphica: Path | None, rejected: Rejections
+) -> list[tuple[str, Path | None]]:
     """(reader, path) of what the user asks for, in the order of priority; nothing at all means the packages."""
-    from kogner.graph.readers.registry import recognise
+    from kogner.graph.readers.registry import count_passed_over, recognise
 
     if folder is not None:
         found = recognise(folder)
         for name, path in found:
             note(f"{name}: {path}")
+        count_passed_over(folder, found, rejected)
         return list(found)
     if biomedgraphica is not None:
         return [("biomedgraphica", biomedgraphica)]

@@ -158,6 +158,7 @@ def build(
     *,
     rejected: Rejections | None = None,
     source: Mapping[str, Any] | None = None,
+    paths: Sequence[Path] = (),
     report: Callable[[Path], None] | None = None,
 ) -> Artifact:
     """Write a graph store to `out`; the same input gives the same hash.
@@ -165,7 +166,8 @@ def build(
     A triple's end may be an entity's id or an xref of exactly one entity. Left out and counted in `rejected`: entities
     with an id seen before or with characters that are no text, triples with an unknown or ambiguous end, repeated
     triples. Self-loops are kept and counted (`metrics["self_loops"]`). source: where the input came from, kept in the
-    manifest. report: writes a file of its own into the store's folder, after all else was read.
+    manifest. paths: of what is read, for the error about a graph without entities. report: writes a file of its own
+    into the store's folder, after all else was read.
     Raises InputError for a graph without entities or with more than 32,767 types or 16,383 relations, and ArtifactError
     where `out` holds something else than a graph.
     """
@@ -174,7 +176,7 @@ def build(
     check_replaceable(out, kind=KIND)
     metrics: dict[str, Any] = {}
     with writing(out, kind=KIND, version=VERSION, recipe=source, metrics=metrics) as folder:
-        columns = _Columns.collect(entities, rejected)
+        columns = _Columns.collect(entities, rejected, paths)
         rows, relations = triple_rows(triples, columns.rows, columns.xref_rows(), rejected)
         _check_count("relations", len(relations), np.iinfo(np.int16).max // 2)
         self_loops = int((rows[:, 0] == rows[:, 2]).sum())
@@ -211,7 +213,7 @@ class _Columns:
         return len(self.rows)
 
     @classmethod
-    def collect(cls, entities: Iterable[Entity], rejected: Rejections) -> _Columns:
+    def collect(cls, entities: Iterable[Entity], rejected: Rejections, paths: Sequence[Path]) -> _Columns:
         columns = cls()
         for entity in entities:
             if entity.id in columns.rows:
@@ -227,7 +229,8 @@ class _Columns:
             columns.xrefs.append(entity.xrefs)
             columns.descriptions.append(entity.description)
         if not columns.rows:
-            raise InputError("a graph needs at least one entity, and none was read" + _reasons(rejected))
+            where = f" from {', '.join(map(str, paths))}" if paths else ""
+            raise InputError(f"a graph needs at least one entity, and none was read{where}{_reasons(rejected)}")
         return columns
 
     def xref_rows(self) -> dict[str, list[int]]:

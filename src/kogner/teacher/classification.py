@@ -25,10 +25,12 @@ from kogner.teacher.batches import Batch, Batches, known_labels
 from kogner.teacher.prefetch import prefetched
 from kogner.teacher.randomness import generator, own_randomness
 from kogner.teacher.unimp import GraphTransformer, class_weights
-from kogner.teacher.work import CHECKPOINT, VECTORS, Checkpoints, Stopwatch, Trained, finish, finished
+from kogner.teacher.work import CHECKPOINT, VECTORS, Checkpoints, Stopwatch, Trained, check_loss, finish, finished
 
 Array = np.ndarray[Any, Any]
 WARMUP_SHARE = 0.05
+PART, SECTION = "Z'", "teacher.unimp"
+LOOK_EVERY = 10  # steps; reading the loss makes a GPU wait
 
 
 @dataclass(frozen=True)
@@ -69,6 +71,7 @@ def pretrain_unimp(
 
     features: (entities, width). labels: (entities,) indices into `types`. folder: the part's folder (work.py).
     workers: threads that prepare batches, None as `default_workers`; they change no result.
+    Raises KognerError where the training diverges.
     """
     if (folder / VECTORS).is_file():
         return finished(folder)
@@ -87,7 +90,7 @@ def pretrain_unimp(
         for name in ("micro", "macro")
     }
     metrics["nodes"] = {name: len(rows) for name, rows in vars(split).items()}
-    return finish(folder, hidden, metrics, stopwatch)
+    return finish(folder, hidden, metrics, stopwatch, part=PART, section=SECTION)
 
 
 def train_unimp(
@@ -128,8 +131,12 @@ def train_unimp(
             optimiser.zero_grad()
             loss.backward()
             optimiser.step()
-            counter.advance(1, f"loss {float(loss.detach()):.3f}" if step % 10 == 0 else "")
-            if checkpoints.due():
+            due = checkpoints.due()
+            seen = float(loss.detach()) if due or step % LOOK_EVERY == 0 or step == config.steps - 1 else None
+            if seen is not None:
+                check_loss(seen, step, PART, SECTION)
+            counter.advance(1, f"loss {seen:.3f}" if seen is not None else "")
+            if due:
                 _save(checkpoints, model, optimiser, step + 1)
     return model
 

@@ -20,10 +20,11 @@ from kogner.teacher.negatives import Corruptor
 from kogner.teacher.randomness import epochs, generator
 from kogner.teacher.ranking import hold_out, ranking_metrics, ranks
 from kogner.teacher.transr import TransR
-from kogner.teacher.work import CHECKPOINT, VECTORS, Checkpoints, Stopwatch, Trained, finish, finished
+from kogner.teacher.work import CHECKPOINT, VECTORS, Checkpoints, Stopwatch, Trained, check_loss, finish, finished
 
 Array = np.ndarray[Any, Any]
 _BEST = "best."
+PART, SECTION = "Z''", "teacher.transr"
 
 
 def pretrain_transr(
@@ -33,6 +34,7 @@ def pretrain_transr(
 
     triples: (n, 3) rows of head, relation, tail. Entities in no training triple get the zero vector, and are counted.
     With `patience` further triples are held out, which decide when to stop.
+    Raises KognerError where the training diverges.
     """
     if (folder / VECTORS).is_file():
         return finished(folder)
@@ -56,7 +58,7 @@ def pretrain_transr(
         "excluded_from_test": held_out.excluded,
         "entities_without_triples": int(untrained.sum()),
     }
-    return finish(folder, model.entities, metrics, stopwatch)
+    return finish(folder, model.entities, metrics, stopwatch, part=PART, section=SECTION)
 
 
 def train_transr(
@@ -95,6 +97,7 @@ def train_transr(
             negatives = corruptor.draw(batch, generator(config.seed, "corrupt", step)).to(device)
             rate = config.learning_rate * (1 - step / total if config.schedule == "linear" else 1)
             loss = model.step(torch.from_numpy(batch).to(device), negatives, config, rate=rate)
+            check_loss(loss, step, PART, SECTION)
             state["step"] = step + 1
             counter.advance(1, f"loss {loss:.3f}")
             if config.patience and len(valid) and state["step"] % (config.eval_every * per_epoch) == 0:

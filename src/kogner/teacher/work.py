@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 import shutil
 import time
@@ -19,13 +20,14 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import numpy as np
 
 from kogner.artifacts import write_atomic
-from kogner.errors import ArtifactError
+from kogner.errors import ArtifactError, KognerError
 from kogner.progress import note
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 Array = np.ndarray[Any, Any]
+_BLOCK = 65_536  # rows that are looked at together
 KEY = "key.txt"
 VECTORS, METRICS, CHECKPOINT = "vectors.npy", "metrics.json", "checkpoint.safetensors"
 
@@ -180,11 +182,35 @@ class Checkpoints:
             return tensors, json.loads(stored.metadata()["state"])
 
 
-def finish(folder: Path, vectors: Tensor, metrics: dict[str, Any], stopwatch: Stopwatch) -> Trained:
-    """Write metrics, then vectors (their presence says that the part is finished), and drop the checkpoint."""
+def check_loss(loss: float, step: int, part: str, section: str) -> None:
+    """Raise KognerError where a part's training diverged. step: counted from 0. section: of the recipe."""
+    if not math.isfinite(loss):
+        raise KognerError(
+            f"{part}: the loss is {loss} by training step {step + 1:,}; lower {section}.learning_rate. "
+            "Nothing was written"
+        )
+
+
+def finish(
+    folder: Path, vectors: Tensor, metrics: dict[str, Any], stopwatch: Stopwatch, *, part: str, section: str
+) -> Trained:
+    """Write metrics, then vectors (their presence says that the part is finished), and drop the checkpoint.
+
+    vectors: (entities, width), of any float type; float16 is written. part, section: what it is called, and where its
+    settings stand in a recipe. Raises KognerError where a number is not finite in float16; nothing is written then.
+    """
+    half = vectors.half().cpu().numpy()
+    bad = sum(
+        int((~np.isfinite(half[start : start + _BLOCK])).any(axis=1).sum()) for start in range(0, len(half), _BLOCK)
+    )
+    if bad:
+        raise KognerError(
+            f"{part}: the vectors of {bad:,} of {len(half):,} entities hold a number that is not finite, or above "
+            f"65,504, the largest of float16; lower {section}.learning_rate. Nothing was written"
+        )
     metrics["minutes"] = stopwatch.minutes()
     write_atomic(folder / METRICS, json.dumps(metrics))
-    save_array(folder / VECTORS, vectors.half().cpu().numpy())
+    save_array(folder / VECTORS, half)
     (folder / CHECKPOINT).unlink(missing_ok=True)
     return finished(folder)
 

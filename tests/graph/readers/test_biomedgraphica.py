@@ -172,6 +172,33 @@ def test_the_merged_files_are_read_for_what_has_no_own(release, tmp_path):
     assert metrics["rejected"]["repeated triple"] == 1  # not those of the merged file that were read before
 
 
+def test_what_the_merged_files_have_more_is_counted(release, tmp_path):
+    """Per-type files that were cut: the merged file's entities and edges of their types show it."""
+    columns = ["BioMedGraphica_ID", "Type"]
+    rows = [("BMG_DS000001", "Disease"), ("BMG_DS000008", "Disease"), ("BMG_DS000008", "Disease"),
+            ("BMG_PT000009", "Protein"), ("BMG_MC000001", "Microbiota"), ("BMG_MC000002", " "),
+            ("", "Disease"), ("BMG_DG000009", "Disease")]  # fmt: skip
+    write(release / "Entity/BioMedGraphica_Entity.csv", [dict(zip(columns, row, strict=True)) for row in rows], columns)
+    edges = [("BMG_DS000001", "BMG_DS000002", "Disease-Disease")] * 5
+    edges += [("BMG_PT000001", "BMG_DS000001", kind) for kind in ("Protein-Disease", "", " ", "Microbiota-Disease")]
+    columns = ["From_ID", "To_ID", "Type"]
+    file = release / "Relation/BioMedGraphica_Relation.csv"
+    write(file, [dict(zip(columns, row, strict=True)) for row in edges], columns)
+    rejected = Rejections()
+    found = [entity.id for entity in bmg.read_entities(release, rejected=rejected)]
+    assert "BMG_MC000001" in found and "BMG_DS000008" not in found
+    (alone,) = (reason for reason in rejected.counts if reason.startswith("id of the merged file alone"))
+    assert (rejected.counts[alone], rejected.counts["empty type"]) == (2, 1)
+    assert (rejected.counts["empty id"], rejected.counts["id of another entity type"]) == (2, 2)  # of each file
+    assert rejected.examples[alone] == ["Disease BMG_DS000008", "Protein BMG_PT000009"]
+    relations = {kind for table in bmg.read_triples(release, rejected=rejected) for kind in table.relations.to_pylist()}
+    assert "Microbiota-Disease" in relations and not relations & {"", " "}
+    assert rejected.counts["empty relation"] == 2
+    assert rejected.examples["empty relation"] == ["BioMedGraphica_Relation.csv: BMG_PT000001 BMG_DS000001"]
+    ((remark, count),) = rejected.remarks.items()
+    assert (count, rejected.examples[remark]) == (3, ["Disease-Disease: 5, not 2"])
+
+
 def test_a_folder_that_is_something_else(tmp_path):
     with pytest.raises(InputError, match="is not BioMedGraphica's folder: it needs Entity and Relation"):
         list(bmg.read_entities(tmp_path, rejected=Rejections()))

@@ -54,6 +54,24 @@ def test_a_folder(tmp_path):
     }
 
 
+def test_what_has_no_name_and_what_says_nothing_new_is_counted(tmp_path):
+    rows = "OMIM:1\t\t\tHP:1\tr\tP\nOMIM:1\t\t\tHP:1\tother\tP\nOMIM:2\t\t\tHP:1\tr\tP\nOMIM:2\tlate\t\tHP:2\tr\tP\n"
+    (tmp_path / "phenotype.hpoa").write_text(NEW + rows)
+    genes = "".join(f"501\t-\tHP:{n}\tAche\t-\tOMIM:{m}\n" for n, m in ((1, 1), (1, 2), (2, 2), (2, 1), (1, 1)))
+    (tmp_path / "genes_to_phenotype.txt").write_text(GENES.splitlines()[0] + "\n" + genes)
+    entities, triples, rejected = read(tmp_path)
+    assert [entity.id for entity in entities] == ["OMIM:2", "HP:1", "HP:2"]
+    assert len(triples) == 3 + 4
+    assert rejected.as_dict() == {
+        # The second of OMIM:1; of the gene's rows the last two, whose disease and phenotype came apart before.
+        "annotation that says nothing new": 3,
+        "disease without a name": 1,
+        "gene without a name": 1,
+    }
+    assert rejected.examples["disease without a name"] == ["OMIM:1"]
+    assert "phenotype.hpoa: OMIM:1 HP:1" in rejected.examples["annotation that says nothing new"]
+
+
 def test_older_columns(tmp_path):
     old = "#description: x\n#DatabaseID\tDiseaseName\tQualifier\tHPO_ID\tReference\tAspect\n"
     (tmp_path / "phenotype.hpoa").write_text(old + ROWS)

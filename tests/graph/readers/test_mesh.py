@@ -124,6 +124,13 @@ def test_records(folder):
     }
 
 
+def test_an_id_that_can_be_none_is_shown(tmp_path):
+    (tmp_path / "desc2026.xml").write_bytes(document("DescriptorRecordSet", descriptor("D 1", "Pains", "C01")))
+    rejected = Rejections()
+    assert not list(read_mesh(tmp_path, rejected=rejected).entities)
+    assert rejected.lines() == ["1 x id with blanks (first: desc2026.xml: 'D 1')"]
+
+
 def test_entities_of_a_file_are_refused(tmp_path):
     bomb = '<?xml version="1.0"?><!DOCTYPE x [<!ENTITY a "aaaa"><!ENTITY b "&a;&a;&a;">]><x>&b;</x>'
     (tmp_path / "desc2026.xml").write_text(bomb)

@@ -157,6 +157,40 @@ def test_xrefs_that_mondo_marks_as_related_are_no_identity(tmp_path):
     assert rejected.as_dict() == {"xref to a related concept": 2}
 
 
+def test_xrefs_that_mondo_marks_in_json_where_the_file_keeps_annotations(tmp_path):
+    def xref(identifier, *sources):
+        pred = "http://www.geneontology.org/formats/oboInOwl#source"
+        return {"val": identifier, "meta": {"basicPropertyValues": [{"pred": pred, "val": one} for one in sources]}}
+
+    xrefs = [
+        xref("MESH:D000001", "MONDO:relatedTo"),
+        xref("MESH:D000002", "MONDO:equivalentTo", "MONDO:relatedTo"),
+        xref("MESH:D000003", "DOID:7"),
+        xref("MESH:D000004", "MONDO:superClassOf"),
+        {"val": "MESH:D000005"},
+        {"val": "MESH:D000006", "meta": {"basicPropertyValues": None}},
+        {"val": "MESH:D000007", "meta": ["odd"]},
+    ]
+    node = {"id": iri("MONDO:0000001"), "lbl": "sore thumb", "type": "CLASS", "meta": {"xrefs": xrefs}}
+    (tmp_path / "mondo.json").write_text(json.dumps({"graphs": [{"id": "mondo", "nodes": [node]}]}))
+    (entity,), _, rejected = read(tmp_path / "mondo.json")
+    assert entity.xrefs == tuple(f"MESH:D00000{n}" for n in (2, 3, 5, 6, 7))
+    assert rejected.as_dict() == {"xref to a related concept": 2}
+
+
+def test_edges_of_what_is_no_node_are_counted(tmp_path):
+    graph = obograph()
+    graph["graphs"][0]["edges"] += [
+        {"sub": iri("MONDO:0000077"), "pred": "is_a", "obj": iri("MONDO:0000001")},
+        {"sub": iri("MONDO:0000077"), "pred": "is_a", "obj": iri("MONDO:0000002")},
+    ]
+    (tmp_path / "any.json").write_text(json.dumps(graph))
+    entities, triples, rejected = read(tmp_path / "any.json")
+    assert (len(entities), triples) == (len(ENTITIES), TRIPLES)
+    assert rejected.counts["triple with an unknown end"] == 2
+    assert rejected.examples["triple with an unknown end"] == [iri("MONDO:0000077")]
+
+
 def test_json_gives_the_same(tmp_path):
     path = tmp_path / "any.json.gz"
     path.write_bytes(gzip.compress(json.dumps(obograph()).encode(), mtime=0))
@@ -193,6 +227,12 @@ def test_a_bad_clause_costs_only_itself(tmp_path):
         "term without a name": 1,
     }
     assert "bad.obo:6 xref: two words here" in rejected.examples["clause that is no OBO"]
+
+
+def test_an_id_that_can_be_none_is_shown(tmp_path):
+    (tmp_path / "x.obo").write_text("ontology: x\n\n[Term]\nid: HP:a\\ b\nname: one\n")
+    _, _, rejected = read(tmp_path / "x.obo")
+    assert rejected.examples == {"id with blanks": [r"x.obo: 'HP:a\\ b'"]}
 
 
 def test_bad_nodes_of_json(tmp_path):

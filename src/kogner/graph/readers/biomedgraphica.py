@@ -3,8 +3,8 @@
     Entity/<Type>/BioMedGraphica_<Type>.csv                names and identifiers
     Entity/<Type>/BioMedGraphica_<Type>_Description_Combined.csv   descriptions, where there are any
     Relation/<A>-<B>/BioMedGraphica_<A>_<B>.csv            From_ID, To_ID, Type, in any order of columns
-    Entity/BioMedGraphica_Entity.csv                       merged; both are read for what has no file of its own
-    Relation/BioMedGraphica_Relation.csv
+    Entity/BioMedGraphica_Entity.csv                       merged; both are read for what has no file of its own, and
+    Relation/BioMedGraphica_Relation.csv                   compared with the files of the others: those may be cut
 
 Columns, separators and oddities are those of the notebooks that write the files (commit 8a617a4 of
 github.com/FuhaiLiAiLab/BioMedGraphica). An entity keeps its BMG id; its type is the folder's name, and so is a
@@ -14,7 +14,8 @@ relation's.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,7 @@ from kogner.progress import counting, note
 from kogner.records import Entity
 
 ID = "BioMedGraphica_ID"
+_ONLY_MERGED = "id of the merged file alone, of a type with a file of its own: is that cut?"
 BAR, SEMICOLON = " | ", ";"
 
 
@@ -134,11 +136,14 @@ def read_entities(folder: str | Path, *, rejected: Rejections) -> Iterator[Entit
 
     An entity without a name gets its first identifier for one, or its own id, and is counted in a note. Left out and
     counted: rows with an empty id, blanks in it, or the id of another type, rows of another width, descriptions that
-    are empty or of no entity, and folders of Entity that are of no known type or without their file. Raises InputError
-    (file) where there is no entity file, or one lacks its columns or is damaged.
+    are empty or of no entity, folders of Entity that are of no known type or without their file, and ids that the
+    merged file alone has of a type with a file of its own. Raises InputError (file) where there is no entity file, or
+    one lacks its columns or is damaged.
     """
     place = _checked(folder)
+    merged = packed(place / "Entity" / "BioMedGraphica_Entity.csv")
     done: list[str] = []
+    seen: set[str] = set()  # where there is a merged file; 67 MB for the ids of the release
     unnamed = 0
     for folder_name in sorted(path.name for path in (place / "Entity").iterdir() if path.is_dir()):
         if folder_name not in KINDS:
@@ -153,10 +158,11 @@ def read_entities(folder: str | Path, *, rejected: Rejections) -> Iterator[Entit
         done.append(kind)
         for entity in _of_kind(there, kind, rejected):
             unnamed += entity.name in (entity.id, *entity.xrefs[:1])
+            if merged is not None:
+                seen.add(entity.id)
             yield entity
-    merged = packed(place / "Entity" / "BioMedGraphica_Entity.csv")
     if merged is not None:
-        for identifier, kind in _merged(merged, set(done), rejected):
+        for identifier, kind in _merged(merged, set(done), seen, rejected):
             unnamed += 1
             yield Entity(identifier, kind, identifier)
     elif not done:
@@ -172,10 +178,12 @@ def read_triples(folder: str | Path, *, rejected: Rejections) -> Iterator[Triple
     """Triples of all relation types that have a file, then those that stand in the merged file alone.
 
     An edge that lies the other way round than its type's name (all of Pathway-Exposure) is turned, and counted in a
-    note. A folder of Relation without its file is counted as left out. Errors as in `read_entities`.
+    note. Left out and counted: a folder of Relation without its file, edges of the merged file without a type. Of a
+    type with a file of its own the merged file is not read, but where it has more rows, a remark counts them: which
+    ones they are would take all 27 million in memory. Errors as in `read_entities`.
     """
     place = _checked(folder) / "Relation"
-    done: list[str] = []
+    done: dict[str, int] = {}
     for sub in sorted(path for path in place.iterdir() if path.is_dir()):
         file = sub / f"BioMedGraphica_{sub.name.replace('-', '_')}.csv"
         there = packed(file)
@@ -184,14 +192,16 @@ def read_triples(folder: str | Path, *, rejected: Rejections) -> Iterator[Triple
             continue
         if sub.name not in _RELATIONS:
             note(f"{sub.name} is no relation type of BioMedGraphica's release; it is read like the others")
-        done.append(sub.name)
-        yield from _edges(there, sub.name, set(), rejected)
+        done[sub.name] = 0
+        for table in _edges(there, sub.name, {}, rejected):
+            done[sub.name] += len(table.heads)
+            yield table
     mirrored = [name for name in done if name > (other := "-".join(reversed(name.split("-")))) and other in done]
     if mirrored:
         note(f"types in both directions are kept as two relations, with their mirror each: {', '.join(mirrored)}")
     merged = packed(place / "BioMedGraphica_Relation.csv")
     if merged is not None:
-        yield from _edges(merged, None, set(done), rejected)
+        yield from _edges(merged, None, done, rejected)
     elif not done:
         raise InputError(
             "holds no relation file; BioMedGraphica has <A>-<B>/BioMedGraphica_<A>_<B>.csv, or "
@@ -290,25 +300,33 @@ def _descriptions(file: Path, start: str, rejected: Rejections) -> dict[str, str
     return found
 
 
-def _merged(file: Path, done: set[str], rejected: Rejections) -> Iterator[tuple[str, str]]:
-    """Id and type of the rows of the merged file whose type has no file of its own."""
+def _merged(file: Path, done: set[str], seen: set[str], rejected: Rejections) -> Iterator[tuple[str, str]]:
+    """Id and type of the rows of the merged file whose type has no file of its own.
+
+    seen: ids of the types in `done`; what the merged file has beside them is counted, and added.
+    """
     for table in batches(file, [ID, "Type"], rejected):
         for identifier, kind in zip(table[ID].to_pylist(), table["Type"].to_pylist(), strict=True):
-            if kind in done:
+            if kind in done and identifier in seen:
                 continue
             code = KINDS[kind].code if kind in KINDS else ""
-            if not kind:
+            if not kind.strip():
                 rejected.add("empty type", f"{file.name}: {identifier}")
             elif _good(identifier, f"BMG_{code}", file, rejected):
-                yield identifier, kind
+                if kind not in done:
+                    yield identifier, kind
+                    continue
+                seen.add(identifier)
+                rejected.add(_ONLY_MERGED, f"{kind} {identifier}")
 
 
-def _edges(file: Path, name: str | None, done: set[str], rejected: Rejections) -> Iterator[TripleTable]:
-    """name: the relation's, None for the merged file, of which the types in `done` are left out."""
+def _edges(file: Path, name: str | None, done: Mapping[str, int], rejected: Rejections) -> Iterator[TripleTable]:
+    """name: the relation's, None for the merged file, of which the types in `done`, with their rows, are left out."""
     import pyarrow
     import pyarrow.compute as pc
 
     turned = other = 0
+    passed: Counter[str] = Counter()
     with counting(f"reading {file.name}") as counter:
         for table in batches(file, ["From_ID", "To_ID", "Type"], rejected):
             counter.advance(len(table))
@@ -316,13 +334,27 @@ def _edges(file: Path, name: str | None, done: set[str], rejected: Rejections) -
             if name is not None:
                 other += pc.sum(pc.not_equal(kinds, name)).as_py() or 0
                 kinds = pyarrow.repeat(pyarrow.scalar(name), len(table))
-            elif done:
-                mine = pc.invert(pc.is_in(kinds, value_set=pyarrow.array(sorted(done))))
+            else:
+                blank = pc.equal(pc.utf8_trim_whitespace(kinds), "")
+                if count := pc.sum(blank).as_py():
+                    at = pc.index(blank, True).as_py()
+                    rejected.add_many("empty relation", count, [f"{file.name}: {heads[at]} {tails[at]}"])
+                theirs = pc.is_in(kinds, value_set=pyarrow.array(sorted(done), type=pyarrow.string()))
+                for one in pc.value_counts(kinds.filter(theirs)).to_pylist():
+                    passed[one["values"]] += one["counts"]
+                mine = pc.invert(pc.or_(theirs, blank))
                 heads, tails, kinds = (column.filter(mine) for column in (heads, tails, kinds))
             wrong = _lies_backwards(heads, tails, kinds)
             turned += pc.sum(wrong).as_py() or 0
             heads, tails = pc.if_else(wrong, tails, heads), pc.if_else(wrong, heads, tails)
             yield TripleTable(heads, kinds, tails)
+    for kind, rows in sorted(passed.items()):
+        if rows > done[kind]:
+            rejected.remark(
+                f"row that {file.name} has more than the file of its type, which alone was read: is that cut?",
+                rows - done[kind],
+                f"{kind}: {rows:,}, not {done[kind]:,}",
+            )
     if turned:
         note(f"{file.name}: {turned:,} edges lie the other way round than their type says, and were turned")
     if other:

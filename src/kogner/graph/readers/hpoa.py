@@ -26,8 +26,9 @@ def read_hpoa(path: str | Path, *, rejected: Rejections) -> Source:
     """One of the three files, or those of them that a folder holds.
 
     Triples: disease `has_phenotype` phenotype, gene `gene_associated_with_disease`, gene `associated_with_phenotype`.
-    Left out and counted: negated annotations, annotations that are no phenotype (onset, inheritance, course), ids that
-    can be none, rows of another width. Raises InputError (file) for a file that lacks its columns.
+    Left out and counted: negated annotations, annotations that are no phenotype (onset, inheritance, course), rows that
+    say nothing new, ids that can be none, rows of another width; and as entities, though triples may name them, what no
+    row has a name for. Raises InputError (file) for a file that lacks its columns.
     """
     place = Path(path)
     files = hpoa_files(place) if place.is_dir() else [place]
@@ -73,26 +74,42 @@ def genes(path: Path, rejected: Rejections) -> Iterator[tuple[str, str, str, str
 def _entities(files: Sequence[Path], triples: dict[Triple, None], rejected: Rejections) -> Iterator[Entity]:
     seen: set[str] = set()
     others: set[str] = set()
+    nameless: dict[str, str] = {}
 
     def new(own: str, kind: str, name: str) -> Iterator[Entity]:
-        if name and name != "-" and own not in seen:
+        if own in seen:
+            return
+        if name and name != "-":
             seen.add(own)
+            nameless.pop(own, None)
             yield Entity(own, kind, name)
+        else:
+            nameless[own] = kind
+
+    def said(where: str, *found: Triple) -> None:
+        if all(triple in triples for triple in found):
+            rejected.add("annotation that says nothing new", where)
+        triples.update(dict.fromkeys(found))
 
     for file in files:
         if file.name.startswith(FILES[0]) or _of_diseases(file):
             for disease, name, phenotype in phenotypes(file, rejected, others):
                 yield from new(disease, "Disease", name)
-                triples[Triple(disease, "has_phenotype", phenotype)] = None
+                said(f"{file.name}: {disease} {phenotype}", Triple(disease, "has_phenotype", phenotype))
             continue
         for gene, symbol, phenotype, name, disease in genes(file, rejected):
             yield from new(gene, "Gene", symbol)
-            triples[Triple(gene, "gene_associated_with_disease", disease)] = None
+            found = [Triple(gene, "gene_associated_with_disease", disease)]
             if phenotype in others:
                 rejected.add(NO_PHENOTYPE, f"{file.name}: {gene} {phenotype}")
-            elif phenotype:
+                triples[found[0]] = None
+                continue
+            if phenotype:
                 yield from new(phenotype, "Phenotype", name)
-                triples[Triple(gene, "associated_with_phenotype", phenotype)] = None
+                found.append(Triple(gene, "associated_with_phenotype", phenotype))
+            said(f"{file.name}: {gene} {phenotype} {disease}", *found)
+    for own, kind in nameless.items():
+        rejected.add(f"{kind.lower()} without a name", own)
 
 
 def _of_diseases(path: Path) -> bool:

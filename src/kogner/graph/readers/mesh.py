@@ -77,7 +77,7 @@ def _entities(files: Sequence[Path], triples: list[Triple], rejected: Rejections
                     rejected.add("MeSH record without id or name", f"{file.name}: {local or name or '?'}")
                 elif local in seen:
                     rejected.add("duplicate id", f"{file.name}: {local}")
-                elif good_id(local, file.name, rejected):
+                elif good_id(local, f"{file.name}: {local!r}", rejected):
                     seen.add(local)
                     yield _entity(record, f"MESH:{local}", name, places, trees, triples, rejected)
         if not found:

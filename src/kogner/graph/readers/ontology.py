@@ -4,6 +4,9 @@ The syntax is left to `fastobo`, which takes all of a document or nothing. It is
 and its edges) at a time, with only the clauses that a graph has use for: a clause that it refuses costs that clause,
 is counted, and the rest of the file is read. Memory holds the relations of the terms, not the file; JSON is read whole.
 
+What MONDO says of an xref (the same, or only related) stands in its OBO; in JSON only where the conversion kept
+annotations of xrefs (`meta`), as newer ones by obographs do and older ones do not. Take MONDO as .obo.
+
 Formats: OBO Flat File Format 1.4 (owlcollab.github.io/oboformat), OBO Graphs (github.com/geneontology/obographs).
 """
 
@@ -11,7 +14,7 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -29,12 +32,12 @@ KEPT_SCOPES = SCOPES[:2]
 _EDGE = ("sub", "pred", "obj")
 _TAGS = ("id", "name", "namespace", "def", "synonym", "xref", "is_a", "relationship", "alt_id", "is_obsolete")
 _PROPERTIES = ("hasOBONamespace", "hasAlternativeId")
-# Types of ChEBI's older synonyms that are structures, no names.
 # How MONDO marks the strength of an xref, in its `source`.
 _SAME = frozenset({"equivalentTo", "equivalentObsolete", "obsoleteEquivalent"})
 _LOOSE = frozenset(
     {"relatedTo", "superClassOf", "subClassOf", "directSiblingOf", "otherHierarchy", "includedEntryInOMIM"}
 )
+# Types of ChEBI's older synonyms that are structures, no names.
 _STRUCTURES = ("InChI", "InChIKey", "SMILES", "FORMULA")
 _STANZAS = ("[Term]", "[Typedef]", "[Instance]")
 
@@ -99,7 +102,7 @@ def _entities(
                 called[term.id] = term.name
                 continue
             terms += 1
-            if not good_id(term.id, path.name, rejected):
+            if not good_id(term.id, f"{path.name}: {term.id!r}", rejected):
                 continue
             if term.obsolete:
                 rejected.add("obsolete term", term.id)
@@ -219,6 +222,10 @@ def _json_terms(path: Path, header: dict[str, str], rejected: Rejections, fastob
             rejected.add("edge without its ends", f"{path.name}: {str(edge)[:60]}")
     for node in nodes:
         yield from _node(node, outward, path, rejected, fastobo)
+    known = {node["id"] for node in nodes if isinstance(node, dict) and isinstance(node.get("id"), str)}
+    for subject, left in outward.items():
+        if subject not in known:
+            rejected.add_many("triple with an unknown end", len(left), [subject])
 
 
 def _node(
@@ -232,18 +239,19 @@ def _node(
         return
     meta = _object(node, "meta")
 
-    def listed(key: str, *fields: str) -> list[dict[str, str]]:
+    def listed(key: str, *fields: str, also: tuple[str, ...] = ()) -> list[dict[str, Any]]:
         given = meta.get(key) or []
         given = given if isinstance(given, list) else [given]
         whole = [one for one in given if isinstance(one, dict) and all(one.get(name) for name in fields)]
         if bad := len(given) - len(whole):
             rejected.add_many(f"{key} of a term that are no OBO", bad, [str(node["id"])])
-        return [{name: one[name] for name in fields} for one in whole]
+        return [{name: one[name] for name in (*fields, *also) if name in one} for one in whole]
 
+    xrefs = listed("xrefs", "val", also=("meta",))
     slim: dict[str, Any] = {
         "definition": {"val": _object(meta, "definition").get("val") or "", "xrefs": []},
         "synonyms": listed("synonyms", "pred", "val"),
-        "xrefs": listed("xrefs", "val"),
+        "xrefs": [{"val": one["val"]} for one in xrefs if not _is_loose(_sources(one))],
         "basicPropertyValues": [
             one
             for one in listed("basicPropertyValues", "pred", "val")
@@ -278,12 +286,20 @@ def _node(
         rejected.add("term that is no OBO", str(node["id"]))
         return
     # An edge's other end may get a frame of its own.
-    yield from map(_term, found[:1])
+    for term in map(_term, found[:1]):
+        term.loose += [str(one["val"]) for one in xrefs if _is_loose(_sources(one))]
+        yield term
 
 
-def _is_loose(clause: Any) -> bool:
+def _sources(xref: dict[str, Any]) -> list[str]:
+    """The `source` annotations of an xref of OBO-graph JSON; [] where the file has none."""
+    given = _object(xref, "meta").get("basicPropertyValues")
+    whole = [one for one in given if isinstance(one, dict)] if isinstance(given, list) else []
+    return [str(one.get("val")) for one in whole if str(one.get("pred")).rpartition("#")[2] == "source"]
+
+
+def _is_loose(sources: Iterable[str]) -> bool:
     """Whether MONDO marks an xref as one to another concept (`{source="MONDO:relatedTo"}`), not to the same."""
-    sources = [str(one.value).strip('"') for one in clause.qualifiers or () if str(one.key) == "source"]
     said = [one.removeprefix("MONDO:") for one in sources if one.startswith("MONDO:")]
     return any(one in _LOOSE for one in said) and not any(one in _SAME for one in said)
 
@@ -317,7 +333,8 @@ def _term(frame: Any) -> Term:
             term.synonyms.append((clause.synonym.desc, scope))
         elif kind == "XrefClause":
             namespace, colon, local = str(clause.xref.id).partition(":")
-            if _is_loose(clause):
+            qualifiers = clause.qualifiers or ()
+            if _is_loose(str(one.value).strip('"') for one in qualifiers if str(one.key) == "source"):
                 term.loose.append(str(clause.xref.id))
             elif colon and local and not local.startswith("//"):
                 term.xrefs.append(prefixed(namespace, local))

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 from kogner.graph.rejections import Rejections
 from kogner.graph.triples import TripleTable
@@ -25,13 +26,36 @@ class Merge:
 class Source:
     """Entities and triples of one source. `entities` is read first and to its end, `triples` after it; both once.
 
-    name: as reports call it. merges: what the reader itself made one, complete once the entities are read.
+    name: as reports call it. merges: what the reader itself made one, complete once the entities are read. path: the
+    file or folder that it was read from, for errors; None where it is no one's.
     """
 
     name: str
     entities: Iterable[Entity]
     triples: Iterable[Triple | TripleTable]
     merges: Sequence[Merge] = field(default=())
+    path: Path | None = None
+
+
+def watched(source: Source, rejected: Rejections) -> Source:
+    """The source, and a remark once it is read to its end where it held neither entities nor triples."""
+    found = 0
+
+    def entities() -> Iterator[Entity]:
+        nonlocal found
+        for entity in source.entities:
+            found += 1
+            yield entity
+
+    def triples() -> Iterator[Triple | TripleTable]:
+        nonlocal found
+        for item in source.triples:
+            found += len(item.heads) if isinstance(item, TripleTable) else 1
+            yield item
+        if not found:
+            rejected.remark("source without entities and triples", where=str(source.path or source.name))
+
+    return replace(source, entities=entities(), triples=triples())
 
 
 def good_id(identifier: str, where: str, rejected: Rejections) -> bool:

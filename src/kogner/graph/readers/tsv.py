@@ -27,7 +27,8 @@ NODE_OPTIONAL = ("synonyms", "xrefs", "description")
 EDGE_NEEDED = ("head", "relation", "tail")
 PROGRESS_EVERY = 1000
 
-_DELIMITERS = {",": "commas", ";": "semicolons", "|": "bars", " ": "blanks"}
+_DELIMITERS = {",": "commas", "\t": "tabs", ";": "semicolons", "|": "bars", " ": "blanks"}
+_TABS, _COMMAS = "tabs are needed (or an ending .csv for commas)", "commas are needed (or an ending .tsv for tabs)"
 
 
 def read_entities(path: str | Path, *, rejected: Rejections) -> Iterator[Entity]:
@@ -90,7 +91,7 @@ def _rows(
     if first is None or not first[1].strip():
         raise InputError(f"is empty; a first line with the columns {', '.join(needed)} is needed", path=path, line=1)
     header = [name.strip() for name in first[1].split("\t")]
-    _check_header(header, first[1], path, needed, optional)
+    _check_header(header, first[1], path, needed, optional, wanted=_TABS)
     _say_columns(header, path, needed, optional)
     width = len(header)
     order = [header.index(name) if name in header else width for name in needed + optional]
@@ -117,7 +118,7 @@ def _table_rows(
 ) -> Iterator[tuple[str, list[str]]]:
     """Rows as `_rows` gives them; a place counts rows, as a cell of CSV may hold line ends."""
     header = header_of(path)
-    _check_header(header, "", path, needed, optional)
+    _check_header(header, ",".join(header), path, needed, optional, wanted=_COMMAS)
     _say_columns(header, path, needed, optional)
     columns = [name for name in needed + optional if name in header]
     number = 0
@@ -135,7 +136,8 @@ def _table_rows(
 def _triple_tables(path: Path, rejected: Rejections) -> Iterator[TripleTable]:
     import pyarrow.compute as pc
 
-    _check_header(header_of(path), "", path, EDGE_NEEDED, ())
+    header = header_of(path)
+    _check_header(header, ",".join(header), path, EDGE_NEEDED, (), wanted=_COMMAS)
     with counting(f"reading {path.name}") as counter:
         for batch in batches(path, EDGE_NEEDED, rejected):
             columns = [pc.utf8_trim_whitespace(batch[name]) for name in EDGE_NEEDED]
@@ -158,18 +160,17 @@ def _say_columns(header: list[str], path: Path, needed: tuple[str, ...], optiona
         note(f"{path}: unknown columns are not used: {', '.join(unknown)}")
 
 
-def _check_header(header: list[str], line: str, path: Path, needed: tuple[str, ...], optional: tuple[str, ...]) -> None:
+def _check_header(
+    header: list[str], line: str, path: Path, needed: tuple[str, ...], optional: tuple[str, ...], *, wanted: str
+) -> None:
+    """Raise InputError for columns that are missing or stand twice. line: the first. wanted: says what it needs."""
     missing = [name for name in needed if name not in header]
     columns = ", ".join(needed) + (f" (and optionally {', '.join(optional)})" if optional else "")
     if missing:
         for delimiter, word in _DELIMITERS.items():
             names = {name.strip().strip('"') for name in line.split(delimiter)}
             if names.issuperset(needed):
-                raise InputError(
-                    f"columns are separated by {word}; tabs are needed (or an ending .csv for commas)",
-                    path=path,
-                    line=1,
-                )
+                raise InputError(f"columns are separated by {word}; {wanted}", path=path, line=1)
         found = ", ".join(name[:40] for name in header[:12]) + (", ..." if len(header) > 12 else "")
         raise InputError(
             f"no column named {', '.join(missing)}; the first line has: {found}; needed: {columns}", path=path, line=1
