@@ -252,6 +252,16 @@ def test_a_place_in_a_longer_mention_of_another_entity_is_none(tmp_path):
     assert texts(Checker(CheckSettings(apart=False), scanner=names).check(insulin())) == alone
 
 
+def test_a_place_in_a_longer_known_mention_of_another_entity_is_none():
+    begin = INSIDE.index("insulin resistance")
+    known = [(12, 19, "chemical", "C:4"), (begin, begin + 18, "disease", "D:5"), (75, 81, "disease", "D:1")]
+    assert texts(Checker().check(insulin(known=tuple(known)))) == [
+        ("insulin", "chemical", "C:4"), ("insulin resistance", "disease", "D:5"), ("asthma", "disease", "D:1")
+    ]  # fmt: skip
+    known.append((begin, begin + 7, "chemical", "C:4"))  # what is known there stays, nested or not
+    assert len(texts(Checker().check(insulin(known=tuple(known))))) == 4
+
+
 def test_an_entity_that_is_only_in_longer_names_is_not_apart(tmp_path):
     only = "The patients had insulin resistance for years before their severe asthma began."
     found = Checker().check(insulin(only, "insulin resistance"))

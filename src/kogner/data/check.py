@@ -320,13 +320,19 @@ def _entry_of(name: str, number: int, ner: list[Any]) -> Any:
 
 
 def _with_known(row: Row, sentence: str, mentions: list[Mention]) -> list[Mention]:
-    """With the mentions that the row brings along, other names of the pair's entities among them."""
+    """With the mentions that the row brings along, other names of the pair's entities among them.
+
+    A place of the pair's that only lies inside one of them is none: `insulin` of a known `insulin resistance`.
+    """
     taken = {(one.start, one.end) for one in mentions}
+    known: set[tuple[int, int]] = set()
     for start, end, kind, identifier in row.known:
-        if 0 <= start < end <= len(sentence) and (start, end) not in taken and kind:
-            taken.add((start, end))
-            mentions.append(Mention(start, end, kind, sentence[start:end], entity=identifier))
-    return mentions
+        if 0 <= start < end <= len(sentence) and kind:
+            known.add((start, end))
+            if (start, end) not in taken:
+                mentions.append(Mention(start, end, kind, sentence[start:end], entity=identifier))
+                taken.add((start, end))
+    return [one for one in mentions if (one.start, one.end) in known or not _in_longer(one, mentions)]
 
 
 def _in_longer(one: Mention, mentions: Sequence[Mention]) -> bool:
