@@ -7,9 +7,11 @@ from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 
 FEW = 20
+REACH = 200  # characters before a bracket that are looked through
 
 _RUN = re.compile(r"[^\W_]+")
 _SHORT = re.compile(r"\(\s*([^\W_][^()\[\];,\n]{0,14}?[^\W_+\-]?[+\-]?)\s*[);,]")
+_SENTENCE_END = re.compile(r"(.*[.;:?!\n])(?:\s|\Z)", re.DOTALL)  # the last one
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,15 +32,15 @@ def brackets(text: str) -> Iterator[Bracket]:
     """
     for match in _SHORT.finditer(text):
         short = match[1]
-        letters = [character.lower() for character in short if character.isalnum()]
-        if not 2 <= len(short) <= 10 or len(short.split()) > 2 or short.islower() or len(letters) < 2:
-            continue
-        if short.isdigit():
+        if not 2 <= len(short) <= 10 or short.islower() or short.isdigit() or len(short.split()) > 2:
             continue
         end = match.start()
         while end and text[end - 1].isspace():
             end -= 1
         if end == 0 or not (text[end - 1].isalnum() or text[end - 1] in ")'"):
+            continue
+        letters = "".join(filter(str.isalnum, _lowered(short)))
+        if len(letters) < 2:
             continue
         start = _start(text, end, letters)
         if start is not None:
@@ -48,20 +50,31 @@ def brackets(text: str) -> Iterator[Bracket]:
         yield Bracket(short, end, start)
 
 
-def _start(text: str, end: int, letters: list[str]) -> int | None:
+def _start(text: str, end: int, letters: str) -> int | None:
     """Where the long form of these letters begins in text[:end]; None where they are not all found in its sentence."""
-    at = end - 1
-    floor = max(0, end - 200)
-    for number in range(len(letters) - 1, -1, -1):
-        first = number == 0
-        while at >= floor and (text[at].lower() != letters[number] or (first and at > 0 and text[at - 1].isalnum())):
-            if text[at] in ".;:?!\n" and (at + 1 >= end or text[at + 1].isspace()):
-                return None
-            at -= 1
-        if at < floor:
+    begin = max(0, end - REACH)
+    window = text[begin:end]
+    sentence = _SENTENCE_END.match(window)
+    least = 0 if sentence is None else sentence.end(1)
+    lowered, at = _lowered(window), len(window)
+    for letter in reversed(letters[1:]):
+        at = lowered.rfind(letter, least, at)
+        if at < 0:
             return None
-        at -= 1
-    return at + 1
+    while True:
+        at = lowered.rfind(letters[0], least, at)
+        if at < 0:
+            return None
+        start = begin + at
+        if start == 0 or not text[start - 1].isalnum():
+            return start
+
+
+def _lowered(text: str) -> str:
+    """A text in small letters, each where it was; one that would become two stays as it is."""
+    if text.isascii():
+        return text.lower()
+    return "".join([small if len(small := character.lower()) == 1 else character for character in text])
 
 
 def places(text: str, shorts: Iterable[str]) -> list[tuple[int, int]]:
