@@ -31,7 +31,7 @@ TORCH_STAMP := $(VENV)/.torch-$(TORCH)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run test test-slow lint format wheel check-wheel graph teacher linked mini six joint joint-base joint-data pieces evaluate bench-suite paired parity bench-annotate bench-memory bench-train bench-graph bench-transr bench-transr-graph bench-unimp bench-teacher bench-check bench-silver bench-llm bench-zero-shot bench-scanner bench-link bench-spans bench-names bench-bulk load-test bmg-smoke results results-quick inside-gliner reading docs test-page clean
+.PHONY: help run test test-slow lint format wheel check-wheel graph teacher linked mini six joint joint-base joint-data pieces evaluate bench-suite parity bench-annotate bench-memory bench-train bench-graph bench-transr bench-transr-graph bench-unimp bench-teacher bench-check bench-silver bench-llm bench-zero-shot bench-scanner bench-link bench-spans bench-names bench-bulk load-test bmg-smoke results results-quick inside-gliner reading docs test-page clean
 
 help:  ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | awk -F'\t' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -145,9 +145,6 @@ pieces: $(VENV)/.minilm  ## Code, the encoder and PATHS="..." in pieces for a ma
 evaluate: $(VENV)/.installed  ## Score the shipped checkpoint on the test splits
 	@$(BIN)/kogner evaluate --model $(MODEL) --data bc5cdr=$(KOGNER_SHARED)/corpora/bc5cdr \
 	  --data ncbi=$(KOGNER_SHARED)/corpora/ncbi_disease --data bc2gm=$(KOGNER_SHARED)/corpora/bc2gm
-
-paired: teacher linked  ## BC5CDR at 15 % and 100 %, with and without the graph, three seeds (long)
-	$(BIN)/python benchmarks/paired.py --bank build/bank --data build/linked/bc5cdr --out benchmarks/results/paired-bc5cdr.json
 
 bench-suite: $(VENV)/.installed build/joint/artifact.json  ## kogner-six on all test splits, with and without names of the graph
 	@$(BIN)/python benchmarks/suite.py --model models/kogner-six --graph $(GRAPH) --out benchmarks/results/suite.json \

@@ -24,7 +24,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "load": speed.load,
     "mini": quality.mini,
     "suite": quality.suite,
-    "paired": quality.paired,
+    "distilled": quality.distilled,
     "teacher": teacher.teacher,
     "teacher-sizes": teacher.teacher_sizes,
     "unimp": teacher.unimp,

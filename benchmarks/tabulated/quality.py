@@ -9,14 +9,6 @@ from typing import Any
 from kogner.experiment.report import CERTAIN
 from tabulated.markdown import NAMES, is_there, result, table, where
 
-ARMS = {
-    "no-graph": "no graph (b = 0)",
-    "mse": "MSE on [Z ; Z' ; Z''] (the paper's)",
-    "mse-Z": "MSE on Z alone",
-    "mse-structure": "MSE on [Z' ; Z'']",
-    "mse-pca": "MSE, targets fixed by PCA",
-}
-
 
 def mini() -> str:
     data = result("kogner-mini")
@@ -49,17 +41,22 @@ def suite() -> str:
     return table([*header, "F1, any overlap", "names alone", "left out"], rows) + left_out + where(data)
 
 
-def paired() -> str:
-    runs = [result(name) for name in ("paired-bc5cdr", "paired-bc5cdr-100")]
+def distilled() -> str:
+    """What the paper's distillation adds in each setting of the plan, beside the same training without it."""
+    data = result("shares")
+    means = {(row["setting"], row["corpus"], row["arm"]): row for row in data["rows"]}
     rows = []
-    for cell in (cell for data in runs for cell in data["cells"]):
-        difference = ""
-        if "difference_mean" in cell:
-            difference = f"{cell['difference_mean']:+.2f} ± {cell['difference_sd']:.2f}"
-        f1 = f"{cell['f1_mean']:.2f} ± {cell['f1_sd']:.2f}"
-        rows.append([f"{100 * cell['share']:g} %", ARMS[cell["arm"]], f1, difference, str(len(cell["f1"]))])
-    header = ["share of BC5CDR train", "arm", "test F1", "paired difference", "seeds"]
-    return table(header, rows) + "\n" + "".join(where(data) for data in runs)
+    for one in data["comparisons"]:
+        if (one["arm"], one["baseline"]) == ("mse", "no-graph"):
+            figures = []
+            for arm in ("no-graph", "mse"):
+                row = means[one["setting"], one["corpus"], arm]
+                figures.append(f"{row['mean']:.1f}" + (f" ± {row['sd']:.1f}" if row["sd"] is not None else ""))
+            low, high = one["interval"]
+            difference = f"{one['difference']:+.2f} ({low:+.2f} to {high:+.2f}), p {one['p']:.4f}"
+            rows.append([_setting(one["setting"], one["corpus"]), *figures, difference, str(one["seeds"])])
+    header = ["corpus, share of its train split", "no graph", "distilled", "difference (95 %)", "seeds"]
+    return table(header, rows) + "\n" + where(data)
 
 
 _EVIDENCE = {
@@ -195,12 +192,18 @@ def _evidence_rows(data: dict[str, Any]) -> Iterator[tuple[int, list[str]]]:
             difference = f"{best['difference']:+.1f} ({low:+.1f} to {high:+.1f}), p {best['p']:.4f}"
             unseen, seeds = f"{best['unseen']:+.1f}", best["seeds"]
         percent = setting.rpartition("-")[2]
-        order, share = int(percent) if percent.isdigit() else 101, f"{percent} %"
-        if setting == "no-labels":
-            order, share = 0, "no label at all"
-        elif setting.startswith("no-"):
-            share = f"{setting.removeprefix('no-')} never annotated"
-        yield order, [f"{NAMES.get(corpus, corpus)}, {share}", *figures, difference, unseen, str(seeds)]
+        order = 0 if setting == "no-labels" else int(percent) if percent.isdigit() else 101
+        yield order, [_setting(setting, corpus), *figures, difference, unseen, str(seeds)]
+
+
+def _setting(setting: str, corpus: str) -> str:
+    """A setting of the plans in words."""
+    share = f"{setting.rpartition('-')[2]} %"
+    if setting == "no-labels":
+        share = "no label at all"
+    elif setting.startswith("no-"):
+        share = f"{setting.removeprefix('no-')} never annotated"
+    return f"{NAMES.get(corpus, corpus)}, {share}"
 
 
 def names() -> str:
