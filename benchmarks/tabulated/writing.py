@@ -73,6 +73,6 @@ def zero_shot() -> str:
     below = (
         f"\n{data['sentences']} sentences of {data['corpus']} test, the types given. `scripted` is a server that knows "
         "the gold entities and makes fixed mistakes, so that the counts are known; `local` is gemma-3 with 270M "
-        "weights, which runs anywhere.\n\n"
+        "weights.\n\n"
     )
     return table(["model", "F1", "precision", "recall", "answers of no use"], rows) + below + where(data)

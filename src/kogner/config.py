@@ -83,9 +83,7 @@ class UnimpConfig:
         if len(self.fanouts) != self.layers:
             raise ConfigError(f"teacher.unimp.fanouts has {len(self.fanouts)} numbers for {self.layers} layers")
         if min(self.fanouts) < 1:
-            raise ConfigError(
-                f"teacher.unimp.fanouts={list(self.fanouts)} must be 1 or more each, the neighbours drawn of a node"
-            )
+            raise ConfigError(f"teacher.unimp.fanouts={list(self.fanouts)} must be 1 or more each (neighbours)")
         if self.hidden % self.heads:
             raise ConfigError(f"teacher.unimp.hidden={self.hidden} must be a multiple of heads={self.heads}")
 

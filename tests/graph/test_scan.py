@@ -307,3 +307,28 @@ def test_what_one_text_leaves_behind_is_bounded():
     for number in range(100):
         root[f"v{number}"]
     assert len(root) <= 20
+
+
+PARTS = [*"aAbBrRfF12 .;\n()-", "renal failure (RF)", " (RF)", "\u03a3", "\u03c2", "\u0130", "\u0131", "TNF-\u03b1 "]
+
+
+@given(st.lists(st.sampled_from(PARTS), max_size=10).map("".join))
+def test_long_forms_are_those_of_a_search_character_by_character(text):
+    for found in brackets(text):
+        letters = [character.lower() for character in found.short if character.isalnum()]
+        at = found.end - 1
+        for number in range(len(letters) - 1, -1, -1):
+            while at >= 0 and (text[at].lower() != letters[number] or (not number and at and text[at - 1].isalnum())):
+                if text[at] in ".;:?!\n" and (at + 1 >= found.end or text[at + 1].isspace()):
+                    at = -1
+                at -= 1
+            at -= 1
+            if at < -1:
+                break
+        start = at + 1 if at >= -1 else None
+        named = text[start : found.end].split() if start is not None else []
+        if len(named) > min(len(letters) + 5, 2 * len(letters)) or found.short in named:
+            start = None
+        if start is not None and found.end - start <= len(found.short):
+            start = None
+        assert found.start == start
