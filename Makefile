@@ -158,6 +158,9 @@ bench-annotate: $(GLINER_VENV)/.installed  ## Speed beside gliner on the same ch
 	@$(GLINER_VENV)/bin/python benchmarks/annotate.py --model build/mini-gliner --corpus $(KOGNER_SHARED)/corpora/bc5cdr \
 	  --size $(SIZE) --out $(RESULTS)/annotate.json
 
+bench-padding: $(VENV)/.installed build/pubmed/.there  ## Documents a second where 1, 4, 25, 1,000 come at a time, with padding and without
+	@$(BIN)/python benchmarks/padding.py --pubmed build/pubmed/data/pubmed20n0014.xml.gz --out $(RESULTS)/padding.json
+
 bench-memory: $(GLINER_VENV)/.installed  ## Memory over a stream of 100,000 texts (half an hour)
 	@$(GLINER_VENV)/bin/kogner --quiet export --to gliner $(MODEL) build/mini-gliner > /dev/null
 	@$(GLINER_VENV)/bin/python benchmarks/annotate.py --model build/mini-gliner --corpus $(KOGNER_SHARED)/corpora/bc5cdr \

@@ -32,6 +32,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "transr-pykeen": teacher.transr_pykeen,
     "inside": quality.inside,
     "memory": speed.memory,
+    "padding": speed.padding,
     "judged": quality.judged,
     "scanner": quality.scanner,
     "names": quality.names,

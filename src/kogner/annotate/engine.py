@@ -12,6 +12,7 @@ from typing import cast
 import torch
 from torch import Tensor
 
+from kogner.annotate import unpadded
 from kogner.annotate.head import InferenceHead
 from kogner.annotate.packing import can_pack, prepared
 from kogner.errors import ConfigError
@@ -21,6 +22,8 @@ from kogner.student.model import Student
 
 PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 CHOICES = ("auto", *PRECISIONS)  # what a user may ask for
+
+A_BATCH, A_GPU_BATCH = 100, 4096  # sub-tokens
 
 _ASKING = threading.Lock()
 _ASKED: list[int] = []  # numbers of threads that calls under way asked for
@@ -48,7 +51,10 @@ class Engine:
     packed where that pays (`kogner.annotate.packing`).
     compile: have torch's compiler write the text encoder instead, which takes about half a minute at the first batch.
     Raises ConfigError where that needs a C++ compiler and there is none.
+    each: what a batch costs beside its sub-tokens, as `batching.batches` takes it.
     """
+
+    each: int | None
 
     def __init__(self, student: Student, *, precision: str = "fp32", compile: bool = False) -> None:
         dtype = PRECISIONS[precision]
@@ -65,6 +71,11 @@ class Engine:
             self.reader.text_encoder.model = torch.compile(  # type: ignore[assignment]
                 model, dynamic=True, options={"freezing": True} if on_cpu else None
             )
+        if unpadded.fits(self.reader.text_encoder) and unpadded.register():
+            self.reader.text_encoder = unpadded.UnpaddedEncoder(self.reader.text_encoder)
+            self.each = None
+        else:
+            self.each = A_BATCH if on_cpu else A_GPU_BATCH
         self.head = InferenceHead(student.span_head, dtype=dtype, pack=pack)
 
     def score(self, windows: Sequence[Encoded], types: Tensor | Prompt, at_least: Tensor, temperatures: Tensor) -> Hits:

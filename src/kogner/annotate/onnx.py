@@ -24,7 +24,7 @@ import torch
 from torch import Tensor
 
 from kogner import encoders
-from kogner.annotate.engine import Hits, as_columns
+from kogner.annotate.engine import A_BATCH, Hits, as_columns
 from kogner.annotate.head import check_finite, search
 from kogner.annotate.labels import tokenizer_state
 from kogner.annotate.packing import can_pack
@@ -107,6 +107,8 @@ def _encoder_files(folder: Path) -> tuple[Any, Any]:
 
 class OnnxEngine:
     """The text graph of an ONNX export. threads: of what runs it; 0 takes as many as torch has."""
+
+    each = A_BATCH  # as in `Engine`
 
     def __init__(self, student: OnnxStudent, *, threads: int = 0) -> None:
         self.student, self.pack = student, can_pack()

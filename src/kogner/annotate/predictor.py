@@ -49,7 +49,7 @@ class Settings:
     threshold: for every label without one of its own; None takes the checkpoint's. thresholds: per label.
     nested: allow entities inside entities. multi_label: a span may have several types. overlap: which of overlapping
     spans wins, see `kogner.student.decode.decode`.
-    token_budget: padded sub-tokens per batch; memory grows with it. block: characters per block.
+    token_budget: sub-tokens per batch; memory grows with it. block: characters per block.
     precision: fp32, bf16, fp16 (GPU only), or auto: bf16 where the device is fast at it, else fp32.
     threads: of the CPU, 0 = as many as torch has. compile: have torch's compiler write the text encoder, which takes
     about half a minute at the first text. digits: decimal places of scores.
@@ -285,7 +285,8 @@ class Predictor:
                 at_least = torch.from_numpy(np.log(thresholds / (1 - thresholds))).float().to(student.device)
             temperatures = torch.tensor([self.info.temperature(label) for label in labels], dtype=torch.float64)
             temperatures = temperatures.to(student.device)
-            for batch in batches(pieces, token_budget=settings.token_budget, prompt=student.text_limit - room):
+            prompt = student.text_limit - room
+            for batch in batches(pieces, token_budget=settings.token_budget, prompt=prompt, each=engine.each):
                 hits = engine.score([window.encoded for _, window in batch], types, at_least, temperatures)
                 if room_left is not None:
                     room_left -= len(hits[0])

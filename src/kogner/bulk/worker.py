@@ -118,7 +118,8 @@ class Worker:
         self, shard: Shard, places: Sequence[int], done: dict[int, Document], beat: Callable[[int | None], None]
     ) -> None:
         waiting = iter(places)
-        for number, document in enumerate(self._annotated(shard.documents[place] for place in places)):
+        # As a list: of a stream the first blocks are small, for results soon, and small blocks take longer.
+        for number, document in enumerate(self._annotated([shard.documents[place] for place in places])):
             if number % BEAT == 0:
                 beat(places[number])
             done[next(waiting)] = document
