@@ -121,7 +121,8 @@ def padding() -> str:
         ]
         for count, found in data["at_a_time"].items()
     ]
-    below = f"Abstracts of PubMed, documents/s in {data['precision']}; median of {data['rounds']} rounds, each of other abstracts."
+    rounds = f"median of {data['rounds']} rounds, each of other abstracts"
+    below = f"Abstracts of PubMed, documents/s in {data['precision']}; {rounds}."
     return table(header, rows) + f"\n{below}\n\n" + where(data)
 
 

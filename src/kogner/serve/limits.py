@@ -32,7 +32,7 @@ class Limits:
     body_s: float = 30.0
     queue_requests: int = 512
     queue_characters: int = 2_000_000
-    max_wait: float = 10.0
+    max_wait: float = 5.0
     held_bytes: int = 128 << 20
     connections: int = 1000
     batch_characters: int = 12_000
