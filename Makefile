@@ -171,8 +171,9 @@ inside-gliner: $(GLINER_VENV)/.installed  ## Score the shipped checkpoint inside
 	@$(GLINER_VENV)/bin/python benchmarks/inside_gliner.py --model build/mini-gliner \
 	  --data bc5cdr=$(KOGNER_SHARED)/corpora/bc5cdr --out benchmarks/results/inside-gliner.json
 
-bench-bulk: $(VENV)/.bulk build/pubmed/.there  ## Abstracts into a folder, with kill -9 on the way (SIZE=small: minutes; medium; full: hours)
-	@$(BIN)/python benchmarks/bulk.py --pubmed build/pubmed/data/*.xml.gz --size $(SIZE) --out $(RESULTS)/bulk.json
+bench-bulk: $(VENV)/.bulk build/pubmed/.there  ## Abstracts into a folder, with kill -9 on the way (SIZE=small: minutes; medium; full: an hour; PRECISION=auto)
+	@$(BIN)/python benchmarks/bulk.py --pubmed build/pubmed/data/*.xml.gz --size $(SIZE) \
+	  $(if $(PRECISION),--precision $(PRECISION)) --out $(RESULTS)/bulk$(PRECISION:%=-%).json
 
 build/pubmed/.there: | $(VENV)/.installed
 	rm -rf build/pubmed && mkdir -p build/pubmed

@@ -42,15 +42,19 @@ def main() -> None:
     parser.add_argument("--pubmed", type=Path, nargs="+", required=True, help="files of PubMed's XML")
     parser.add_argument("--model", default="models/kogner-mini")
     parser.add_argument("--graph", help="link to this graph as well")
+    parser.add_argument("--precision", default="fp32", help="as of kogner annotate")
     parser.add_argument("--size", choices=SIZES, default="small")
     parser.add_argument("--work", type=Path, default=Path("build/bulk"))
     parser.add_argument("--out", type=Path, required=True)
     args = parser.parse_args()
 
+    from kogner.annotate.engine import resolved
+
     shutil.rmtree(args.work, ignore_errors=True)
     count = SIZES[args.size]
     inputs, ids = write_inputs(args.pubmed, count, args.work / "in")
     options = ["--labels", LABELS, "--model", args.model, *(["--graph", args.graph] if args.graph else [])]
+    options += ["--precision", args.precision]
     shard = str(max(10, min(1000, count // 40)))
     command = [*kogner(), "annotate", *map(str, inputs), *options, "--out", str(args.work / "out"), "--shard", shard]
     kills = disturbed(command, args.work / "out", round(DISTURBED * count), KILLS[args.size])
@@ -77,9 +81,11 @@ def main() -> None:
         "entities": manifest["entities"],
         "characters": manifest["characters"],
         "graph": args.graph is not None,
+        "precision": resolved(args.precision, "cpu"),
         "ray_identical": on_ray(inputs[0], options, args.work) if find_spec("ray") else None,
     }
-    record.write(args.out, {"command": f"make bench-bulk SIZE={args.size}", "size": args.size} | result)
+    said = "" if args.precision == "fp32" else f" PRECISION={args.precision}"
+    record.write(args.out, {"command": f"make bench-bulk SIZE={args.size}{said}", "size": args.size} | result)
     print(json.dumps(result))
 
 

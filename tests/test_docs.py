@@ -72,3 +72,8 @@ def test_tables_of_bulk_before_and_after_it_was_measured(tmp_path, monkeypatch):
     assert "| 50,000 | 8.0 | 2 | 4.00 | 2,100 at most" in speed.bulk() and "| 0 | 0 |" in speed.bulk()
     # 38 million abstracts at 4 a second and core
     assert "38,000,000 / 4.00 / 3,600 = **2,639**" in speed.bulk_cost() and "x 0.05 = **132**" in speed.bulk_cost()
+    faster = measured | {"precision": "bf16", "documents_per_s": 16.0, "command": "make it"}
+    for name, data in (("bulk", measured | {"command": "make"}), ("bulk-auto", faster)):
+        (tmp_path / f"{name}.json").write_text(json.dumps(data), encoding="utf-8")
+    assert "| fp32 | 50,000 | 8.0 |" in speed.bulk() and "| bf16 | 50,000 | 16.0 |" in speed.bulk()
+    assert "`make it`: Measured" in speed.bulk() and "bf16 | 38,000,000 / 8.00" in speed.bulk_cost()

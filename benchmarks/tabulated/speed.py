@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 
 from tabulated.markdown import result, table, where
@@ -126,41 +127,48 @@ def padding() -> str:
     return table(header, rows) + f"\n{below}\n\n" + where(data)
 
 
+def _bulk_results() -> list[Any]:
+    """What was measured of annotating into a folder, in each precision."""
+    found = []
+    for name in ("bulk", "bulk-auto"):
+        with suppress(FileNotFoundError):
+            found.append(result(name))
+    return found
+
+
 def bulk() -> str:
-    """What was measured of annotating into a folder, or a row that says that it was not."""
-    header = ["documents", "documents/s", "cores", "documents/s and core", "memory, MB", "kills", "missing", "doubled"]
-    try:
-        data = result("bulk")
-    except FileNotFoundError:
-        return table(header, [["not measured yet", *["" for _ in header[1:]]]])
-    kills = " + ".join(f"{count} of a {what}" for what, count in data["kills"].items())
-    memory = ", ".join(f"{value:,} in the {name}" for name, value in data["memory_mb"].items())
-    cores = data["machine"]["cores"]
-    row = [
-        f"{data['documents']:,}",
-        f"{data['documents_per_s']:.1f}",
-        str(cores),
-        f"{data['documents_per_s'] / cores:.2f}",
-        f"{data['peak_mb']:,} at most, {memory}",
-        kills,
-        str(data["missing"]),
-        str(data["doubled"]),
-    ]
-    return table(header, [row]) + "\n" + where(data)
+    """Annotating into a folder, or a row that says that it was not measured."""
+    header = ["precision", "documents", "documents/s", "cores", "documents/s and core", "memory, MB", "kills"]
+    header += ["missing", "doubled"]
+    rows, below = [], []
+    for data in _bulk_results():
+        memory = ", ".join(f"{value:,} in the {name}" for name, value in data["memory_mb"].items())
+        rows.append([
+            data.get("precision", "fp32"),
+            f"{data['documents']:,}",
+            f"{data['documents_per_s']:.1f}",
+            str(data["machine"]["cores"]),
+            f"{data['documents_per_s'] / data['machine']['cores']:.2f}",
+            f"{data['peak_mb']:,} at most, {memory}",
+            " + ".join(f"{count} of a {what}" for what, count in data["kills"].items()),
+            str(data["missing"]),
+            str(data["doubled"]),
+        ])  # fmt: skip
+        below.append(f"`{data['command']}`: {where(data)}" if len(_bulk_results()) > 1 else where(data))
+    return table(header, rows or [["not measured yet", *["" for _ in header[1:]]]]) + "\n" + "\n".join(below)
 
 
 def bulk_cost() -> str:
     """Core-hours and price of all of PubMed, derived from the same measurement."""
     header = ["for", "core-hours", *(f"at {price:g} a core-hour" for price in PRICES)]
-    try:
-        data = result("bulk")
-    except FileNotFoundError:
-        return table(header, [[f"{PUBMED:,} abstracts", "not measured yet", *["" for _ in PRICES]]])
-    per_core = data["documents_per_s"] / data["machine"]["cores"]
-    hours = PUBMED / per_core / 3600
-    formula = f"{PUBMED:,} / {per_core:.2f} / 3,600 = **{hours:,.0f}**"
-    prices = [f"{hours:,.0f} x {price:g} = **{hours * price:,.0f}**" for price in PRICES]
-    return table(header, [[f"{PUBMED:,} abstracts", formula, *prices]])
+    rows = []
+    for data in _bulk_results():
+        per_core = data["documents_per_s"] / data["machine"]["cores"]
+        hours = PUBMED / per_core / 3600
+        formula = f"{PUBMED:,} / {per_core:.2f} / 3,600 = **{hours:,.0f}**"
+        prices = [f"{hours:,.0f} x {price:g} = **{hours * price:,.0f}**" for price in PRICES]
+        rows.append([f"{PUBMED:,} abstracts, {data.get('precision', 'fp32')}", formula, *prices])
+    return table(header, rows or [[f"{PUBMED:,} abstracts", "not measured yet", *["" for _ in PRICES]]])
 
 
 def load() -> str:
