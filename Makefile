@@ -186,7 +186,7 @@ SILVER := $(BIN)/kogner data silver --graph $(GRAPH) --types chemical=Chemical,d
 
 EXPERIMENTS := shares low-resource tune rates
 RESULTS_OF := build/linked-names build/silver build/silver-domain build/silver-domain-shuffled build/aligned
-results: teacher linked $(RESULTS_OF:%=%/artifact.json) $(VENV)/.dev  ## Does the graph help? All trainings (days on 2 cores; DEVICE=cuda JOBS=13 for a GPU; goes on where it was), and docs/results.md
+results: teacher linked build/joint/artifact.json $(RESULTS_OF:%=%/artifact.json) $(VENV)/.dev  ## Does the graph help? All trainings (days on 2 cores; DEVICE=cuda JOBS=13 for a GPU; goes on where it was), and docs/results.md
 	$(foreach name,$(EXPERIMENTS),$(BIN)/kogner experiment run $(name) --device $(DEVICE) $(if $(JOBS),--jobs $(JOBS)) \
 	  --scores benchmarks/results/scores --out benchmarks/results/$(name).json &&) \
 	$(BIN)/kogner experiment report $(EXPERIMENTS:%=benchmarks/results/%.json) --out docs/results.md

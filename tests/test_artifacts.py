@@ -95,6 +95,38 @@ def test_two_writers_of_one_artefact_do_not_mix(tmp_path):
     assert sorted(p.name for p in tmp_path.iterdir()) == ["x", "y"]
 
 
+def test_one_folder_under_two_names_is_held_once(tmp_path):
+    (tmp_path / "there" / "sub").mkdir(parents=True)
+    (tmp_path / "link").symlink_to(tmp_path / "there", target_is_directory=True)
+    (tmp_path / "out2").symlink_to("out")  # which need not exist
+    for one, other in (
+        ("out", "out2"), ("there", "link"), ("there/x", "link/x"), ("there/sub/../x", "there/x"), ("out2", "out2"),
+    ):  # fmt: skip
+        for first, second in ((one, other), (other, one)):
+            with artifacts.locked(tmp_path / first):
+                with pytest.raises(ArtifactError, match="is in use by process"), artifacts.locked(tmp_path / second):
+                    pass
+                with artifacts.locked(tmp_path / "another"):
+                    pass
+    make(tmp_path / "out")
+    with artifacts.writing(tmp_path / "out2", kind="thing", version=1) as folder:
+        (folder / "a.txt").write_text("new")
+        (tmp_path / "out2").unlink()  # as between the two moves of a writer
+        with pytest.raises(ArtifactError, match="is in use by process"), artifacts.locked(tmp_path / "out2"):
+            pass
+    assert sorted(one.name for one in tmp_path.iterdir()) == ["link", "out", "out2", "there"]
+    assert [one.name for one in (tmp_path / "there").iterdir()] == ["sub"]
+
+
+def test_a_link_to_where_nothing_can_be_written_is_held_by_its_name(tmp_path, capsys):
+    (tmp_path / "out2").symlink_to(tmp_path / "nowhere" / "out")
+    with artifacts.locked(tmp_path / "out2"):
+        assert "out cannot be locked" in capsys.readouterr().err
+        with pytest.raises(ArtifactError, match="is in use by process"), artifacts.locked(tmp_path / "out2"):
+            pass
+    assert [one.name for one in tmp_path.iterdir()] == ["out2"]
+
+
 def test_a_killed_holder_lets_go(tmp_path):
     script = (
         "import sys, time; from pathlib import Path; from kogner import artifacts\n"

@@ -63,17 +63,17 @@ def test_tables_of_bulk_before_and_after_it_was_measured(tmp_path, monkeypatch):
     monkeypatch.setattr(markdown, "RESULTS", tmp_path)
     assert "| not measured yet |" in speed.bulk() and "not measured yet" in speed.bulk_cost()
     measured = {
-        "documents": 50_000, "documents_per_s": 8.0, "peak_mb": 2100,
+        "documents": 50_000, "characters": 40_000_000, "documents_per_s": 8.0, "peak_mb": 2100,
         "memory_mb": {"first tenth": 2000, "last tenth": 2010}, "kills": {"worker": 10, "job": 10},
         "missing": 0, "doubled": 0, "date": "2026-11-26", "revision": "abc",
         "machine": {"gpu": None, "processor": "a processor", "cores": 2},
     }  # fmt: skip
     (tmp_path / "bulk.json").write_text(json.dumps(measured), encoding="utf-8")
-    assert "| 50,000 | 8.0 | 2 | 4.00 | 2,100 at most" in speed.bulk() and "| 0 | 0 |" in speed.bulk()
+    assert "| 50,000 | 800 | 8.0 | 2 | 4.00 | 2,100 at most" in speed.bulk() and "| 0 | 0 |" in speed.bulk()
     # 38 million abstracts at 4 a second and core
     assert "38,000,000 / 4.00 / 3,600 = **2,639**" in speed.bulk_cost() and "x 0.05 = **132**" in speed.bulk_cost()
     faster = measured | {"precision": "bf16", "documents_per_s": 16.0, "command": "make it"}
     for name, data in (("bulk", measured | {"command": "make"}), ("bulk-auto", faster)):
         (tmp_path / f"{name}.json").write_text(json.dumps(data), encoding="utf-8")
-    assert "| fp32 | 50,000 | 8.0 |" in speed.bulk() and "| bf16 | 50,000 | 16.0 |" in speed.bulk()
+    assert "| fp32 | 50,000 | 800 | 8.0 |" in speed.bulk() and "| bf16 | 50,000 | 800 | 16.0 |" in speed.bulk()
     assert "`make it`: Measured" in speed.bulk() and "bf16 | 38,000,000 / 8.00" in speed.bulk_cost()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import re
+from copy import deepcopy
 from importlib import import_module
 from pathlib import Path
 
@@ -16,7 +18,7 @@ from kogner.annotate.predictor import Predictor
 from kogner.api import Entities
 from kogner.errors import ArtifactError, ConfigError, InputError
 from kogner.records import Link, Mention
-from kogner.spacy_component import KognerPipe, make_kogner
+from kogner.spacy_component import FILE, KognerPipe, make_kogner
 from kogner.spacy_docs import NOT_SET, OVERLAPS, REPLACED, WIDENED, set_entities
 from kogner.student.checkpoint import StudentInfo
 
@@ -127,8 +129,62 @@ def test_a_pipeline_is_written_as_its_configuration(nlp, saved, tmp_path):
         nlp.get_pipe("kogner").from_bytes(b"{")
     with pytest.raises(ConfigError, match="'exec' is no setting"):
         nlp.get_pipe("kogner").from_bytes(b'{"exec": 1}')
+    for given in (b"1", b'{"exec": 1}'):
+        with pytest.raises((InputError, ConfigError), match=r"no object 'given'|'exec' is no setting"):
+            nlp.get_pipe("kogner").from_bytes(b'{"given": %s}' % given)
     with pytest.raises(InputError, match="cannot be read"):
         nlp.get_pipe("kogner").from_disk(tmp_path)
+
+
+def loaded(path, **given):
+    made = spacy.load(path, config={"components": {"kogner": given}})
+    return made.get_pipe("kogner")
+
+
+def test_what_a_pipeline_is_loaded_with_stands(nlp, saved, tmp_path):
+    nlp.get_pipe("kogner").config |= {"overlap": "longest", "nested": True}  # since it was made
+    nlp.to_disk(tmp_path / "pipeline")
+    before = nlp.get_pipe("kogner").config
+    changes = {"labels": ["gene"], "threshold": 0.4, "thresholds": {"gene": 0.6}, "spans_key": "found"}
+    assert loaded(tmp_path / "pipeline", **changes).config == before | changes
+    moved = str(Path(saved).rename(tmp_path / "elsewhere"))
+    pipe = loaded(tmp_path / "pipeline", model=moved)
+    assert pipe.config == before | {"model": moved} and pipe(nlp.make_doc(TEXT)).spans["kogner"]
+
+
+def test_a_pipeline_is_loaded_with_a_default(nlp, saved, tmp_path):
+    made = spacy.blank("en")
+    made.add_pipe("kogner", config={"model": saved, "nested": True, "overwrite_ents": False, **CONFIG})
+    made.to_disk(tmp_path / "pipeline")
+    before = made.get_pipe("kogner").config
+    changes = {"threshold": None, "nested": False, "overwrite_ents": True, "labels": []}
+    pipe = loaded(tmp_path / "pipeline", **changes)
+    assert pipe.config == before | changes and pipe.labels == ("chemical",)
+    again = spacy.blank("en").from_config(made.config.merge({"components": {"kogner": {"threshold": 0.7}}}))
+    again.from_bytes(made.to_bytes())
+    assert again.get_pipe("kogner").config == before | {"threshold": 0.7}
+
+
+def test_what_a_pipeline_was_loaded_with_is_written_with_it(nlp, tmp_path):
+    pipe = nlp.get_pipe("kogner")
+    pipe.config |= {"threshold": 0.3, "nested": True}
+    nlp.to_disk(tmp_path / "first")
+    second = spacy.load(tmp_path / "first", config={"components": {"kogner": {"threshold": 0.4}}})
+    second.to_disk(tmp_path / "second")
+    assert loaded(tmp_path / "second").config == pipe.config | {"threshold": 0.4}
+    assert loaded(tmp_path / "second", nested=True, threshold=0.5).config == pipe.config | {"threshold": 0.5}
+    assert deepcopy(pipe).to_bytes() == pipe.to_bytes()
+
+
+def test_a_configuration_that_does_not_say_what_it_was_made_of(nlp, saved, tmp_path, model):
+    """As written before it was said, and as that of a component made by itself."""
+    pipe = nlp.get_pipe("kogner")
+    nlp.to_disk(tmp_path / "pipeline")
+    (tmp_path / "pipeline" / "kogner" / FILE).write_text(json.dumps(pipe.config | {"nested": True}))
+    assert loaded(tmp_path / "pipeline").config == pipe.config | {"nested": True}
+    assert loaded(tmp_path / "pipeline", threshold=0.4).config == pipe.config | {"nested": True, "threshold": 0.4}
+    alone = KognerPipe("kogner", {"threshold": 0.9}, model=model).from_disk(tmp_path / "pipeline" / "kogner")
+    assert alone.config == pipe.config | {"nested": True, "threshold": 0.9}
 
 
 def test_what_cannot_be_is_said_when_it_is_added(saved, tmp_path, model):

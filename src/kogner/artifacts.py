@@ -14,7 +14,7 @@ import re
 import shutil
 import socket
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
@@ -88,12 +88,29 @@ def locked(path: Path) -> Iterator[None]:
     """Hold a path (an artefact, a work folder) for this process; the lock ends with the process, however it ends.
 
     The lock is the file `.<name>.lock` beside the path, removed at the end; one that a killed run left behind holds
-    nobody up. The path itself need not exist and may be replaced or removed meanwhile.
+    nobody up. The path itself need not exist and may be replaced or removed meanwhile. Of a link that which it points
+    to is held, and its own name too, since a writer puts a folder in its place.
     Raises ArtifactError naming the process that holds it: two runs would overwrite each other's files.
     """
     path = Path(path).absolute()
     path.parent.mkdir(parents=True, exist_ok=True)
-    file = path.with_name(f".{path.name}.lock")
+    real = Path(os.path.realpath(path))
+    with ExitStack() as held:
+        if path.is_symlink():
+            held.enter_context(_held(Path(os.path.realpath(path.parent)) / path.name, path))
+            try:
+                held.enter_context(_held(real, path))
+            except OSError as error:  # where it lies nothing may be written
+                note(f"{real} cannot be locked ({error.strerror or error}); do not start a second run on it")
+        else:
+            held.enter_context(_held(real, path))
+        yield
+
+
+@contextmanager
+def _held(place: Path, path: Path) -> Iterator[None]:
+    """Hold a place, which whoever asks for it is told as `path`."""
+    file = place.with_name(f".{place.name}.lock")
     stream = _take(file, path)
     try:
         stream.seek(0)

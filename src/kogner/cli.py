@@ -83,7 +83,8 @@ def _write_utf8() -> None:
             if stream.isatty():
                 stream.reconfigure(errors="replace")
             else:
-                stream.reconfigure(encoding="utf-8")
+                # What has no UTF-8, half a surrogate pair of a file's name or of JSON, is shown as its escape.
+                stream.reconfigure(encoding="utf-8", errors="backslashreplace")
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -3,7 +3,8 @@
 All entities stand in `doc.spans["kogner"]`, nested ones too, those without overlap in `doc.ents`. `ent.kb_id_` is the
 graph entity, and `ent._.kogner` what was found in full: exact characters, score, id and its score. `doc._.kogner` is
 the list of them, which a notebook shows as marked text. What is written with a pipeline is the configuration; weights,
-graph and bank stay where they are, so give their full paths, or a hub id, where a pipeline is to be moved.
+graph and bank stay where they are, so give their full paths, or a hub id, where a pipeline is to be moved. Where they
+have moved themselves: `spacy.load(folder, config={"components": {"kogner": {"model": "new/place"}}})`.
 
 spaCy finds the component by itself where KoGNER is installed; `import kogner.spacy_component` does the same.
 """
@@ -12,6 +13,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +35,7 @@ except ImportError as error:
     raise MissingExtraError("the spaCy component", "spacy") from error
 
 FILE = "kogner.json"
+GIVEN = "given"  # in it, beside the configuration: what the component was made with, where that is another
 OPENING = ("model", "graph", "link_to", "aliases", "bank", "nil", "device", "engine")  # what a model is opened with
 DEFAULTS: dict[str, Any] = {
     "model": str(DEFAULT_MODEL), "labels": [], "threshold": None, "thresholds": {}, "nested": False,
@@ -59,6 +62,7 @@ class KognerPipe(Pipe):
         self.report = Report()
         self._model = model
         self.config = _checked(config)
+        self._given = deepcopy({key: self.config[key] for key in config})
         if not self.labels:
             raise ConfigError("the model does not say what types it was trained on; give labels, e.g. ['disease']")
 
@@ -110,17 +114,35 @@ class KognerPipe(Pipe):
 
     def to_bytes(self, *, exclude: Iterable[str] = ()) -> bytes:
         """The configuration; weights stay where they are."""
-        return json.dumps(self.config).encode()
+        given = {key: value for key, value in self._given.items() if value != self.config[key]}
+        return json.dumps(self.config | {GIVEN: given}).encode()
 
     def from_bytes(self, data: bytes, *, exclude: Iterable[str] = ()) -> KognerPipe:
-        """Take a configuration over. Raises InputError for what is none."""
+        """Take a configuration over, except where this component was given another one than that which was written.
+
+        What was left at its default was not given: nobody can tell spaCy's defaults from values that are the same.
+        Raises InputError for what is no configuration.
+        """
+        return self._take_over(data, defaults=False)
+
+    def _take_over(self, data: bytes, *, defaults: bool) -> KognerPipe:
+        """Take a configuration over. defaults: whether what has its default counts as given."""
         try:
             found = json.loads(data)
         except (ValueError, RecursionError) as error:
             raise InputError(f"the configuration of the component {self.name!r} is no JSON: {error}") from error
         if not isinstance(found, dict):
             raise InputError(f"the configuration of the component {self.name!r} is no object: {str(found)[:60]}")
-        checked = _checked(found)
+        written = found.pop(GIVEN, None)  # none in older files
+        if not isinstance(written, dict | None):
+            raise InputError(f"the configuration of the component {self.name!r} has no object {GIVEN!r}")
+        made = _checked(found | (written or {}))
+        given = {
+            key: value
+            for key, value in self._given.items()
+            if value != made[key] and ((defaults and written is not None) or value != DEFAULTS[key])
+        }
+        checked = _checked(found | given)
         if any(checked[key] != self.config[key] for key in OPENING):
             self._model = None
         self.config = checked
@@ -132,15 +154,25 @@ class KognerPipe(Pipe):
         write_atomic(Path(path) / FILE, self.to_bytes())
 
     def from_disk(self, path: str | Path, *, exclude: Iterable[str] = ()) -> KognerPipe:
-        """Take over the configuration in a folder. Raises InputError where there is none."""
+        """Take over the configuration in a folder, except where this component was given another one than was written.
+
+        So what `spacy.load(folder, config=...)` was told stands, and what was changed in `config` before it was written
+        comes back. Raises InputError where there is none.
+        """
         file = Path(path) / FILE
         try:
-            return self.from_bytes(file.read_bytes())
+            return self._take_over(file.read_bytes(), defaults=True)
         except OSError as error:
             raise InputError(f"cannot be read: {error.strerror or error}", path=file) from error
 
-    def __reduce__(self) -> tuple[Callable[..., KognerPipe], tuple[str, dict[str, Any]]]:
-        return KognerPipe, (self.name, self.config)
+    def __reduce__(self) -> tuple[Callable[..., KognerPipe], tuple[str, dict[str, Any], dict[str, Any]]]:
+        return _again, (self.name, self.config, self._given)
+
+
+def _again(name: str, config: dict[str, Any], given: dict[str, Any]) -> KognerPipe:
+    pipe = KognerPipe(name, config)
+    pipe._given = given
+    return pipe
 
 
 def _checked(config: dict[str, Any]) -> dict[str, Any]:
@@ -151,7 +183,7 @@ def _checked(config: dict[str, Any]) -> dict[str, Any]:
     unknown = sorted(config.keys() - DEFAULTS.keys())
     if unknown:
         raise ConfigError(f"{unknown[0]!r} is no setting of the component; there are {', '.join(DEFAULTS)}")
-    whole = DEFAULTS | config
+    whole = deepcopy(DEFAULTS | config)
     keys = (
         "threshold",
         "thresholds",

@@ -212,7 +212,7 @@ def test_a_shard_that_is_missing_is_said(model, tmp_path, in_this_process):
     parts = tmp_path / "out" / "parts" / one.folder
     (parts / "00001.json").unlink()
     with pytest.raises(KognerError, match=r"shard 1 of .* is missing"):
-        JobFolder(tmp_path / "out").finish(one, Report())
+        JobFolder(tmp_path / "out").finish(one, Report(), documents=9)
 
 
 def test_an_input_that_was_moved_before_it_was_done_goes_on_at_its_new_place(model, tmp_path, monkeypatch):
@@ -461,6 +461,24 @@ def test_processes_that_die_lose_nothing_and_one_that_a_document_kills_leaves_it
     (failure,) = [json.loads(line) for line in (tmp_path / "out" / "failures.jsonl").open()]
     assert failure["id"] == "d17" and "ended the process, exit code -9, 2 times" in failure["reason"]
     assert (manifest["documents"], manifest["failed"]) == (60, 1)
+
+
+def test_fewer_shards_than_processes_wait_for_these(model, tmp_path, monkeypatch):
+    monkeypatch.setattr(processes, "POLL_S", 0.01)  # looks at its end long before a process is ready
+    source = written(tmp_path / "a.jsonl", documents(3))
+    manifest = job(model, [source], tmp_path / "out", processes=2).run()
+    assert manifest["documents"] == 3 and len(results(tmp_path / "out")) == 3
+
+
+def test_an_input_whose_documents_have_no_results_is_not_finished(model, tmp_path, in_this_process, monkeypatch):
+    from kogner.bulk.job import ProcessPool
+
+    source, out = written(tmp_path / "a.jsonl", documents(12)), tmp_path / "out"
+    with monkeypatch.context() as patched:
+        patched.setattr(ProcessPool, "run", lambda self, shards: iter(list(shards)[:0]))
+        with pytest.raises(KognerError, match="12 documents were read, and there are results of 0; give the command"):
+            job(model, [source], out).run()
+    assert job(model, [source], out).run()["documents"] == 12 and len(results(out)) == 12
 
 
 @pytest.mark.slow

@@ -29,9 +29,9 @@ def test_a_clear_difference():
     better, baseline = arm(0.9, seed=1), arm(0.8, seed=2)
     found = paired_bootstrap(better, baseline, rounds=2000)
     assert found.mean == pytest.approx(np.mean([f1(b) - f1(a) for b, a in zip(better, baseline, strict=True)]))
-    assert found.low < found.mean < found.high and found.low > 5 and found.p == 2 / 2000 and found.seeds == 3
+    assert found.low < found.mean < found.high and found.low > 5 and found.p < 0.01 and found.seeds == 3
     turned = paired_bootstrap(baseline, better, rounds=2000)
-    assert turned.mean == pytest.approx(-found.mean) and turned.p == found.p
+    assert turned.mean == pytest.approx(-found.mean) and turned.p == pytest.approx(found.p, abs=0.01)
     assert found == paired_bootstrap(better, baseline, rounds=2000)
 
 
@@ -39,7 +39,29 @@ def test_noise_is_no_difference():
     below = sum(
         paired_bootstrap(arm(0.8, seed=2 * n), arm(0.8, seed=2 * n + 1), rounds=400).p < 0.05 for n in range(40)
     )
-    assert below <= 8  # about one in twenty, and more where three seeds are resampled
+    assert below <= 4
+
+
+def test_seeds_that_differ_among_themselves_show_no_difference():
+    """Trainings whose F1 moves by chance far more than documents do: one in twenty is called a difference, no more."""
+    dice = np.random.default_rng(3)
+    below = 0
+    for _ in range(200):
+        arms = []
+        for _ in range(2):
+            rates = np.clip(0.8 + 0.02 * dice.standard_normal(3), 0, 1)
+            arms.append([[(50, 50, round(50 * rate) + int(dice.integers(-1, 2))) for _ in range(60)] for rate in rates])
+        below += paired_bootstrap(*arms, rounds=400).p < 0.05
+    assert below <= 20  # 10 on average; resampled seeds gave four times as many
+
+
+def test_three_seeds_of_one_sign_are_not_enough_by_themselves():
+    rates = (0.830, 0.802, 0.815)
+    better = [[(100, 100, round(100 * rate))] * 400 for rate in rates]
+    baseline = [[(100, 100, 80)] * 400] * 3
+    found = paired_bootstrap(better, baseline, rounds=4000)
+    # documents are all alike, so this is the t-test of 3.0, 0.0 and 2.0
+    assert found.mean == pytest.approx(5 / 3, abs=0.1) and 0.1 < found.p < 0.3
 
 
 def test_the_interval_is_that_of_a_normal_difference():

@@ -64,7 +64,9 @@ def _annotated() -> None:
     for one in inputs:
         for shard in reader.shards(one, Cut(), done={}):
             worker.write(shard)
-    folder.write_manifest({one.number: folder.finish(one, Report()) for one in inputs})
+    folder.write_manifest(
+        {one.number: folder.finish(one, Report(), documents=reader.counts[one.number]) for one in inputs}
+    )
 
 
 @pytest.mark.parametrize("block", PYTHON, ids=str)

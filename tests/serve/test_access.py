@@ -121,10 +121,20 @@ def test_where_a_key_stands():
     ],
 )
 def test_the_host_header(client, host, status):
-    answer = client.get("/healthz", host=host)
+    answer = client.get("/v1/labels", host=host)
     assert answer.status == status
     if status == 421:
         assert "--allowed-host" in answer.json["error"]["message"]
+
+
+@pytest.mark.parametrize("host", ["10.0.0.7:8000", "[fe80::1]", "evil.example", ""])
+def test_health_is_told_whatever_the_host_header(guarded, host):
+    """A load balancer asks by the address of the machine, which it may be the only one to know."""
+    for path in ("/healthz", "/readyz"):
+        assert guarded.get(path, host=host).status == 200
+    for path in ("/", "/docs", "/openapi.json", "/metrics", "/v1/labels", "/healthz/", "/nothing"):
+        answer = guarded.get(path, host=host, x_api_key=KEY)
+        assert (answer.status, answer.reason) == (421, "foreign_host"), path
 
 
 def test_hosts_that_are_allowed():

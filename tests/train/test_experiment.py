@@ -194,6 +194,13 @@ def test_another_encoder_in_the_same_folder_is_another_training(plan, tiny_encod
              "arms": {"b-c": {}, "c": {}}},
             "two trainings would be called half-b-c-0",
         ),
+        ({"settings": {}, "arms": {"no-graph": {}}}, "nothing is run"),
+        ({"settings": {"none": {"test": ["mine"]}}, "arms": {"a": {}}, "compare": []}, "nothing is run"),
+        ({"name": "../evil"}, "'../evil' is no name"),
+        ({"set": ["train.seed=5"]}, "'train.seed=5' is set by the plan itself"),
+        ({"compare": [["mse", "mse"]]}, "needs two arms, not mse twice"),
+        ({"set": ["train.nope=3"]}, "stage-first-0: .*nope"),
+        ({"bank": None}, "half-mse-0 distils .*names no bank"),
     ],
 )  # fmt: skip
 def test_plans_that_cannot_work_are_refused(plan, changes, message):
@@ -271,6 +278,25 @@ def test_a_setting_without_training_scores_the_stages_as_they_are(plan, tmp_path
     assert stopped.value.code == 0
     said = json.loads(capsys.readouterr().out.splitlines()[-1])
     assert [(row["setting"], row["arm"]) for row in said["rows"]] == [("none", "staged")]
+
+
+def test_names_of_the_graph_at_students_of_a_stage(plan, tmp_path):
+    from kogner.graph.rejections import Rejections
+    from kogner.graph.store import build
+    from kogner.records import Entity
+
+    graph = tmp_path / "graph"
+    build([Entity("X:1", "Chemical", "aspirin")], [], graph, rejected=Rejections())
+    settings = {"none": {"test": ["mine"]}}
+    arms = {"staged": {"initial": "first"}, "named": {"names_of": "staged"}}
+    experiment = load(changed(plan, settings=settings, arms=arms, graph=str(graph), compare=[["named", "staged"]]))
+    cells, folders = {cell.name: cell for cell in experiment.cells()}, Folders(tmp_path)
+    for name in ("stage-first-0", "none-staged-0", "none-named-0"):
+        run(cells[name], folders, device="cpu", revision="x")
+    stage, base, named = (json.loads(folders.scored(cell).read_text()) for cell in cells.values())
+    assert stage["student"] == base["initial"] == base["student"] == named["initial"]
+    folders.scored(cells["none-staged-0"]).write_text(json.dumps(base | {"student": "another"}))
+    assert finished(cells["none-named-0"], folders) is None, "its student was trained anew"
 
 
 def counted(setting, arm, seed, right):
@@ -401,12 +427,14 @@ def test_the_page_opens_with_what_was_better_worse_or_neither():
 
     once = group("lucky", 9.0, 0.001, seeds=1)
     groups = [group("names", 8.75, 0.0002, of="names"), group("mse", -0.01, 0.9), group("noise", -3.0, 0.01), once]
-    groups.append(group("names", 0.7, 0.04, of="names", group="all"))
+    groups.append(group("names", 0.7, 0.012, of="names", group="all"))
+    groups.append(group("some", 0.6, 0.04))  # would do by itself, but not among five
     assert opening([{"groups": []}, {"groups": [once]}]) == ""
     better, worse, neither = opening([{"groups": []}, {"groups": groups}]).splitlines()
     assert better == "- **Better:** names (`names` over `no-graph`) +8.8 F1 with little, +0.7 F1 with all."
     assert worse == "- **Worse:** noise (`noise` over `no-graph`) -3.0 F1 with little."
-    assert neither == "- **No difference is shown:** mse (`mse` over `no-graph`) +0.0 F1 with little."
+    shown = "mse (`mse` over `no-graph`) +0.0 F1 with little; some (`some` over `no-graph`) +0.6 F1 with little."
+    assert neither == f"- **No difference is shown:** {shown}"
 
 
 def test_one_cell_is_run_with_what_it_starts_from(plan, tmp_path, capsys):

@@ -14,34 +14,38 @@ from pathlib import Path
 from typing import IO
 
 from kogner.data.formats import files, jsonl
+from kogner.data.formats.columns import ask_for
 from kogner.data.report import Report
 from kogner.errors import ConfigError, InputError
 from kogner.records import Document
 
 STDIN = "-"
+IN_LINES = (".jsonl", ".jsonlines", ".ndjson")
+HEAD = 1 << 16  # characters
 WAITING = 256  # documents that are read ahead of the one that is worked on
 PATIENCE = 0.05  # seconds without another document after which results are not held back any more
 
 
-def read_texts(source: str, *, report: Report | None = None) -> Iterator[Document]:
-    """Yield documents. JSON lines are told from plain text by the ending .jsonl, or by a first line that is an object.
+def read_texts(source: str, *, form: str | None = None, report: Report | None = None) -> Iterator[Document]:
+    """Yield documents. form: `text` or `jsonl`, None = JSON lines are told by the ending .jsonl, .jsonlines or .ndjson,
+    or by a first line that is an object with a text.
 
     A plain text is one document, kept as it is (line ends included); its id is the file's name. A byte order mark is
     not part of the text. report: gets what of the JSON is not used. Raises InputError for empty, binary or non-UTF-8
-    input, for bad lines of JSON, and for other JSON (an array, an object over several lines, a file that ends in
-    .json), which would be annotated as prose.
+    input, for bad lines of JSON, and, where no form is given, for other JSON (an array, objects without a text or over
+    several lines, a file that ends in .json), which would be annotated as prose.
     """
     report = report or Report()
     if source == STDIN:
-        yield from _read_stream(sys.stdin.buffer, Path("<stdin>"), report)
+        yield from _read_stream(sys.stdin.buffer, Path("<stdin>"), form, report)
         return
     path = Path(source)
-    first = next((line for _, line in files.lines(path) if line.strip()), "")
-    if _ending(path) == ".jsonl" or _looks_like_json(first):
+    if form == "jsonl" or (form is None and _in_lines(path)):
         yield from _parse(files.lines(path), path, report)
     else:
         text = _decode(files.read_bytes(path), path)
-        _refuse_json(text, path)
+        if form is None:
+            _refuse_json(text, path)
         yield Document(path.name, text)
 
 
@@ -57,7 +61,7 @@ def read_documents(path: Path, form: str | None, *, report: Report) -> Iterator[
     if (
         found.name in ("text", "jsonl") and not found.has_columns
     ):  # here only their texts are wanted: as a stream, and ids may come twice
-        yield from read_texts(str(path), report=report)
+        yield from read_texts(str(path), form=form, report=report)
         return
     if found.read is None:
         raise ConfigError(f"format {found.name} is written only")
@@ -93,14 +97,14 @@ def unhurried(documents: Iterator[Document]) -> Iterator[Document | None]:
         yield found
 
 
-def _read_stream(stream: IO[bytes], path: Path, report: Report) -> Iterator[Document]:
+def _read_stream(stream: IO[bytes], path: Path, form: str | None, report: Report) -> Iterator[Document]:
     """JSON lines as they come; a plain text when it has ended."""
     begun: list[bytes] = []
     for raw in stream:
         begun.append(raw)
         if raw.strip(b"\xef\xbb\xbf \t\r\n"):
             break
-    if _looks_like_json(b"".join(begun).decode("utf-8-sig", errors="replace")):
+    if form == "jsonl" or _looks_like_json(b"".join(begun).decode("utf-8-sig", errors="replace")):
         yield from _parse(files.lines_of(chain(begun, stream), path), path, report)
         return
     from kogner.data.formats.registry import HEAD, told
@@ -119,7 +123,7 @@ def read_stdin(form: str | None, *, report: Report) -> Iterator[Document]:
     Another format is read from a file of its own, since readers may read twice.
     """
     if form in (None, "jsonl"):
-        yield from read_texts(STDIN, report=report)
+        yield from read_texts(STDIN, form=form, report=report)
         return
     with tempfile.TemporaryDirectory(prefix="kogner-") as folder:
         file = Path(folder) / "stdin"
@@ -157,6 +161,11 @@ def _decode(data: bytes, path: Path) -> str:
     return text
 
 
+def _in_lines(path: Path) -> bool:
+    first = next((line for _, line in files.lines(path) if line.strip()), "")
+    return _ending(path) in IN_LINES or _looks_like_json(first)
+
+
 def _looks_like_json(text: str) -> bool:
     first = next((line for line in text.splitlines() if line.strip()), "")
     if not first.lstrip().startswith("{"):
@@ -173,12 +182,29 @@ def _ending(path: Path) -> str:
 
 
 def _refuse_json(text: str, path: Path) -> None:
-    """Raise InputError for JSON that is not one object per line."""
-    if _ending(path) != ".json":
-        if not text.lstrip().startswith(("{", "[")):
+    """Raise InputError for JSON that is not one object with a text per line."""
+    if not text.lstrip().startswith(("{", "[")):
+        if _ending(path) != ".json":
             return
+    elif keys := _keys_of_lines(text):
+        raise InputError(f"is JSON lines without `text`: the first has the keys {keys}; {ask_for('jsonl')}", path=path)
+    if _ending(path) != ".json":
         try:
             json.loads(text)
         except (ValueError, RecursionError):
             return
     raise InputError('is JSON, but not in lines; give one object {"id", "text"} per line (.jsonl)', path=path)
+
+
+def _keys_of_lines(text: str) -> str:
+    """The keys of the first line where each of the first lines is an object; empty elsewhere."""
+    keys = ""
+    for line in [line for line in text[:HEAD].splitlines()[:20] if line.strip()]:
+        try:
+            found = json.loads(line)
+        except (ValueError, RecursionError):
+            break  # a text, or the last line of the head, which is cut
+        if not isinstance(found, dict):
+            return ""
+        keys = keys or ", ".join(found)[:200]
+    return keys

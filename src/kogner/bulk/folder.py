@@ -12,6 +12,7 @@ Every file is written beside its place and moved there, so that what a killed jo
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 from collections import Counter
@@ -89,8 +90,9 @@ class JobFolder:
         """Say what the job is, or go on with one that is there; its inputs, numbered.
 
         said: how documents are annotated and cut, as plain data. again: shards with failures are done again.
-        Inputs that the job does not know yet are added; one that was moved is known by its name and content; one that
-        was changed before it was done is begun anew.
+        Inputs that the job does not know yet are added; a file is one input however its path is written, and through
+        whichever link; one that was moved is known by its name and content; one that was changed before it was done is
+        begun anew.
         Raises ArtifactError where the folder holds something else, a job with another plan, or one that is done with an
         input that was changed since.
         """
@@ -103,12 +105,16 @@ class JobFolder:
         elif self.path.exists() and (not self.path.is_dir() or any(map(_is_content, self.path.iterdir()))):
             raise ArtifactError(f"{self.path} is there and holds no job of annotation; give another folder")
         chosen = []
+        places = _places(known)
         with counting("inputs looked at", len(inputs)) as counter:  # new ones are read to their end for their hash
             for path in inputs:
-                one = self._known(path, known)
+                real = os.path.realpath(path)
+                one = self._known(path, known, places.get(real))
                 if one.number in chosen:
-                    raise InputError("is given twice", path=path)
+                    first = "" if one.path == str(path.absolute()) else f", first as {one.path}"
+                    raise InputError(f"is given twice{first}", path=path)
                 known[one.number : one.number + 1] = [one]
+                places.setdefault(real, one.number)
                 chosen.append(one.number)
                 counter.advance()
         self.path.mkdir(parents=True, exist_ok=True)
@@ -125,10 +131,10 @@ class JobFolder:
                 self._forget_failures(known[number])
         return [known[number] for number in chosen]
 
-    def _known(self, path: Path, known: Sequence[Input]) -> Input:
-        """The input that a file is, old or new."""
+    def _known(self, path: Path, known: Sequence[Input], place: int | None) -> Input:
+        """The input that a file is, old or new. place: number of the one that is this file under another path."""
         name = str(path.absolute())
-        same = next((one for one in known if one.path == name), None)
+        same = next((one for one in known if one.path == name), None if place is None else known[place])
         if same is not None and same.is_as_it_was(path):
             return same
         now = Input.of(len(known) if same is None else same.number, path)
@@ -136,6 +142,7 @@ class JobFolder:
             moved = (one for one in known if (Path(one.path).name, one.digest) == (path.name, now.digest))
             before = next((one for one in moved if not Path(one.path).exists()), None)
             return now if before is None else replace(now, number=before.number)
+        now = replace(now, path=same.path)  # its shards' folder has the name
         if same.digest != now.digest:
             if (self._parts(same) / INPUT).is_file():
                 raise ArtifactError(
@@ -184,16 +191,21 @@ class JobFolder:
         raw.pop("annotated")
         return Counts(**raw)
 
-    def finish(self, one: Input, report: Report, *, error: str | None = None) -> Counts:
+    def finish(self, one: Input, report: Report, *, documents: int, error: str | None = None) -> Counts:
         """Add up an input's shards. Unless it could not be read to its end, it is not looked at again.
 
-        Raises KognerError where one between them is missing.
+        documents: that were read. Raises KognerError where a shard is missing, or documents have no result.
         """
         numbers = self._numbers(one)
         if error is None and numbers != set(range(len(numbers))):
             missing = min(set(range(len(numbers))) - numbers)
             raise KognerError(f"{one.path}: shard {missing} of {self._parts(one)} is missing; give the command again")
         sums = self._sums(one)
+        if error is None and sums["documents"] != documents:
+            raise KognerError(
+                f"{one.path}: {documents:,} documents were read, and there are results of {sums['documents']:,}; give "
+                "the command again"
+            )
         noted = dict(report.noted + report.repaired + sums.pop("lost"))
         counts = Counts(
             **sums, skipped=dict(report.skipped), noted=noted, examples=dict(report.examples), error=error
@@ -282,6 +294,15 @@ class JobFolder:
 
     def _parts(self, one: Input) -> Path:
         return self.path / PARTS / one.folder
+
+
+def _places(known: Sequence[Input]) -> dict[str, int]:
+    """Numbers of inputs by what is at their paths, links followed; without links that may point elsewhere by now."""
+    return {
+        real: one.number
+        for one in reversed(known)  # the first counts, where a job of an older KoGNER has a file twice
+        if (real := os.path.realpath(one.path)) == one.path or one.is_as_it_was(Path(one.path))
+    }
 
 
 def _same(path: Path, before: Mapping[str, Any], now: Mapping[str, Any]) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import mmap
 import os
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
@@ -12,7 +14,7 @@ from typing import Any
 from kogner.annotate.texts import read_documents
 from kogner.bulk.shards import Cut, Shard, Unread, cut
 from kogner.bulk.source import Input
-from kogner.data.formats.files import stem
+from kogner.data.formats.files import is_packed, stem
 from kogner.data.report import Report
 from kogner.errors import InputError, KognerError
 from kogner.progress import note
@@ -28,13 +30,15 @@ POSITION_EVERY = 200  # documents after which it is looked how far a file was re
 class InputReader:
     """Reads inputs. form: a name of `kogner.data.formats.registry` for all of them, None = told by their content.
 
-    documents: read so far, those of shards that are done among them. bytes: of the inputs they are from.
+    documents: read so far, those of shards that are done among them. bytes: of the inputs they are from. counts:
+    documents of inputs that were read to their end.
     """
 
     form: str | None = None
     documents: int = 0
     bytes: int = 0
     reports: dict[int, Report] = field(default_factory=dict)
+    counts: dict[int, int] = field(default_factory=dict)
     errors: dict[int, str] = field(default_factory=dict)
 
     def shards(self, one: Input, limits: Cut, *, done: Mapping[int, int]) -> Iterator[Shard]:
@@ -55,7 +59,7 @@ class InputReader:
                 yield Unread(error.document or f"{stem(path)}:{error.line}", str(error))
 
         def documents() -> Iterator[Document | Unread]:
-            before, told, any_document = self.bytes, 0, False
+            before, earlier, told, any_document = self.bytes, self.documents, 0, False
             try:
                 for document in read_documents(path, self.form, report=report):
                     yield from unread()
@@ -75,20 +79,31 @@ class InputReader:
             if any_document:
                 yield from unread()
             self.bytes = before + one.bytes
+            self.counts[one.number] = self.documents - earlier
 
         yield from cut(documents(), limits, input=one.number, done=done)
 
     def said(self, one: Input) -> dict[str, Any]:
-        """What the reader of an input met, as plain data: skipped, repaired, noted, examples, error."""
+        """What the reader of an input met, as plain data: documents, skipped, repaired, noted, examples, error."""
         report = self.reports[one.number]
-        return {**report.to_dict(), "examples": report.examples, "error": self.errors.get(one.number)}
+        there = {"documents": self.counts[one.number], "error": self.errors.get(one.number)}
+        return {**report.to_dict(), "examples": report.examples, **there}
 
 
 def _breaks_off(path: Path) -> bool:
-    """Whether a file, whose last line cannot be read, ends within it, as one does that was not copied to its end."""
-    with path.open("rb") as stream:
-        stream.seek(-1, os.SEEK_END)
-        return stream.read() != b"\n"
+    """Whether a file, whose last line cannot be read, ends within it, as one does that was not copied to its end.
+
+    Not one that is packed: what is cut short cannot be unpacked to its end.
+    """
+    if is_packed(path):
+        return False
+    with path.open("rb") as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        last = content[content.rfind(b"\n") + 1 :]
+    try:
+        json.loads(last)
+    except (ValueError, RecursionError):
+        return bool(last.strip())
+    return False
 
 
 def position(path: Path) -> int | None:

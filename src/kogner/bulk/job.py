@@ -178,7 +178,7 @@ def _finish(folder: JobFolder, one: Input, met: Mapping[str, Any]) -> Counts:
         for reason, count in sorted(reasons.items()):
             first = f", first at {report.examples[reason][0]}" if report.examples.get(reason) else ""
             note(f"{one.path}: {what} {count:,} x {reason}{first}")
-    return folder.finish(one, report, error=met["error"])
+    return folder.finish(one, report, documents=met["documents"], error=met["error"])
 
 
 def _absolute(place: str) -> str:

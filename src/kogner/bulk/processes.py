@@ -87,7 +87,7 @@ class ProcessPool:
                         self._give(worker, Task(ahead.popleft() if ahead else found))  # type: ignore[arg-type]
                     else:
                         more = False
-                if not more and not self._again and all(worker.task is None for worker in self._workers):
+                if not (more or ahead or self._again or any(worker.task for worker in self._workers)):
                     return
                 if more and len(ahead) < self.count:
                     read = next(shards, None)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
+    from kogner.experiment.folders import Folders
     from kogner.experiment.plan import Experiment
 
 RUNS = Path("runs/experiments")
@@ -64,7 +65,7 @@ def run(
     from kogner.experiment.plan import load
     from kogner.experiment.runner import run_all
 
-    experiment = load(plan)
+    experiment, folders = load(plan), Folders(runs, scores)
     unknown = [name for name in settings if name not in experiment.settings]
     if unknown:
         raise ConfigError(f"{plan} has no setting {unknown[0]}; it has {', '.join(experiment.settings)}")
@@ -72,11 +73,11 @@ def run(
     for name in cells:
         if name not in known:
             raise ConfigError(f"{plan} has no training {name}; it has {', '.join(known[:5])}, ...")
-    results = run_all(
-        experiment, plan, Folders(runs, scores), jobs=jobs or os.cpu_count() or 1, device=device,
+    run_all(
+        experiment, plan, folders, jobs=jobs or os.cpu_count() or 1, device=device,
         revision=environment()["revision"], only=settings, cells=cells,
     )  # fmt: skip
-    _say(experiment, plan, results, out)
+    _say(experiment, plan, _finished(experiment, folders), out)
 
 
 @command.command("show")
@@ -91,13 +92,11 @@ def show(plan: str, runs: Path, scores: Path | None, out: Path | None) -> None:
     Example:
       kogner experiment show low-resource --out benchmarks/results/low-resource.json
     """
-    from kogner.experiment.cell import finished
     from kogner.experiment.folders import Folders
     from kogner.experiment.plan import load
 
     experiment, folders = load(plan), Folders(runs, scores)
-    results = [found for cell in experiment.cells() if (found := finished(cell, folders)) is not None]
-    _say(experiment, plan, results, out)
+    _say(experiment, plan, _finished(experiment, folders), out)
 
 
 @command.command("report")
@@ -124,7 +123,7 @@ def report(results: tuple[Path, ...], out: Path) -> None:
                 raise KeyError(*sorted(missing))
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise InputError(f"is no summary of an experiment ({error!r})", path=file) from error
-        summaries.append(summary)
+        summaries.append(summary | _of_today(summary))
     pictures = [f"{out.stem}-{summary['experiment']}.png" for summary in summaries]
     out.parent.mkdir(parents=True, exist_ok=True)
     drawn = []
@@ -134,6 +133,36 @@ def report(results: tuple[Path, ...], out: Path) -> None:
             drawn.append(picture)
     write_atomic(out, page(summaries, pictures))
     click.echo(json.dumps({"out": str(out), "pictures": drawn}))
+
+
+def _of_today(summary: Mapping[str, Any]) -> dict[str, Any]:
+    """What the plan of a summary says by now: which of its trainings have no scores in it, and one that is run as said.
+
+    Nothing where the plan is not there any more.
+    """
+    from kogner.errors import KognerError
+    from kogner.experiment.plan import load
+
+    try:
+        experiment = load(summary["plan"])
+    except (KeyError, KognerError):
+        return {}
+    cells = [cell for cell in experiment.cells() if not cell.is_stage]
+    seeds: dict[tuple[str, str], set[int]] = {}
+    for row in summary["rows"]:
+        seeds.setdefault((row["setting"], row["arm"]), set()).update(row["seeds"])
+    there = [cell for cell in cells if cell.seed in seeds.get((cell.setting, cell.arm), ())]
+    return {
+        "missing": [cell.name for cell in cells if cell not in there],
+        "example": next((cell.name for cell in [*there, *cells] if cell.trains), cells[0].name),
+    }
+
+
+def _finished(experiment: Experiment, folders: Folders) -> list[dict[str, Any]]:
+    """Scores of all its trainings that are finished, whichever of them were run just now."""
+    from kogner.experiment.cell import finished
+
+    return [found for cell in experiment.cells() if (found := finished(cell, folders)) is not None]
 
 
 def _say(experiment: Experiment, plan: str, results: Sequence[Mapping[str, Any]], out: Path | None) -> None:

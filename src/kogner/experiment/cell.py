@@ -139,7 +139,7 @@ def run(cell: Cell, folders: Folders, *, device: str, revision: str) -> dict[str
         "identity": said,
         "revision": revision,
         "place": place(device),
-        **({} if cell.after is None else {"initial": read_manifest(folders.student(cell.after)).hash}),
+        **({} if cell.after is None else {"initial": read_manifest(_student_of(cell.after, folders)).hash}),
         **found,
         "seconds": round(time.monotonic() - begun + earlier),
     }
@@ -158,8 +158,9 @@ def _trained(cell: Cell, folders: Folders, *, device: str) -> dict[str, Any]:
     experiment, out = cell.experiment, folders.student(cell)
     recipe = _recipe(cell, folders)
     if not cell.train:
-        predictor = Predictor.load(str(_student_of(cell, folders)), device=device)
-        return {"steps": 0, "best_step": None, "dev": {}} | _tested(cell, recipe, [], predictor)
+        student = _student_of(cell, folders)
+        about: dict[str, Any] = {"steps": 0, "best_step": None, "dev": {}, "student": read_manifest(student).hash}
+        return about | _tested(cell, recipe, [], Predictor.load(str(student), device=device))
     bank = Bank.open(str(experiment.bank)) if recipe.loss.dist_weight > 0 and experiment.bank is not None else None
     graph = GraphStore.open(experiment.graph) if recipe.train.kinds and experiment.graph is not None else None
     splits = _splits(cell, (*cell.train, *cell.beside))
@@ -219,12 +220,18 @@ def _recipe(cell: Cell, folders: Folders) -> Recipe:
 def _splits(cell: Cell, names: Iterable[str]) -> list[Split]:
     from kogner.train.splits import to_split, training_corpora
 
-    splits = []
+    splits, annotated = [], set[str]()
     for name in names:
         train, dev = training_corpora(name, Path(cell.experiment.corpora[name]))
+        annotated |= set(train.types) if name in cell.train else set()
         if cell.without and name in cell.train:
             train, dev = _left(train, cell.without), None if dev is None else _left(dev, cell.without)
         splits.append(to_split(name, train, dev))
+    if strange := set(cell.without) - annotated if cell.train else set():
+        raise ConfigError(
+            f"{cell.setting} leaves out {', '.join(sorted(strange))}, which none of its corpora has; they have "
+            f"{', '.join(sorted(annotated))}"
+        )
     return splits
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import re
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -16,10 +17,12 @@ from typing import Any
 
 from kogner.errors import ConfigError
 from kogner.mapping import from_mapping
-from kogner.recipe import read_mapping, shipped
+from kogner.recipe import load_recipe, read_mapping, shipped
 
 FOLDER = "experiments"
 STAGE = "stage"
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")  # they become names of files
+_OURS = ("train.seed", "train.data_seed", "train.train_share")  # what the plan itself says of a training
 
 
 @dataclass(frozen=True)
@@ -93,6 +96,7 @@ class Experiment:
     def __post_init__(self) -> None:
         if self.seeds < 1:
             raise ConfigError(f"experiment {self.name}: seeds must be at least 1")
+        self._check_words()
         used = [names for one in self.stages.values() for names in (one.train, one.test)]
         used += [names for one in self.settings.values() for names in (one.train, one.test)]
         for name in itertools.chain(*used):
@@ -108,6 +112,11 @@ class Experiment:
         for names in self.groups.values():
             for name in names:
                 _known(self.name, "setting", name, self.settings)
+        if not self.cells():
+            raise ConfigError(
+                f"experiment {self.name}: nothing is run; it needs settings and arms, and a setting without train arms "
+                "that start from a stage"
+            )
         if STAGE in self.settings:
             raise ConfigError(f"experiment {self.name}: no setting can be called {STAGE!r}, as stages are")
         for name, setting in self.settings.items():
@@ -125,6 +134,19 @@ class Experiment:
                 raise ConfigError(f"experiment {self.name}: compare needs pairs of arms, not {list(pair)}")
             for name in pair[:2]:
                 _known(self.name, "arm", name, self.arms)
+            if pair[0] == pair[1]:
+                raise ConfigError(f"experiment {self.name}: compare needs two arms, not {pair[0]} twice")
+
+    def _check_words(self) -> None:
+        """Names that can be files, and overrides that leave alone what the plan itself says."""
+        for name in (self.name, *self.settings, *self.arms, *self.stages):
+            if not _NAME.fullmatch(name):
+                raise ConfigError(f"experiment {self.name}: {name!r} is no name; take letters, digits, . _ and -")
+        sets = [self.set, *(one.set for one in self.settings.values()), *(one.set for one in self.stages.values())]
+        sets += [one.set for one in self.arms.values()]
+        for override in itertools.chain(*sets):
+            if override.partition("=")[0].strip() in _OURS:
+                raise ConfigError(f"experiment {self.name}: {override!r} is set by the plan itself, by seeds and share")
 
     def _runs(self, setting: str, arm: str, seed: int) -> bool:
         if not self.settings[setting].train:
@@ -246,7 +268,24 @@ def load(source: str | Path) -> Experiment:
     path = shipped(source, FOLDER)
     raw = read_mapping(path, ("name", "corpora", "settings", "arms"))
     arms = {name: value or {} for name, value in raw["arms"].items()} if isinstance(raw["arms"], dict) else raw["arms"]
-    return from_mapping(Experiment, raw | {"arms": arms}, where=str(path))
+    experiment = from_mapping(Experiment, raw | {"arms": arms}, where=str(path))
+    for cell in experiment.cells():
+        if cell.trains and cell.seed == 0:
+            _check_recipe(cell)
+    return experiment
+
+
+def _check_recipe(cell: Cell) -> None:
+    """Raise ConfigError where a training's recipe cannot be read, or distils and there is no bank."""
+    try:
+        recipe = load_recipe(cell.experiment.recipe, cell.overrides())
+    except ConfigError as error:
+        raise ConfigError(f"experiment {cell.experiment.name}: {cell.name}: {error}") from error
+    if recipe.loss.dist_weight > 0 and cell.experiment.bank is None:
+        raise ConfigError(
+            f"experiment {cell.experiment.name}: {cell.name} distils (loss.dist_weight={recipe.loss.dist_weight:g}), "
+            "and the plan names no bank"
+        )
 
 
 def _known(experiment: str, what: str, name: str, there: Mapping[str, Any]) -> None:

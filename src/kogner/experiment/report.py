@@ -40,11 +40,12 @@ def opening(summaries: Sequence[Mapping[str, Any]]) -> str:
         told = [one for one in summary["groups"] if one["seeds"] > 1]
         if not told:
             continue
+        shown = verdicts(summary["groups"])
         said = []
         for verdict, title in ((BETTER, "Better"), (WORSE, "Worse"), (UNSHOWN, "No difference is shown")):
             by_name: dict[str, list[str]] = {}
             for one in told:
-                if _verdict(one) == verdict:
+                if shown[key(one)] == verdict:
                     name = f"{one.get('of') or one['arm']} (`{one['arm']}` over `{one['baseline']}`)"
                     by_name.setdefault(name, []).append(
                         f"{round(one['difference'], 1) + 0.0:+.1f} F1 with {one['group']}"  # never -0.0
@@ -56,10 +57,22 @@ def opening(summaries: Sequence[Mapping[str, Any]]) -> str:
     return ""
 
 
-def _verdict(group: Mapping[str, Any]) -> str:
-    if group["p"] >= CERTAIN:
-        return UNSHOWN
-    return BETTER if group["difference"] > 0 else WORSE
+def verdicts(groups: Sequence[Mapping[str, Any]]) -> dict[tuple[str, ...], str]:
+    """What each mean difference of two seeds at least shows, all of them taken together: after the correction of Holm
+    (1979), so that the chance that any of them is called a difference and is none stays below CERTAIN.
+    """
+    told = sorted((one for one in groups if one["seeds"] > 1), key=lambda one: one["p"])
+    found, worst = {}, 0.0
+    for place, one in enumerate(told):
+        worst = max(worst, one["p"] * (len(told) - place))
+        which = BETTER if one["difference"] > 0 else WORSE
+        found[key(one)] = which if worst < CERTAIN else UNSHOWN
+    return found
+
+
+def key(group: Mapping[str, Any]) -> tuple[str, ...]:
+    """What tells a mean difference from the others of its experiment."""
+    return group["group"], group["arm"], group["baseline"]
 
 
 def sentence(summary: Mapping[str, Any]) -> str:
@@ -68,12 +81,10 @@ def sentence(summary: Mapping[str, Any]) -> str:
         about = f" {summary['about']}" if summary.get("about") else ""
         return f"**{summary['experiment']}.**{about} {len(summary['rows'])} rows, no group of settings to average over."
     said = []
+    shown = verdicts(summary["groups"])
     for one in by_breadth(summary["groups"]):
         low, high = one["interval"]
-        if one["seeds"] < 2:
-            verdict = "of one seed, which shows nothing yet"
-        else:
-            verdict = _verdict(one)
+        verdict = shown.get(key(one), "of one seed, which shows nothing yet")
         of = f"{one['of']}: " if "of" in one else ""
         said.append(
             f"- {of}`{one['arm']}` over `{one['baseline']}`, mean of {len(one['settings'])} settings "
@@ -110,8 +121,9 @@ def _section(summary: Mapping[str, Any], picture: str) -> str:
     if any(row["f1"] for row in summary["rows"]):
         scored = (
             "Exact F1 on test, mean ± standard deviation over seeds. Intervals and p: paired bootstrap over test "
-            "documents and seeds; of one seed they say nothing about another training. A stage that all seeds share is "
-            "one training, whose chance is in no interval. Unseen: recall on names that the annotated documents in "
+            "documents, with Student's t for the seeds; of one seed they say nothing about another training. What is "
+            "called better or worse above is so after Holm's correction over all means. A stage that all seeds share "
+            "is one training, whose chance is in no interval. Unseen: recall on names that the annotated documents in "
             "training have not; a first stage may have met them in unlabelled text."
         )
     lines = [

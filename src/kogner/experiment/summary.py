@@ -40,7 +40,7 @@ def summarise(experiment: Experiment, results: Sequence[Mapping[str, Any]]) -> d
             pairs = _pairs(by_cell, setting, better, baseline)
             for corpus in plan.test if pairs else ():
                 counts = ([one["documents"][corpus] for one in side] for side in zip(*pairs, strict=True))
-                found_difference = resampled(*counts)
+                found_difference = resampled(*counts, trainings=setting)
                 drawn.setdefault(setting, []).append(found_difference)
                 seeds[setting] = len(pairs)
                 told = overall([found_difference], seeds=len(pairs)).to_dict()

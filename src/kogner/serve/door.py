@@ -27,7 +27,7 @@ from kogner.serve.log import LOGGER, failure, say
 from kogner.serve.metrics import Metrics
 from kogner.serve.requests import where_of
 
-OPEN = frozenset({"/healthz", "/readyz"})  # without a key
+OPEN = frozenset({"/healthz", "/readyz"})  # without a key and under any Host: load balancers ask by the address
 GONE = 499  # as nginx has it: the client did not wait for the answer
 _ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"})
@@ -108,7 +108,8 @@ class Door:
 class Guard:
     """Lets requests in or not, and answers whatever the layers within raise in our form.
 
-    hosts: names that a Host header may have; None = any. public: paths that need no key, beside those of health.
+    hosts: names that a Host header may have; None = any. public: paths that need no key. Those of health, which
+    tell nothing secret, need neither.
     """
 
     def __init__(
@@ -116,7 +117,7 @@ class Guard:
     ) -> None:
         self.app, self.keys = app, keys
         self.hosts = None if hosts is None else frozenset(host.lower() for host in hosts)
-        self.public = OPEN | frozenset(public)
+        self.public = frozenset(public)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one request."""
@@ -145,6 +146,8 @@ class Guard:
 
     def _let_in(self, path: str, headers: Headers) -> None:
         """Raise RequestError for a foreign Host header (a page may have had its name point here), or a wrong key."""
+        if path in OPEN:
+            return
         if self.hosts is not None:
             found = _HOST.fullmatch(headers.get("host", ""))
             host = (found.group(1) or found.group(2)).lower() if found else ""

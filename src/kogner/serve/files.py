@@ -103,6 +103,7 @@ def write(asked: ExportRequest) -> tuple[bytes, list[str]]:
 
     Raises InputError for an entity that does not lie in its text.
     """
+    keeps = () if asked.format == "csv" else by_name(asked.format).keeps
     documents = [
         Document(
             one.id,
@@ -120,7 +121,8 @@ def write(asked: ExportRequest) -> tuple[bytes, list[str]]:
                 )
                 for entity in sorted(one.entities, key=lambda entity: (entity.start, -entity.end))
             ),
-            frozenset(entity.type for entity in one.entities),
+            # Not what was annotated but what was found; a format that has no place for it loses nothing.
+            frozenset(entity.type for entity in one.entities) if "annotated type" in keeps else frozenset(),
             passages=_passages(one, asked.format),
         )
         for one in asked.documents

@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from kogner.cli import cli
-from kogner.data.formats import bioc, brat, gliner, jsonl, ownership, pubmed, pubtator, tables
+from kogner.data.formats import bioc, bioc_writer, brat, gliner, jsonl, ownership, pubmed, pubtator, tables
 from kogner.data.formats.registry import FORMATS, by_name, of_input, of_output
 from kogner.data.report import Report
 from kogner.errors import ArtifactError, ConfigError, InputError
@@ -281,7 +281,7 @@ GAPS = Document("7", "Fever and chest pain. End.", (Mention(10, 20, "disease", "
 def test_text_between_passages_is_written(name, tmp_path):
     report = Report()
     FORMATS[name].write(tmp_path / "f", [GAPS], report=report)
-    assert report.noted == {bioc.GAP: 2}
+    assert report.noted == {bioc_writer.GAP: 2}
     (back,) = FORMATS[name].read(tmp_path / "f", report=Report())
     assert back.text == GAPS.text and [one.key for one in back.mentions] == [(10, 20, "disease")]
 

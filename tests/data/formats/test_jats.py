@@ -172,3 +172,19 @@ def test_a_document_has_a_limit(read, tmp_path, monkeypatch):
     (tmp_path / "a.xml").write_text(f"<{root}><document>{'<p>Rats.</p>' * 20_000}</document></{root}>")
     with pytest.raises(InputError, match="more than 100,000 bytes of XML"):
         list(read(tmp_path / "a.xml", report=Report()))
+
+
+LOOSE = """<article><front><article-meta><abstract>We cool <italic>rats</italic>.<title>Aims</title>More
+<p>All.</p>and less.</abstract></article-meta></front><body>Loose <bold>one</bold>.<sec>Before<title>Food</title>
+corn<p>oats</p>rye<fig><caption>Loose <sub>too</sub>.<p>Told.</p></caption></fig></sec></body></article>"""
+
+
+def test_loose_text_is_kept_wherever_it_stands(tmp_path):
+    (document,), report = _read(tmp_path / "a.nxml", LOOSE)
+    found = [(dict(one.infons)["type"], document.text[one.start : one.end]) for one in document.passages]
+    assert found == [
+        ("abstract", "We cool rats."), ("abstract_title", "Aims"), ("abstract", "More"), ("abstract", "All."),
+        ("abstract", "and less."), ("paragraph", "Loose one."), ("title_1", "Food"), ("paragraph", "Before corn"),
+        ("paragraph", "oats"), ("paragraph", "rye"), ("fig_caption", "Loose too."), ("fig_caption", "Told."),
+    ]  # fmt: skip
+    assert not report.noted and not report.skipped

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kogner.data.formats import bioc, gliner, json_stream
+from kogner.data.formats import bioc, bioc_writer, gliner, json_stream
 from kogner.data.formats.json_stream import Value, values
 from kogner.data.report import Report
 from kogner.errors import InputError
@@ -109,7 +109,7 @@ def test_a_long_file_is_never_held(tmp_path, form, monkeypatch):
     path = tmp_path / "file"
     documents = (Document(str(number), f"Fever {number} and rats. " * 40) for number in range(600))
     if form == "bioc":
-        bioc.write_json(path, documents, report=Report())
+        bioc_writer.write_json(path, documents, report=Report())
     else:
         lines = [gliner.line_of(one, Report(), path) for one in documents]
         path.write_text("[" + ",".join(lines) + "]" if form == "gliner array" else "\n".join(lines))

@@ -109,3 +109,24 @@ def test_whole_numbers_of_parquet_with_a_point_are_ids_without(tmp_path):
 def test_a_row_without_an_id_has_none_of_another(tmp_path):
     found, _ = read(tmp_path / "notes.csv", "id,text\n2,a\n,b\n")
     assert found == [("2", "a"), ("notes:2", "b")]
+
+
+def test_bytes_of_parquet_are_read_as_utf8(tmp_path):
+    made = parquet(tmp_path / "a.parquet", [[b"7", None], ["über".encode(), b"b"]], ["id", "text"])
+    report = Report()
+    found = [(one.id, one.text) for one in tables.read_parquet(made, report=report)]
+    assert found == [("7", "über"), ("a:2", "b")] and not report.skipped
+
+
+@pytest.mark.parametrize(
+    ("texts", "says"),
+    [
+        ([b"a", b"\xff"], r"a\.parquet: column 'text' is binary, and row 2 of it is not UTF-8"),
+        ([1, 2], r"a\.parquet: column 'text' is of type int64, no text"),
+        ([None, ["a"]], "column 'text' is of type list<"),
+    ],
+)
+def test_a_column_of_parquet_without_texts_is_named(texts, says, tmp_path):
+    made = parquet(tmp_path / "a.parquet", [texts], ["text"])
+    with pytest.raises(InputError, match=says):
+        list(tables.read_parquet(made, report=Report()))

@@ -7,12 +7,15 @@ import itertools
 import json
 import random
 import re
+from base64 import urlsafe_b64encode
 
 import pytest
 
 from kogner.annotate.agreement import settled
 from kogner.data.formats import bioc, jsonl, pubtator
+from kogner.data.formats.registry import FORMATS
 from kogner.data.report import Report
+from kogner.records import Document, Passage
 from kogner.student.decode import Candidate, decode
 
 pytestmark = pytest.mark.slow
@@ -242,6 +245,57 @@ def test_files_are_read_back_as_they_were_found(tab, site, tmp_path, text):
     assert [row["id"] or None for row in rows] == ids
 
 
+TITLE, ABSTRACT = "Atorvastatin and myopathy.", "Rhabdomyolysis \U0001f912 after clarithromycin for pneumonia."
+PARTS = (Passage(0, 26, (("type", "title"),)), Passage(27, 27 + len(ABSTRACT), (("type", "abstract"),)))
+
+
+@pytest.mark.parametrize("form", ["pubtator", "bioc-xml", "jsonl"])
+def test_title_and_abstract_come_back_from_files_and_links(tab, site, tmp_path, form):
+    given = Document("7", f"{TITLE} {ABSTRACT}", passages=PARTS)
+    path = tmp_path / f"given{FORMATS[form].endings[0]}"
+    FORMATS[form].save(path, [given], report=Report())
+    one = tab(site).open()
+    one.page.set_input_files("#file", str(path))
+    one.page.wait_for_selector("mark")
+    one.page.click("#share")
+    link = one.page.get_by_label("Link", exact=True).input_value()
+    one.page.get_by_role("button", name="Close").click()
+    for opened in (one, tab(site).open("#" + link.partition("#")[2], "mark")):
+        written = opened.export("PubTator", tmp_path).read_text(encoding="utf-8")
+        assert written.startswith(f"7|t|{TITLE}\n7|a|{ABSTRACT}\n7\t0\t12\tAtorvastatin\t")
+        report = Report()
+        (document,) = bioc.read_xml(opened.export("BioC XML", tmp_path), report=report)
+        assert (document.text, document.passages) == (given.text, PARTS) and not report.repaired
+        (document,) = jsonl.read(opened.export("JSON lines", tmp_path), report=report)
+        assert (document.text, document.passages) == (given.text, PARTS)
+        assert len(document.mentions) > 3
+
+
+def test_an_edited_text_has_no_parts_left(tab, site, tmp_path):
+    path = tmp_path / "given.pubtator"
+    path.write_text(f"7|t|{TITLE}\n7|a|{ABSTRACT}\n\n", encoding="utf-8")
+    one = tab(site).open()
+    one.page.set_input_files("#file", str(path))
+    one.page.wait_for_selector("mark")
+    one.page.click("#edit")
+    one.annotate(f"{TITLE} Something else.")
+    (document,) = jsonl.read(one.export("JSON lines", tmp_path), report=Report())
+    assert (document.text, document.passages) == (f"{TITLE} Something else.", ())
+
+
+def test_text_outside_of_parts_is_written_too(tab, site, tmp_path):
+    parts = [{"start": 27, "end": 41, "infons": {"type": "abstract"}}, {"start": 0, "end": 26}]
+    path = tmp_path / "given.jsonl"
+    path.write_text(json.dumps({"id": "7", "text": f"{TITLE} {ABSTRACT}", "passages": parts}), encoding="utf-8")
+    one = tab(site).open()
+    one.page.set_input_files("#file", str(path))
+    one.page.wait_for_selector("mark")
+    (document,) = bioc.read_xml(one.export("BioC XML", tmp_path), report=Report())
+    assert document.text == f"{TITLE} {ABSTRACT}"
+    assert [(part.start, part.end) for part in document.passages] == [(0, 26), (27, 41), (41, len(document.text))]
+    assert "clarithromycin" in {mention.text for mention in document.mentions}
+
+
 def test_marks_stand_where_the_entities_are(tab, site):
     """Also behind characters of two units and marks that combine."""
     one = tab(site).open().annotate(ODD)
@@ -287,8 +341,14 @@ def test_a_text_too_long_for_a_link_is_said(tab, site):
     assert one.page.evaluate("location.hash") == ""
 
 
-def test_a_damaged_link_is_said(tab, site):
-    one = tab(site).open("#s=AAAA")
+PAST = {"documents": [["7", "fever", [{"start": 0, "end": 6, "infons": {}}]]], "labels": [], "own": []}
+
+
+@pytest.mark.parametrize(
+    "fragment", ["s=AAAA", "p=" + urlsafe_b64encode(json.dumps(PAST).encode()).decode().strip("=")]
+)
+def test_a_damaged_link_is_said(tab, site, fragment):
+    one = tab(site).open(f"#{fragment}")
     assert "The link is damaged." in one.page.inner_text("#notice")
 
 

@@ -254,6 +254,7 @@ def test_a_server_that_is_gone_is_said(tab, site):
         ("a.txt", b"1|t|A title\n1\t0\tx\n", "an annotation needs id"),
         ("a.jsonl", b'{"text": "a"}\n{"id": 1}', 'line 2, has no "text"'),
         ("b.jsonl", b'{"text": "a"}\n{', "line 2, is not JSON"),
+        ("c.jsonl", b'{"text": "a", "passages": [{"start": 0, "end": 2}]}', "line 1, has passages that do not fit"),
     ],
 )
 def test_files_that_cannot_be_taken_are_said(tab, site, name, data, said):

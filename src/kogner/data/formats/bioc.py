@@ -5,30 +5,25 @@ them, as PubTator has it, or line ends where there is more room, so that every o
 Where a passage's offset lies inside the one before, as in files that count bytes, it is put behind that, its
 annotations with it, and counted.
 
-Read are passages and sentences, infons of passages, and annotations with their type and identifiers, not their other
-infons. Relations, and annotations outside passages, are counted, not kept. XML is parsed as a stream by the standard
-library, which reads nothing outside the file; a file that declares entities of its own is refused, as in
-`kogner.data.formats.pubmed`.
+Read are passages, their infons, and annotations with their type, identifiers and score. Of a passage that has its text
+in sentences each sentence is one, with the infons of both. Other infons, relations, and annotations outside passages
+are counted, not kept; so are infons of sentences of a passage that has a text of its own. XML is parsed as a stream by
+the standard library, which reads nothing outside the file; a file that declares entities of its own is refused, as in
+`kogner.data.formats.pubmed`. Files are written by `kogner.data.formats.bioc_writer`.
 """
 
 from __future__ import annotations
 
-import json
-import re
-from bisect import bisect_right
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import date
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
-from xml.sax.saxutils import escape, quoteattr
 
-from kogner.artifacts import write_lines
 from kogner.data.formats.files import DAMAGED, Record, opened
 from kogner.data.formats.json_stream import values
 from kogner.data.formats.pubmed import check_prolog
-from kogner.data.formats.pubtator import OFFSET_MISMATCH, OFFSET_REPAIRED, identifiers, nearest, written_ids
+from kogner.data.formats.pubtator import OFFSET_MISMATCH, OFFSET_REPAIRED, identifiers, nearest
 from kogner.data.report import Report
 from kogner.errors import InputError
 from kogner.records import Document, Mention, Passage
@@ -41,15 +36,12 @@ RELATIONS = "relation not kept"
 OUTSIDE = "annotation outside passages not kept"
 NO_TYPE = "annotation without a type"
 NO_PLACE = "annotation without a place"
-GAP = "text outside of passages, written as one"
-ACROSS = "mention across passages, written in the first"
-NO_XML = "characters that XML cannot hold written as blanks"
+INFON = "infon '{}' of {} not kept"
 COLLECTIONS = ("documents", "PubTator3")  # keys of a collection's documents; the second of PubTator 3's API
 TYPES = ("type", "Type", "class")
 IDS = ("identifier", "Identifier", "MESH", "MeSH", "NCBI Gene", "NCBI_Gene", "NCBIGene", "NCBI Taxonomy", "NCBITaxon")
 PREFIXES = {"NCBI Gene": "NCBIGene", "NCBI_Gene": "NCBIGene", "NCBI Taxonomy": "NCBITaxon", "MeSH": "MESH"}
-
-_NO_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+LONGEST_KEY = 60  # characters of an infon's key in a report
 
 
 @dataclass
@@ -77,6 +69,7 @@ def read_xml(path: Path, *, report: Report) -> Iterator[Document]:
                         raise InputError(f"is no BioC: its root is <{root.tag}>, not <collection>", path=path)
                 if event == "end" and element.tag == "document":
                     yield _document(element.findtext("id") or "", _of_xml(element, report), path, report)
+                    _not_kept(_xml_infons(root), "a collection", report)
                     root.clear()
                     record.done()
     except ElementTree.ParseError as error:
@@ -101,73 +94,109 @@ def read_json(path: Path, *, report: Report) -> Iterator[Document]:
             )  # fmt: skip
         if found.element or ("passages" in raw and not any(key in raw for key in COLLECTIONS)):
             any_document = True
-            yield _of_json(raw, path, report)
-        elif not any(isinstance(raw.get(key), list) for key in COLLECTIONS):
+            yield _of_json(raw, path, found.line, report)
+        elif any(isinstance(raw.get(key), list) for key in COLLECTIONS):
+            if isinstance(raw.get("infons"), dict):
+                _not_kept(_infons(raw), "a collection", report)
+        else:
             raise InputError("is no BioC: it has neither documents nor passages", path=path, line=found.line)
     if not any_document:
         raise InputError("holds no document", path=path)
 
 
-def _of_json(raw: Any, path: Path, report: Report) -> Document:
+def _of_json(raw: Any, path: Path, line: int, report: Report) -> Document:
+    if not isinstance(raw, dict):
+        raise InputError(f"a document must be an object, not {type(raw).__name__}", path=path, line=line)
+    name = "" if raw.get("id") is None else str(raw["id"])
     try:
-        name = str(raw.get("id", ""))
+        if raw.get("passages") is None:
+            raise ValueError("it has no 'passages'")
         parts = []
-        for passage in raw["passages"]:
-            parts += [
-                _json_part(one, path, name)
-                for one in ([passage] if passage.get("text") else passage.get("sentences") or [passage])
-            ]
-            if passage.get("text"):
-                for sentence in passage.get("sentences") or ():
-                    parts[-1].annotations += _json_part(sentence, path, name).annotations
-            if not passage.get("text") and passage.get("sentences"):
-                parts[-len(passage["sentences"])].annotations += _json_part(passage, path, name).annotations
-            report_relations(passage, report)
-        report_relations(raw, report)
-        if raw.get("annotations"):
-            report.note(OUTSIDE, len(raw["annotations"]))
-    except (KeyError, TypeError, AttributeError, ValueError, OverflowError) as error:
-        raise InputError(f"a document is no BioC ({error!r})", path=path) from error
+        relations = _relations(raw)
+        for passage in _objects(raw, "passages"):
+            sentences = _objects(passage, "sentences")
+            relations += _relations(passage) + sum(map(_relations, sentences))
+            parts += _parts(_json_part(passage), [_json_part(one) for one in sentences], report)
+        _count_left_out(_infons(raw), relations, len(_objects(raw, "annotations")), report)
+    except ValueError as error:
+        raise InputError(f"is no BioC: {error}", path=path, line=line, document=name or None) from error
     return _document(name, parts, path, report)
 
 
-def report_relations(raw: Mapping[str, Any], report: Report) -> None:
-    """Count the relations of a document or passage."""
-    if raw.get("relations"):
-        report.note(RELATIONS, len(raw["relations"]))
+def _relations(raw: Mapping[str, Any]) -> int:
+    """How many relations an object has."""
+    return len(raw["relations"]) if isinstance(raw.get("relations"), list) else 0
 
 
-def _json_part(raw: Mapping[str, Any], path: Path, name: str) -> _Part:
-    part = _Part(int(raw.get("offset", 0)), str(raw.get("text") or ""), _plain(raw.get("infons")))
-    for annotation in raw.get("annotations") or ():
-        places = [(int(one["offset"]), int(one["length"])) for one in annotation.get("locations") or ()]
-        part.annotations.append((_plain(annotation.get("infons")), places, str(annotation.get("text") or "")))
+def _json_part(raw: Mapping[str, Any]) -> _Part:
+    part = _Part(_whole(raw, "offset") if "offset" in raw else 0, str(raw.get("text") or ""), _infons(raw))
+    for annotation in _objects(raw, "annotations"):
+        places = [(_whole(one, "offset"), _whole(one, "length")) for one in _objects(annotation, "locations")]
+        part.annotations.append((_infons(annotation), places, str(annotation.get("text") or "")))
     return part
 
 
-def _plain(infons: Any) -> dict[str, str]:
-    return {str(key): str(value) for key, value in (infons or {}).items() if value is not None}
+def _objects(raw: Mapping[str, Any], key: str) -> list[dict[str, Any]]:
+    """The objects of a list. Raises ValueError for what is none."""
+    found = raw.get(key) or []
+    if not isinstance(found, list) or not all(isinstance(one, dict) for one in found):
+        raise ValueError(f"'{key}' must be a list of objects")
+    return found
+
+
+def _whole(raw: Mapping[str, Any], key: str) -> int:
+    """A whole number. Raises ValueError where it is missing or none."""
+    if key not in raw:
+        raise ValueError(f"a location has no '{key}'")
+    try:
+        return int(raw[key])
+    except (TypeError, ValueError, OverflowError):
+        said = repr(raw[key])[:60] if isinstance(raw[key], (str, float)) else type(raw[key]).__name__
+        raise ValueError(f"'{key}' must be a whole number, not {said}") from None
+
+
+def _infons(raw: Mapping[str, Any]) -> dict[str, str]:
+    """The infons of an object that say something. Raises ValueError for what are none."""
+    found = raw.get("infons") or {}
+    if not isinstance(found, dict):
+        raise ValueError("'infons' must be an object")
+    return {key: str(value) for key, value in found.items() if value is not None}
 
 
 def _of_xml(element: ElementTree.Element, report: Report) -> list[_Part]:
     parts = []
-    relations = sum(1 for _ in element.iter("relation"))
-    if relations:
-        report.note(RELATIONS, relations)
     for passage in element.iterfind("passage"):
-        sentences = passage.findall("sentence")
-        whole = _xml_part(passage)
-        if whole.text or not sentences:
-            whole.annotations += [one for sentence in sentences for one in _xml_part(sentence).annotations]
-            parts.append(whole)
-        else:
-            own = [_xml_part(sentence) for sentence in sentences]
-            own[0].annotations += whole.annotations
-            parts += own
-    outside = len(element.findall("annotation"))
-    if outside:
-        report.note(OUTSIDE, outside)
+        parts += _parts(_xml_part(passage), [_xml_part(one) for one in passage.iterfind("sentence")], report)
+    relations = sum(1 for _ in element.iter("relation"))
+    _count_left_out(_xml_infons(element), relations, len(element.findall("annotation")), report)
     return parts
+
+
+def _parts(whole: _Part, sentences: list[_Part], report: Report) -> list[_Part]:
+    """A passage where it has a text, else its sentences, with what is said and annotated of both."""
+    if whole.text or not sentences:
+        for one in sentences:
+            _not_kept(one.infons, "a sentence", report)
+            whole.annotations += one.annotations
+        return [whole]
+    sentences[0].annotations += whole.annotations
+    for one in sentences:
+        one.infons = whole.infons | one.infons
+    return sentences
+
+
+def _count_left_out(infons: Mapping[str, str], relations: int, outside: int, report: Report) -> None:
+    """Count what is not kept of a document."""
+    _not_kept(infons, "a document", report)
+    for reason, count in ((RELATIONS, relations), (OUTSIDE, outside)):
+        if count:
+            report.note(reason, count)
+
+
+def _not_kept(infons: Mapping[str, str], owner: str, report: Report, *, kept: Collection[str] = ()) -> None:
+    for key, value in infons.items():
+        if value and key not in kept:
+            report.note(INFON.format(key[:LONGEST_KEY], owner))
 
 
 def _xml_part(element: ElementTree.Element) -> _Part:
@@ -218,7 +247,8 @@ def _document(name: str, parts: list[_Part], path: Path, report: Report) -> Docu
             mention = _mention(infons, places, stated, shift, text, path, name, report)
             if mention is not None:
                 mentions.append(mention)
-    kept = tuple(one for one in passages if one.end > one.start or one.infons)
+    # one of blanks is what our writer makes of the room between two
+    kept = tuple(one for one in passages if one.infons or text[one.start : one.end].strip())
     if [(one.start, one.end, one.infons) for one in kept] == [(0, len(text), ())]:
         kept = ()
     mentions.sort(key=lambda one: one.key)
@@ -235,7 +265,7 @@ def _mention(
     name: str,
     report: Report,
 ) -> Mention | None:
-    kind = next((infons[key] for key in TYPES if infons.get(key)), None)
+    named, kind = next(((key, infons[key]) for key in TYPES if infons.get(key)), ("", None))
     if kind is None or not places:
         reason = NO_TYPE if kind is None else NO_PLACE
         report.skip(reason, repr(stated[:60]), path=path, line=None, document=name, mention=kind)
@@ -266,120 +296,5 @@ def _mention(
         certain = None if score is None else float(score)
     except ValueError:
         certain = None
+    _not_kept(infons, "an annotation", report, kept={named, *IDS} if certain is None else {named, *IDS, "score"})
     return Mention(start, end, kind, text[start:end], tuple(dict.fromkeys(ids)), score=certain)
-
-
-def write_xml(path: Path, documents: Iterable[Document], *, report: Report) -> None:
-    """Write documents as a BioC XML collection, all or nothing; reading gives the same text, offsets and types."""
-    write_lines(path, _xml_lines(documents, report))
-
-
-def write_json(path: Path, documents: Iterable[Document], *, report: Report) -> None:
-    """Write documents as a BioC JSON collection, all or nothing, one document a line."""
-
-    def lines() -> Iterator[str]:
-        about = {"source": "KoGNER", "date": date.today().isoformat(), "key": "", "infons": {}}
-        yield json.dumps(about)[:-1] + ', "documents": ['
-        waiting: str | None = None
-        for document in documents:
-            if waiting is not None:
-                yield waiting + ","
-            written = _object(document, report)
-            waiting = json.dumps(written, ensure_ascii=False)
-            if not _is_utf8(waiting):  # an id or a text with half a surrogate pair, which JSON can escape
-                waiting = json.dumps(written)
-        yield (waiting or "") + "]}"
-
-    write_lines(path, lines())
-
-
-def _is_utf8(text: str) -> bool:
-    return not any("\ud800" <= character <= "\udfff" for character in text)
-
-
-def _object(document: Document, report: Report) -> dict[str, Any]:
-    passages = []
-    number = 0
-    for passage, mentions in _parted(document, report):
-        annotations = []
-        for mention in mentions:
-            number += 1
-            place = {"offset": mention.start, "length": mention.end - mention.start}
-            annotations.append({
-                "id": f"T{number}", "infons": _infons(mention, report), "locations": [place],
-                "text": document.text[mention.start : mention.end],
-            })  # fmt: skip
-        passages.append({
-            "offset": passage.start, "infons": dict(passage.infons), "text": document.text[passage.start : passage.end],
-            "sentences": [], "annotations": annotations, "relations": [],
-        })  # fmt: skip
-    return {"id": document.id, "infons": {}, "passages": passages, "relations": []}
-
-
-def _infons(mention: Mention, report: Report) -> dict[str, str]:
-    found = {"type": mention.type}
-    if ids := written_ids(mention, report):
-        found["identifier"] = ids
-    return found if mention.score is None else found | {"score": f"{mention.score:g}"}
-
-
-def _parted(document: Document, report: Report) -> Iterator[tuple[Passage, list[Mention]]]:
-    """Each passage with the mentions that begin in it; a document without any is one.
-
-    Text between passages becomes one of its own, unless there are only blanks.
-    """
-    passages = tuple(_without_gaps(document, report))
-    starts = [passage.start for passage in passages]
-    inside: list[list[Mention]] = [[] for _ in passages]
-    for one in document.mentions:
-        inside[max(bisect_right(starts, one.start) - 1, 0)].append(one)
-    for passage, own in zip(passages, inside, strict=True):
-        across = sum(one.end > passage.end for one in own)
-        if across:
-            report.note(ACROSS, across)
-        yield passage, own
-
-
-def _without_gaps(document: Document, report: Report) -> Iterator[Passage]:
-    text, at = document.text, 0
-    if not document.passages:
-        yield Passage(0, len(text))
-    for passage in document.passages:
-        if text[at : passage.start].strip():
-            report.note(GAP)
-            yield Passage(at, passage.start)
-        yield passage
-        at = max(at, passage.end)
-    if document.passages and text[at:].strip():
-        report.note(GAP)
-        yield Passage(at, len(text))
-
-
-def _xml_lines(documents: Iterable[Document], report: Report) -> Iterator[str]:
-    def plain(text: str) -> str:
-        cleaned = _NO_XML.sub(" ", text).replace("\r", " ")
-        if cleaned != text:
-            report.note(NO_XML)
-        return escape(cleaned)
-
-    def infons(found: Iterable[tuple[str, str]]) -> str:
-        return "".join(f"<infon key={quoteattr(_NO_XML.sub(' ', key))}>{plain(value)}</infon>" for key, value in found)
-
-    yield '<?xml version="1.0" encoding="UTF-8"?>'
-    yield '<!DOCTYPE collection SYSTEM "BioC.dtd">'
-    yield f"<collection><source>KoGNER</source><date>{date.today().isoformat()}</date><key></key>"
-    for document in documents:
-        yield f"<document><id>{plain(document.id)}</id>"
-        number = 0
-        for passage, mentions in _parted(document, report):
-            text = plain(document.text[passage.start : passage.end])
-            yield f"<passage>{infons(passage.infons)}<offset>{passage.start}</offset><text>{text}</text>"
-            for mention in mentions:
-                number += 1
-                inside = plain(document.text[mention.start : mention.end])
-                place = f'<location offset="{mention.start}" length="{mention.end - mention.start}"/>'
-                said = infons(_infons(mention, report).items())
-                yield f'<annotation id="T{number}">{said}{place}<text>{inside}</text></annotation>'
-            yield "</passage>"
-        yield "</document>"
-    yield "</collection>"

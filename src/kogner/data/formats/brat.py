@@ -25,7 +25,7 @@ RENAMED = "document id written as another file name"
 NO_ID = "empty identifier not kept"
 SIGNS = "characters that the format cannot hold written as others"
 
-LONGEST = 100  # letters of a file name, since file systems have a limit of bytes
+LONGEST = 100  # bytes of a file name without its ending; file systems have 255 at most
 _BOUND = re.compile(r"(T\S+)\t(\S+) (\d{1,18} \d{1,18}(?:;\d{1,18} \d{1,18})*)(?:\t(.*))?")
 _NORMAL = re.compile(r"(N\S+)\tReference (\S+) ([^\t]+?)(?:\t.*)?")
 NO_TEXT = "annotations without their text"
@@ -61,7 +61,8 @@ def read(path: Path, *, report: Report) -> Iterator[Document]:
     for file in texts:
         text = _decoded(file)
         annotations = file.with_suffix(".ann")
-        lines = _decoded(annotations).split("\n") if annotations.is_file() else []
+        # A mark at the start of a text is one of its characters, which offsets count.
+        lines = _decoded(annotations).removeprefix("\ufeff").split("\n") if annotations.is_file() else []
         yield Document(file.stem, text, tuple(_mentions(lines, text, annotations, report)))
 
 
@@ -132,7 +133,7 @@ def write(path: Path, documents: Iterable[Document], *, report: Report) -> None:
 def _write(path: Path, documents: Iterable[Document], report: Report) -> None:
     used: set[str] = set()
     for document in documents:
-        name = _NO_NAME.sub("_", document.id).lstrip(".")[:LONGEST] or "_"
+        name = _NO_NAME.sub("_", document.id).lstrip(".").encode()[:LONGEST].decode("utf-8", "ignore") or "_"
         wanted, number = name, 1
         while name.casefold() in used:  # some file systems know no case
             number += 1

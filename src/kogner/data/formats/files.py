@@ -126,6 +126,12 @@ def opened(path: Path) -> IO[bytes]:
     return path.open("rb")
 
 
+def is_packed(path: Path) -> bool:
+    """Whether a file begins as one does that `opened` unpacks."""
+    with path.open("rb") as stream:
+        return stream.read(len(_XZ)).startswith((_GZIP, _XZ, _ZSTD))
+
+
 @contextmanager
 def packed(path: Path, *, folder: bool = False) -> Iterator[Path]:
     """Where to write a file: itself, or one beside it that is packed at the end, for a name with .gz, .xz or .zst.

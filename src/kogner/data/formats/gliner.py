@@ -1,7 +1,8 @@
 """GLiNER's training files: a JSON array (or JSON lines) of {"tokenized_text": [...], "ner": [[first, last, type]]}.
 
 Words are counted, and `last` is the last word of a mention, not the one behind it: inclusive here and nowhere else. The
-format holds no text, so words are read with a blank between each two; offsets are those of the text so made.
+format holds no text, so words are read with a blank between each two; offsets are those of the text so made. It holds
+no ids either. The types that were annotated are `ner_labels`: GLiNER then trains on these and draws no others.
 """
 
 from __future__ import annotations
@@ -22,6 +23,9 @@ from kogner.text import words
 OFF_WORDS = "mention off word edges"
 EMPTY = "mention of an empty word"
 BAD_SPAN = "mention that is no [first word, last word, type] of its text"
+REWRITTEN = "text rewritten as words with a blank between each two"
+NO_NAME = "document id not kept"
+NO_IDS = "mention whose ids are not kept"
 
 
 def read(path: Path, *, report: Report) -> Iterator[Document]:
@@ -39,11 +43,21 @@ def read(path: Path, *, report: Report) -> Iterator[Document]:
 
 def write(path: Path, documents: Iterable[Document], *, report: Report) -> None:
     """Write documents as JSON lines, all or nothing; a mention that words cannot hold is counted and left out."""
-    write_lines(path, (line_of(one, report, path) for one in documents))
+    write_lines(path, (_line(one, report, path) for one in documents))
+
+
+def _line(document: Document, report: Report, path: Path) -> str:
+    made = example(document, report, path)
+    report.note(NO_NAME)
+    if " ".join(made["tokenized_text"]) != document.text:
+        report.note(REWRITTEN)
+    if identified := sum(bool(one.ids) or one.entity is not None for one in document.mentions):
+        report.note(NO_IDS, identified)
+    return json.dumps(made | {"ner_labels": sorted(document.types)} if document.types else made)
 
 
 def line_of(document: Document, report: Report, path: Path) -> str:
-    """A document as one line of JSON without its line end. path: what the report calls the file."""
+    """A document as a line of JSON without line end and `ner_labels`. path: what the report calls the file."""
     return json.dumps(example(document, report, path))
 
 

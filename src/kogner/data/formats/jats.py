@@ -122,9 +122,11 @@ class _Reading:
             named = bool(text)
             if named:
                 self.path.append(text)
+        self.buffer.append(element.text or "")
         for child in element:
             if child is not title:
                 self.element(child, kind)
+            self.buffer.append(child.tail or "")
         self.end(kind)
         if named:
             self.path.pop()
@@ -135,9 +137,8 @@ class _Reading:
         more = [("label", label)] if label else []
         for child in element:
             if child.tag == "caption":
-                for part in child:
-                    self.element(part, f"{what}_caption", *more)
-                    self.end(f"{what}_caption", *more)
+                self.inside(child, f"{what}_caption", *more)
+                self.end(f"{what}_caption", *more)
             elif child.tag == "table-wrap-foot":
                 for part in child:
                     self.inside(part, "table_footnote", *more)
@@ -233,13 +234,16 @@ def _front(meta: Element, reading: _Reading) -> None:
     for abstract in meta.iterfind("abstract"):
         kind = abstract.get("abstract-type")
         more = [("abstract-type", kind)] if kind else []
+        reading.buffer.append(abstract.text or "")
         for child in abstract:
             if child.tag == "title":
+                reading.end("abstract", *more)
                 reading.inside(child, "abstract_title", *more)
                 reading.end("abstract_title", *more)
             else:
                 reading.element(child, "abstract", *more)
-                reading.end("abstract", *more)
+            reading.buffer.append(child.tail or "")
+        reading.end("abstract", *more)
     others = len(meta.findall("trans-abstract")) + len(meta.findall("title-group/trans-title-group"))
     if others:
         reading.report.note("title or abstract in another language left out", others)

@@ -142,12 +142,17 @@ def read_columns(path: Path, *, report: Report, columns: Columns) -> Iterator[Do
             any_document = True
             for key in raw.keys() - {columns.text, columns.id or ID}:
                 report.note(f"key '{key}' not kept")
-            yield Document(str(own) if _is_id(own) else f"{stem(path)}:{number}", text)
+            if own is not None and not _is_id(own):
+                report.note("id that is neither a text nor a whole number, replaced")
+            name = str(int(own) if isinstance(own, float) else own) if _is_id(own) else f"{stem(path)}:{number}"
+            yield Document(name, text)
     if not any_document:
         raise InputError(f"holds no document with the said keys; those of its first line: {keys or 'none'}", path=path)
 
 
 def _is_id(value: Any) -> bool:
+    if isinstance(value, float):  # as whole numbers are written where some rows have none
+        return value.is_integer()
     return (isinstance(value, str) and bool(value.strip())) or type(value) is int
 
 

@@ -10,7 +10,20 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from kogner.data.formats import bioc, brat, conll, docbin, genia, gliner, jats, jsonl, pubmed, pubtator, tables
+from kogner.data.formats import (
+    bioc,
+    bioc_writer,
+    brat,
+    conll,
+    docbin,
+    genia,
+    gliner,
+    jats,
+    jsonl,
+    pubmed,
+    pubtator,
+    tables,
+)
 from kogner.data.formats.columns import Columns
 from kogner.data.formats.files import DAMAGED, opened, packed, without_packing
 from kogner.data.report import Report
@@ -35,9 +48,9 @@ _BIOC = re.compile(rf'"(?:passages|{"|".join(bioc.COLLECTIONS)})"\s*:')
 class Format:
     """A format. read, write: None where it is written, or read, only. endings: of file names.
 
-    keeps: which of scores, unsure spans and passages a file of it holds. has_columns: those of texts and ids were said
-    (`by_name`). Content tells the format of a file that is
-    read, and its ending where that does not.
+    keeps: what of a document a file of it holds beside mentions and ids, of that which `not_kept` asks for; what else a
+    format cannot hold its writer counts. has_columns: those of texts and ids were said (`by_name`). Content tells the
+    format of a file that is read, and its ending where that does not.
     """
 
     name: str
@@ -58,10 +71,14 @@ class Format:
 
     def not_kept(self, document: Document) -> Iterator[tuple[str, int]]:
         """What of a document a file of this format does not hold, and how many."""
+        linked = [one for one in document.mentions if one.entity is not None]
         there = {
+            "annotated type": len(document.types),
+            "entity beside id": sum(bool(one.ids) and one.entity not in one.ids for one in linked),
             "score": sum(one.score is not None for one in document.mentions),
             "unsure span": len(document.unsure),
             "passage": len(document.passages),
+            "score of link": sum(bool(one.links) for one in document.mentions),
             "link but the best": sum(max(len(one.links) - 1, 0) for one in document.mentions),
         }
         return ((f"{what} not kept", count) for what, count in there.items() if count and what not in self.keeps)
@@ -79,7 +96,7 @@ def _jsonl(path: Path, documents: Iterable[Document], *, report: Report) -> None
 
 COLUMNED = {"csv": tables.read_delimited, "parquet": tables.read_parquet, "jsonl": jsonl.read_columns}
 _PARTS = frozenset({"score", "passage"})
-_ALL = _PARTS | {"unsure span"}
+_TYPED = _PARTS | {"annotated type", "entity beside id"}
 FORMATS = {
     one.name: one
     for one in (
@@ -90,18 +107,25 @@ FORMATS = {
             (".jsonl", ".jsonlines"),
             jsonl.read,
             _jsonl,
-            _ALL,
+            _TYPED | {"unsure span"},
         ),
         Format("pubtator", "PubTator", (".pubtator",), pubtator.read, pubtator.write),
-        Format("bioc-xml", "BioC XML", (".bioc.xml", ".bioc"), bioc.read_xml, bioc.write_xml, _PARTS),
-        Format("bioc-json", "BioC JSON", (".bioc.json",), bioc.read_json, bioc.write_json, _PARTS),
+        Format("bioc-xml", "BioC XML", (".bioc.xml", ".bioc"), bioc.read_xml, bioc_writer.write_xml, _PARTS),
+        Format("bioc-json", "BioC JSON", (".bioc.json",), bioc.read_json, bioc_writer.write_json, _PARTS),
         Format("brat", "BRAT standoff, a folder", ("/",), brat.read, brat.write),
         Format("conll", "CoNLL: token and tag", (".conll", ".iob", ".iob2", ".bio"), conll.read),
-        Format("gliner", "GLiNER's training JSON", (".gliner.json",), gliner.read, gliner.write),
+        Format(
+            "gliner",
+            "GLiNER's training JSON of words, without ids",
+            (".gliner.json",),
+            gliner.read,
+            gliner.write,
+            frozenset({"annotated type"}),
+        ),
         Format("genia", "GENIA as JSON lines with nested spans", (), genia.read),
         Format("pubmed", "PubMed's XML", (".xml",), pubmed.read),
         Format("jats", "JATS XML, as PubMed Central has it", (".nxml", ".jats.xml"), jats.read),
-        Format("docbin", "spaCy's DocBin", (".spacy",), docbin.read, docbin.write, _PARTS),
+        Format("docbin", "spaCy's DocBin", (".spacy",), docbin.read, docbin.write, _TYPED | {"score of link"}),
         Format(
             "csv", "CSV or TSV with a column `text`, or as `csv:TEXT`", (".csv", ".tsv", ".tab"), tables.read_delimited
         ),

@@ -53,7 +53,8 @@ def read_delimited(path: Path, *, report: Report, columns: Columns | None = None
 
 def read_parquet(path: Path, *, report: Report, columns: Columns | None = None) -> Iterator[Document]:
     """As `read_delimited`, of a Parquet file. Ids that became numbers with a point, as pandas makes them of whole ones
-    where some are missing, lose it."""
+    where some are missing, lose it. Bytes are read as UTF-8, as some programs write texts. Raises InputError for texts
+    of another type."""
     import pyarrow
     import pyarrow.parquet
 
@@ -64,18 +65,34 @@ def read_parquet(path: Path, *, report: Report, columns: Columns | None = None) 
             names = file.schema_arrow.names
             text, own = columns.places(names, path)
             _note_others(names, text, own, report)
-            wanted = [names[text], *([names[own]] if own is not None else [])]
+            column, id_column = names[text], names[own] if own is not None else None
+            wanted = [column] if id_column is None else [column, id_column]
+            kind = file.schema_arrow.field(text).type
             number = 0
             for batch in file.iter_batches(batch_size=ROWS, columns=wanted):
-                ids = batch[names[own]].to_pylist() if own is not None else [None] * len(batch)
-                for found, name in zip(batch[names[text]].to_pylist(), ids, strict=True):
+                ids = batch[id_column].to_pylist() if id_column is not None else [None] * len(batch)
+                for cell, name in zip(batch[column].to_pylist(), ids, strict=True):
                     number += 1
-                    if not isinstance(found, str) or not found.strip():
+                    found = _decoded(cell, column, number, path)
+                    if found is not None and not isinstance(found, str):
+                        raise InputError(f"column '{column}' is of type {kind}, no text; cast it to one", path=path)
+                    if found is None or not found.strip():
                         report.skip(EMPTY, f"row {number}", path=path, line=None)
                     else:
-                        yield Document(_id(name) or f"{stem(path)}:{number}", found)
+                        own_id = _id(_decoded(name, id_column or "", number, path))
+                        yield Document(own_id or f"{stem(path)}:{number}", found)
     except (OSError, pyarrow.ArrowException) as error:
         raise InputError(f"cannot be read ({str(error).splitlines()[0]})", path=path) from error
+
+
+def _decoded(cell: Any, column: str, row: int, path: Path) -> Any:
+    """A cell, bytes as a text. Raises InputError for those that are none."""
+    if not isinstance(cell, bytes):
+        return cell
+    try:
+        return cell.decode()
+    except UnicodeDecodeError:
+        raise InputError(f"column '{column}' is binary, and row {row} of it is not UTF-8", path=path) from None
 
 
 def _id(cell: Any) -> str:

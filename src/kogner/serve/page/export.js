@@ -67,7 +67,7 @@ export function bioc(documents, today = new Date()) {
 }
 
 function biocDocument({ id, text, entities, passages = [] }) {
-  const parts = passages.length ? passages : [{ start: 0, end: codePoints(text), infons: {} }];
+  const parts = withoutGaps(text, passages);
   const units = unitsOf(text);
   const annotations = entities.map((one, number) => {
     const infons = [["type", one.type], ...(one.ids.length ? [["identifier", column(one)]] : []), ["score", String(one.score)]];
@@ -82,6 +82,19 @@ function biocDocument({ id, text, entities, passages = [] }) {
     return `<passage>${said}<offset>${start}</offset><text>${xml(text.slice(units(start), units(end)))}</text>\n${own}</passage>\n`;
   });
   return `<document><id>${xml(id)}</id>\n${written.join("")}</document>\n`;
+}
+
+/** Passages in order; text between them becomes one of its own, unless there are only blanks. */
+function withoutGaps(text, passages) {
+  const [units, end, parts] = [unitsOf(text), codePoints(text), []];
+  let at = 0;
+  for (const one of [...passages].sort((a, b) => a.start - b.start || a.end - b.end)) {
+    if (text.slice(units(at), units(one.start)).trim()) parts.push({ start: at, end: one.start });
+    parts.push(one);
+    at = Math.max(at, one.end);
+  }
+  if (!parts.length || text.slice(units(at)).trim()) parts.push({ start: at, end });
+  return parts;
 }
 
 function xml(text) {

@@ -2,7 +2,7 @@
 
 import { ask, Problem } from "./api.js";
 import { count } from "./dom.js";
-import { wellFormed } from "./text.js";
+import { passagesOf, wellFormed } from "./text.js";
 
 const MOST_BYTES = 20_000_000;
 export const MOST_DOCUMENTS = 1000;
@@ -84,7 +84,9 @@ function lines(text, name) {
     }
     if (typeof raw?.text !== "string") throw new FileProblem(`${name}, line ${at + 1}, has no "text". Each line must be an object such as {"id": "1", "text": "..."}.`);
     const id = wellFormed(String(raw.id ?? `${name.replace(/\.\w+$/, "")}:${at + 1}`)).slice(0, 900);
-    found.push({ id, text: wellFormed(raw.text) });
+    const passages = passagesOf(raw.passages ?? [], raw.text);
+    if (!passages) throw new FileProblem(`${name}, line ${at + 1}, has passages that do not fit its text. Each must be an object such as {"start": 0, "end": 9, "infons": {"type": "title"}}, within the text.`);
+    found.push({ id, text: wellFormed(raw.text), passages });
   });
   return found;
 }

@@ -4,12 +4,12 @@ import { count, el, get, icon } from "./dom.js";
 import * as notices from "./notices.js";
 import { fromFragment, LONGEST, toFragment } from "./share.js";
 import { addLabel, state } from "./store.js";
-import { wellFormed } from "./text.js";
+import { passagesOf, wellFormed } from "./text.js";
 
 /** Show a link to what is seen now, or why there is none. */
 export async function offer() {
   const kept = {
-    documents: state.documents.map(({ id, text }) => [id, text]),
+    documents: state.documents.map(({ id, text, passages }) => (passages?.length ? [id, text, passages] : [id, text])),
     labels: state.labels.map(({ name, colour }) => [name, colour]),
     base: state.base,
     own: [...state.own],
@@ -45,8 +45,9 @@ export async function take() {
   try {
     const kept = await fromFragment(location.hash);
     if (!kept) return false;
-    const documents = kept.documents.map(([id, text]) => ({ id: String(id), text: wellFormed(String(text)) }));
+    const documents = kept.documents.map(([id, text, passages = []]) => ({ id: String(id), text: wellFormed(String(text)), passages: passagesOf(passages, String(text)) }));
     if (!documents.length) return false;
+    if (documents.some(({ passages }) => !passages)) throw new RangeError("passages that do not fit their text");
     state.documents = documents;
     state.labels = [];
     for (const [name, colour] of kept.labels) if (addLabel(String(name))) state.labels[state.labels.length - 1].colour = Number(colour) || 0;

@@ -226,7 +226,7 @@ function startResult() {
     });
   }
   menu(get("export"), get("formats"), FORMATS.map(({ name, about, ending, kind, write }) => [name, about, () => {
-    save(`${fileName()}${ending}`, write(state.found.documents.map(({ id, text }, at) => ({ id, text, entities: state.chosen[at] }))), kind);
+    save(`${fileName()}${ending}`, write(state.found.documents.map(({ id, text, passages }, at) => ({ id, text, passages, entities: state.chosen[at] }))), kind);
     get("status").textContent = `${fileName()}${ending} is saved.`;
   }]));
   get("share").addEventListener("click", link.offer);

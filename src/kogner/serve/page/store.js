@@ -7,7 +7,7 @@ export const FLOOR = 0.03; // score from which candidates are asked for, once; t
 
 export const state = {
   server: null, // the answer of /v1/labels
-  documents: [{ id: "text", text: "" }],
+  documents: [{ id: "text", text: "" }], // also with passages, where a file or a link tells them
   at: 0, // the document that is shown
   labels: [], // {name, colour}
   base: null, // a threshold for all labels, null = as fitted for the model
@@ -16,7 +16,7 @@ export const state = {
   tags: true,
   view: "text",
   editing: true,
-  found: null, // {floor, asked: Set, documents: [{id, text, candidates}]}, or nothing asked yet
+  found: null, // {floor, asked: Set, documents: [{id, text, passages, candidates}]}, or nothing asked yet
   chosen: [], // for each document found its entities
 };
 

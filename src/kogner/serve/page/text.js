@@ -30,6 +30,15 @@ function isPair(text, at) {
   return first >= 0xd800 && first <= 0xdbff && (text.charCodeAt(at + 1) & 0xfc00) === 0xdc00;
 }
 
+/** The passages of a text, {start, end, infons}, as a file or a link tells them; null where they are no parts of it. */
+export function passagesOf(told, text) {
+  const length = codePoints(text);
+  const isPart = (one) => Number.isInteger(one?.start) && Number.isInteger(one.end) && one.start >= 0 && one.start <= one.end && one.end <= length;
+  const isSaid = ({ infons }) => Object.values(infons ?? {}).every((value) => typeof value === "string");
+  if (!Array.isArray(told) || !told.every((one) => isPart(one) && isSaid(one))) return null;
+  return told.map(({ start, end, infons }) => ({ start, end, infons: { ...infons } }));
+}
+
 /** A text in parts of at most `limit` code points, cut behind a blank line, a line, a sentence or a word where it can be. */
 export function inParts(text, limit) {
   const parts = [];
