@@ -192,7 +192,7 @@ def _evidence_rows(data: dict[str, Any]) -> Iterator[tuple[int, list[str]]]:
     gains = {
         (one["setting"], one["corpus"], one["arm"]): one for one in data["comparisons"] if one["baseline"] == "no-graph"
     }
-    for setting, corpus in dict.fromkeys(key[:2] for key in cells):
+    for setting, corpus in dict.fromkeys(place[:2] for place in cells):
         own = [cells.get((setting, corpus, arm)) for arm in _EVIDENCE]
         if setting == "stage" or sum(one is not None for one in own) < 2:
             continue

@@ -31,7 +31,7 @@ def command(source: Path, target: str, from_: str | None, to: str | None, strict
     """Convert SOURCE, a file or a BRAT folder, into TARGET: mentions keep their offsets and ids.
 
     \b
-    Formats: jsonl, pubtator, bioc-xml, bioc-json, brat, gliner, docbin (spaCy's); read only: text, conll, genia,
+    Formats: jsonl, pubtator, bioc-xml, bioc-json, brat, conll, gliner, docbin (spaCy's); read only: text, genia,
     pubmed, jats, csv, parquet. Files may be packed (.gz, .xz, .zst). What a format cannot hold is counted and said.
     The last line printed is one JSON object. Example:
       kogner convert corpora/bc5cdr/test.pubtator test.bioc.xml

@@ -15,6 +15,7 @@ from kogner.data.formats import (
     bioc_writer,
     brat,
     conll,
+    conll_writer,
     docbin,
     genia,
     gliner,
@@ -113,7 +114,7 @@ FORMATS = {
         Format("bioc-xml", "BioC XML", (".bioc.xml", ".bioc"), bioc.read_xml, bioc_writer.write_xml, _PARTS),
         Format("bioc-json", "BioC JSON", (".bioc.json",), bioc.read_json, bioc_writer.write_json, _PARTS),
         Format("brat", "BRAT standoff, a folder", ("/",), brat.read, brat.write),
-        Format("conll", "CoNLL: token and tag", (".conll", ".iob", ".iob2", ".bio"), conll.read),
+        Format("conll", "CoNLL: token and tag", (".conll", ".iob", ".iob2", ".bio"), conll.read, conll_writer.write),
         Format(
             "gliner",
             "GLiNER's training JSON of words, without ids",
