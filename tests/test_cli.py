@@ -106,3 +106,15 @@ def test_results_are_utf8_whatever_the_locale():
     done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, check=False)
     assert done.returncode == 0, done.stderr.decode()
     assert done.stdout.decode("utf-8").strip() == "TNF-\u03b2"
+
+
+def test_halves_of_surrogate_pairs_are_shown_and_end_nothing(tmp_path):
+    source = tmp_path / "a.jsonl"
+    source.write_text('{"id": "\\ud800", "text": "a"}\n{"id": "\\ud800", "text": "a"}\n', encoding="utf-8")
+    command = [sys.executable, "-m", "kogner.cli", "convert", str(source), str(tmp_path / "b.jsonl")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "document \\ud800" in done.stderr
+    command[-2] = str(tmp_path / "caf\udce9.jsonl")  # a byte that is no UTF-8, as Python holds it in a name
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 2 and "does not exist" in done.stderr and "Traceback" not in done.stderr

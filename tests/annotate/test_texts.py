@@ -33,11 +33,32 @@ def test_one_line_of_json_is_one_document_whatever_the_name(tmp_path, name):
     assert (document.id, document.text) == ("7", "aspirin")
 
 
-@pytest.mark.parametrize("content", ['[{"id": "1", "text": "a"}]', '\n{\n "text": "a"\n}\n', '{"body": "a"}', "[]"])
+@pytest.mark.parametrize("content", ['[{"id": "1", "text": "a"}]', '\n{\n "text": "a"\n}\n', "[]"])
 @pytest.mark.parametrize("name", ["a.json", "a.txt"])
 def test_json_that_is_not_in_lines_is_no_prose(tmp_path, name, content):
     with pytest.raises(InputError, match=OBJECT_PER_LINE):
         read(tmp_path, name, content)
+
+
+@pytest.mark.parametrize("lines", ['{"body": "a"}', '{"body": "a", "n": 1}\n\n{"body": "b"}\n'])
+@pytest.mark.parametrize("name", ["a.json", "a.txt", "a", "stdin"])
+def test_lines_of_json_without_a_text_are_no_prose(tmp_path, name, lines):
+    with pytest.raises(InputError, match=r"JSON lines without `text`: the first has the keys body.*jsonl:TEXT"):
+        read(tmp_path, name, lines)
+
+
+@pytest.mark.parametrize("name", ["a.ndjson", "a.jsonlines", "a.jsonl.gz"])
+def test_lines_are_told_by_their_ending(tmp_path, name):
+    content = b'{"body": "a"}\n{"id": "2", "text": "fever"}\n'
+    (tmp_path / name).write_bytes(gzip.compress(content) if name.endswith(".gz") else content)
+    with pytest.raises(InputError, match="has the keys body; each line must be an object"):
+        list(read_texts(str(tmp_path / name)))
+
+
+def test_a_format_that_is_named_is_what_is_read(tmp_path):
+    (tmp_path / "a.txt").write_text('{"text": "fever"}\n', encoding="utf-8")
+    for form, text in ((None, "fever"), ("jsonl", "fever"), ("text", '{"text": "fever"}\n')):
+        assert [one.text for one in read_texts(str(tmp_path / "a.txt"), form=form)] == [text]
 
 
 @pytest.mark.parametrize("content", ["prose", "[" * 100_000, '{"text": '])

@@ -1,6 +1,7 @@
 """What readers of inputs meet: bad lines are failures, what a reader cannot read ends that input alone."""
 
 import dataclasses
+import gzip
 import json
 from pathlib import Path
 
@@ -178,3 +179,18 @@ def test_how_far_a_file_below_a_link_was_read_is_known(tmp_path):
     reader = InputReader()
     next(reader.shards(one, Cut(documents=POSITION_EVERY + 1), done={}))
     assert reader.bytes
+
+
+def test_a_bad_last_line_of_a_packed_file_and_one_that_is_whole_are_failures(tmp_path):
+    """Neither was cut short: what is cut cannot be unpacked to its end, or is no JSON."""
+    bad = '{"id": "x", "body": "a"}'
+    packed = tmp_path / "a.jsonl.gz"
+    packed.write_bytes(gzip.compress(("\n".join([*map(json.dumps, good(1, 2)), bad]) + "\n").encode()))
+    whole = tmp_path / "b.jsonl"
+    whole.write_text("\n".join([*map(json.dumps, good(3)), bad]), encoding="utf-8")
+    manifest = job([packed, whole], tmp_path / "out").run()
+    assert (manifest["documents"], manifest["failed"]) == (5, 2)
+    cut = tmp_path / "c.jsonl"
+    cut.write_text("\n".join([*map(json.dumps, good(4)), bad[:-4]]), encoding="utf-8")
+    with pytest.raises(InputError, match="could not be read to the end"):
+        job([cut], tmp_path / "cut").run()

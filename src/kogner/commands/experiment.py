@@ -147,14 +147,18 @@ def _of_today(summary: Mapping[str, Any]) -> dict[str, Any]:
         experiment = load(summary["plan"])
     except (KeyError, KognerError):
         return {}
-    cells = [cell for cell in experiment.cells() if not cell.is_stage]
+    said, cells = summary.get("missing") or (), experiment.cells()
     seeds: dict[tuple[str, str], set[int]] = {}
     for row in summary["rows"]:
         seeds.setdefault((row["setting"], row["arm"]), set()).update(row["seeds"])
-    there = [cell for cell in cells if cell.seed in seeds.get((cell.setting, cell.arm), ())]
+    there = [
+        cell
+        for cell in cells
+        if (cell.name not in said if cell.is_stage else cell.seed in seeds.get((cell.setting, cell.arm), ()))
+    ]
     return {
         "missing": [cell.name for cell in cells if cell not in there],
-        "example": next((cell.name for cell in [*there, *cells] if cell.trains), cells[0].name),
+        "example": next((cell.name for cell in [*there, *cells] if cell.trains and not cell.is_stage), cells[-1].name),
     }
 
 

@@ -584,3 +584,17 @@ def test_real_corpora_through_gliners_words(corpus, shared, tmp_path):
         assert min(left.values(), default=0) >= 0
         lost += left.total()
     assert lost == written.skipped[gliner.OFF_WORDS]
+
+
+def test_ids_of_others_lines_may_be_whole_numbers_with_a_point(tmp_path):
+    from kogner.data.formats import jsonl
+    from kogner.data.formats.columns import Columns
+
+    path = tmp_path / "a.jsonl"
+    path.write_text(
+        '{"id": 12.0, "abstract": "a"}\n{"id": 1.5, "abstract": "b"}\n{"abstract": "c"}\n', encoding="utf-8"
+    )
+    report = Report()
+    found = [one.id for one in jsonl.read_columns(path, report=report, columns=Columns("abstract"))]
+    assert found == ["12", "a:2", "a:3"]
+    assert dict(report.noted) == {"id that is neither a text nor a whole number, replaced": 1}

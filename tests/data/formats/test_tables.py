@@ -60,7 +60,7 @@ def test_what_pythons_csv_writes_is_read_as_it_was(rows, every, tabs, tmp_path_f
     writer.writerow(("id", "text", "more"))
     writer.writerows((str(number), text, more) for number, (text, more) in enumerate(rows))
     alone = [len(line.split("\t")) for line in out.getvalue().splitlines()]
-    if tabs and len(alone) > len(rows) + 1 and alone.count(3) > len(rows):
+    if tabs and len(alone) > len(rows) + 1 and alone.count(3) >= len(rows):
         return
     path = tmp_path_factory.mktemp("table") / ("a.tsv" if tabs else "a.csv")
     found, report = read(path, out.getvalue())
