@@ -23,7 +23,9 @@ NO_TAG = "mention whose type cannot be a tag"
 REWRITTEN = "text rewritten as words of a sentence a block"
 NO_WORDS = "document without a word"
 
-_BREAK = re.compile(r"[\t\r\n]")
+REPLACED = "character that no line of text holds, replaced"
+
+_NO_LINE = re.compile(r"[\t\r\n\x00\ud800-\udfff]")
 
 
 def write(path: Path, documents: Iterable[Document], *, report: Report) -> None:
@@ -45,7 +47,10 @@ def _lines(document: Document, report: Report, path: Path) -> Iterator[str]:
     yield START
     yield ""
     for number, (start, end) in enumerate(spans, start=1):
-        yield f"{text[start:end]}\t{tags[number - 1]}"
+        word, strange = _NO_LINE.subn("\ufffd", text[start:end])
+        if strange:
+            report.note(REPLACED, strange)
+        yield f"{word}\t{tags[number - 1]}"
         inside = number < len(spans) and tags[number].startswith("I-")
         if (number in ends or number == len(spans)) and not inside:
             yield ""
@@ -61,7 +66,7 @@ def _tags(document: Document, spans: list[tuple[int, int]], report: Report, path
         reason = ""
         if not at_edges:
             reason = OFF_WORDS
-        elif not mention.type or mention.type != mention.type.strip() or _BREAK.search(mention.type):
+        elif not mention.type or mention.type != mention.type.strip() or _NO_LINE.search(mention.type):
             reason = NO_TAG
         elif any(tag != "O" for tag in tags[first:behind]):
             reason = OVERLAPS
