@@ -52,7 +52,7 @@ def test_seeds_that_differ_among_themselves_show_no_difference():
             rates = np.clip(0.8 + 0.02 * dice.standard_normal(3), 0, 1)
             arms.append([[(50, 50, round(50 * rate) + int(dice.integers(-1, 2))) for _ in range(60)] for rate in rates])
         below += paired_bootstrap(*arms, rounds=400).p < 0.05
-    assert below <= 20  # 10 on average; resampled seeds gave four times as many
+    assert below <= 20  # 10 on average
 
 
 def test_three_seeds_of_one_sign_are_not_enough_by_themselves():

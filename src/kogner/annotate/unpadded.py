@@ -34,15 +34,18 @@ _UNDER_WAY = threading.local()
 class Group:
     """Texts that attention looks at together.
 
-    rows: (texts, tokens) index into the sub-tokens of the batch, any at padding. here: the same as a slice where the
-    texts have one length. mask: (texts, 1, 1, tokens), False at padding; None where there is none. real: (sub-tokens,)
-    index into the flattened rows of those that are no padding.
+    shape: texts, tokens. rows: (texts * tokens,) index into the sub-tokens of the batch, any at padding. here: the same
+    as a slice where the texts have one length and lie behind one another. mask: (texts, 1, 1, tokens), False at
+    padding; None where there is none. real: (sub-tokens,) index into the rows of those that are no padding; places:
+    (sub-tokens,), what the rows are there.
     """
 
+    shape: tuple[int, int]
     rows: Tensor
-    here: slice | None
-    mask: Tensor | None
-    real: Tensor | None
+    here: slice | None = None
+    mask: Tensor | None = None
+    real: Tensor | None = None
+    places: Tensor | None = None
 
 
 def register() -> bool:
@@ -71,11 +74,12 @@ def groups(lengths: np.ndarray) -> list[Group]:
         if (size == longest).all():
             behind = len(texts) == 1 or bool((np.diff(texts) == 1).all())
             here = slice(int(first[0]), int(first[0]) + rows.size) if behind else None
-            found.append(Group(torch.from_numpy(rows), here, None, None))
+            found.append(Group(rows.shape, torch.from_numpy(rows.ravel()), here))
         else:
             seen = place < size[:, None]
             mask, real = torch.from_numpy(seen[:, None, None, :]), torch.from_numpy(seen.ravel().nonzero()[0])
-            found.append(Group(torch.from_numpy(rows), None, mask, real))
+            flat = torch.from_numpy(rows.ravel())
+            found.append(Group(rows.shape, flat, mask=mask, real=real, places=flat[real]))
     return found
 
 
@@ -90,17 +94,15 @@ def attend(
     by_token = [x[0].transpose(0, 1) for x in (query, key, value)]
     result = by_token[0].new_zeros(by_token[0].shape)
     for group in _UNDER_WAY.groups:
-        texts, tokens = group.rows.shape
-        index = group.rows.flatten()
-        parts = [x[group.here] if group.here is not None else x.index_select(0, index) for x in by_token]
-        q, k, v = (x.unflatten(0, (texts, tokens)).transpose(1, 2) for x in parts)
+        parts = [x[group.here] if group.here is not None else x.index_select(0, group.rows) for x in by_token]
+        q, k, v = (x.unflatten(0, group.shape).transpose(1, 2) for x in parts)
         found = attention.attention(module, q, k, v, group.mask, **rest)[0].flatten(0, 1)
         if group.here is not None:
             result[group.here] = found
-        elif group.real is None:
-            result.index_copy_(0, index, found)
+        elif group.real is None or group.places is None:
+            result.index_copy_(0, group.rows, found)
         else:
-            result.index_copy_(0, index[group.real], found.index_select(0, group.real))
+            result.index_copy_(0, group.places, found.index_select(0, group.real))
     return result.unsqueeze(0), None
 
 
