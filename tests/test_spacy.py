@@ -233,6 +233,14 @@ def test_ids_of_a_graph(saved, tmp_path):
     assert ids["fever"][0] == "MESH:D1" and ids["fever"][1] > 0.9
 
 
+def test_an_open_model_is_not_copied(model, saved):
+    pipe = KognerPipe("kogner", dict(CONFIG), model=model)
+    with pytest.raises(TypeError, match="was given an open model, which is not copied"):
+        deepcopy(pipe)
+    pipe.from_bytes(KognerPipe("kogner", {"model": saved, **CONFIG}).to_bytes())
+    assert deepcopy(pipe).config["model"] == saved
+
+
 def test_scores_of_spacy(nlp):
     gold = nlp(TEXT)
     assert nlp.evaluate([Example(nlp.make_doc(TEXT), gold)])["ents_f"] == 1.0

@@ -31,7 +31,8 @@ def table(header: list[str], rows: list[list[str]]) -> str:
 
 def where(data: dict[str, Any]) -> str:
     about = data["machine"]
-    machine = about["gpu"] or about["processor"] + (f" ({about['instructions']})" if "instructions" in about else "")
+    processor = about["processor"] + (f" family {about['family']}" if about.get("family") else "")
+    machine = about["gpu"] or processor + (f" ({about['instructions']})" if "instructions" in about else "")
     revisions = " and ".join(data.get("revisions") or [data["revision"]])
     return f"Measured {data['date'][:10]} at revision {revisions} on {machine}.\n"
 

@@ -29,6 +29,7 @@ def environment() -> dict[str, Any]:
         "command": _command(),
         "machine": {
             "processor": _processor(),
+            "family": _family(),
             "instructions": torch.backends.cpu.get_cpu_capability(),
             "bf16": bf16_is_fast("cpu"),
             "cores": os.cpu_count(),
@@ -65,12 +66,24 @@ def _version(name: str) -> str | None:
 
 
 def _processor() -> str:
+    return _cpuinfo("model name") or platform.processor() or platform.machine()
+
+
+def _family() -> str | None:
+    """Family and model, by which processors of one name differ: AMD EPYC 25/17 is Zen 4, 26/2 Zen 5."""
+    family, model = _cpuinfo("cpu family"), _cpuinfo("model")
+    return f"{family}/{model}" if family and model else None
+
+
+def _cpuinfo(key: str) -> str | None:
+    """What Linux says of the first core; None elsewhere."""
     cpuinfo = Path("/proc/cpuinfo")
     if cpuinfo.is_file():
         for line in cpuinfo.read_text().splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor() or platform.machine()
+            name, _, value = line.partition(":")
+            if name.strip() == key:
+                return value.strip()
+    return None
 
 
 def _revision() -> str:

@@ -60,7 +60,7 @@ class KognerPipe(Pipe):
     def __init__(self, name: str, config: dict[str, Any], *, model: KoGNER | None = None) -> None:
         self.name = name
         self.report = Report()
-        self._model = model
+        self._model, self._was_given = model, model is not None
         self.config = _checked(config)
         self._given = deepcopy({key: self.config[key] for key in config})
         if not self.labels:
@@ -144,7 +144,7 @@ class KognerPipe(Pipe):
         }
         checked = _checked(found | given)
         if any(checked[key] != self.config[key] for key in OPENING):
-            self._model = None
+            self._model, self._was_given = None, False
         self.config = checked
         return self
 
@@ -166,6 +166,11 @@ class KognerPipe(Pipe):
             raise InputError(f"cannot be read: {error.strerror or error}", path=file) from error
 
     def __reduce__(self) -> tuple[Callable[..., KognerPipe], tuple[str, dict[str, Any], dict[str, Any]]]:
+        if self._was_given:
+            raise TypeError(
+                f"the component {self.name!r} was given an open model, which is not copied; add it with "
+                'nlp.add_pipe("kogner", config={"model": ...}), whose copies open the model themselves'
+            )
         return _again, (self.name, self.config, self._given)
 
 

@@ -22,6 +22,7 @@ KEY = "kogner"
 MARK = "kogner"  # attribute of the span groups that are ours; its value is the version of the others
 VERSION = 1
 COLUMNS = ("offsets", "scores", "entity_scores", "ids")
+ENTITIES = "entities"  # one more, not in older files: `kb_id_` does not tell an entity from the ids that are the same
 WIDENED = "entity off token borders, widened to whole tokens in Doc.ents and Doc.spans"
 OVERLAPS = "entity in Doc.spans but not in Doc.ents, since it overlaps another"
 REPLACED = "entity of another component taken out of Doc.ents, since one of ours overlaps it"
@@ -50,6 +51,7 @@ def set_entities(
         "scores": [one.score for one in mentions],
         "entity_scores": [one.links[0].score if one.links else None for one in mentions],
         "ids": [list(one.ids) for one in mentions],
+        ENTITIES: [one.entity for one in mentions],
     }
     before = [span for span in doc.ents if not _is_ours(span, doc.spans.get(key))]
     doc.spans[key] = SpanGroup(doc, name=key, spans=spans, attrs=attributes)
@@ -119,16 +121,19 @@ def entities_at(span: Span) -> list[Mention]:
 
 def _columns(group: SpanGroup) -> list[list[Any]]:
     columns = [group.attrs.get(name) for name in COLUMNS]
+    columns.append(group.attrs.get(ENTITIES, [None] * len(group)))
     if MARK not in group.attrs or any(not isinstance(one, list) or len(one) != len(group) for one in columns):
         raise ValueError(f"the span group {group.name!r} is none of KoGNER's")
     return columns  # type: ignore[return-value]
 
 
-def _entity(span: Span, text: str, offsets: Any, score: Any, fits: Any, ids: Any) -> Mention:
+def _entity(span: Span, text: str, offsets: Any, score: Any, fits: Any, ids: Any, entity: Any) -> Mention:
     start, end = offsets
     if type(start) is not int or type(end) is not int or not 0 <= start < end <= len(text):
         raise ValueError(f"a span group has no characters [{start!r}, {end!r})")
     linked = span.kb_id_ if span.kb_id_ and span.kb_id_ != "|".join(ids) else None
+    if isinstance(entity, str) and entity == span.kb_id_:  # unless another component has set another one
+        linked = entity
     links = () if linked is None or fits is None else (Link(linked, float(fits)),)
     certain = None if score is None else float(score)
     return Mention(start, end, span.label_, text[start:end], tuple(map(str, ids)), linked, certain, links)

@@ -21,7 +21,7 @@ from kogner.annotate import output
 from kogner.annotate.predictor import Predictor, Settings
 from kogner.bulk import inputs as inputs_module
 from kogner.bulk import processes
-from kogner.bulk.folder import JobFolder
+from kogner.bulk.folder import INPUT, JobFolder
 from kogner.bulk.inputs import InputReader, files_of
 from kogner.bulk.job import Job
 from kogner.bulk.shards import Cut, Shard
@@ -479,6 +479,42 @@ def test_an_input_whose_documents_have_no_results_is_not_finished(model, tmp_pat
         with pytest.raises(KognerError, match="12 documents were read, and there are results of 0; give the command"):
             job(model, [source], out).run()
     assert job(model, [source], out).run()["documents"] == 12 and len(results(out)) == 12
+
+
+def test_shards_behind_the_end_of_an_input_do_not_stop_it_for_good(model, tmp_path, in_this_process, capsys):
+    """An older version read more documents from the same file, and the job was killed before it was finished."""
+    source, out = written(tmp_path / "a.jsonl", documents(9)), tmp_path / "out"
+    job(model, [source], out).run()
+    (one,) = JobFolder(out).inputs()
+    parts, whole = out / "parts" / one.folder, results(out)
+    last = max(int(file.stem) for file in parts.glob("0*.json"))
+    for ending in ("json", "jsonl"):
+        text = (parts / f"{last:05d}.{ending}").read_text().replace(f'"number": {last}', f'"number": {last + 1}')
+        (parts / f"{last + 1:05d}.{ending}").write_text(text)
+    (parts / INPUT).unlink()
+    assert job(model, [source], out).run()["documents"] == 9 and results(out) == whole
+    assert not list(parts.glob(f"{last + 1:05d}.*"))
+    assert f"shard {last + 1} of an earlier run lies behind its end now" in capsys.readouterr().err
+
+
+def test_a_process_says_that_it_lives_between_lots_of_a_shard(model, tmp_path, monkeypatch):
+    from kogner.bulk import worker as module
+
+    monkeypatch.setattr(module, "SLICE", 100)
+    made, heard = Worker(WorkPlan(str(model), LABELS, SETTINGS), tmp_path), []
+    predict = made.annotator.predictor.predict
+
+    def lot(some, **more):
+        heard.append([one.id for one in some])
+        return predict(some, **more)
+
+    monkeypatch.setattr(made.annotator.predictor, "predict", lot)
+    monkeypatch.setattr(made.folder, "write_shard", lambda *args, **more: None)
+    shard = Shard(0, 0, 0, tuple(documents(7)), {2: "refused"})
+    result = made.write(shard, beat=heard.append)
+    lots = [["d0", "d1", "d3"], ["d4", "d5", "d6"]]
+    assert heard == [lots[0], 0, lots[1], 4, None]
+    assert result.documents == 7 and [one.id for one in result.failures] == ["d2"]
 
 
 @pytest.mark.slow

@@ -185,6 +185,28 @@ def test_half_a_surrogate_pair_is_no_text(data, name):
         files.read(data, name, Limits())
 
 
+INFON = '{{"documents": [{{"id": "1", "passages": [{{"offset": 0, "text": "a", "infons": {{{}}}}}]}}]}}'
+
+
+@pytest.mark.parametrize(
+    ("data", "name", "status"),
+    [
+        (r'{"text": "a", "\ud800": 1}', "a.jsonl", 200),  # it is in a note
+        (r'{"text": "a", "passages": [{"start": 0, "end": 1, "infons": {"a": "\ud800"}}]}', "a.jsonl", 400),
+        (r'{"id": "\ud800", "text": "a", "types": "b"}', "a.jsonl", 400),  # it is in the message
+        (f'{{"text": "a", "mentions": [{{"start": 0, "end": 1, "type": "x", "score": {10**400}}}]}}', "a.jsonl", 400),
+        (INFON.format(r'"type": "\ud800"'), "a.json", 400),
+        (INFON.format(r'"\ud800": "x"'), "a.json", 400),
+        (INFON.format('"x": "y"')[:-5] + r'"annotations": [{"infons": {"type": "t", "\ud800": "x"}, '
+         '"locations": [{"offset": 0, "length": 1}], "text": "a"}]}]}]}', "a.json", 400),
+    ],
+)  # fmt: skip
+def test_half_a_pair_anywhere_in_a_file_is_no_defect(client, data, name, status):
+    answer = post(client, data.encode(), name)
+    assert answer.status == status, answer.body
+    answer.body.decode()
+
+
 def test_names_and_ids_that_are_long():
     read = files.read(b"abc", "\u4e2d" * 100 + ".txt", Limits())
     assert read.form == "text" and read.documents[0].id.endswith("\u4e2d.txt")

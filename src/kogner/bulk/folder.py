@@ -196,6 +196,8 @@ class JobFolder:
 
         documents: that were read. Raises KognerError where a shard is missing, or documents have no result.
         """
+        if error is None:
+            self._drop_behind(one, documents)
         numbers = self._numbers(one)
         if error is None and numbers != set(range(len(numbers))):
             missing = min(set(range(len(numbers))) - numbers)
@@ -213,6 +215,18 @@ class JobFolder:
         if error is None:
             write_atomic(self._parts(one) / INPUT, json.dumps(counts.to_dict()))
         return counts
+
+    def _drop_behind(self, one: Input, documents: int) -> None:
+        """Remove shards that begin behind the last document, of a run whose reader found more of them."""
+        before = 0
+        for result in list(self.results(one)):
+            if before >= documents:
+                stem = f"{result.number:05d}"
+                note(f"{one.path}: shard {result.number} of an earlier run lies behind its end now, and is removed")
+                (self._parts(one) / f"{stem}.json").unlink()
+                for left in self._parts(one).glob(f"{stem}.*"):
+                    shutil.rmtree(left) if left.is_dir() else left.unlink()
+            before += result.documents
 
     def results(self, one: Input) -> Iterator[ShardResult]:
         """What became of an input's shards, in their order."""

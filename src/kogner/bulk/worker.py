@@ -15,6 +15,7 @@ from kogner.errors import KognerError
 from kogner.records import Document
 
 BEAT = 25  # documents after which a process says that it lives
+SLICE = 100_000  # characters after which it says so in any case; smaller lots are slower
 IN_A_ROW = 10  # documents that fail by errors that are none of ours, after which CANARY is tried
 CANARY = Document("canary", "Aspirin lowers fever in children with pneumonia.")  # fails only with model or machine
 
@@ -117,13 +118,27 @@ class Worker:
     def _together(
         self, shard: Shard, places: Sequence[int], done: dict[int, Document], beat: Callable[[int | None], None]
     ) -> None:
-        waiting = iter(places)
-        # As a list: of a stream the first blocks are small, for results soon, and small blocks take longer.
-        for number, document in enumerate(self._annotated([shard.documents[place] for place in places])):
-            if number % BEAT == 0:
-                beat(places[number])
-            done[next(waiting)] = document
-            self._in_a_row = 0
+        for slice_ in _slices(shard, places):
+            # As a list: of a stream the first blocks are small, for results soon, and small blocks take longer.
+            for number, document in enumerate(self._annotated([shard.documents[place] for place in slice_])):
+                if number % BEAT == 0:
+                    beat(slice_[number])
+                done[slice_[number]] = document
+                self._in_a_row = 0
 
     def _annotated(self, documents: Iterable[Document]) -> Iterator[Document]:
         return self.annotator.annotate(documents, labels=self.plan.labels, settings=self.plan.settings)
+
+
+def _slices(shard: Shard, places: Sequence[int]) -> Iterator[list[int]]:
+    """Places in lots of about SLICE characters: nothing comes of a lot before all of it was read."""
+    lot: list[int] = []
+    characters = 0
+    for place in places:
+        lot.append(place)
+        characters += len(shard.documents[place].text)
+        if characters >= SLICE:
+            yield lot
+            lot, characters = [], 0
+    if lot:
+        yield lot

@@ -85,8 +85,8 @@ def folder_options(command: Callable[..., Any]) -> Callable[..., Any]:
         click.option("--max-characters", type=click.IntRange(min=1), default=2_000_000, show_default=True,
                      help=_FOLDER + "of a document; a longer one is a failure."),
         click.option("--document-timeout", type=click.FloatRange(min=1), default=900.0, show_default=True,
-                     help=_FOLDER + "seconds without a document after which a process is ended; a document that this "
-                     "happens at twice is a failure."),
+                     help=_FOLDER + "seconds without a document, or without 100,000 characters of several, after which "
+                     "a process is ended; a document that this happens at twice is a failure."),
         click.option("--retry-failed", is_flag=True, help=_FOLDER + "annotate shards with failures again."),
     )  # fmt: skip
     for option in reversed(options):

@@ -72,6 +72,7 @@ def _answered(request: dict[str, Any], body: bytes, limits: Limits) -> tuple[dic
 
 
 def _cut(text: str) -> str:
+    text = text.encode("utf-8", "backslashreplace").decode()  # an answer holds no half of a surrogate pair
     return text if len(text) <= SAID else f"{text[: SAID - 4]} ..."
 
 

@@ -82,7 +82,8 @@ def read(data: bytes, name: str, limits: Limits, *, first: int | None = None) ->
                     raise RequestError(
                         413, "too_many_characters", f"document {number + 1} has {len(document.text):,} characters, "
                         f"the limit is {limits.characters:,} (--max-characters); send it in parts")  # fmt: skip
-                (document.id + document.text).encode()  # raises where it is no text
+                for part in (document.id, document.text, *(each for one in document.passages for each in one.infons)):
+                    "".join(part).encode()  # raises where it is no text
                 if len(document.id) > DOCUMENT_CHARACTERS:
                     report.note(CUT)
                 found.append(_asked(document))
@@ -95,7 +96,9 @@ def read(data: bytes, name: str, limits: Limits, *, first: int | None = None) ->
             413, "too_many_documents", f"the file has more than {limits.documents} documents, the limit "
             "(--max-documents); ask for parts, first=0 and then what next says, or use 'kogner annotate'")  # fmt: skip
     notes = [f"{count:,} x {reason}" for reason, count in sorted(report.noted.items())]
-    return Read(form.name, found, [_without(line, folder) for line in report.lines()] + notes, behind)
+    said = [_without(line, folder) for line in report.lines()] + notes
+    # They quote what the file holds, half a surrogate pair too.
+    return Read(form.name, found, [one.encode("utf-8", "backslashreplace").decode() for one in said], behind)
 
 
 def write(asked: ExportRequest) -> tuple[bytes, list[str]]:

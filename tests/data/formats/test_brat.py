@@ -30,3 +30,13 @@ def test_long_ids_become_names_that_a_file_can_have(tmp_path):
     found = list(brat.read(tmp_path / "b", report=Report()))
     assert sorted(one.text for one in found) == sorted(names)
     assert all(len(one.id.encode()) <= brat.LONGEST + 2 for one in found)
+
+
+def test_what_kogner_keeps_in_a_folder_is_no_file_of_another_kind(tmp_path):
+    brat.write(tmp_path / "b", [Document("a", "Fever.")], report=Report())
+    assert any(one.name.startswith(".") for one in (tmp_path / "b").iterdir())
+    report = Report()
+    assert len(list(brat.read(tmp_path / "b", report=report))) == 1 and not report.noted
+    (tmp_path / "b" / "annotation.conf").touch()
+    list(brat.read(tmp_path / "b", report=report))
+    assert report.noted == {brat.OTHER_FILE: 1}

@@ -8,14 +8,14 @@ import zlib
 import pytest
 import spacy
 import srsly
-from spacy.tokens import Doc, DocBin, Span
+from spacy.tokens import Doc, DocBin, Span, SpanGroup
 
 from kogner.data.formats import docbin
 from kogner.data.formats.registry import FORMATS, of_input
 from kogner.data.report import Report
 from kogner.errors import InputError
-from kogner.records import Document, Mention, Passage
-from kogner.spacy_docs import OVERLAPS, set_entities
+from kogner.records import Document, Link, Mention, Passage
+from kogner.spacy_docs import OVERLAPS, entities_of, set_entities
 
 NLP = spacy.blank("en")
 
@@ -139,3 +139,31 @@ def test_what_is_none_and_what_is_too_large(tmp_path, monkeypatch):
     monkeypatch.setattr(docbin, "MOST_BYTES", 2_000_000)
     with pytest.raises(InputError, match="more than 2,000,000 bytes"):
         list(docbin.read(tmp_path / "c", report=Report()))
+
+
+def test_an_entity_that_is_among_the_ids_stays_one(tmp_path):
+    link = Link("D1", 0.97)
+    given = [
+        Mention(0, 5, "x", "Fever", ("D1",), "D1", links=(link,)), Mention(6, 8, "x", "in", ("D1",)),
+        Mention(9, 15, "x", "Wistar", ("D1", "D2"), "D1"), Mention(16, 20, "x", "rats", (), "D1"),
+        Mention(20, 21, "x", ".", ("D1", "D2"), "D1|D2"),
+    ]  # fmt: skip
+    (back,), _ = _back(tmp_path / "a.spacy", [Document("1", "Fever in Wistar rats.", tuple(given))])
+    assert list(back.mentions) == given
+
+
+def test_an_id_that_another_component_sets_counts_and_older_files_are_read():
+    doc = NLP("Fever in rats")
+    set_entities(doc, [Mention(0, 5, "x", "Fever", ("D1",), "D1")], report=Report())
+    group = doc.spans["kogner"]
+    (span,) = group
+    span.kb_id_ = "D9"
+    group.attrs["entities"] = ["D1"]
+    doc.spans["kogner"] = SpanGroup(doc, name="kogner", spans=[span], attrs=dict(group.attrs))
+    assert entities_of(doc.spans["kogner"])[0].entity == "D9"
+    older = {key: value for key, value in group.attrs.items() if key != "entities"}
+    doc.spans["kogner"] = SpanGroup(doc, name="kogner", spans=[span], attrs=older)
+    assert entities_of(doc.spans["kogner"])[0].entity == "D9"
+    span.kb_id_ = "D1"
+    doc.spans["kogner"] = SpanGroup(doc, name="kogner", spans=[span], attrs=older)
+    assert entities_of(doc.spans["kogner"])[0].entity is None

@@ -188,3 +188,14 @@ def test_loose_text_is_kept_wherever_it_stands(tmp_path):
         ("paragraph", "oats"), ("paragraph", "rye"), ("fig_caption", "Loose too."), ("fig_caption", "Told."),
     ]  # fmt: skip
     assert not report.noted and not report.skipped
+
+
+def test_a_reference_is_a_mark_only_where_nothing_stands_beside_its_superscript(tmp_path):
+    rows = [
+        '<xref ref-type="fig"><sup>13</sup>C spectrum</xref>', '<xref ref-type="bibr"><sup>4</sup></xref>',
+        '<xref ref-type="bibr">[<sup>5</sup>]</xref>', '<xref ref-type="fig">Figure <sup>6</sup></xref>',
+    ]  # fmt: skip
+    text = " and ".join(rows)
+    article = f"<article><front><article-meta/></front><body><p>See {text}.</p></body></article>"
+    (document,), report = _read(tmp_path / "a.nxml", article)
+    assert document.text == "See 13C spectrum and and and Figure 6." and report.noted[jats.MARKS] == 2

@@ -74,6 +74,9 @@ def test_a_mention_that_does_not_fit_is_skipped_and_counted(tmp_path, start, end
         read(tmp_path, row, strict=True)
 
 
+MENTION = '{"start": 0, "end": 1, "type": "t"'
+
+
 @pytest.mark.parametrize(
     ("row", "message"),
     [
@@ -87,6 +90,11 @@ def test_a_mention_that_does_not_fit_is_skipped_and_counted(tmp_path, start, end
         ('{"text": "abc", "mentions": [{"start": -1, "end": 1, "type": "t"}]}', r":2 .*half-open"),
         ('{"text": "abc", "mentions": 3}', ":2 "),
         ('{"text": "abc", "types": [3]}', ":2 "),
+        ('{"text": "abc", "types": "gene"}', ":2 .*types must be a list, not str"),
+        ('{"text": "abc", "passages": {"start": 0}}', ":2 .*passages must be a list, not dict"),
+        (f'{{"text": "abc", "mentions": [{MENTION}, "ids": "MESH:D1"}}]}}', ":2 .*ids must be a list, not str"),
+        (f'{{"text": "abc", "mentions": [{MENTION}, "score": 1{"0" * 400}}}]}}', ":2 .*too large"),
+        (f'{{"text": "abc", "mentions": [{MENTION}, "score": NaN}}]}}', ":2 .*score nan is no finite number"),
     ],
 )
 def test_bad_lines_are_named(tmp_path, row, message):

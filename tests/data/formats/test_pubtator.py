@@ -6,8 +6,10 @@ import pytest
 
 from kogner.data.formats import pubtator
 from kogner.data.formats.duplicates import COPY, NAMESAKE
+from kogner.data.formats.registry import FORMATS
 from kogner.data.report import Report
 from kogner.errors import InputError
+from kogner.records import Document, Passage
 
 TITLE, ABSTRACT = "Zincol heals gout", "Mice with gout (n=9) got zincol. Naïve 😀 mice did not."
 
@@ -200,3 +202,24 @@ def test_memory_does_not_grow_with_the_file(tmp_path):
 
     few = peak(100)
     assert peak(2_000) < few + 2_000 * 50  # bytes: hashes of ids, 8 each; documents would be 2,000 each
+
+
+@pytest.mark.parametrize(
+    ("places", "noted"),
+    [
+        ((), {}),
+        (((0, 12, "title"),), {}),
+        (((0, 12, "paragraph"),), {pubtator.INFON: 1}),
+        (((0, 5, "title"), (6, 12, "abstract")), {}),
+        (((0, 5, "title"), (6, 12, "body")), {pubtator.INFON: 1}),
+        (((0, 5, "title"), (6, 8, "abstract"), (8, 12, "abstract")), {pubtator.PASSAGE: 1}),
+        (((0, 5, "title"), (7, 12, "abstract")), {pubtator.PASSAGE: 2}),
+        (((0, 5, "title"),), {pubtator.PASSAGE: 1}),
+    ],
+)
+def test_passages_that_are_lost_are_counted_and_no_others(places, noted, tmp_path):
+    passages = tuple(Passage(start, end, (("type", kind),)) for start, end, kind in places)
+    document, report = Document("1", "Fever in rat", passages=passages), Report()
+    form = FORMATS["pubtator"]
+    form.save(tmp_path / "f", [document], report=report)
+    assert report.noted == noted and not list(form.not_kept(document))

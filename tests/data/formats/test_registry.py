@@ -35,8 +35,26 @@ def test_a_format_keeps_what_it_is_said_to_keep_and_nothing_else(form, tmp_path)
     form.save(tmp_path / "f", [RICH], report=Report())
     (back,) = form.read(tmp_path / "f", report=Report())
     assert form.keeps == {what for what, of in HELD.items() if of(back) == of(RICH)}
+    report = Report()
+    form.save(tmp_path / "g", [RICH], report=report)
     lost = {what for what, _ in form.not_kept(RICH)}
-    assert lost == {f"{what} not kept" for what in {*HELD, "link but the best"} - form.keeps}
+    assert lost == {f"{what} not kept" for what in {*HELD, "link but the best"} - form.keeps - form.counts}
+    assert form.counts.isdisjoint(form.keeps)
+
+
+@pytest.mark.parametrize("form", WRITTEN, ids=lambda one: one.name)
+def test_an_entity_that_is_one_of_the_ids_is_said_to_be_kept_where_it_is(form, tmp_path):
+    linked = Mention(2, 7, "disease", "fever", ("G:1",), "G:1", links=LINKS[:1])
+    document = Document("7", "A fever", (linked,))
+    form.save(tmp_path / "f", [document], report=Report())
+    (back,) = form.read(tmp_path / "f", report=Report())
+    (mention,) = back.mentions
+    if form.name not in ("gliner", "conll"):
+        assert "G:1" in (*mention.ids, mention.entity)
+    if "entity beside id" in form.keeps:
+        assert mention.entity == "G:1"
+    if "score of link" in form.keeps:
+        assert mention.links[0].score == LINKS[0].score
 
 
 def test_what_is_not_there_is_not_lost():

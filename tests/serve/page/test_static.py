@@ -10,6 +10,8 @@ from html.parser import HTMLParser
 
 import pytest
 
+from kogner.data.formats.bioc import read_xml
+from kogner.data.report import Report
 from kogner.serve.app import PAGE
 
 TYPES = {".html": "text/html", ".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
@@ -119,6 +121,31 @@ def test_modules_count_as_python_does(tmp_path):
         text = "".join("\ufffd" if "\ud800" <= letter <= "\udfff" else letter for letter in raw)
         assert (points, whole, joined) == (len(text), True, True)
         assert first == list(text[:9])
+
+
+@pytest.mark.skipif(shutil.which("node") is None, reason="no node to run the page's modules")
+def test_bioc_of_the_page_is_read_as_the_same_text(tmp_path):
+    texts = [
+        ("Title\nAbstract here.\n\n", [(0, 5), (6, 20)]), ("Alpha beta gamma delta", [(0, 16), (6, 22)]),
+        (" \tTi 🤒.\nAb.\u2003", [(2, 7), (8, 11)]),
+        ("a   b\n\n\nc d\n\ne", [(0, 1), (4, 5), (8, 9), (10, 11), (13, 14)]),
+        ("abc", []), ("abc", [(1, 1), (0, 3)]), ("ab cd", [(3, 5), (0, 2)]),
+    ]  # fmt: skip
+    documents = [
+        {"id": str(number), "text": text, "entities": [],
+         "passages": [{"start": start, "end": end, "infons": {"type": "p"}} for start, end in places]}
+        for number, (text, places) in enumerate(texts)
+    ]  # fmt: skip
+    script = tmp_path / "run.mjs"
+    script.write_text(
+        f"""import {{ bioc }} from {json.dumps((PAGE / "export.js").as_uri())};
+        process.stdout.write(bioc({json.dumps(documents)}));"""
+    )
+    command = ["node", "--experimental-default-type=module", "--no-warnings", str(script)]
+    (tmp_path / "a.xml").write_bytes(subprocess.run(command, check=True, capture_output=True).stdout)
+    report = Report()
+    found = list(read_xml(tmp_path / "a.xml", report=report))
+    assert [one.text for one in found] == [text for text, _ in texts] and not report.repaired
 
 
 @pytest.mark.skipif(shutil.which("node") is None, reason="no node to run the page's modules")

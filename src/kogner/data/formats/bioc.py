@@ -14,6 +14,7 @@ the standard library, which reads nothing outside the file; a file that declares
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -293,8 +294,8 @@ def _mention(
             ids += identifiers(infons[key], vocabulary=vocabulary)
     score = infons.get("score")
     try:
-        certain = None if score is None else float(score)
-    except ValueError:
+        certain = None if score is None or not math.isfinite(float(score)) else float(score)
+    except (ValueError, OverflowError):
         certain = None
     _not_kept(infons, "an annotation", report, kept={named, *IDS} if certain is None else {named, *IDS, "score"})
     return Mention(start, end, kind, text[start:end], tuple(dict.fromkeys(ids)), score=certain)

@@ -56,7 +56,7 @@ def read(path: Path, *, report: Report) -> Iterator[Document]:
     for orphan in sorted(set(path.glob("*.ann")) - {file.with_suffix(".ann") for file in texts}):
         report.skip(NO_TEXT, f"{orphan.stem}.txt is not there", path=orphan, line=None)
     for other in path.iterdir():
-        if other.suffix not in (".txt", ".ann"):
+        if other.suffix not in (".txt", ".ann") and not other.name.startswith("."):
             report.note(OTHER_FILE)
     for file in texts:
         text = _decoded(file)

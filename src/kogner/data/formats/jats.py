@@ -89,7 +89,7 @@ class _Reading:
             self.report.note(REFERENCES, sum(1 for _ in element.iter("ref")))
         elif name == "sup" and (count := _marks(element)):
             self.report.note(MARKS, count)
-        elif name == "xref" and len(element) == 1 and element[0].tag == "sup" and not (element.text or "").strip():
+        elif name == "xref" and _is_mark(element):
             self.report.note(MARKS)
         elif name == "break":
             self.buffer.append(" ")
@@ -278,6 +278,13 @@ def _metadata(article: Element, meta: Element) -> list[tuple[str, str]]:
 
 def _plain(element: Element | None) -> str:
     return "" if element is None else " ".join("".join(element.itertext()).split())
+
+
+def _is_mark(xref: Element) -> bool:
+    """Whether a reference is a superscript and nothing beside it."""
+    if len(xref) != 1 or xref[0].tag != "sup":
+        return False
+    return not any(character.isalnum() for character in (xref.text or "") + (xref[0].tail or ""))
 
 
 def _marks(element: Element) -> int:

@@ -9,6 +9,7 @@ that `{"id", "text"}` lines serve as input of annotation. What `kogner annotate`
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -90,19 +91,19 @@ def _document(line: str, number: int, path: Path, report: Report) -> Document:
         mentions, unsure = (
             tuple(
                 mention
-                for entry in raw.get(key) or (raw.get("entities") if key == "mentions" else ()) or ()
+                for entry in _list(raw, key) or (_list(raw, "entities") if key == "mentions" else ())
                 if (mention := _mention(entry, raw["text"], report, path, number, name)) is not None
             )
             for key in ("mentions", "unsure")
         )
-        types = frozenset(_text(kind) for kind in raw.get("types") or ())
-        passages = tuple(_passage(entry, len(raw["text"])) for entry in raw.get("passages") or ())
+        types = frozenset(_text(kind) for kind in _list(raw, "types"))
+        passages = tuple(_passage(entry, len(raw["text"])) for entry in _list(raw, "passages"))
         return Document(name, raw["text"], mentions, types, unsure, passages)
     except InputError as error:
         if error.path is not None:
             raise
         raise InputError(str(error), path=path, line=number, document=name) from error
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise InputError(
             f"a mention needs start, end and type, types must be a list of names: {error!r}",
             path=path, line=number, document=name,
@@ -172,9 +173,9 @@ def _mention(entry: Any, text: str, report: Report, path: Path, line: int, docum
     entity, score = entry.get("entity", entry.get("entity_id")), entry.get("score")
     return Mention(
         start, end, kind, text[start:end] if stated is None else stated,
-        tuple(_text(one) for one in entry.get("ids") or ()),
+        tuple(_text(one) for one in _list(entry, "ids")),
         None if entity is None else _text(entity),
-        None if score is None else float(score),
+        None if score is None else _finite(score),
     )  # fmt: skip
 
 
@@ -184,6 +185,20 @@ def _passage(entry: Any, length: int) -> Passage:
         raise ValueError(f"passage [{start!r}, {end!r}) of {length} characters")
     infons = entry.get("infons") or {}
     return Passage(start, end, tuple((_text(key), _text(value)) for key, value in infons.items()))
+
+
+def _list(raw: Any, key: str) -> list[Any]:
+    """What is under a key, where a text would be taken for a list of its letters."""
+    value = raw.get(key) or []
+    if not isinstance(value, list):
+        raise TypeError(f"{key} must be a list, not {type(value).__name__}")
+    return value
+
+
+def _finite(value: Any) -> float:
+    if not math.isfinite(number := float(value)):
+        raise ValueError(f"score {number} is no finite number")
+    return number
 
 
 def _text(value: Any) -> str:

@@ -37,6 +37,7 @@ _MESH = re.compile(r"[CD]\d{6,}")
 _NO_ID = {"", "-", "-1"}
 _NO_LINE, _NO_NAME = re.compile(r"[\t\r\n\x00\ud800-\udfff]"), re.compile(r"[\t\r\n\x00\ud800-\udfff|]")
 OTHER_IDS = "mention whose ids will be read otherwise (no prefix, one in small letters, or a separator inside)"
+PASSAGE, INFON = "passage not kept", "infons of a passage not kept"
 BLANKS = "characters that the format cannot hold written as blanks"
 
 
@@ -82,7 +83,7 @@ def write(path: Path, documents: Iterable[Document], *, report: Report) -> None:
 
     Of a document of two passages with one blank or line end between them the first is the title and the second the
     abstract; of several also where the first is called a title and all others parts of the abstract. Any other is a
-    title without an abstract.
+    title without an abstract. What that does not hold of passages is noted.
     Line breaks, tabs and what is no text become blanks, one for one, and so does `|` in ids and types, which is noted.
     A mention's id column has its ids, or the entity it is linked to.
     """
@@ -101,6 +102,7 @@ def lines_of(document: Document, report: Report) -> Iterator[str]:
     name = plain(document.id, _NO_NAME).strip() or "-"
     text = plain(document.text, _NO_LINE)
     title = _title(document)
+    _note_passages(document, title, report)
     yield f"{name}|t|{text[:title]}"
     yield f"{name}|a|{text[title + 1 :]}"
     for mention in document.mentions:
@@ -132,6 +134,21 @@ def _title(document: Document) -> int:
     apart = second.start == first.end + 1 and document.text[first.end].isspace()
     end = document.passages[-1].end
     return first.end if first.start == 0 and apart and end == whole > second.start else whole
+
+
+def _note_passages(document: Document, title: int, report: Report) -> None:
+    """Count what title and abstract do not hold of a document's passages."""
+    passages = document.passages
+    kinds: tuple[str, ...]
+    if title < len(document.text):
+        kinds, lost = (TITLE, ABSTRACT), len(passages) - 2
+    else:
+        whole = len(passages) == 1 and (passages[0].start, passages[0].end) == (0, title)
+        kinds, lost = ((TITLE,), 0) if whole else ((), len(passages))
+    infons = sum(bool(set(one.infons) - {("type", kind)}) for one, kind in zip(passages, kinds, strict=False))
+    for reason, count in ((PASSAGE, lost), (INFON, infons)):
+        if count:
+            report.note(reason, count)
 
 
 def _looked_over(path: Path) -> tuple[bool, Container[str]]:

@@ -36,7 +36,7 @@ _XML = re.compile(
     r"<\?xml|<!DOCTYPE|<!--|<(?:collection|html|PubmedArticle|MedlineCitation|articles?\b|pmc-articleset|OAI-PMH)"
 )
 _ELEMENT = re.compile(r"<(?:\w+:)?([A-Za-z_][\w.-]*)")
-_ASIDE = re.compile(r"<!--.*?-->|<\?.*?\?>", re.DOTALL)
+_ASIDE = re.compile(r"<!--(?:.*?-->|.*)|<\?(?:.*?\?>|.*)", re.DOTALL)  # one without an end takes the rest
 _JSON = re.compile(r"\{|\[\s*[{\]]")
 _ENTITY = re.compile(r"\S[\t ]+[BIESLUM]-\S+[\t ]*\r?$", re.MULTILINE)
 _TAGGED = re.compile(r"\S+(?:[\t ]\S+)*[\t ](?:O|[BIESLUM]-\S+)$")
@@ -50,8 +50,9 @@ class Format:
     """A format. read, write: None where it is written, or read, only. endings: of file names.
 
     keeps: what of a document a file of it holds beside mentions and ids, of that which `not_kept` asks for; what else a
-    format cannot hold its writer counts. has_columns: those of texts and ids were said (`by_name`). Content tells the
-    format of a file that is read, and its ending where that does not.
+    format cannot hold its writer counts. counts: what of it the writer counts, as it depends.
+    has_columns: those of texts and ids were said (`by_name`). Content tells the format of a file that is read, and its
+    ending where that does not.
     """
 
     name: str
@@ -60,6 +61,7 @@ class Format:
     read: Callable[..., Iterable[Document]] | None = None
     write: Callable[..., None] | None = None
     keeps: frozenset[str] = frozenset()
+    counts: frozenset[str] = frozenset()
     has_columns: bool = False
 
     def save(self, path: Path, documents: Iterable[Document], *, report: Report) -> None:
@@ -82,7 +84,11 @@ class Format:
             "score of link": sum(bool(one.links) for one in document.mentions),
             "link but the best": sum(max(len(one.links) - 1, 0) for one in document.mentions),
         }
-        return ((f"{what} not kept", count) for what, count in there.items() if count and what not in self.keeps)
+        return (
+            (f"{what} not kept", count)
+            for what, count in there.items()
+            if count and what not in self.keeps | self.counts
+        )
 
 
 def _text(path: Path, *, report: Report) -> Iterator[Document]:
@@ -110,7 +116,7 @@ FORMATS = {
             _jsonl,
             _TYPED | {"unsure span"},
         ),
-        Format("pubtator", "PubTator", (".pubtator",), pubtator.read, pubtator.write),
+        Format("pubtator", "PubTator", (".pubtator",), pubtator.read, pubtator.write, counts=frozenset({"passage"})),
         Format("bioc-xml", "BioC XML", (".bioc.xml", ".bioc"), bioc.read_xml, bioc_writer.write_xml, _PARTS),
         Format("bioc-json", "BioC JSON", (".bioc.json",), bioc.read_json, bioc_writer.write_json, _PARTS),
         Format("brat", "BRAT standoff, a folder", ("/",), brat.read, brat.write),

@@ -5,6 +5,7 @@ import { codePoints, unitsOf } from "./text.js";
 const NO_LINE = /[\t\r\n\0\ud800-\udfff]/gu; // with the flag u a pair is no surrogate
 const NO_NAME = /[\t\r\n\0|\ud800-\udfff]/gu;
 const NO_XML = /[^\t\n\u0020-\ud7ff\ue000-\ufffd\u{10000}-\u{10ffff}]/gu;
+const READ_ALIKE = ["", " ", "\n\n"]; // what readers of BioC put between passages that are as far apart
 const LONGEST_TITLE = 400; // of PubTator, code points
 
 /** By format: what it is called, the ending and the type of its file, and what writes it. */
@@ -84,16 +85,17 @@ function biocDocument({ id, text, entities, passages = [] }) {
   return `<document><id>${xml(id)}</id>\n${written.join("")}</document>\n`;
 }
 
-/** Passages in order; text between them becomes one of its own, unless there are only blanks. */
+/** Passages in order, none in another; what lies outside of them is one of its own where a reader would put something else there. */
 function withoutGaps(text, passages) {
   const [units, end, parts] = [unitsOf(text), codePoints(text), []];
   let at = 0;
-  for (const one of [...passages].sort((a, b) => a.start - b.start || a.end - b.end)) {
-    if (text.slice(units(at), units(one.start)).trim()) parts.push({ start: at, end: one.start });
+  for (const one of [...passages].sort((a, b) => a.start - b.start || (a.end > a.start) - (b.end > b.start) || b.end - a.end)) {
+    if (one.start < at) continue;
+    if (!READ_ALIKE.includes(text.slice(units(at), units(one.start)))) parts.push({ start: at, end: one.start });
     parts.push(one);
-    at = Math.max(at, one.end);
+    at = one.end;
   }
-  if (!parts.length || text.slice(units(at)).trim()) parts.push({ start: at, end });
+  if (!parts.length || at < end) parts.push({ start: at, end });
   return parts;
 }
 

@@ -54,7 +54,7 @@ export async function take() {
     state.base = between(kept.base);
     state.own = new Map(kept.own.map(([name, value]) => [String(name), between(value)]).filter(([, value]) => value !== null));
     state.nested = get("nested").checked = Boolean(kept.nested);
-    state.at = Math.min(Math.max(Number(kept.at) || 0, 0), documents.length - 1);
+    state.at = Math.min(Math.max(Math.trunc(Number(kept.at)) || 0, 0), documents.length - 1);
     return true;
   } catch {
     notices.say("The link is damaged.", "A part of it may have been cut off; ask for it again, or for a file.");

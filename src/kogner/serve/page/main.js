@@ -175,9 +175,9 @@ async function annotate() {
 function split() {
   const { characters } = state.server.limits;
   setDocuments(
-    state.documents.flatMap(({ id, text }) => {
-      const parts = inParts(text, characters);
-      return parts.length > 1 ? parts.map((part, at) => ({ id: `${id}, part ${at + 1}`, text: part })) : [{ id, text }];
+    state.documents.flatMap((one) => {
+      const parts = inParts(one.text, characters);
+      return parts.length > 1 ? parts.map((part, at) => ({ id: `${one.id}, part ${at + 1}`, text: part })) : [one];
     }),
   );
   return annotate();
