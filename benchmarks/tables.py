@@ -40,6 +40,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "link": quality.link,
     "spans": quality.spans,
     "annotate": speed.annotate,
+    "annotate-zen4": lambda: speed.annotate("annotate-zen4"),
     "annotate-avx2": lambda: speed.annotate("annotate-avx2"),
     "check": writing.check,
     "write": writing.write,
