@@ -36,6 +36,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "judged": quality.judged,
     "scanner": quality.scanner,
     "names": quality.names,
+    "overlaps": quality.overlaps,
     "low-resource": quality.low_resource,
     "link": quality.link,
     "spans": quality.spans,

@@ -1,0 +1,71 @@
+"""What an experiment says without test documents that share a run of text with the train split of their setting.
+
+Trainings take the official train splits, some of whose documents share text with test documents of the same corpus. No
+training is run again: test documents are scored one by one, so those can be left out of what is added up.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+import record
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--plan", default="shares")
+    parser.add_argument("--runs", type=Path, default=Path("runs/experiments"))
+    parser.add_argument("--scores", type=Path, default=Path("benchmarks/results/scores"))
+    parser.add_argument("--out", type=Path, required=True)
+    args = parser.parse_args()
+
+    from kogner.data import corpora
+    from kogner.data.overlap import Overlap
+    from kogner.experiment.cell import finished
+    from kogner.experiment.folders import Folders
+    from kogner.experiment.plan import load
+    from kogner.experiment.summary import summarise
+
+    experiment, folders = load(args.plan), Folders(args.runs, args.scores)
+    results = [found for cell in experiment.cells() if (found := finished(cell, folders)) is not None]
+    shared: dict[tuple[str, ...], Overlap] = {}
+    kept: dict[tuple[str, str], list[bool]] = {}
+    left_out: dict[str, dict[str, int]] = {}
+    for name, setting in experiment.settings.items():
+        if not setting.train:
+            continue
+        if setting.train not in shared:
+            loaded = (corpora.load(one, experiment.corpora[one], "train") for one in setting.train)
+            shared[setting.train] = Overlap(document for corpus in loaded for document in corpus.documents)
+        for one in setting.test:
+            tested = corpora.load(one, experiment.corpora[one], "test").documents
+            kept[name, one] = [shared[setting.train].found(document) is None for document in tested]
+            left_out[one] = {"left_out": kept[name, one].count(False), "of": len(tested)}
+    rest = [found | {"documents": _rest(found, kept)} for found in results]
+    known = ("group", "arm", "baseline", "of", "seeds", "difference", "interval", "p")
+    groups = [
+        {key: whole[key] for key in known if key in whole}
+        | {"without": {key: other[key] for key in ("difference", "interval", "p")}}
+        for whole, other in zip(
+            summarise(experiment, results)["groups"], summarise(experiment, rest)["groups"], strict=True
+        )
+    ]
+    record.write(args.out, {"experiment": experiment.name, "corpora": left_out, "groups": groups})
+    most = max(abs(one["difference"] - one["without"]["difference"]) for one in groups)
+    print(json.dumps({"out": str(args.out), "corpora": left_out, "moves_at_most": round(most, 2)}))
+
+
+def _rest(found: dict[str, Any], kept: dict[tuple[str, str], list[bool]]) -> dict[str, Any]:
+    """Counts of the documents that are kept, of each corpus."""
+    setting = found["cell"]["setting"]
+    return {
+        name: [row for row, keep in zip(rows, kept.get((setting, name), [True] * len(rows)), strict=True) if keep]
+        for name, rows in found["documents"].items()
+    }
+
+
+if __name__ == "__main__":
+    main()
