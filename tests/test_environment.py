@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from kogner import environment as module
 from kogner.environment import _processor, environment, place
 
 
@@ -26,3 +27,11 @@ def test_the_command_names_no_folder_of_the_machine(script, shown, tmp_path, mon
 
 def test_the_place_of_a_training():
     assert place("cpu").startswith(f"{_processor()}, torch ")
+
+
+def test_processors_of_one_name_are_told_apart_by_their_family(monkeypatch):
+    said = {"cpu family": "25", "model": "17"}
+    monkeypatch.setattr(module, "_cpuinfo", said.get)
+    assert environment()["machine"]["family"] == "25/17"
+    del said["model"]
+    assert environment()["machine"]["family"] is None

@@ -9,7 +9,7 @@ from click.testing import CliRunner
 
 from kogner.cli import cli
 from kogner.data.formats import gliner
-from kogner.data.formats.registry import FORMATS
+from kogner.data.formats.registry import FORMATS, told
 from kogner.data.report import Report
 from kogner.records import Document, Link, Mention, Passage
 
@@ -86,3 +86,9 @@ def test_gliner_says_nothing_of_a_text_that_is_its_words(tmp_path):
     assert raw == {"tokenized_text": ["A", "fever"], "ner": [[1, 1, "x"]], "ner_labels": ["x", "y"]}
     (back,) = FORMATS["gliner"].read(tmp_path / "f", report=Report())
     assert (back.text, back.mentions, back.types) == (document.text, document.mentions, document.types)
+
+
+@pytest.mark.parametrize("start", ["<!-- <article> ", "<?xml <article> ", "<!-- a --><?b?><!-- <html> "])
+def test_a_comment_without_an_end_takes_the_rest(start):
+    """Else each further one would be looked for to the end again."""
+    assert told(start) == "bioc-xml" and told("<!-- <html> --><article>") == "jats"
