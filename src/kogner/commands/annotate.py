@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import itertools
 import sys
 from collections.abc import Callable, Iterable, Iterator
@@ -18,6 +17,7 @@ from kogner.commands.options import (
     model_option,
     refuse_folder_options,
     same_file,
+    split_labels,
 )
 from kogner.errors import ConfigError, InputError
 from kogner.student.decode import OVERLAPS
@@ -151,7 +151,6 @@ def command(
     """
     from kogner.annotate import output
     from kogner.annotate.annotator import Annotator, GraphUse
-    from kogner.annotate.label_check import check_labels
     from kogner.annotate.predictor import Settings
     from kogner.annotate.texts import STDIN, unhurried
     from kogner.bulk.inputs import files_of
@@ -160,10 +159,7 @@ def command(
     from kogner.commands.annotate_folder import annotate_folder
     from kogner.progress import note
 
-    try:
-        names = check_labels(next(csv.reader([labels], skipinitialspace=True), []))
-    except csv.Error as error:
-        raise InputError(f"--labels cannot be read ({error}); separate labels by commas, in one line") from None
+    names = split_labels(labels)
     page = form == "html" or (form is None and out is not None and out.lower().endswith((".html", ".htm")))
     if page and overlap == "all":
         raise InputError("--format html cannot show entities that cross (--overlap all); take jsonl or table")

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from kogner.commands import data_bmg, data_refine
+from kogner.commands import data_bmg, data_pseudo, data_refine
+from kogner.commands.options import raw_text_options
 from kogner.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -43,6 +44,7 @@ command.add_command(data_bmg.write)
 command.add_command(data_bmg.check)
 command.add_command(data_refine.hide)
 command.add_command(data_refine.refine)
+command.add_command(data_pseudo.command)
 
 
 @command.command("link")
@@ -191,21 +193,7 @@ def info(data: tuple[str, ...], strict: bool) -> None:
 
 @command.command("silver")
 @click.option("--graph", required=True, help="Folder of a graph that 'kogner graph build' wrote.")
-@click.option(
-    "--text",
-    "texts",
-    multiple=True,
-    metavar="FILE",
-    help="Plain text, JSON lines of {id, text}, or a PubMed file (.xml, .xml.gz); can be repeated.",
-)
-@click.option(
-    "--corpus",
-    "unlabelled",
-    multiple=True,
-    metavar="DIR",
-    type=click.Path(path_type=Path),
-    help="Corpus whose training texts are taken without their annotation; can be repeated.",
-)
+@raw_text_options
 @click.option(
     "--types",
     required=True,
@@ -219,14 +207,6 @@ def info(data: tuple[str, ...], strict: bool) -> None:
               "OUT/rows.jsonl has them for 'kogner data check'.")  # fmt: skip
 @click.option("--shuffle-types", is_flag=True, help="A control for experiments: give each entity the type of another.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Of the order in which documents are taken.")
-@click.option(
-    "--exclude",
-    multiple=True,
-    metavar="DIR",
-    type=click.Path(path_type=Path),
-    help="Corpus whose documents are left out, by id and by shared text; of a --corpus its dev and test documents. "
-    "Can be repeated.",
-)
 @click.option("--index", type=click.Path(path_type=Path), help="Folder of the scan index. Default: GRAPH.scan.")
 def silver(
     graph: str,
@@ -254,8 +234,6 @@ def silver(
     import time
 
     from kogner import artifacts
-    from kogner.commands.options import say_report
-    from kogner.data import corpora
     from kogner.data.formats import jsonl
     from kogner.data.overlap import Overlap
     from kogner.data.related import row
@@ -275,19 +253,11 @@ def silver(
     artifacts.check_replaceable(out, kind=SILVER)
     store = GraphStore.open(graph)
     scanner = Scanner(store, [kind for kinds in mapping.values() for kind in kinds], index=index)
-    excluded: list[Document] = []
     if not texts and not unlabelled:
         raise ConfigError("nothing to read: give --text, --corpus or both")
-    own = {folder.resolve() for folder in unlabelled}
-    for folder in exclude:
-        for split in corpora.splits(folder):
-            if split == "train" and folder.resolve() in own:
-                continue
-            corpus = corpora.load(folder.name, folder, split)
-            say_report(corpus)
-            excluded.extend(corpus.documents)
+    excluded = excluded_documents(exclude, unlabelled)
     reports: dict[str, Any] = {}
-    found = make(_texts(texts, unlabelled, reports), scanner, mapping, settings=settings, excluded=Overlap(excluded))
+    found = make(raw_texts(texts, unlabelled, reports), scanner, mapping, settings=settings, excluded=Overlap(excluded))
     for name, report in reports.items():
         for line in report.lines():
             note(f"{name}: {line}")
@@ -319,7 +289,24 @@ def silver(
     click.echo(json.dumps({"out": str(out), "hash": written, **counts, "read": read, **rates}))
 
 
-def _texts(sources: tuple[str, ...], unlabelled: tuple[Path, ...], reports: dict[str, Any]) -> Iterator[Document]:
+def excluded_documents(exclude: tuple[Path, ...], unlabelled: tuple[Path, ...]) -> list[Document]:
+    """Documents of the corpora that are left out, but for the training texts of those that are read without labels."""
+    from kogner.commands.options import say_report
+    from kogner.data import corpora
+
+    own = {folder.resolve() for folder in unlabelled}
+    found: list[Document] = []
+    for folder in exclude:
+        for split in corpora.splits(folder):
+            if split == "train" and folder.resolve() in own:
+                continue
+            corpus = corpora.load(folder.name, folder, split)
+            say_report(corpus)
+            found.extend(corpus.documents)
+    return found
+
+
+def raw_texts(sources: tuple[str, ...], unlabelled: tuple[Path, ...], reports: dict[str, Any]) -> Iterator[Document]:
     """Documents of text files, then those of corpora; what the readers of files met is put into `reports`."""
     from kogner.annotate.texts import read_texts
     from kogner.commands.options import say_report

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
-from kogner.errors import ConfigError
+from kogner.errors import ConfigError, InputError
 from kogner.progress import note
 
 if TYPE_CHECKING:
@@ -70,6 +71,32 @@ def graph_options(command: Callable[..., Any]) -> Callable[..., Any]:
     for option in reversed(options):
         command = option(command)
     return command
+
+
+def raw_text_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Texts without annotation, --text and --corpus, and what is left out of them, --exclude."""
+    options = (
+        click.option("--text", "texts", multiple=True, metavar="FILE", help="Plain text, JSON lines of {id, text}, or "
+                     "a PubMed file (.xml, .xml.gz); can be repeated."),
+        click.option("--corpus", "unlabelled", multiple=True, metavar="DIR", type=click.Path(path_type=Path),
+                     help="Corpus whose training texts are taken without their annotation; can be repeated."),
+        click.option("--exclude", multiple=True, metavar="DIR", type=click.Path(path_type=Path), help="Corpus whose "
+                     "documents are left out, by id and by shared text; of a --corpus its dev and test documents. Can "
+                     "be repeated."),
+    )  # fmt: skip
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+def split_labels(text: str) -> list[str]:
+    """Labels of `chemical,"gene, or protein"`, checked. Raises InputError for text that is no such line."""
+    from kogner.annotate.label_check import check_labels
+
+    try:
+        return check_labels(next(csv.reader([text], skipinitialspace=True), []))
+    except csv.Error as error:
+        raise InputError(f"--labels cannot be read ({error}); separate labels by commas, in one line") from None
 
 
 _FOLDER = "Where --out is a folder: "

@@ -133,7 +133,7 @@ def make(
     seen: set[str] = set()
     related = Related(scanner.store) if settings.related else None
     with counting("silver sentences", settings.sentences) as counter:
-        for document in sorted(by_id.values(), key=lambda one: _rank(one.id, settings.seed)):
+        for document in sorted(by_id.values(), key=lambda one: rank(one.id, settings.seed)):
             if settings.sentences is not None and len(silver.sentences) >= settings.sentences:
                 break
             silver.scanned += 1
@@ -166,7 +166,8 @@ def with_shuffled_types(sentences: Iterable[Document], *, seed: int) -> list[Doc
     ]
 
 
-def _rank(name: str, seed: int) -> bytes:
+def rank(name: str, seed: int) -> bytes:
+    """Where a document comes among others, by its id and a seed."""
     return hashlib.sha256(f"{seed} {name}".encode(errors="surrogatepass")).digest()
 
 

@@ -1,0 +1,177 @@
+"""Raw text with what a student and the graph's names find in it."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+
+import pytest
+from click.testing import CliRunner
+
+from kogner import artifacts
+from kogner.annotate.names import Names
+from kogner.annotate.predictor import Predictor, Settings
+from kogner.artifacts import read_manifest
+from kogner.cli import cli
+from kogner.data import corpora
+from kogner.data.formats import jsonl
+from kogner.data.overlap import BY_ID, Overlap
+from kogner.data.pseudo import FEW_NAMES, PseudoSettings, chosen, label
+from kogner.data.silver import DOCUMENT_TWICE
+from kogner.errors import ConfigError, InputError
+from kogner.graph.rejections import Rejections
+from kogner.graph.store import GraphStore, build
+from kogner.records import Document, Entity, Mention
+from kogner.student import checkpoint
+from kogner.student.checkpoint import StudentInfo
+
+TEXT = "Aspirin and ibuprofen met fever."
+
+
+class Told:
+    """Says what it is told to, by the labels that it is asked for, above their threshold."""
+
+    def __init__(self, found):
+        self.found, self.asked = found, []
+
+    def predict(self, documents, *, labels, settings, names):
+        self.asked.append((tuple(labels), settings.threshold, settings.nested, names))
+        floor = settings.threshold or 0.3
+        for one in documents:
+            seen = [m for m in self.found if m.type in labels and m.score >= floor and m.end <= len(one.text)]
+            yield Document(one.id, one.text, tuple(seen))
+
+
+def at(word, kind, score):
+    begin = TEXT.index(word)
+    return Mention(begin, begin + len(word), kind, word, ids=("X:1",), score=score)
+
+
+def test_what_is_sure_is_a_mention_what_is_not_is_in_doubt_and_the_rest_is_none():
+    found = [
+        at("Aspirin", "chemical", 0.9),
+        at("Aspirin and ibuprofen", "chemical", 0.29),  # another border of a mention: none
+        at("ibuprofen", "chemical", 0.4),  # found, not sure
+        at("fever", "disease", 0.2),  # not found, perhaps one
+        at("met", "disease", 0.1),
+    ]
+    counts = Counter()
+    told = Told(found)
+    raw = Document("1", TEXT, (at("met", "gene", 1.0),), frozenset({"gene"}))
+    groups = [["chemical"], ["disease"]]
+    (one,) = label([raw], told, groups, reading=Settings(), counts=counts)
+    assert [(m.text, m.score, m.ids) for m in one.mentions] == [("Aspirin", None, ())]
+    assert sorted(m.text for m in one.unsure) == ["fever", "ibuprofen"]
+    assert one.types == {"chemical", "disease"} and one.text == TEXT and one.id == "1"
+    assert counts == {"mention": 1, "found, in doubt": 1, "not found, in doubt": 1}
+    assert [asked[1:3] for asked in told.asked] == [(None, True), (0.15, True)]
+    told = Told(found)
+    (one,) = label([raw], told, [["chemical", "disease"]], reading=Settings())
+    assert [asked[1:3] for asked in told.asked] == [(None, False), (0.15, True)]
+
+
+def test_groups_may_overlap_each_other():
+    found = [at("Aspirin and ibuprofen", "gene", 0.9), at("ibuprofen", "protein", 0.8), at("Aspirin", "protein", 0.3)]
+    (one,) = label([Document("1", TEXT)], Told(found), [["gene"], ["protein"]], reading=Settings())
+    assert [(m.text, m.type) for m in one.mentions] == [("Aspirin and ibuprofen", "gene"), ("ibuprofen", "protein")]
+    assert [(m.text, m.type) for m in one.unsure] == [("Aspirin", "protein")]
+
+
+@pytest.mark.parametrize("groups", [[], [["gene"], ["gene"]]])
+def test_each_type_once(groups):
+    with pytest.raises(ConfigError, match="each once"):
+        next(label([Document("1", TEXT)], Told([]), groups, reading=Settings()))
+
+
+def test_settings_in_no_order():
+    with pytest.raises(ConfigError, match="doubt <= keep"):
+        PseudoSettings(keep=0.3, doubt=0.4)
+
+
+def graph_of(folder):
+    names = {"aspirin": "Chemical", "ibuprofen": "Chemical", "fever": "Disease"}
+    build(
+        [Entity(f"X:{number}", kind, name) for number, (name, kind) in enumerate(names.items())],
+        [], folder, rejected=Rejections(),
+    )  # fmt: skip
+    return folder
+
+
+def test_documents_are_chosen_by_seed_names_and_what_is_excluded(tmp_path):
+    names = Names(GraphStore.open(graph_of(tmp_path / "graph")))
+    texts = {"a": TEXT, "b": "Nothing here.", "c": "Aspirin for fever.", "d": "Aspirin aspirin.", "e": TEXT + " Too."}
+    documents = [Document(name, text) for name, text in texts.items()]
+    left_out = Counter()
+    taken = chosen(
+        [*documents, documents[0]], ["chemical", "disease"], names=names, min_names=2,
+        excluded=Overlap([Document("e", "Else.")]), left_out=left_out,
+    )  # fmt: skip
+    assert {one.id for one in taken} == {"a", "c"}
+    assert left_out == {DOCUMENT_TWICE: 1, FEW_NAMES: 2, BY_ID: 1}
+    order = [one.id for one in chosen(documents, ["chemical"], seed=1)]
+    assert sorted(order) == sorted(texts)
+    assert [one.id for one in chosen(documents[::-1], ["chemical"], seed=1, documents_at_most=3)] == order[:3]
+    assert [one.id for one in chosen(documents, ["chemical"], seed=2)] != order
+
+
+@pytest.fixture
+def student(tmp_path, tiny_student):
+    with artifacts.writing(tmp_path / "student", kind=checkpoint.KIND, version=checkpoint.VERSION) as folder:
+        checkpoint.save(tiny_student, StudentInfo(types=("chemical", "disease")), folder)
+    return tmp_path / "student"
+
+
+def test_the_command_writes_a_corpus_that_training_reads(tmp_path, student):
+    corpus = tmp_path / "corpus"
+    corpus.mkdir()
+    jsonl.write(corpus / "train.jsonl", [Document("1", TEXT, (Mention(0, 7, "gene", "Aspirin"),), frozenset({"gene"}))])
+    jsonl.write(corpus / "test.jsonl", [Document("2", "Something else.", (), frozenset({"gene"}))])
+    graph = graph_of(tmp_path / "graph")
+    call = [
+        "data",
+        "pseudo-label",
+        "--model",
+        str(student),
+        "--labels",
+        "chemical,disease",
+        "--out",
+        str(tmp_path / "p"),
+    ]
+    result = CliRunner().invoke(cli, call)
+    assert isinstance(result.exception, ConfigError) and "nothing to read" in str(result.exception)
+    call += ["--corpus", str(corpus), "--exclude", str(corpus)]
+    result = CliRunner().invoke(cli, [*call, "--min-names", "2"])
+    assert isinstance(result.exception, ConfigError) and "without --graph" in str(result.exception)
+    named = ["--graph", str(graph), "--name-weight", "9", "--min-names", "3", "--documents", "5"]
+    result = CliRunner().invoke(cli, [*call, *named])
+    assert result.exit_code == 0, result.output
+    said = json.loads(result.stdout.splitlines()[-1])
+    assert said["documents"] == 1 and sum(said["mentions"].values()) == said["spans"]["mention"]
+    parents = read_manifest(tmp_path / "p").parents
+    assert parents == {"graph": read_manifest(graph).hash, "student": read_manifest(student).hash}
+    (one,) = corpora.load("p", tmp_path / "p", "train").documents
+    assert one.id == "corpus:1" and one.types == {"chemical", "disease"}
+    (alone,) = Predictor.load(str(student)).predict(
+        [Document("1", TEXT)], labels=["chemical", "disease"], settings=Settings(name_weight=9.0),
+        names=Names(GraphStore.open(graph)),
+    )  # fmt: skip
+    sure = {m.key for m in alone.mentions if m.score >= 0.5}
+    assert {m.key for m in one.mentions} == sure and len(sure) > 0
+
+
+def test_no_document_is_left(tmp_path, student):
+    (tmp_path / "raw.txt").write_text("Nothing here.")
+    graph = graph_of(tmp_path / "graph")
+    call = [
+        "data",
+        "pseudo-label",
+        "--model",
+        str(student),
+        "--labels",
+        "chemical",
+        "--text",
+        str(tmp_path / "raw.txt"),
+    ]
+    result = CliRunner().invoke(cli, [*call, "--graph", str(graph), "--min-names", "1", "--out", str(tmp_path / "p")])
+    assert isinstance(result.exception, InputError) and "no document is left" in str(result.exception)
+    assert not (tmp_path / "p").exists()
