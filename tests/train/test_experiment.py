@@ -91,6 +91,18 @@ def test_cells(plan):
         ({"seeds": 0}, "seeds must be"),
         ({"sed": 0}, "sed"),
         ({"arms": None}, "must not be empty"),
+        ({"arms": {"a": {"pseudo": {"by": "x", "texts": ["mine"]}}}, "compare": []}, "arm 'x' is not among a"),
+        ({"arms": {"a": {}, "b": {"pseudo": {"by": "a", "texts": ["x"]}}}, "compare": []}, "corpus 'x'"),
+        ({"arms": {"a": {}, "b": {"pseudo": {"by": "a", "texts": []}}}, "compare": []}, "needs texts"),
+        (
+            {"arms": {"a": {}, "b": {"pseudo": {"by": "a", "texts": ["mine"], "ratio": 0}}}, "compare": []},
+            "ratio above",
+        ),
+        ({"arms": {"a": {"pseudo": {"by": "a", "texts": ["mine"]}}}, "compare": []}, "has pseudo itself"),
+        (
+            {"arms": {"a": {"only": ["half"]}, "b": {"pseudo": {"by": "a", "texts": ["mine"]}}}, "compare": []},
+            "that a is",
+        ),
     ],
 )
 def test_bad_plans(plan, changes, says):
@@ -244,7 +256,7 @@ def test_names_of_the_graph_score_the_student_of_another_arm_again(plan, tmp_pat
     arms = yaml.safe_load(plan.read_text())["arms"] | {"named": {"names_of": "no-graph", "only": ["half"]}}
     experiment = load(changed(plan, arms=arms, graph=str(graph), compare=[["named", "no-graph"]]))
     cells = {cell.name: cell for cell in experiment.cells()}
-    assert cells["half-named-0"].after == cells["half-no-graph-0"]
+    assert cells["half-named-0"].after == (cells["half-no-graph-0"],)
     base = run(cells["half-no-graph-0"], Folders(tmp_path), device="cpu", revision="x")
     student = Folders(tmp_path).student(cells["half-no-graph-0"]) / "model.safetensors"
     stamp = student.stat().st_mtime_ns
@@ -256,6 +268,47 @@ def test_names_of_the_graph_score_the_student_of_another_arm_again(plan, tmp_pat
     )
     (comparison,) = summarise(experiment, [base, named])["comparisons"]
     assert comparison["difference"] > 0
+
+
+def test_texts_that_the_student_of_another_arm_labels_with_names_of_the_graph(plan, corpus, tmp_path):
+    from kogner.graph.rejections import Rejections
+    from kogner.graph.store import build
+    from kogner.records import Entity
+
+    names = {"aspirin": "Chemical", "ibuprofen": "Chemical", "morphine": "Chemical", "fever": "Disease"}
+    graph = tmp_path / "graph"
+    entities = [Entity(f"X:{number}", kind, name) for number, (name, kind) in enumerate(names.items())]
+    build(entities, [], graph, rejected=Rejections())
+    arms = {"no-graph": {"set": ["loss.dist_weight=0"]}, "named": {"names_of": "no-graph"}}
+    arms["taught"] = {"set": ["loss.dist_weight=0"], "pseudo": {"by": "named", "texts": ["mine"], "ratio": 2.0}}
+    settings = {"half": {"train": ["mine"], "test": ["mine"], "share": 0.5}}
+    changes = {"arms": arms, "settings": settings, "stages": {}, "compare": [["taught", "no-graph"]]}
+    experiment = load(changed(plan, graph=str(graph), **changes))
+    cells = {cell.name: cell for cell in experiment.cells()}
+    taught, folders = cells["half-taught-0"], Folders(tmp_path)
+    assert taught.after == (cells["half-named-0"],) and cells["half-named-0"].after == (cells["half-no-graph-0"],)
+    assert 'train.beside={"pseudo": 2.0}' in taught.overrides()
+    done = {name: run(cell, folders, device="cpu", revision="x") for name, cell in cells.items()}
+    labels = folders.student(taught).with_name("half-taught-0.labels")
+    every = corpora.load("mine", corpus, "train").documents
+    told = done["half-taught-0"]["pseudo"]
+    assert told["documents"] == len(every) - max(1, round(len(every) / 2)) and told["spans"]["mention"] > 0
+    assert sum(told["left_out"].values()) == len(every) - told["documents"]
+    found = corpora.load("pseudo", labels, "train").documents
+    assert {one.id.removeprefix("mine:") for one in found} < {one.id for one in every}
+    stamp = (labels / "train.jsonl").stat().st_mtime_ns
+    shutil.rmtree(folders.student(taught))
+    again = run(taught, folders, device="cpu", revision="x")
+    assert (labels / "train.jsonl").stat().st_mtime_ns == stamp and again["student"] == done["half-taught-0"]["student"]
+    assert again["labeller"] == done["half-no-graph-0"]["student"]
+    assert finished(taught, folders) == json.loads(folders.scored(taught).read_text())
+    named = folders.scored(cells["half-named-0"])
+    named.write_text(json.dumps(done["half-named-0"] | {"initial": "another"}))
+    assert finished(taught, folders) is None, "what labelled its texts was trained anew"
+    identities = {name: identity(cell)["hash"] for name, cell in cells.items()}
+    arms["taught"]["pseudo"]["by"] = "no-graph"
+    other = load(changed(plan, graph=str(graph), **changes))
+    assert identity(find(other, "half-taught-0"))["hash"] != identities["half-taught-0"]
 
 
 def test_a_setting_without_training_scores_the_stages_as_they_are(plan, tmp_path, capsys):

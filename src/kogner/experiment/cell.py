@@ -18,6 +18,7 @@ from kogner.artifacts import MANIFEST, file_sha256, read_manifest, write_atomic
 from kogner.errors import ArtifactError, ConfigError, KognerError
 from kogner.experiment.folders import Folders
 from kogner.experiment.plan import Cell, Experiment, load
+from kogner.experiment.pseudo import labels_of, pseudo_labelled, student_of
 
 if TYPE_CHECKING:
     from kogner.annotate.names import Names
@@ -63,6 +64,8 @@ def identity(cell: Cell) -> dict[str, Any]:
     }
     if cell.without:
         said["without"] = sorted(cell.without)
+    if cell.labeller is not None:
+        said["pseudo"] = labels_of(cell, identity(cell.labeller))
     weights = Path(recipe.student.encoder) / "model.safetensors"
     if weights.is_file():  # of one of our own, which its name does not tell
         said["encoder"] = file_sha256(weights)
@@ -94,6 +97,8 @@ def _today(stored: dict[str, Any], now: dict[str, Any]) -> dict[str, Any]:
         said["data"] = {name: files for name, files in said["data"].items() if name in now["data"]}
     if said["initial"] is not None and now["initial"] is not None:
         said["initial"] = _today(said["initial"], now["initial"])
+    if said.get("pseudo") and now.get("pseudo"):
+        said["pseudo"] = said["pseudo"] | {"by": _today(said["pseudo"]["by"], now["pseudo"]["by"])}
     return said | {"hash": _hash(said)}
 
 
@@ -108,10 +113,14 @@ def finished(cell: Cell, folders: Folders) -> dict[str, Any] | None:
     now = identity(cell)
     if _today(found["identity"], now)["hash"] != now["hash"]:
         return None
-    before = None if cell.after is None else _stored(folders.scored(cell.after))
-    if before is None or None in (start := (found.get("initial"), before.get("student"))):
-        return found  # earlier scores do not name their student
-    return found if start[0] == start[1] else None
+    for said, after in (("initial", cell.start), ("labeller", cell.labeller)):
+        before = None if after is None else _stored(folders.scored(after))
+        if after is None or before is None:
+            continue
+        student = before.get("student" if after.base is None else "initial")
+        if None not in (found.get(said), student) and found[said] != student:  # earlier scores do not name it
+            return None
+    return found
 
 
 def _stored(file: Path) -> dict[str, Any] | None:
@@ -139,7 +148,7 @@ def run(cell: Cell, folders: Folders, *, device: str, revision: str) -> dict[str
         "identity": said,
         "revision": revision,
         "place": place(device),
-        **({} if cell.after is None else {"initial": read_manifest(_student_of(cell.after, folders)).hash}),
+        **({} if cell.start is None else {"initial": read_manifest(student_of(cell.start, folders)).hash}),
         **found,
         "seconds": round(time.monotonic() - begun + earlier),
     }
@@ -158,16 +167,20 @@ def _trained(cell: Cell, folders: Folders, *, device: str) -> dict[str, Any]:
     experiment, out = cell.experiment, folders.student(cell)
     recipe = _recipe(cell, folders)
     if not cell.train:
-        student = _student_of(cell, folders)
+        student = student_of(cell, folders)
         about: dict[str, Any] = {"steps": 0, "best_step": None, "dev": {}, "student": read_manifest(student).hash}
         return about | _tested(cell, recipe, [], Predictor.load(str(student), device=device))
     bank = Bank.open(str(experiment.bank)) if recipe.loss.dist_weight > 0 and experiment.bank is not None else None
     graph = GraphStore.open(experiment.graph) if recipe.train.kinds and experiment.graph is not None else None
     splits = _splits(cell, (*cell.train, *cell.beside))
+    told: dict[str, Any] = {}
+    if cell.labeller is not None:
+        labelled, told = pseudo_labelled(cell, folders, splits[: len(cell.train)], device=device)
+        splits.append(labelled)
     out.parent.mkdir(parents=True, exist_ok=True)
     metrics = train(recipe, splits, out, bank=bank, graph=graph, device=device)
     dev = {name: found["f1"] for name, found in metrics["dev"].items() if name != "all" and "f1" in found}
-    told = {"steps": metrics["steps"], "best_step": metrics["best_step"], "dev": dev}
+    told |= {"steps": metrics["steps"], "best_step": metrics["best_step"], "dev": dev}
     told["seconds_before"] = metrics["seconds_before"]
     told["student"] = read_manifest(out).hash
     if not cell.test:
@@ -188,7 +201,7 @@ def _named(cell: Cell, folders: Folders, *, device: str) -> dict[str, Any]:
 
     assert cell.base is not None
     names = Names(GraphStore.open(str(cell.experiment.graph)))
-    predictor = Predictor.load(str(_student_of(cell.base, folders)), device=device)
+    predictor = Predictor.load(str(student_of(cell.base, folders)), device=device)
     splits = _splits(cell, cell.train)
     if not splits:
         told: dict[str, Any] = {"steps": 0, "best_step": None, "dev": {}}
@@ -201,11 +214,6 @@ def _named(cell: Cell, folders: Folders, *, device: str) -> dict[str, Any]:
     dev = {s.name: score(s.dev, on_dev[s.name], types=s.types).to_dict()["f1"] for s in splits if s.dev}
     told = {"steps": 0, "best_step": None, "dev": dev, "name_weights": weights}
     return told | _tested(cell, _recipe(cell.base, folders), splits, predictor, names)
-
-
-def _student_of(cell: Cell, folders: Folders) -> Path:
-    """Where the student is that a cell scores: its own, or that of its stage where it trains none."""
-    return folders.student(cell if cell.train or cell.initial is None else cell.initial)
 
 
 def _recipe(cell: Cell, folders: Folders) -> Recipe:

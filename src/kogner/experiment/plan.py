@@ -21,6 +21,7 @@ from kogner.recipe import load_recipe, read_mapping, shipped
 
 FOLDER = "experiments"
 STAGE = "stage"
+PSEUDO = "pseudo"  # what the texts of an arm's `pseudo` are called among the corpora of a training
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")  # they become names of files
 _OURS = ("train.seed", "train.data_seed", "train.train_share")  # what the plan itself says of a training
 
@@ -54,6 +55,20 @@ class Stage:
 
 
 @dataclass(frozen=True)
+class PseudoTexts:
+    """Texts without annotation that a student labels for another (`kogner data pseudo-label`).
+
+    by: the arm whose student of the same setting and seed labels them, with names of the graph where the arm reads with
+    them. texts: corpora whose train documents are taken, but for those that the training has with their annotation, and
+    those that share text with a dev or test document. ratio: how many of their sentences for each annotated one.
+    """
+
+    by: str
+    texts: tuple[str, ...]
+    ratio: float = 1.0
+
+
+@dataclass(frozen=True)
 class Arm:
     """set: overrides of the recipe. initial: the stage it starts from. only: settings it is run in, all if empty.
 
@@ -61,12 +76,14 @@ class Arm:
     (`train.beside`).
     names_of: the arm whose students are scored again with names of the graph as evidence, whose weights dev decides
     (`kogner calibrate --graph`); nothing is trained.
+    pseudo: texts that another arm's student labels, beside the annotated documents. Not in settings without training.
     """
 
     set: tuple[str, ...] = ()
     initial: str | None = None
     beside: Mapping[str, float] = field(default_factory=dict)
     names_of: str | None = None
+    pseudo: PseudoTexts | None = None
     only: tuple[str, ...] = ()
     about: str = ""
 
@@ -103,6 +120,7 @@ class Experiment:
             _known(self.name, "corpus", name, self.corpora)
         for name, arm in self.arms.items():
             self._check_names(name, arm)
+            self._check_pseudo(name, arm)
             for name in arm.beside:
                 _known(self.name, "corpus", name, self.corpora)
             if arm.initial is not None:
@@ -150,6 +168,8 @@ class Experiment:
 
     def _runs(self, setting: str, arm: str, seed: int) -> bool:
         if not self.settings[setting].train:
+            if self.arms[self.arms[arm].names_of or arm].pseudo is not None:
+                return False
             stage = self.arms[self.arms[arm].names_of or arm].initial
             if stage is None or (self.stages[stage].shared and seed):
                 return False
@@ -160,13 +180,30 @@ class Experiment:
             return
         _known(self.name, "arm", arm.names_of, self.arms)
         base = self.arms[arm.names_of]
-        if arm.set or arm.initial or arm.beside or base.names_of is not None or self.graph is None:
+        if arm.set or arm.initial or arm.beside or arm.pseudo or base.names_of is not None or self.graph is None:
             raise ConfigError(
                 f"experiment {self.name}: arm {name} scores the students of {arm.names_of} again, so that must be one "
-                "that is trained, the arm itself can have no set, initial or beside, and a graph is needed"
+                "that is trained, the arm itself can have no set, initial, beside or pseudo, and a graph is needed"
             )
         if base.only and not set(arm.only or self.settings) <= set(base.only):
             raise ConfigError(f"experiment {self.name}: arm {name} is run in settings that {arm.names_of} is not")
+
+    def _check_pseudo(self, name: str, arm: Arm) -> None:
+        if arm.pseudo is None:
+            return
+        _known(self.name, "arm", arm.pseudo.by, self.arms)
+        for corpus in arm.pseudo.texts:
+            _known(self.name, "corpus", corpus, self.corpora)
+        by = self.arms[arm.pseudo.by]
+        if PSEUDO in self.corpora or not arm.pseudo.texts or arm.pseudo.ratio <= 0:
+            raise ConfigError(
+                f"experiment {self.name}: pseudo of arm {name} needs texts and a ratio above 0, and no corpus can be "
+                f"called {PSEUDO!r}"
+            )
+        if self.arms[by.names_of or arm.pseudo.by].pseudo is not None:
+            raise ConfigError(f"experiment {self.name}: {arm.pseudo.by}, which labels for {name}, has pseudo itself")
+        if by.only and not set(arm.only or self.settings) <= set(by.only):
+            raise ConfigError(f"experiment {self.name}: arm {name} is run in settings that {arm.pseudo.by} is not")
 
     def cells(self) -> list[Cell]:
         """Every training of the experiment: stages first, then settings, seeds, arms."""
@@ -247,9 +284,25 @@ class Cell:
         return bool(self.train) and self.base is None
 
     @property
-    def after(self) -> Cell | None:
-        """What has to be finished before."""
+    def pseudo(self) -> PseudoTexts | None:
+        """Texts that are labelled for it."""
+        return None if self.is_stage else self.experiment.arms[self.arm].pseudo
+
+    @property
+    def labeller(self) -> Cell | None:
+        """The cell whose student labels them."""
+        pseudo = self.pseudo
+        return None if pseudo is None else Cell(self.experiment, self.setting, pseudo.by, self.seed)
+
+    @property
+    def start(self) -> Cell | None:
+        """The cell whose student it scores again or starts from."""
         return self.base or self.initial
+
+    @property
+    def after(self) -> tuple[Cell, ...]:
+        """What has to be finished before."""
+        return tuple(cell for cell in (self.start, self.labeller) if cell is not None)
 
     def overrides(self) -> list[str]:
         """What its recipe is changed by, in order: later ones win."""
@@ -258,8 +311,9 @@ class Cell:
         if self.is_stage:
             return [*found, *experiment.stages[self.arm].set]
         setting = experiment.settings[self.setting]
-        if self.beside:
-            found.append(f"train.beside={json.dumps(dict(self.beside))}")
+        beside = dict(self.beside) | ({} if self.pseudo is None else {PSEUDO: self.pseudo.ratio})
+        if beside:
+            found.append(f"train.beside={json.dumps(beside)}")
         return [*found, f"train.train_share={setting.share}", *setting.set, *experiment.arms[self.arm].set]
 
 

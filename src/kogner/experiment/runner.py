@@ -40,8 +40,7 @@ def run_all(
     waiting = [cell for cell in wanted if not cell.is_stage or cell.test or cell.name in cells]
     chosen = {cell.name for cell in waiting}
     while waiting:  # what a cell starts from may itself start from another
-        after = waiting.pop().after
-        if after is not None:
+        for after in waiting.pop().after:
             needed.add(after.name)
             waiting += [after] if after.name not in chosen else []
             chosen.add(after.name)
@@ -81,7 +80,7 @@ def run_all(
         under_way: dict[Future[dict[str, Any]], Cell] = {}
         failure: KognerError | None = None
         while waiting or under_way:
-            ready = [cell for cell in waiting if cell.after is None or cell.after.name in done]
+            ready = [cell for cell in waiting if all(after.name in done for after in cell.after)]
             while failure is None and ready and len(under_way) < jobs:
                 cell = ready.pop(0)
                 waiting.remove(cell)

@@ -1,0 +1,111 @@
+"""Texts that the student of one cell labels for the training of another."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from kogner import artifacts
+from kogner.data.pseudo import KIND, VERSION, PseudoSettings, label
+from kogner.experiment.folders import Folders
+from kogner.experiment.plan import PSEUDO, Cell
+from kogner.records import Document
+
+if TYPE_CHECKING:
+    from kogner.train.splits import Split
+
+ANNOTATED = "document that is trained on with its annotation"
+
+
+def student_of(cell: Cell, folders: Folders) -> Path:
+    """Where the student is that a cell scores: its own, or that of its stage or base where it trains none."""
+    if cell.base is not None:
+        return student_of(cell.base, folders)
+    return folders.student(cell if cell.train or cell.initial is None else cell.initial)
+
+
+def labels_of(cell: Cell, by: Mapping[str, Any]) -> dict[str, Any]:
+    """What decides the labels: by, the identity of the cell that makes them, the texts, and the settings."""
+    from kogner.data import corpora
+
+    assert cell.pseudo is not None
+    places = cell.experiment.corpora
+    texts = {name: artifacts.file_sha256(corpora.splits(places[name])["train"]) for name in cell.pseudo.texts}
+    return {"by": dict(by), "texts": texts, "settings": dataclasses.asdict(PseudoSettings())}
+
+
+def pseudo_labelled(
+    cell: Cell, folders: Folders, splits: Sequence[Split], *, device: str
+) -> tuple[Split, dict[str, Any]]:
+    """The texts with their labels, to train on, and what is told of them: the student, and counts.
+
+    splits: those of the setting's corpora. The labels lie beside the student, and are made once.
+    """
+    from kogner.annotate.names import Names
+    from kogner.annotate.predictor import Predictor, Settings
+    from kogner.data import corpora
+    from kogner.data.formats import jsonl
+    from kogner.graph.store import GraphStore
+    from kogner.train.splits import Split
+
+    assert cell.labeller is not None and cell.pseudo is not None
+    types = tuple(dict.fromkeys(kind for split in splits for kind in split.types))
+    student = student_of(cell.labeller, folders)
+    of_student = artifacts.read_manifest(student).hash
+    names = None
+    weights: dict[str, float] = {}
+    if cell.labeller.base is not None:
+        names = Names(GraphStore.open(str(cell.experiment.graph)))
+        weights = json.loads(folders.scored(cell.labeller).read_text(encoding="utf-8"))["name_weights"]
+    recipe = {"types": types, "name_weights": weights, **labels_of(cell, {"student": of_student})}
+    recipe = json.loads(json.dumps(recipe))
+    out = folders.student(cell).with_name(f"{cell.name}.labels")
+    if not (out / artifacts.MANIFEST).is_file() or artifacts.read_manifest(out).recipe != recipe:
+        predictor = Predictor.load(str(student), device=device)
+        predictor.info = dataclasses.replace(predictor.info, name_weights=weights)
+        left_out, spans = Counter[str](), Counter[str]()
+        texts = list(_texts(cell, splits, left_out))
+        reading = Settings(token_budget=8192, threads=1)
+        found = label(texts, predictor, [list(types)], names=names, reading=reading, counts=spans)
+        counts: dict[str, Any] = {}
+        out.parent.mkdir(parents=True, exist_ok=True)
+        with artifacts.writing(out, kind=KIND, version=VERSION, recipe=recipe, metrics=counts) as folder:
+            jsonl.write(folder / "train.jsonl", found)
+            counts |= {"documents": len(texts), "spans": dict(sorted(spans.items())), "left_out": dict(left_out)}
+    labelled = corpora.load(PSEUDO, out, "train")
+    told = {"labeller": of_student, PSEUDO: artifacts.read_manifest(out).metrics}
+    return Split(PSEUDO, labelled.documents, (), tuple(sorted(types))), told
+
+
+def _texts(cell: Cell, splits: Sequence[Split], left_out: Counter[str]) -> Iterator[Document]:
+    """Train documents without annotation, but for those that are trained on and those like a dev or test document."""
+    from kogner.data import corpora
+    from kogner.data.overlap import Overlap
+    from kogner.recipe import load_recipe
+    from kogner.train.splits import subset
+
+    assert cell.pseudo is not None
+    train = load_recipe(cell.experiment.recipe, cell.overrides()).train
+    annotated = {split.name: _ids(subset(split.train, train.train_share, train.data_seed)) for split in splits}
+    apart = Overlap(
+        document
+        for name in dict.fromkeys((*cell.train, *cell.test, *cell.pseudo.texts))
+        for split in corpora.splits(cell.experiment.corpora[name])
+        if split != "train"
+        for document in corpora.load(name, cell.experiment.corpora[name], split).documents
+    )
+    for name in cell.pseudo.texts:
+        for document in corpora.load(name, cell.experiment.corpora[name], "train").documents:
+            reason = ANNOTATED if document.id in annotated.get(name, ()) else apart.found(document)
+            if reason is None:
+                yield Document(f"{name}:{document.id}", document.text)
+            else:
+                left_out[reason] += 1
+
+
+def _ids(documents: Iterable[Document]) -> set[str]:
+    return {document.id for document in documents}
