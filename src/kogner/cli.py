@@ -31,6 +31,7 @@ COMMANDS = {
     "serve": "Annotate over HTTP.",
     "convert": "Turn documents of one format into another: PubTator, BioC, BRAT, ...",
     "calibrate": "Fit score thresholds and temperatures of a student on dev data.",
+    "average": "The mean of the weights of two students of one kind.",
     "export": "Write a student as a GLiNER checkpoint or for ONNX Runtime.",
     "convert-checkpoint": "Turn an old GLiNER checkpoint into safetensors.",
 }

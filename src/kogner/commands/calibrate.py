@@ -107,7 +107,7 @@ def command(data: tuple[str, ...], split: str, graph: str | None, threads: int, 
         parents={**artifact.parents, "calibrated": artifact.hash} if artifact else None,
         metrics={**(artifact.metrics if artifact else {}), "calibration": result},
     ) as folder:
-        _copy(place, folder)
+        copy_checkpoint(place, folder)
         if theirs:
             gliner.write_side(student, after, folder)
         else:
@@ -137,7 +137,7 @@ def _scores(dev: Scored, splits: Sequence[Split], types: Sequence[str], info: St
     return scores
 
 
-def _copy(source: Path, folder: Path) -> None:
+def copy_checkpoint(source: Path, folder: Path) -> None:
     """The files that a checkpoint may have, bit for bit, without its manifest: nothing that only a pickle can be."""
     from kogner.artifacts import MANIFEST
     from kogner.hub import FILES
