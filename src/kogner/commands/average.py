@@ -49,7 +49,8 @@ def command(share: float, model: str, other: str, out: Path) -> None:
         artifacts.open_artifact(place, kind=checkpoint.KIND, version=checkpoint.VERSION) for place in places
     )
     artifacts.check_replaceable(out, kind=checkpoint.KIND)
-    weights = mean(*(checkpoint.read_weights(place / WEIGHTS) for place in places), share, places)
+    first, second = (checkpoint.read_weights(place / WEIGHTS) for place in places)
+    weights = mean(first, second, share, places)
     metrics = {**mine.metrics, "average": {"share": share, "of": others.hash}}
     with artifacts.writing(
         out, kind=checkpoint.KIND, version=checkpoint.VERSION, recipe=mine.recipe,
