@@ -31,7 +31,7 @@ TORCH_STAMP := $(VENV)/.torch-$(TORCH)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run test test-slow lint format wheel check-wheel graph teacher linked mini six joint joint-base joint-data pieces evaluate bench-suite parity bench-annotate bench-memory bench-train bench-graph bench-transr bench-transr-graph bench-unimp bench-teacher bench-check bench-silver bench-llm bench-zero-shot bench-scanner bench-link bench-spans bench-names bench-bulk load-test bmg-smoke results results-quick inside-gliner reading docs test-page clean
+.PHONY: help run test test-slow lint format wheel check-wheel graph teacher linked mini joint joint-base joint-data pieces evaluate bench-suite parity bench-annotate bench-memory bench-train bench-graph bench-transr bench-transr-graph bench-unimp bench-teacher bench-check bench-silver bench-llm bench-zero-shot bench-scanner bench-link bench-spans bench-names bench-bulk load-test bmg-smoke results results-quick inside-gliner reading docs test-page clean
 
 help:  ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | awk -F'\t' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -95,28 +95,33 @@ build/linked-names/artifact.json: | graph
 	$(BIN)/kogner data link --names-only --graph $(GRAPH) --out build/linked-names --data bc5cdr=$(CORPORA)/bc5cdr \
 	  --data ncbi=$(CORPORA)/ncbi_disease
 
-mini: teacher linked  ## Train the shipped checkpoint again, into runs/kogner-mini
-	$(BIN)/kogner train --recipe mini --bank build/bank --out runs/kogner-mini \
-	  --data bc5cdr=build/linked/bc5cdr --data ncbi=build/linked/ncbi --data bc2gm=build/linked/bc2gm
-
 SIX := bc5cdr=bc5cdr ncbi=ncbi_disease bc2gm=bc2gm jnlpba=jnlpba gnormplus=gnormplus linnaeus=linnaeus
 SCORED := bc2gm bc5cdr gnormplus jnlpba linnaeus ncbi_disease nlmchem
 joint-data: build/joint/artifact.json build/silver-all/artifact.json build/silver-rest/artifact.json  ## Six corpora without what any test split holds, and silver of all types
 
 SIX_RATES := --set train.precision=bf16 --set train.encoder_lr=2.0e-4 --set train.head_lr=5.0e-4
 SIX_DATA := $(foreach one,$(SIX),--data $(firstword $(subst =, ,$(one)))=build/joint/$(firstword $(subst =, ,$(one))))
-six: $(VENV)/.minilm build/joint/artifact.json build/silver-domain/artifact.json build/silver-rest/artifact.json  ## Train models/kogner-six again, into runs/kogner-six (three hours on 2 cores)
+mini: teacher build/joint/artifact.json build/silver-domain/artifact.json build/silver-rest/artifact.json build/pubmed/.there  ## Train the shipped checkpoint again, into runs/kogner-mini (five hours on 2 cores)
 	$(BIN)/kogner train --recipe joint $(SIX_RATES) --set train.epochs=1 --set train.batch_size=32 --set train.label_siblings={} \
 	  --set 'train.beside={silver-rest: 0.35}' --set train.eval_every=100000 \
-	  --data silver-domain=build/silver-domain --data silver-rest=build/silver-rest --out runs/six-silver
-	$(BIN)/kogner train --recipe joint $(SIX_RATES) --set student.initial=runs/six-silver --set train.epochs=3.6 --set train.batch_size=14 \
+	  --data silver-domain=build/silver-domain --data silver-rest=build/silver-rest --out runs/mini-silver
+	$(BIN)/kogner train --recipe joint $(SIX_RATES) --set student.initial=runs/mini-silver --set train.epochs=3.6 --set train.batch_size=14 \
 	  --set train.eval_every=1250 --set 'train.beside={bc2gm: 0.75, jnlpba: 0.5, linnaeus: 0.2, silver-rest: 0.1}' \
-	  $(SIX_DATA) --data silver-rest=build/silver-rest --out runs/six-begun
+	  $(SIX_DATA) --data silver-rest=build/silver-rest --out runs/mini-first
 	$(BIN)/kogner train --recipe joint --set train.precision=bf16 --set train.encoder_lr=1.7e-4 --set train.head_lr=4.0e-4 \
-	  --set student.initial=runs/six-begun --set train.epochs=3.5 --set train.batch_size=14 --set train.eval_every=1700 \
+	  --set student.initial=runs/mini-first --set train.epochs=3.5 --set train.batch_size=14 --set train.eval_every=1700 \
 	  --set 'train.beside={bc2gm: 0.95, jnlpba: 0.6, linnaeus: 0.25, silver-rest: 0.1}' \
-	  $(SIX_DATA) --data silver-rest=build/silver-rest --out runs/six-trained
-	$(BIN)/kogner calibrate --graph $(GRAPH) $(SIX_DATA) runs/six-trained runs/kogner-six
+	  $(SIX_DATA) --data silver-rest=build/silver-rest --out runs/mini-trained
+	$(BIN)/kogner calibrate --graph $(GRAPH) $(SIX_DATA) runs/mini-trained runs/mini-second
+	$(BIN)/kogner data pseudo-label --model runs/mini-second --graph $(GRAPH) $(PUBMED) --documents 3000 --min-names 3 --precision bf16 \
+	  $(EXCLUDED) --labels chemical,disease --labels "gene,domain or motif" --labels "DNA,RNA,cell line,cell type,protein" \
+	  --labels species --out build/pseudo
+	$(BIN)/kogner train --recipe joint --bank build/bank --set loss.dist_weight=0.2 --set train.precision=bf16 --set train.batch_size=14 \
+	  --set student.initial=runs/mini-second --set train.epochs=2.4 --set train.eval_every=100000 \
+	  --set 'train.beside={bc2gm: 0.95, jnlpba: 0.9, linnaeus: 0.25, silver-rest: 0.1, pseudo: 0.3}' \
+	  $(SIX_DATA) --data silver-rest=build/silver-rest --data pseudo=build/pseudo --out runs/mini-third
+	$(BIN)/kogner average --share 0.4 runs/mini-third runs/mini-second runs/mini-mean
+	$(BIN)/kogner calibrate --graph $(GRAPH) $(SIX_DATA) runs/mini-mean runs/kogner-mini
 
 joint: $(VENV)/.minilm joint-data  ## One student for six corpora and the graph's other types (recipe joint), into runs/joint, for a GPU: DEVICE=cuda
 	$(BIN)/kogner train --recipe joint --device $(DEVICE) --set train.epochs=1 --set train.label_siblings={} --set train.beside={} \
@@ -146,8 +151,8 @@ evaluate: $(VENV)/.installed  ## Score the shipped checkpoint on the test splits
 	@$(BIN)/kogner evaluate --model $(MODEL) --data bc5cdr=$(KOGNER_SHARED)/corpora/bc5cdr \
 	  --data ncbi=$(KOGNER_SHARED)/corpora/ncbi_disease --data bc2gm=$(KOGNER_SHARED)/corpora/bc2gm
 
-bench-suite: $(VENV)/.installed build/joint/artifact.json  ## kogner-six on all test splits, with and without names of the graph
-	@$(BIN)/python benchmarks/suite.py --model models/kogner-six --graph $(GRAPH) --out benchmarks/results/suite.json \
+bench-suite: $(VENV)/.installed build/joint/artifact.json  ## kogner-mini on all test splits, with and without names of the graph
+	@$(BIN)/python benchmarks/suite.py --model models/kogner-mini --graph $(GRAPH) --out benchmarks/results/suite.json \
 	  $(foreach one,$(SIX),--train $(firstword $(subst =, ,$(one)))=build/joint/$(firstword $(subst =, ,$(one))))
 
 parity: $(GLINER_VENV)/.installed  ## Compare checkpoints and entities with gliner, both ways (about a minute)
