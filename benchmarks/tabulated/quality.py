@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from kogner.experiment.report import UNSHOWN, key, verdicts
+from kogner.experiment.report import BETTER, WORSE, key, verdicts
 from tabulated.markdown import NAMES, is_there, result, table, where
 
 
@@ -150,7 +150,7 @@ def _gains(found: Sequence[dict[str, Any]]) -> str:
         for one in data["groups"]:
             low, high = one["interval"]
             said = f"{one['difference']:+.1f} ({low:+.1f} to {high:+.1f})"
-            if shown.get(key(one), UNSHOWN) != UNSHOWN:
+            if shown.get(key(one)) in (BETTER, WORSE):
                 said = f"**{said}**"
             count = len(one["settings"])
             few = f", {one['seeds']} seed{'s' if one['seeds'] > 1 else ''}" if one["seeds"] < data["seeds"] else ""

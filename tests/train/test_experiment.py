@@ -483,11 +483,12 @@ def test_the_page_opens_with_what_was_better_worse_or_neither():
     groups.append(group("names", 0.7, 0.012, of="names", group="all"))
     groups.append(group("some", 0.6, 0.04))  # would do by itself, but not among five
     assert opening([{"groups": []}, {"groups": [once]}]) == ""
-    better, worse, neither = opening([{"groups": []}, {"groups": groups}]).splitlines()
+    better, worse, alone, neither = opening([{"groups": []}, {"groups": groups}]).splitlines()
     assert better == "- **Better:** names (`names` over `no-graph`) +8.8 F1 with little, +0.7 F1 with all."
     assert worse == "- **Worse:** noise (`noise` over `no-graph`) -3.0 F1 with little."
-    shown = "mse (`mse` over `no-graph`) +0.0 F1 with little; some (`some` over `no-graph`) +0.6 F1 with little."
-    assert neither == f"- **No difference is shown:** {shown}"
+    assert alone.startswith("- **A difference at p < 0.05 by itself, but not after the correction")
+    assert alone.endswith(":** some (`some` over `no-graph`) +0.6 F1 with little.")
+    assert neither == "- **No difference is shown:** mse (`mse` over `no-graph`) +0.0 F1 with little."
 
 
 def test_one_cell_is_run_with_what_it_starts_from(plan, tmp_path, capsys):

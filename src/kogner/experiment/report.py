@@ -10,6 +10,7 @@ from kogner.errors import MissingExtraError
 
 CERTAIN = 0.05
 BETTER, WORSE, UNSHOWN = "better", "worse", "no difference is shown"
+ALONE = "a difference by itself, not among so many"  # p below CERTAIN, and not after the correction
 
 
 def check_plotting() -> None:
@@ -32,7 +33,8 @@ def page(summaries: Sequence[Mapping[str, Any]], pictures: Sequence[str]) -> str
 
 
 def opening(summaries: Sequence[Mapping[str, Any]]) -> str:
-    """The sentence that the numbers carry: what was better, what worse, and of what no difference is shown.
+    """The sentence that the numbers carry: what was better, what worse, and of what no difference is shown, after the
+    correction or at all.
 
     Of the first experiment that compares arms on test with two seeds at least; empty where there is none.
     """
@@ -42,7 +44,9 @@ def opening(summaries: Sequence[Mapping[str, Any]]) -> str:
             continue
         shown = verdicts(summary["groups"])
         said = []
-        for verdict, title in ((BETTER, "Better"), (WORSE, "Worse"), (UNSHOWN, "No difference is shown")):
+        alone = f"A difference at p < {CERTAIN} by itself, but not after the correction over all of them"
+        titles = ((BETTER, "Better"), (WORSE, "Worse"), (ALONE, alone), (UNSHOWN, "No difference is shown"))
+        for verdict, title in titles:
             by_name: dict[str, list[str]] = {}
             for one in told:
                 if shown[key(one)] == verdict:
@@ -66,7 +70,7 @@ def verdicts(groups: Sequence[Mapping[str, Any]]) -> dict[tuple[str, ...], str]:
     for place, one in enumerate(told):
         worst = max(worst, one["p"] * (len(told) - place))
         which = BETTER if one["difference"] > 0 else WORSE
-        found[key(one)] = which if worst < CERTAIN else UNSHOWN
+        found[key(one)] = which if worst < CERTAIN else ALONE if one["p"] < CERTAIN else UNSHOWN
     return found
 
 
