@@ -101,7 +101,7 @@ joint-data: build/joint/artifact.json build/silver-all/artifact.json build/silve
 
 SIX_RATES := --set train.precision=bf16 --set train.encoder_lr=2.0e-4 --set train.head_lr=5.0e-4
 SIX_DATA := $(foreach one,$(SIX),--data $(firstword $(subst =, ,$(one)))=build/joint/$(firstword $(subst =, ,$(one))))
-mini: teacher build/joint/artifact.json build/silver-domain/artifact.json build/silver-rest/artifact.json build/pubmed/.there  ## Train the shipped checkpoint again, into runs/kogner-mini (five hours on 2 cores)
+mini: teacher build/joint/artifact.json build/silver-domain/artifact.json build/silver-rest/artifact.json build/pubmed/.there  ## Train the shipped checkpoint again, into runs/kogner-mini (hours on 2 cores)
 	$(BIN)/kogner train --recipe joint $(SIX_RATES) --set train.epochs=1 --set train.batch_size=32 --set train.label_siblings={} \
 	  --set 'train.beside={silver-rest: 0.35}' --set train.eval_every=100000 \
 	  --data silver-domain=build/silver-domain --data silver-rest=build/silver-rest --out runs/mini-silver

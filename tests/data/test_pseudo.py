@@ -121,22 +121,17 @@ def student(tmp_path, tiny_student):
     return tmp_path / "student"
 
 
+def calling(student, labels):
+    return ["data", "pseudo-label", "--model", str(student), "--labels", labels]
+
+
 def test_the_command_writes_a_corpus_that_training_reads(tmp_path, student):
     corpus = tmp_path / "corpus"
     corpus.mkdir()
     jsonl.write(corpus / "train.jsonl", [Document("1", TEXT, (Mention(0, 7, "gene", "Aspirin"),), frozenset({"gene"}))])
     jsonl.write(corpus / "test.jsonl", [Document("2", "Something else.", (), frozenset({"gene"}))])
     graph = graph_of(tmp_path / "graph")
-    call = [
-        "data",
-        "pseudo-label",
-        "--model",
-        str(student),
-        "--labels",
-        "chemical,disease",
-        "--out",
-        str(tmp_path / "p"),
-    ]
+    call = [*calling(student, "chemical,disease"), "--out", str(tmp_path / "p")]
     result = CliRunner().invoke(cli, call)
     assert isinstance(result.exception, ConfigError) and "nothing to read" in str(result.exception)
     call += ["--corpus", str(corpus), "--exclude", str(corpus)]
@@ -162,16 +157,7 @@ def test_the_command_writes_a_corpus_that_training_reads(tmp_path, student):
 def test_no_document_is_left(tmp_path, student):
     (tmp_path / "raw.txt").write_text("Nothing here.")
     graph = graph_of(tmp_path / "graph")
-    call = [
-        "data",
-        "pseudo-label",
-        "--model",
-        str(student),
-        "--labels",
-        "chemical",
-        "--text",
-        str(tmp_path / "raw.txt"),
-    ]
+    call = [*calling(student, "chemical"), "--text", str(tmp_path / "raw.txt")]
     result = CliRunner().invoke(cli, [*call, "--graph", str(graph), "--min-names", "1", "--out", str(tmp_path / "p")])
     assert isinstance(result.exception, InputError) and "no document is left" in str(result.exception)
     assert not (tmp_path / "p").exists()

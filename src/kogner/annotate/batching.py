@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,13 @@ from kogner.student.windows import Window
 
 FIRST_BLOCK = 20_000  # characters after which the first results of a stream come; later blocks are larger
 MOST_PADDED = 4
+
+
+def batched(items: Iterable[Document], count: int) -> Iterator[list[Document]]:
+    """Lists of `count` items, the last of which may be shorter."""
+    waiting = iter(items)
+    while block := list(islice(waiting, count)):
+        yield block
 
 
 def blocks(documents: Iterable[Document | None], size: int) -> Iterator[list[Document]]:

@@ -12,9 +12,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from kogner.annotate.batching import batched
 from kogner.data.silver import DOCUMENT_TWICE, rank
 from kogner.errors import ConfigError
 from kogner.records import Document, Mention
+from kogner.student.decode import Candidate, decode
 
 if TYPE_CHECKING:
     from kogner.annotate.names import Names
@@ -104,22 +106,20 @@ def label(
         raise ConfigError(f"types {', '.join(types) or '(none)'}: at least one is needed, and each once")
     several = len(groups) > 1
     high = replace(reading, nested=several, multi_label=several)
-    for block in _blocks(documents):
+    for block in batched(documents, BLOCK):
         plain = [replace(one, mentions=(), unsure=()) for one in block]
         found = predictor.predict(plain, labels=types, settings=high, names=names)
         every = predictor.predict(plain, labels=types, settings=low, names=names)
         for document, best, seen in zip(plain, found, every, strict=True):
-            mentions = [one for group in groups for one in _flat(best.mentions, frozenset(group))]
+            mentions = [one for group in groups for one in _flat(best.mentions, group)]
             yield _sorted(document, mentions, seen.mentions, frozenset(types), settings, counts)
 
 
-def _flat(mentions: Iterable[Mention], types: frozenset[str]) -> list[Mention]:
+def _flat(mentions: Iterable[Mention], types: Sequence[str]) -> list[Mention]:
     """Those of some types that do not overlap, the higher score first."""
-    chosen: list[Mention] = []
-    for one in sorted(mentions, key=lambda one: -(one.score or 0)):
-        if one.type in types and not any(_overlap(one, other) for other in chosen):
-            chosen.append(one)
-    return chosen
+    own = {(one.start, one.end, types.index(one.type)): one for one in mentions if one.type in types}
+    kept = decode(Candidate(*key, one.score or 0.0) for key, one in own.items())
+    return [own[one.start, one.end, one.type] for one in kept]
 
 
 def _sorted(
@@ -149,14 +149,3 @@ def _sorted(
 
 def _overlap(one: Mention, other: Mention) -> bool:
     return one.start < other.end and other.start < one.end
-
-
-def _blocks(documents: Iterable[Document]) -> Iterator[list[Document]]:
-    block: list[Document] = []
-    for document in documents:
-        block.append(document)
-        if len(block) == BLOCK:
-            yield block
-            block = []
-    if block:
-        yield block

@@ -12,11 +12,11 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import islice
 from pathlib import Path
 
 import numpy as np
 
+from kogner.annotate.batching import batched
 from kogner.data.linking import graph_types
 from kogner.errors import ConfigError
 from kogner.graph.store import GraphStore, upward_codes
@@ -300,10 +300,3 @@ def _shared(name: str, text: str) -> int:
     stems = {word.casefold()[:STEM] for word in name.replace(",", " ").split()}
     words = [word.casefold()[:STEM] for word in text.replace("-", " ").split()]
     return sum(word in stems for word in words) + (words[-1:] != [] and words[-1] in stems)
-
-
-def batched(items: Iterable[Document], count: int) -> Iterator[list[Document]]:
-    """Lists of `count` items, the last of which may be shorter."""
-    waiting = iter(items)
-    while block := list(islice(waiting, count)):
-        yield block
