@@ -16,7 +16,7 @@ from kogner.cli import cli
 from kogner.data import corpora
 from kogner.data.formats import jsonl
 from kogner.data.overlap import BY_ID, Overlap
-from kogner.data.pseudo import FEW_NAMES, PseudoSettings, chosen, label
+from kogner.data.pseudo import BLOCK, FEW_NAMES, PseudoSettings, chosen, label
 from kogner.data.silver import DOCUMENT_TWICE
 from kogner.errors import ConfigError, InputError
 from kogner.graph.rejections import Rejections
@@ -31,20 +31,23 @@ TEXT = "Aspirin and ibuprofen met fever."
 class Told:
     """Says what it is told to, by the labels that it is asked for, above their threshold."""
 
-    def __init__(self, found):
-        self.found, self.asked = found, []
+    def __init__(self, found, **info):
+        self.found, self.asked, self.info = found, 0, StudentInfo(**info)
 
     def predict(self, documents, *, labels, settings, names):
-        self.asked.append((tuple(labels), settings.threshold, settings.nested, names))
-        floor = settings.threshold or 0.3
+        assert settings.overlap == "all" and settings.multi_label and names is None
+        self.asked += 1
         for one in documents:
-            seen = [m for m in self.found if m.type in labels and m.score >= floor and m.end <= len(one.text)]
-            yield Document(one.id, one.text, tuple(seen))
+            seen = [m for m in self.found if m.type in labels and m.score >= settings.threshold]
+            yield Document(one.id, one.text, tuple(m for m in seen if m.end <= len(one.text)))
 
 
 def at(word, kind, score):
     begin = TEXT.index(word)
     return Mention(begin, begin + len(word), kind, word, ids=("X:1",), score=score)
+
+
+THRESHOLDS = {"chemical": 0.3, "disease": 0.3, "gene": 0.3, "protein": 0.3}
 
 
 def test_what_is_sure_is_a_mention_what_is_not_is_in_doubt_and_the_rest_is_none():
@@ -56,25 +59,59 @@ def test_what_is_sure_is_a_mention_what_is_not_is_in_doubt_and_the_rest_is_none(
         at("met", "disease", 0.1),
     ]
     counts = Counter()
-    told = Told(found)
+    told = Told(found, thresholds=THRESHOLDS)
     raw = Document("1", TEXT, (at("met", "gene", 1.0),), frozenset({"gene"}))
-    groups = [["chemical"], ["disease"]]
-    (one,) = label([raw], told, groups, reading=Settings(), counts=counts)
+    (one,) = label([raw], told, [["chemical"], ["disease"]], reading=Settings(threshold=0.99), counts=counts)
     assert [(m.text, m.score, m.ids) for m in one.mentions] == [("Aspirin", None, ())]
     assert sorted(m.text for m in one.unsure) == ["fever", "ibuprofen"]
     assert one.types == {"chemical", "disease"} and one.text == TEXT and one.id == "1"
     assert counts == {"mention": 1, "found, in doubt": 1, "not found, in doubt": 1}
-    assert [asked[1:3] for asked in told.asked] == [(None, True), (0.15, True)]
-    told = Told(found)
-    (one,) = label([raw], told, [["chemical", "disease"]], reading=Settings())
-    assert [asked[1:3] for asked in told.asked] == [(None, False), (0.15, True)]
+    assert told.asked == 1
+
+
+def test_a_text_found_elsewhere_in_the_document_is_in_doubt_where_it_is_not():
+    text = "Aspirin met aspirin."
+    found = [Mention(0, 7, "chemical", "Aspirin", score=0.9), Mention(12, 19, "chemical", "aspirin", score=0.04)]
+    documents = [Document("1", text)]
+    (one,) = label(documents, Told(found, thresholds=THRESHOLDS), [["chemical"]], reading=Settings())
+    assert [m.start for m in one.mentions] == [0] and [m.start for m in one.unsure] == [12]
+    agreeing = Told(found, thresholds=THRESHOLDS, agreement={"chemical": 0.5})
+    (one,) = label(documents, agreeing, [["chemical"]], reading=Settings(agreement=0.0))
+    assert [m.start for m in one.unsure] == [12]  # found by agreement, not sure
+    (one,) = label(documents, agreeing, [["chemical"]], reading=Settings(), settings=PseudoSettings(0.31, 0.15))
+    assert [m.start for m in one.mentions] == [0, 12]
 
 
 def test_groups_may_overlap_each_other():
-    found = [at("Aspirin and ibuprofen", "gene", 0.9), at("ibuprofen", "protein", 0.8), at("Aspirin", "protein", 0.3)]
-    (one,) = label([Document("1", TEXT)], Told(found), [["gene"], ["protein"]], reading=Settings())
+    found = [at("Aspirin and ibuprofen", "gene", 0.9), at("ibuprofen", "protein", 0.8), at("Aspirin", "protein", 0.2)]
+    documents = [Document("1", TEXT)]
+    told = Told(found, thresholds=THRESHOLDS)
+    (one,) = label(documents, told, [["gene"], ["protein"]], reading=Settings())
     assert [(m.text, m.type) for m in one.mentions] == [("Aspirin and ibuprofen", "gene"), ("ibuprofen", "protein")]
     assert [(m.text, m.type) for m in one.unsure] == [("Aspirin", "protein")]
+    (one,) = label(documents, told, [["gene", "protein"]], reading=Settings())
+    assert [(m.text, m.type) for m in one.mentions] == [("Aspirin and ibuprofen", "gene")]
+    assert sorted(m.text for m in one.unsure) == ["Aspirin", "ibuprofen"]
+
+
+def test_groups_may_cross_each_other():
+    found = [at("Aspirin and ibuprofen", "gene", 0.9), at("ibuprofen met", "protein", 0.8), at("met", "protein", 0.25)]
+    (one,) = label(
+        [Document("1", TEXT)], Told(found, thresholds=THRESHOLDS), [["gene"], ["protein"]], reading=Settings()
+    )
+    assert [(m.text, m.type) for m in one.mentions] == [("Aspirin and ibuprofen", "gene"), ("ibuprofen met", "protein")]
+    assert one.unsure == ()
+    found[1] = at("ibuprofen met", "protein", 0.2)
+    (one,) = label([Document("1", TEXT)], Told(found, thresholds=THRESHOLDS), [["gene", "protein"]], reading=Settings())
+    assert [(m.text, m.type) for m in one.unsure] == [("ibuprofen met", "protein"), ("met", "protein")]
+
+
+def test_more_documents_than_are_read_at_a_time():
+    told = Told([at("Aspirin", "chemical", 0.9)], thresholds=THRESHOLDS)
+    texts = [Document(str(number), TEXT) for number in range(BLOCK + 1)]
+    found = list(label(texts, told, [["chemical"]], reading=Settings()))
+    assert [one.id for one in found] == [one.id for one in texts] and told.asked == 2
+    assert all(len(one.mentions) == 1 for one in found)
 
 
 @pytest.mark.parametrize("groups", [[], [["gene"], ["gene"]]])

@@ -30,28 +30,6 @@ from kogner.train.linked import shuffled
 from kogner.train.splits import Split
 
 
-@pytest.fixture
-def plan(tmp_path, corpus, bank, tiny_encoder):
-    raw = {
-        "name": "tiny",
-        "bank": str(bank),
-        "seeds": 1,
-        "set": [f"student.encoder={tiny_encoder}", "train.steps=2", "train.eval_every=100000", "train.batch_size=4"],
-        "corpora": {"mine": str(corpus)},
-        "stages": {"first": {"train": ["mine"], "set": ["loss.dist_weight=0"]}},
-        "settings": {"half": {"train": ["mine"], "test": ["mine"], "share": 0.5}, "other": {"train": ["mine"]}},
-        "arms": {
-            "no-graph": {"set": ["loss.dist_weight=0"], "only": ["half"]},
-            "staged": {"initial": "first", "set": ["loss.dist_weight=0"], "only": ["half"]},
-            "mse": {"only": ["half"]},
-        },
-        "compare": [["mse", "no-graph"]],
-    }
-    path = tmp_path / "tiny.yaml"
-    path.write_text(yaml.safe_dump(raw, sort_keys=False))
-    return path
-
-
 def changed(path: Path, **changes):
     raw = yaml.safe_load(path.read_text()) | changes
     path.write_text(yaml.safe_dump(raw, sort_keys=False))
@@ -102,6 +80,21 @@ def test_cells(plan):
         (
             {"arms": {"a": {"only": ["half"]}, "b": {"pseudo": {"by": "a", "texts": ["mine"]}}}, "compare": []},
             "that a is",
+        ),
+        (
+            {
+                "arms": {"a": {"pseudo": {"by": "n", "texts": ["mine"]}}, "n": {"names_of": "zzz"}},
+                "compare": [],
+                "graph": "g",
+            },
+            "arm 'zzz' is not among",
+        ),
+        (
+            {
+                "arms": {"a": {}, "b": {"set": ["train.beside={}"], "pseudo": {"by": "a", "texts": ["mine"]}}},
+                "compare": [],
+            },
+            "would replace beside or pseudo",
         ),
     ],
 )
@@ -244,73 +237,6 @@ def test_scores_kept_apart_stand_without_their_students(plan, tmp_path, capsys):
     assert [row["arm"] for row in said["rows"]] == ["no-graph", "mse"] and len(said["comparisons"]) == 1
 
 
-def test_names_of_the_graph_score_the_student_of_another_arm_again(plan, tmp_path):
-    from kogner.graph.rejections import Rejections
-    from kogner.graph.store import build
-    from kogner.records import Entity
-
-    names = {"aspirin": "Chemical", "ibuprofen": "Chemical", "morphine": "Chemical", "fever": "Disease"}
-    graph = tmp_path / "graph"
-    entities = [Entity(f"X:{number}", kind, name) for number, (name, kind) in enumerate(names.items())]
-    build(entities, [], graph, rejected=Rejections())
-    arms = yaml.safe_load(plan.read_text())["arms"] | {"named": {"names_of": "no-graph", "only": ["half"]}}
-    experiment = load(changed(plan, arms=arms, graph=str(graph), compare=[["named", "no-graph"]]))
-    cells = {cell.name: cell for cell in experiment.cells()}
-    assert cells["half-named-0"].after == (cells["half-no-graph-0"],)
-    base = run(cells["half-no-graph-0"], Folders(tmp_path), device="cpu", revision="x")
-    student = Folders(tmp_path).student(cells["half-no-graph-0"]) / "model.safetensors"
-    stamp = student.stat().st_mtime_ns
-    named = run(cells["half-named-0"], Folders(tmp_path), device="cpu", revision="x")
-    assert student.stat().st_mtime_ns == stamp and named["name_weights"].get("chemical", 0) > 0
-    assert named["test"]["mine"]["f1"] > base["test"]["mine"]["f1"]
-    assert finished(cells["half-named-0"], Folders(tmp_path)) == json.loads(
-        Folders(tmp_path).scored(cells["half-named-0"]).read_text()
-    )
-    (comparison,) = summarise(experiment, [base, named])["comparisons"]
-    assert comparison["difference"] > 0
-
-
-def test_texts_that_the_student_of_another_arm_labels_with_names_of_the_graph(plan, corpus, tmp_path):
-    from kogner.graph.rejections import Rejections
-    from kogner.graph.store import build
-    from kogner.records import Entity
-
-    names = {"aspirin": "Chemical", "ibuprofen": "Chemical", "morphine": "Chemical", "fever": "Disease"}
-    graph = tmp_path / "graph"
-    entities = [Entity(f"X:{number}", kind, name) for number, (name, kind) in enumerate(names.items())]
-    build(entities, [], graph, rejected=Rejections())
-    arms = {"no-graph": {"set": ["loss.dist_weight=0"]}, "named": {"names_of": "no-graph"}}
-    arms["taught"] = {"set": ["loss.dist_weight=0"], "pseudo": {"by": "named", "texts": ["mine"], "ratio": 2.0}}
-    settings = {"half": {"train": ["mine"], "test": ["mine"], "share": 0.5}}
-    changes = {"arms": arms, "settings": settings, "stages": {}, "compare": [["taught", "no-graph"]]}
-    experiment = load(changed(plan, graph=str(graph), **changes))
-    cells = {cell.name: cell for cell in experiment.cells()}
-    taught, folders = cells["half-taught-0"], Folders(tmp_path)
-    assert taught.after == (cells["half-named-0"],) and cells["half-named-0"].after == (cells["half-no-graph-0"],)
-    assert 'train.beside={"pseudo": 2.0}' in taught.overrides()
-    done = {name: run(cell, folders, device="cpu", revision="x") for name, cell in cells.items()}
-    labels = folders.student(taught).with_name("half-taught-0.labels")
-    every = corpora.load("mine", corpus, "train").documents
-    told = done["half-taught-0"]["pseudo"]
-    assert told["documents"] == len(every) - max(1, round(len(every) / 2)) and told["spans"]["mention"] > 0
-    assert sum(told["left_out"].values()) == len(every) - told["documents"]
-    found = corpora.load("pseudo", labels, "train").documents
-    assert {one.id.removeprefix("mine:") for one in found} < {one.id for one in every}
-    stamp = (labels / "train.jsonl").stat().st_mtime_ns
-    shutil.rmtree(folders.student(taught))
-    again = run(taught, folders, device="cpu", revision="x")
-    assert (labels / "train.jsonl").stat().st_mtime_ns == stamp and again["student"] == done["half-taught-0"]["student"]
-    assert again["labeller"] == done["half-no-graph-0"]["student"]
-    assert finished(taught, folders) == json.loads(folders.scored(taught).read_text())
-    named = folders.scored(cells["half-named-0"])
-    named.write_text(json.dumps(done["half-named-0"] | {"initial": "another"}))
-    assert finished(taught, folders) is None, "what labelled its texts was trained anew"
-    identities = {name: identity(cell)["hash"] for name, cell in cells.items()}
-    arms["taught"]["pseudo"]["by"] = "no-graph"
-    other = load(changed(plan, graph=str(graph), **changes))
-    assert identity(find(other, "half-taught-0"))["hash"] != identities["half-taught-0"]
-
-
 def test_a_setting_without_training_scores_the_stages_as_they_are(plan, tmp_path, capsys):
     stages = {"first": {"train": ["mine"], "set": ["loss.dist_weight=0"], "shared": True, "test": ["mine"]}}
     settings = yaml.safe_load(plan.read_text())["settings"] | {"none": {"test": ["mine"]}}
@@ -331,25 +257,6 @@ def test_a_setting_without_training_scores_the_stages_as_they_are(plan, tmp_path
     assert stopped.value.code == 0
     said = json.loads(capsys.readouterr().out.splitlines()[-1])
     assert [(row["setting"], row["arm"]) for row in said["rows"]] == [("none", "staged")]
-
-
-def test_names_of_the_graph_at_students_of_a_stage(plan, tmp_path):
-    from kogner.graph.rejections import Rejections
-    from kogner.graph.store import build
-    from kogner.records import Entity
-
-    graph = tmp_path / "graph"
-    build([Entity("X:1", "Chemical", "aspirin")], [], graph, rejected=Rejections())
-    settings = {"none": {"test": ["mine"]}}
-    arms = {"staged": {"initial": "first"}, "named": {"names_of": "staged"}}
-    experiment = load(changed(plan, settings=settings, arms=arms, graph=str(graph), compare=[["named", "staged"]]))
-    cells, folders = {cell.name: cell for cell in experiment.cells()}, Folders(tmp_path)
-    for name in ("stage-first-0", "none-staged-0", "none-named-0"):
-        run(cells[name], folders, device="cpu", revision="x")
-    stage, base, named = (json.loads(folders.scored(cell).read_text()) for cell in cells.values())
-    assert stage["student"] == base["initial"] == base["student"] == named["initial"]
-    folders.scored(cells["none-staged-0"]).write_text(json.dumps(base | {"student": "another"}))
-    assert finished(cells["none-named-0"], folders) is None, "its student was trained anew"
 
 
 def counted(setting, arm, seed, right):

@@ -71,12 +71,13 @@ def command(
     from kogner.commands.data import excluded_documents, raw_texts
     from kogner.data.formats import jsonl
     from kogner.data.overlap import Overlap
-    from kogner.data.pseudo import KIND, VERSION, PseudoSettings, chosen, label
+    from kogner.data.pseudo import KIND, VERSION, PseudoSettings, check_groups, chosen, label
     from kogner.graph.store import GraphStore
     from kogner.progress import counting, note
 
     settings = PseudoSettings(keep=keep, doubt=doubt)
     wanted = [split_labels(group) for group in groups]
+    labels = check_groups(wanted)
     if not texts and not unlabelled:
         raise ConfigError("nothing to read: give --text, --corpus or both")
     if graph is None and (min_names or name_weight is not None):
@@ -90,7 +91,6 @@ def command(
     reports: dict[str, Any] = {}
     excluded = excluded_documents(exclude, unlabelled)
     left_out: Counter[str] = Counter()
-    labels = [name for group in wanted for name in group]
     taken = chosen(
         raw_texts(texts, unlabelled, reports), labels, documents_at_most=documents, seed=seed, names=names,
         min_names=min_names, excluded=Overlap(excluded), left_out=left_out,
@@ -121,7 +121,18 @@ def command(
         out,
         kind=KIND,
         version=VERSION,
-        recipe={"labels": wanted, "settings": vars(settings), "seed": seed, "min_names": min_names},
+        recipe={
+            "student": str(model),
+            "labels": wanted,
+            "settings": vars(settings),
+            "name_weight": name_weight,
+            "precision": precision,
+            "documents": documents,
+            "seed": seed,
+            "min_names": min_names,
+            "texts": [str(one) for one in (*texts, *unlabelled)],
+            "exclude": [str(one) for one in exclude],
+        },
         parents=parents,
         metrics=result,
     ) as folder:

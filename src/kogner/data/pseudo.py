@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from kogner.annotate.agreement import FLOOR, settled
 from kogner.annotate.batching import batched
 from kogner.data.silver import DOCUMENT_TWICE, rank
 from kogner.errors import ConfigError
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from kogner.annotate.names import Names
     from kogner.annotate.predictor import Predictor, Settings
     from kogner.data.overlap import Overlap
+    from kogner.student.checkpoint import StudentInfo
 
 KIND, VERSION = "pseudo-labels", 1
 MENTION, UNSURE, NOT_FOUND = "mention", "found, in doubt", "not found, in doubt"
@@ -32,7 +34,7 @@ BLOCK = 200  # documents that are read at a time
 @dataclass(frozen=True)
 class PseudoSettings:
     """keep: the score from which what was found is a mention; below it is in doubt. doubt: the score from which a span
-    that was not found is in doubt; below it is none.
+    that was not found is in doubt; below it is none, unless its text is found elsewhere in the document.
     """
 
     keep: float = 0.5
@@ -82,6 +84,14 @@ def chosen(
     return taken
 
 
+def check_groups(groups: Sequence[Sequence[str]]) -> list[str]:
+    """The types of all groups. Raises ConfigError where there is none, or one twice."""
+    types = [name for group in groups for name in group]
+    if len(set(types)) < len(types) or not types:
+        raise ConfigError(f"types {', '.join(types) or '(none)'}: at least one is needed, and each once")
+    return types
+
+
 def label(
     documents: Iterable[Document],
     predictor: Predictor,
@@ -94,43 +104,56 @@ def label(
 ) -> Iterator[Document]:
     """The documents with pseudo-labels; mentions that they have are not looked at.
 
-    groups: types; those of one group do not overlap, as one corpus has them. One group is read as `kogner annotate`
-    reads its labels. reading: how to predict. Thresholds, weights of names and agreement are the checkpoint's.
+    groups: types; those of one group do not overlap, as one corpus has them, and are found as `kogner annotate` finds
+    its labels; those of different groups may share words in any way. reading: how to read; what it says of thresholds,
+    overlap and agreement is not looked at, since thresholds and agreement are the checkpoint's.
     counts: what became of the spans is added to it.
+    Raises ConfigError, at the first document, for what `check_groups` refuses.
     """
     settings = settings or PseudoSettings()
     counts = Counter() if counts is None else counts
-    low = replace(reading, threshold=settings.doubt, thresholds=None, nested=True, multi_label=True)
-    types = [name for group in groups for name in group]
-    if len(set(types)) < len(types) or not types:
-        raise ConfigError(f"types {', '.join(types) or '(none)'}: at least one is needed, and each once")
-    several = len(groups) > 1
-    high = replace(reading, nested=several, multi_label=several)
+    types = check_groups(groups)
+    # Read once, all spans that anything below looks at, as they are before any is chosen.
+    low = replace(
+        reading, threshold=min(FLOOR, settings.doubt), thresholds=None, nested=False, multi_label=True,
+        overlap="all", digits=17,
+    )  # fmt: skip
     for block in batched(documents, BLOCK):
         plain = [replace(one, mentions=(), unsure=()) for one in block]
-        found = predictor.predict(plain, labels=types, settings=high, names=names)
-        every = predictor.predict(plain, labels=types, settings=low, names=names)
-        for document, best, seen in zip(plain, found, every, strict=True):
-            mentions = [one for group in groups for one in _flat(best.mentions, group)]
-            yield _sorted(document, mentions, seen.mentions, frozenset(types), settings, counts)
+        for document, seen in zip(
+            plain, predictor.predict(plain, labels=types, settings=low, names=names), strict=True
+        ):
+            found = [one for group in groups for one in _found(seen, group, predictor.info)]
+            same = {(one.text.lower(), one.type) for one in found}
+            likely = [
+                one
+                for one in seen.mentions
+                if (one.score or 0) >= settings.doubt or (one.text.lower(), one.type) in same
+            ]
+            yield _told_apart(document, found, likely, frozenset(types), settings, counts)
 
 
-def _flat(mentions: Iterable[Mention], types: Sequence[str]) -> list[Mention]:
-    """Those of some types that do not overlap, the higher score first."""
-    own = {(one.start, one.end, types.index(one.type)): one for one in mentions if one.type in types}
-    kept = decode(Candidate(*key, one.score or 0.0) for key, one in own.items())
-    return [own[one.start, one.end, one.type] for one in kept]
+def _found(seen: Document, types: Sequence[str], info: StudentInfo) -> list[Mention]:
+    """What a student finds of some types that do not overlap. seen: with all spans that it scores FLOOR or more."""
+    own = {(one.start, one.end, types.index(one.type)): one for one in seen.mentions if one.type in types}
+    candidates = [Candidate(*key, one.score or 0.0) for key, one in own.items()]
+    thresholds = [info.threshold(name) for name in types]
+    agreement = [info.agreement_of(name) for name in types]
+    chosen = decode(one for one in candidates if one.score >= thresholds[one.type])
+    if any(agreement):
+        chosen = settled(seen.text, chosen, candidates, thresholds=thresholds, weights=agreement)
+    return [replace(own[one[:3]], score=one.score) for one in chosen]
 
 
-def _sorted(
+def _told_apart(
     document: Document,
     found: Iterable[Mention],
-    seen: Iterable[Mention],
+    likely: Iterable[Mention],
     types: frozenset[str],
     settings: PseudoSettings,
     counts: Counter[str],
 ) -> Document:
-    """A document with what was found in it, as mentions or in doubt; seen: what reached the lower threshold."""
+    """A document with what was found in it, as mentions or in doubt; likely: what reached the lower threshold."""
     sure: list[Mention] = []
     unsure: list[Mention] = []
     for one in found:
@@ -138,7 +161,7 @@ def _sorted(
     counts[MENTION] += len(sure)
     counts[UNSURE] += len(unsure)
     known = {one.key for one in (*sure, *unsure)}
-    for one in seen:
+    for one in likely:
         # What overlaps a mention of its type is another border of it, and none beside the one that was chosen.
         if one.key not in known and not any(_overlap(one, other) for other in sure if other.type == one.type):
             unsure.append(replace(one, score=None, ids=()))

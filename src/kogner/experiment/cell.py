@@ -18,7 +18,7 @@ from kogner.artifacts import MANIFEST, file_sha256, read_manifest, write_atomic
 from kogner.errors import ArtifactError, ConfigError, KognerError
 from kogner.experiment.folders import Folders
 from kogner.experiment.plan import Cell, Experiment, load
-from kogner.experiment.pseudo import labels_of, pseudo_labelled, student_of
+from kogner.experiment.pseudo import label_inputs, pseudo_labelled, student_of
 
 if TYPE_CHECKING:
     from kogner.annotate.names import Names
@@ -65,7 +65,7 @@ def identity(cell: Cell) -> dict[str, Any]:
     if cell.without:
         said["without"] = sorted(cell.without)
     if cell.labeller is not None:
-        said["pseudo"] = labels_of(cell, identity(cell.labeller))
+        said["pseudo"] = label_inputs(cell, identity(cell.labeller))
     weights = Path(recipe.student.encoder) / "model.safetensors"
     if weights.is_file():  # of one of our own, which its name does not tell
         said["encoder"] = file_sha256(weights)
@@ -175,7 +175,7 @@ def _trained(cell: Cell, folders: Folders, *, device: str) -> dict[str, Any]:
     splits = _splits(cell, (*cell.train, *cell.beside))
     told: dict[str, Any] = {}
     if cell.labeller is not None:
-        labelled, told = pseudo_labelled(cell, folders, splits[: len(cell.train)], device=device)
+        labelled, told = pseudo_labelled(cell, folders, splits, device=device)
         splits.append(labelled)
     out.parent.mkdir(parents=True, exist_ok=True)
     metrics = train(recipe, splits, out, bank=bank, graph=graph, device=device)

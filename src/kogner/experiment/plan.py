@@ -120,13 +120,14 @@ class Experiment:
             _known(self.name, "corpus", name, self.corpora)
         for name, arm in self.arms.items():
             self._check_names(name, arm)
-            self._check_pseudo(name, arm)
             for name in arm.beside:
                 _known(self.name, "corpus", name, self.corpora)
             if arm.initial is not None:
                 _known(self.name, "stage", arm.initial, self.stages)
             for name in arm.only:
                 _known(self.name, "setting", name, self.settings)
+        for name, arm in self.arms.items():
+            self._check_pseudo(name, arm)
         for names in self.groups.values():
             for name in names:
                 _known(self.name, "setting", name, self.settings)
@@ -162,6 +163,12 @@ class Experiment:
                 raise ConfigError(f"experiment {self.name}: {name!r} is no name; take letters, digits, . _ and -")
         sets = [self.set, *(one.set for one in self.settings.values()), *(one.set for one in self.stages.values())]
         sets += [one.set for one in self.arms.values()]
+        for setting, arm in itertools.product(self.settings.values(), self.arms.values()):
+            own = [one for one in (*setting.set, *arm.set) if one.partition("=")[0].strip() == "train.beside"]
+            if own and (arm.beside or arm.pseudo):
+                raise ConfigError(
+                    f"experiment {self.name}: {own[0]!r} would replace beside or pseudo of an arm; say it there"
+                )
         for override in itertools.chain(*sets):
             if override.partition("=")[0].strip() in _OURS:
                 raise ConfigError(f"experiment {self.name}: {override!r} is set by the plan itself, by seeds and share")
@@ -202,7 +209,7 @@ class Experiment:
             )
         if self.arms[by.names_of or arm.pseudo.by].pseudo is not None:
             raise ConfigError(f"experiment {self.name}: {arm.pseudo.by}, which labels for {name}, has pseudo itself")
-        if by.only and not set(arm.only or self.settings) <= set(by.only):
+        if any(self._runs(setting, name, 0) > self._runs(setting, arm.pseudo.by, 0) for setting in self.settings):
             raise ConfigError(f"experiment {self.name}: arm {name} is run in settings that {arm.pseudo.by} is not")
 
     def cells(self) -> list[Cell]:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from kogner import artifacts
 from kogner.data.pseudo import KIND, VERSION, PseudoSettings, label
+from kogner.errors import InputError
 from kogner.experiment.folders import Folders
 from kogner.experiment.plan import PSEUDO, Cell
 from kogner.records import Document
@@ -28,14 +29,32 @@ def student_of(cell: Cell, folders: Folders) -> Path:
     return folders.student(cell if cell.train or cell.initial is None else cell.initial)
 
 
-def labels_of(cell: Cell, by: Mapping[str, Any]) -> dict[str, Any]:
-    """What decides the labels: by, the identity of the cell that makes them, the texts, and the settings."""
+def label_inputs(cell: Cell, by: Mapping[str, Any]) -> dict[str, Any]:
+    """What decides the labels: by, the identity of the cell that makes them, the texts, what is kept apart from them,
+    and the settings. Raises InputError for a corpus without a train split.
+    """
     from kogner.data import corpora
 
     assert cell.pseudo is not None
-    places = cell.experiment.corpora
-    texts = {name: artifacts.file_sha256(corpora.splits(places[name])["train"]) for name in cell.pseudo.texts}
-    return {"by": dict(by), "texts": texts, "settings": dataclasses.asdict(PseudoSettings())}
+    texts = {}
+    for name in cell.pseudo.texts:
+        files = corpora.splits(cell.experiment.corpora[name])
+        if "train" not in files:
+            raise InputError(f"corpus {name}, whose texts are to be labelled for {cell.name}, has no train split")
+        texts[name] = artifacts.file_sha256(files["train"])
+    apart = {f"{name} {split}": artifacts.file_sha256(file) for name, split, file in _kept_apart(cell)}
+    return {"by": dict(by), "texts": texts, "apart": apart, "settings": dataclasses.asdict(PseudoSettings())}
+
+
+def _kept_apart(cell: Cell) -> Iterator[tuple[str, str, Path]]:
+    """Corpus, split and file of each dev and test split whose like is not to be trained on."""
+    from kogner.data import corpora
+
+    assert cell.pseudo is not None
+    for name in dict.fromkeys((*cell.train, *cell.test, *cell.pseudo.texts)):
+        for split, file in sorted(corpora.splits(cell.experiment.corpora[name]).items()):
+            if split != "train":
+                yield name, split, file
 
 
 def pseudo_labelled(
@@ -43,7 +62,8 @@ def pseudo_labelled(
 ) -> tuple[Split, dict[str, Any]]:
     """The texts with their labels, to train on, and what is told of them: the student, and counts.
 
-    splits: those of the setting's corpora. The labels lie beside the student, and are made once.
+    splits: those of the setting's corpora, then those of the arm's `beside`. The labels lie beside the student, and are
+    made once. Raises InputError where no text is left.
     """
     from kogner.annotate.names import Names
     from kogner.annotate.predictor import Predictor, Settings
@@ -53,7 +73,7 @@ def pseudo_labelled(
     from kogner.train.splits import Split
 
     assert cell.labeller is not None and cell.pseudo is not None
-    types = tuple(dict.fromkeys(kind for split in splits for kind in split.types))
+    types = tuple(dict.fromkeys(kind for split in splits[: len(cell.train)] for kind in split.types))
     student = student_of(cell.labeller, folders)
     of_student = artifacts.read_manifest(student).hash
     names = None
@@ -61,7 +81,7 @@ def pseudo_labelled(
     if cell.labeller.base is not None:
         names = Names(GraphStore.open(str(cell.experiment.graph)))
         weights = json.loads(folders.scored(cell.labeller).read_text(encoding="utf-8"))["name_weights"]
-    recipe = {"types": types, "name_weights": weights, **labels_of(cell, {"student": of_student})}
+    recipe = {"types": types, "name_weights": weights, **label_inputs(cell, {"student": of_student})}
     recipe = json.loads(json.dumps(recipe))
     out = folders.student(cell).with_name(f"{cell.name}.labels")
     if not (out / artifacts.MANIFEST).is_file() or artifacts.read_manifest(out).recipe != recipe:
@@ -69,6 +89,9 @@ def pseudo_labelled(
         predictor.info = dataclasses.replace(predictor.info, name_weights=weights)
         left_out, spans = Counter[str](), Counter[str]()
         texts = list(_texts(cell, splits, left_out))
+        if not texts:
+            reasons = ", ".join(f"{count:,} x {reason}" for reason, count in left_out.items())
+            raise InputError(f"no text of {', '.join(cell.pseudo.texts)} is left to label for {cell.name}: {reasons}")
         reading = Settings(token_budget=8192, threads=1)
         found = label(texts, predictor, [list(types)], names=names, reading=reading, counts=spans)
         counts: dict[str, Any] = {}
@@ -90,12 +113,15 @@ def _texts(cell: Cell, splits: Sequence[Split], left_out: Counter[str]) -> Itera
 
     assert cell.pseudo is not None
     train = load_recipe(cell.experiment.recipe, cell.overrides()).train
-    annotated = {split.name: _ids(subset(split.train, train.train_share, train.data_seed)) for split in splits}
+    annotated = {
+        split.name: _ids(
+            split.train if number >= len(cell.train) else subset(split.train, train.train_share, train.data_seed)
+        )
+        for number, split in enumerate(splits)
+    }
     apart = Overlap(
         document
-        for name in dict.fromkeys((*cell.train, *cell.test, *cell.pseudo.texts))
-        for split in corpora.splits(cell.experiment.corpora[name])
-        if split != "train"
+        for name, split, _ in _kept_apart(cell)
         for document in corpora.load(name, cell.experiment.corpora[name], split).documents
     )
     for name in cell.pseudo.texts:

@@ -180,7 +180,7 @@ def text_features(texts: Sequence[tuple[str, str]], pooler: Pooler, *, folder: P
     first = rows_file.done
     if first:
         note(f"Z: going on from text {first:,} of {order.distinct:,}")
-    with rows_file, counting("Z: texts encoded", order.distinct, start=first) as counter:
+    with rows_file, counting("Z: texts encoded, longest first", order.distinct, start=first) as counter:
         for start in range(first, order.distinct, SHARD_TEXTS):
             stop = min(start + SHARD_TEXTS, order.distinct)
             vectors = pooler.encode([entity_text(*texts[row]) for row in order.first_rows(start, stop)])

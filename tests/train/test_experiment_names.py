@@ -1,0 +1,127 @@
+"""Experiments: arms that read with names of the graph, and arms whose texts another arm's student labels."""
+
+import json
+import shutil
+
+import pytest
+import yaml
+from tests.train.test_experiment import changed
+
+from kogner.data import corpora
+from kogner.data.formats import jsonl
+from kogner.data.overlap import BY_TEXT
+from kogner.errors import InputError
+from kogner.experiment.cell import find, finished, identity, run
+from kogner.experiment.folders import Folders
+from kogner.experiment.plan import load
+from kogner.experiment.pseudo import ANNOTATED
+from kogner.experiment.summary import summarise
+from kogner.graph.rejections import Rejections
+from kogner.graph.store import build
+from kogner.records import Document, Entity
+
+
+def test_names_of_the_graph_score_the_student_of_another_arm_again(plan, tmp_path):
+    names = {"aspirin": "Chemical", "ibuprofen": "Chemical", "morphine": "Chemical", "fever": "Disease"}
+    graph = tmp_path / "graph"
+    entities = [Entity(f"X:{number}", kind, name) for number, (name, kind) in enumerate(names.items())]
+    build(entities, [], graph, rejected=Rejections())
+    arms = yaml.safe_load(plan.read_text())["arms"] | {"named": {"names_of": "no-graph", "only": ["half"]}}
+    experiment = load(changed(plan, arms=arms, graph=str(graph), compare=[["named", "no-graph"]]))
+    cells = {cell.name: cell for cell in experiment.cells()}
+    assert cells["half-named-0"].after == (cells["half-no-graph-0"],)
+    base = run(cells["half-no-graph-0"], Folders(tmp_path), device="cpu", revision="x")
+    student = Folders(tmp_path).student(cells["half-no-graph-0"]) / "model.safetensors"
+    stamp = student.stat().st_mtime_ns
+    named = run(cells["half-named-0"], Folders(tmp_path), device="cpu", revision="x")
+    assert student.stat().st_mtime_ns == stamp and named["name_weights"].get("chemical", 0) > 0
+    assert named["test"]["mine"]["f1"] > base["test"]["mine"]["f1"]
+    assert finished(cells["half-named-0"], Folders(tmp_path)) == json.loads(
+        Folders(tmp_path).scored(cells["half-named-0"]).read_text()
+    )
+    (comparison,) = summarise(experiment, [base, named])["comparisons"]
+    assert comparison["difference"] > 0
+
+
+def test_names_of_the_graph_at_students_of_a_stage(plan, tmp_path):
+    graph = tmp_path / "graph"
+    build([Entity("X:1", "Chemical", "aspirin")], [], graph, rejected=Rejections())
+    settings = {"none": {"test": ["mine"]}}
+    arms = {"staged": {"initial": "first"}, "named": {"names_of": "staged"}}
+    experiment = load(changed(plan, settings=settings, arms=arms, graph=str(graph), compare=[["named", "staged"]]))
+    cells, folders = {cell.name: cell for cell in experiment.cells()}, Folders(tmp_path)
+    for name in ("stage-first-0", "none-staged-0", "none-named-0"):
+        run(cells[name], folders, device="cpu", revision="x")
+    stage, base, named = (json.loads(folders.scored(cell).read_text()) for cell in cells.values())
+    assert stage["student"] == base["initial"] == base["student"] == named["initial"]
+    folders.scored(cells["none-staged-0"]).write_text(json.dumps(base | {"student": "another"}))
+    assert finished(cells["none-named-0"], folders) is None, "its student was trained anew"
+
+
+def test_texts_that_the_student_of_another_arm_labels_with_names_of_the_graph(plan, corpus, tmp_path):
+    names = {"aspirin": "Chemical", "ibuprofen": "Chemical", "morphine": "Chemical", "fever": "Disease"}
+    graph = tmp_path / "graph"
+    entities = [Entity(f"X:{number}", kind, name) for number, (name, kind) in enumerate(names.items())]
+    build(entities, [], graph, rejected=Rejections())
+    arms = {"no-graph": {"set": ["loss.dist_weight=0"]}, "named": {"names_of": "no-graph"}}
+    arms["taught"] = {"set": ["loss.dist_weight=0"], "pseudo": {"by": "named", "texts": ["mine", "more"], "ratio": 2.0}}
+    settings = {"half": {"train": ["mine"], "test": ["mine"], "share": 0.5}, "none": {"test": ["mine"]}}
+    long = "Ibuprofen and paracetamol were given to all the patients who had come to the ward before that day."
+    more = tmp_path / "more"
+    more.mkdir()
+    texts = {"1": f"As said: {long}", "2": "Morphine was not given to the others."}
+    jsonl.write(
+        more / "train.jsonl", [Document(name, text, (), frozenset({"chemical"})) for name, text in texts.items()]
+    )
+    jsonl.write(more / "test.jsonl", [Document("3", long, (), frozenset({"chemical"}))])
+    changes = {
+        "arms": arms, "settings": settings, "stages": {}, "compare": [["taught", "no-graph"]],
+        "corpora": {"mine": str(corpus), "more": str(more)},
+    }  # fmt: skip
+    experiment = load(changed(plan, graph=str(graph), **changes))
+    cells = {cell.name: cell for cell in experiment.cells()}
+    taught, folders = cells["half-taught-0"], Folders(tmp_path)
+    assert taught.after == (cells["half-named-0"],) and cells["half-named-0"].after == (cells["half-no-graph-0"],)
+    assert 'train.beside={"pseudo": 2.0}' in taught.overrides()
+    done = {name: run(cell, folders, device="cpu", revision="x") for name, cell in cells.items()}
+    labels = folders.student(taught).with_name("half-taught-0.labels")
+    every = corpora.load("mine", corpus, "train").documents
+    told = done["half-taught-0"]["pseudo"]
+    half = max(1, round(len(every) / 2))
+    assert told["left_out"] == {ANNOTATED: half, BY_TEXT: 1}
+    assert told["documents"] == len(every) - half + 1 and told["spans"]["mention"] > 0
+    found = corpora.load("pseudo", labels, "train").documents
+    assert {one.id for one in found} < {"more:2", *(f"mine:{one.id}" for one in every)}
+    stamp = (labels / "train.jsonl").stat().st_mtime_ns
+    shutil.rmtree(folders.student(taught))
+    again = run(taught, folders, device="cpu", revision="x")
+    assert (labels / "train.jsonl").stat().st_mtime_ns == stamp and again["student"] == done["half-taught-0"]["student"]
+    assert again["labeller"] == done["half-no-graph-0"]["student"]
+    assert finished(taught, folders) == json.loads(folders.scored(taught).read_text())
+    named = folders.scored(cells["half-named-0"])
+    named.write_text(json.dumps(done["half-named-0"] | {"initial": "another"}))
+    assert finished(taught, folders) is None, "what labelled its texts was trained anew"
+    identities = {name: identity(cell)["hash"] for name, cell in cells.items()}
+    arms["taught"]["pseudo"]["by"] = "no-graph"
+    other = load(changed(plan, graph=str(graph), **changes))
+    assert identity(find(other, "half-taught-0"))["hash"] != identities["half-taught-0"]
+    jsonl.write(more / "test.jsonl", [Document("3", "Else.", (), frozenset({"chemical"}))])
+    assert finished(taught, folders) is None, "what is kept apart from the texts changed"
+
+
+def test_texts_to_label_that_are_not_there(plan, corpus, tmp_path):
+    arms = {"a": {"set": ["loss.dist_weight=0"]}}
+    arms["b"] = {"set": ["loss.dist_weight=0"], "pseudo": {"by": "a", "texts": ["mine"]}}
+    settings = {"whole": {"train": ["mine"], "test": ["mine"]}}
+    experiment = load(changed(plan, arms=arms, settings=settings, stages={}, compare=[]))
+    cells, folders = {cell.name: cell for cell in experiment.cells()}, Folders(tmp_path)
+    run(cells["whole-a-0"], folders, device="cpu", revision="x")
+    with pytest.raises(InputError, match=f"no text of mine is left to label for whole-b-0: .* x {ANNOTATED}"):
+        run(cells["whole-b-0"], folders, device="cpu", revision="x")
+    tests = tmp_path / "tests"
+    tests.mkdir()
+    shutil.copy(corpora.splits(corpus)["test"], tests)
+    arms["b"]["pseudo"]["texts"] = ["tests"]
+    experiment = load(changed(plan, arms=arms, corpora={"mine": str(corpus), "tests": str(tests)}))
+    with pytest.raises(InputError, match="tests, whose texts are to be labelled for whole-b-0, has no train split"):
+        identity(find(experiment, "whole-b-0"))
