@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 import pytest
 import torch
@@ -14,7 +15,7 @@ from kogner.commands.average import mean
 from kogner.errors import ConfigError
 from kogner.student import checkpoint
 from kogner.student.checkpoint import StudentInfo
-from kogner.student.layout import WEIGHTS
+from kogner.student.layout import STUDENT, WEIGHTS
 
 
 @pytest.fixture
@@ -49,6 +50,43 @@ def test_the_mean_is_a_student_with_all_else_of_the_first(students, tmp_path):
     assert card.startswith("# Mine\n") and f"0.75 of it, and `{two}`, 0.25" in card
     CliRunner().invoke(cli, [*call[:3], str(tmp_path / "mean"), str(two), str(tmp_path / "again")])
     assert (tmp_path / "again" / "README.md").read_text().count("## Average") == 2, "each mean is told"
+
+
+def test_a_calibration_leaves_what_was_averaged_in_the_card(students, tmp_path, corpus):
+    one, two = students
+    calibrate = ["calibrate", "--data", f"made={corpus}", "--threads", "1"]
+    for call in (
+        [*calibrate, str(one), str(tmp_path / "first")],
+        ["average", str(tmp_path / "first"), str(two), str(tmp_path / "mean")],
+        [*calibrate, str(tmp_path / "mean"), str(tmp_path / "last")],
+    ):
+        result = CliRunner().invoke(cli, call)
+        assert result.exit_code == 0, result.output
+    card = (tmp_path / "last" / "README.md").read_text()
+    assert [line for line in card.splitlines() if line.startswith("#")] == ["# Mine", "## Average", "## Calibration"]
+    f1 = json.loads(result.stdout.splitlines()[-1])["after"]["made"]["f1"]
+    assert f"| made | {f1:.2f} |" in card
+
+
+def test_students_that_read_differently_and_students_that_began_apart(students, tmp_path):
+    one, two = students
+    for file, old, new, says in (
+        (STUDENT, '"max_width": ', '"max_width": 1', "max_width is"),
+        ("text_encoder/tokenizer.json", '"model":', '"model" :', "text_encoder/tokenizer.json differs"),
+    ):
+        changed = tmp_path / "changed"
+        with artifacts.writing(changed, kind=checkpoint.KIND, version=checkpoint.VERSION) as folder:
+            shutil.copytree(two, folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns(artifacts.MANIFEST))
+            text = (folder / file).read_text()
+            assert old in text
+            (folder / file).write_text(text.replace(old, new, 1))
+        result = CliRunner().invoke(cli, ["average", str(one), str(changed), str(tmp_path / "mean")])
+        assert isinstance(result.exception, ConfigError) and says in str(result.exception)
+    assert not (tmp_path / "mean").exists()
+    result = CliRunner().invoke(cli, ["average", str(one), str(two), str(tmp_path / "mean")])
+    assert "neither of" in result.stderr
+    result = CliRunner().invoke(cli, ["average", str(tmp_path / "mean"), str(two), str(tmp_path / "again")])
+    assert "neither of" not in result.stderr
 
 
 def test_students_of_two_kinds(tmp_path):

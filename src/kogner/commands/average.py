@@ -15,7 +15,10 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-AVERAGE = "\n## Average\n"
+    from kogner.artifacts import Artifact
+
+AVERAGE = "Average"
+_FREE = {"encoder", "initial", "dropout"}  # of a student's configuration: names, and what training alone has
 
 
 @click.command("average")
@@ -27,9 +30,9 @@ AVERAGE = "\n## Average\n"
 def command(share: float, model: str, other: str, out: Path) -> None:
     """Write MODEL to OUT with the mean of its weights and those of OTHER, a student that one was trained from.
 
-    Students of one training and its continuation are often better between each other than at either end (model soups,
-    Wortsman et al. 2022, arXiv 2203.05482). All else is MODEL's; thresholds held at its weights, so fit them again
-    with 'kogner calibrate', and choose the share on dev documents.
+    A student and its own continuation are sometimes better between each other than at either end (WiSE-FT, Wortsman et
+    al. 2022, arXiv 2109.01903). All else is MODEL's; thresholds held at its weights, so fit them again with 'kogner
+    calibrate', and choose the share on dev documents.
 
     \b
     Example:
@@ -41,6 +44,7 @@ def command(share: float, model: str, other: str, out: Path) -> None:
     from kogner import artifacts
     from kogner.commands.calibrate import copy_checkpoint
     from kogner.hub import fetch
+    from kogner.progress import note
     from kogner.student import checkpoint
     from kogner.student.layout import WEIGHTS
 
@@ -49,6 +53,11 @@ def command(share: float, model: str, other: str, out: Path) -> None:
         artifacts.open_artifact(place, kind=checkpoint.KIND, version=checkpoint.VERSION) for place in places
     )
     artifacts.check_replaceable(out, kind=checkpoint.KIND)
+    check_alike(mine, others)
+    if others.hash not in mine.parents.values() and mine.hash not in others.parents.values():
+        note(
+            f"neither of {model} and {other} says that it came from the other: means of students that began apart fail"
+        )
     first, second = (checkpoint.read_weights(place / WEIGHTS) for place in places)
     weights = mean(first, second, share, places)
     metrics = {**mine.metrics, "average": {"share": share, "of": others.hash}}
@@ -60,6 +69,23 @@ def command(share: float, model: str, other: str, out: Path) -> None:
         save_file(weights, folder / WEIGHTS, metadata={"format": "pt"})
         _add_to_card(folder / "README.md", str(other), share)
     click.echo(json.dumps({"out": str(out), "hash": artifacts.read_manifest(out).hash, "share": share}))
+
+
+def check_alike(mine: Artifact, others: Artifact) -> None:
+    """Raise ConfigError for students that read differently: another tokeniser, or another form of spans or labels."""
+    from kogner.mapping import to_mapping
+    from kogner.student.layout import STUDENT, read_student
+
+    for file in sorted(mine.files.keys() | others.files.keys()):
+        if "tokenizer" in file and mine.files.get(file) != others.files.get(file):
+            raise ConfigError(f"{mine.path} and {others.path} are no students of one kind: {file} differs")
+    first, second = (to_mapping(read_student(one.path / STUDENT)[0]) for one in (mine, others))
+    for name in sorted(first.keys() - _FREE):
+        if first[name] != second[name]:
+            raise ConfigError(
+                f"{mine.path} and {others.path} are no students of one kind: {name} is {first[name]!r} and "
+                f"{second[name]!r}"
+            )
 
 
 def mean(
@@ -81,9 +107,10 @@ def mean(
 
 
 def _add_to_card(card: Path, other: str, share: float) -> None:
-    before = card.read_text(encoding="utf-8").rstrip() if card.is_file() else ""
+    from kogner.train.card import add_section
+
     said = (
         f"Its weights are the mean of the student that is described above, {1 - share:.2g} of it, and `{other}`, "
         f"{share:.2g}, by `kogner average`; scores above are from before."
     )
-    card.write_text(f"{before}\n{AVERAGE}\n{said}\n".lstrip("\n"), encoding="utf-8")
+    add_section(card, AVERAGE, said)

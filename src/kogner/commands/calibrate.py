@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from kogner.train.thresholds import Scored
 
 
-CALIBRATION = "\n## Calibration\n"
+CALIBRATION = "Calibration"
 
 
 @click.command("calibrate")
@@ -112,7 +112,7 @@ def command(data: tuple[str, ...], split: str, graph: str | None, threads: int, 
             gliner.write_side(student, after, folder)
         else:
             checkpoint.describe(student, after, folder)
-        _add_to_card(folder / "README.md", split, layout.SIDE if theirs else layout.STUDENT)
+        _add_to_card(folder / "README.md", split, layout.SIDE if theirs else layout.STUDENT, result)
     click.echo(json.dumps({"out": str(out), **result}))
 
 
@@ -154,11 +154,23 @@ def copy_checkpoint(source: Path, folder: Path) -> None:
     shutil.copytree(source, folder, dirs_exist_ok=True, ignore=ignored)
 
 
-def _add_to_card(card: Path, split: str, file: str) -> None:
-    """Say in the model card where its thresholds are from; in the place of what an earlier calibration said."""
-    before = card.read_text(encoding="utf-8").partition(CALIBRATION)[0].rstrip() if card.is_file() else ""
-    said = (
+def _add_to_card(card: Path, split: str, file: str, result: dict[str, Any]) -> None:
+    """Say in the model card where its thresholds are from and what they give, instead of an earlier calibration."""
+    from kogner.train.card import add_section
+
+    said = [
         f"Thresholds, temperatures and agreement (what other places of the same text in a document count) were fitted "
-        f"again, on {split} documents, by `kogner calibrate`; scores above are from before. All stand in `{file}`."
-    )
-    card.write_text(f"{before}\n{CALIBRATION}\n{said}\n".lstrip("\n"), encoding="utf-8")
+        f"again, on {split} documents, by `kogner calibrate`; scores above are from before. All stand in `{file}`. "
+        "Exact F1 on the documents that were fitted to, the optimistic side:",
+        "",
+        f"| corpus ({split}) | F1 | with names of the graph |"
+        if "with_names" in result
+        else f"| corpus ({split}) | F1 |",
+        "|---|---|---|" if "with_names" in result else "|---|---|",
+    ]
+    for name, scores in result["after"].items():
+        row = [name, f"{scores['f1']:.2f}"]
+        if "with_names" in result:
+            row.append(f"{result['with_names'][name]['f1']:.2f}")
+        said.append(f"| {' | '.join(row)} |")
+    add_section(card, CALIBRATION, "\n".join(said), instead=True)

@@ -126,9 +126,10 @@ def _section(summary: Mapping[str, Any], picture: str) -> str:
         scored = (
             "Exact F1 on test, mean ± standard deviation over seeds. Intervals and p: paired bootstrap over test "
             "documents, with Student's t for the seeds; of one seed they say nothing about another training. What is "
-            "called better or worse above is so after Holm's correction over all means. A stage that all seeds share "
-            "is one training, whose chance is in no interval. Unseen: recall on names that the annotated documents in "
-            "training have not; a first stage may have met them in unlabelled text."
+            "called better or worse above is so after Holm's correction over all means; a difference by itself has p < "
+            f"{CERTAIN} before it, as the blue ones of the picture have. A stage that all seeds share is one training, "
+            "whose chance is in no interval. Unseen: recall on names that the annotated documents in training have "
+            "not; a first stage may have met them in unlabelled text."
         )
     lines = [
         f"\n## {summary['experiment']}\n",

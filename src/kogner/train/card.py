@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from pathlib import Path
 from typing import Any
@@ -63,3 +64,12 @@ def write_card(folder: Path, *, recipe: Recipe, info: StudentInfo, metrics: dict
     shown = {key: value for key, value in to_mapping(recipe).items() if distilled or key != "teacher"}
     lines += [yaml.safe_dump(shown, sort_keys=False, allow_unicode=True).rstrip(), "```", ""]
     (folder / CARD).write_text("\n".join(lines), encoding="utf-8")
+
+
+def add_section(card: Path, title: str, said: str, *, instead: bool = False) -> None:
+    """Write a section behind all else in a card; instead: of those before it with this title."""
+    text = card.read_text(encoding="utf-8") if card.is_file() else ""
+    head, *sections = re.split(r"^(?=## )", text, flags=re.MULTILINE)
+    kept = [one for one in sections if not (instead and one.partition("\n")[0].rstrip() == f"## {title}")]
+    parts = [part.rstrip() for part in (head, *kept, f"## {title}\n\n{said}") if part.strip()]
+    card.write_text("\n\n".join(parts) + "\n", encoding="utf-8")
