@@ -31,7 +31,7 @@ TORCH_STAMP := $(VENV)/.torch-$(TORCH)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run test test-slow lint format wheel check-wheel graph teacher linked mini joint joint-base joint-data pieces evaluate bench-suite parity bench-annotate bench-memory bench-train bench-graph bench-transr bench-transr-graph bench-unimp bench-teacher bench-check bench-silver bench-llm bench-zero-shot bench-scanner bench-link bench-spans bench-names bench-bulk load-test bmg-smoke results results-quick inside-gliner reading docs test-page clean
+.PHONY: help run test test-slow lint format wheel check-wheel graph teacher linked mini joint joint-base joint-data pieces evaluate bench-suite parity bench-annotate bench-memory bench-train bench-graph bench-transr bench-transr-graph bench-unimp bench-teacher bench-check bench-silver bench-llm bench-zero-shot bench-scanner bench-link bench-spans bench-thresholds bench-names bench-bulk load-test bmg-smoke results results-quick inside-gliner reading docs test-page clean
 
 help:  ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | awk -F'\t' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -272,6 +272,10 @@ bench-names: $(VENV)/.installed graph  ## F1 of the shipped checkpoint with and 
 	@$(BIN)/python benchmarks/names.py --graph $(GRAPH) --model kogner-mini=$(MODEL) --out $(RESULTS)/names.json \
 	  --data ncbi=$(KOGNER_SHARED)/corpora/ncbi_disease $(if $(filter small,$(SIZE)),,\
 	  --data bc5cdr=$(KOGNER_SHARED)/corpora/bc5cdr --data bc2gm=$(KOGNER_SHARED)/corpora/bc2gm)
+
+bench-thresholds: $(VENV)/.installed build/joint/artifact.json  ## Thresholds from few documents: the best on them, or what they leave possible
+	@$(BIN)/python benchmarks/thresholds.py --model $(MODEL) --out $(RESULTS)/thresholds.json $(if $(filter small,$(SIZE)),--draws 10) \
+	  $(foreach name,bc5cdr ncbi gnormplus bc2gm jnlpba,--data $(name)=build/joint/$(name))
 
 bench-link: $(VENV)/.minilm graph  ## Mentions of real corpora linked to the graph, top-1 and top-5 (with vectors where BANK, by default build/bank, is there)
 	@$(BIN)/python benchmarks/link.py --graph $(GRAPH) --model $(MODEL) $(addprefix --bank ,$(or $(BANK),$(wildcard build/bank))) \

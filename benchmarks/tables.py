@@ -13,7 +13,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from tabulated import code, quality, speed, teacher, writing
+from tabulated import code, evidence, quality, speed, teacher, writing
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = ("README.md", *sorted(str(file.relative_to(ROOT)) for file in (ROOT / "docs").rglob("*.md")))
@@ -24,7 +24,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "load": speed.load,
     "mini": quality.mini,
     "suite": quality.suite,
-    "distilled": quality.distilled,
+    "distilled": evidence.distilled,
     "teacher": teacher.teacher,
     "teacher-sizes": teacher.teacher_sizes,
     "unimp": teacher.unimp,
@@ -36,8 +36,9 @@ TABLES: dict[str, Callable[[], str]] = {
     "judged": quality.judged,
     "scanner": quality.scanner,
     "names": quality.names,
-    "overlaps": quality.overlaps,
-    "low-resource": quality.low_resource,
+    "thresholds": quality.thresholds,
+    "overlaps": evidence.overlaps,
+    "low-resource": evidence.low_resource,
     "link": quality.link,
     "spans": quality.spans,
     "annotate": speed.annotate,

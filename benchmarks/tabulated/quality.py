@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import itertools
-from collections import Counter
-from collections.abc import Iterator, Sequence
 from typing import Any
 
-from kogner.experiment.report import BETTER, WORSE, key, verdicts
-from tabulated.markdown import NAMES, is_there, result, table, where
+from tabulated.markdown import NAMES, result, table, where
 
 
 def mini() -> str:
@@ -48,25 +44,6 @@ def suite() -> str:
     return table(header, rows) + left_out + where(data)
 
 
-def overlaps() -> str:
-    """What changes without test documents whose text stands in the train split too."""
-    data = result("overlaps")
-    left_out = ", ".join(
-        f"{found['left_out']} of {found['of']:,} of {NAMES.get(name, name)}"
-        for name, found in data["corpora"].items()
-        if found["left_out"]
-    )
-    few = [one for one in data["groups"] if one["group"] == "low-resource"]
-    said = "; ".join(
-        f"{one['of']} {one['difference']:+.2f} F1, and {one['without']['difference']:+.2f} without them" for one in few
-    )
-    most = max(abs(one["difference"] - one["without"]["difference"]) for one in data["groups"])
-    return (
-        f"Test documents that share 60 letters or more with the train split: {left_out}. Over the low-resource "
-        f"settings: {said}. No mean of a group moves by more than {most:.2f}.\n\n" + where(data)
-    )
-
-
 GOALS = {"BC5CDR": 86, "NCBI-disease": 84, "BC2GM": 77, "JNLPBA": 72, "Linnaeus": 85}  # exact F1 on test
 
 
@@ -75,183 +52,6 @@ def _goal(name: str, f1: float) -> str:
     if name not in GOALS:
         return ""
     return f"{GOALS[name]}" if f1 >= GOALS[name] else f"{GOALS[name]}, missed"
-
-
-def distilled() -> str:
-    """What the paper's distillation adds in each setting of the plan, beside the same training without it."""
-    data = result("shares")
-    means = {(row["setting"], row["corpus"], row["arm"]): row for row in data["rows"]}
-    rows = []
-    for one in data["comparisons"]:
-        if (one["arm"], one["baseline"]) == ("mse", "no-graph"):
-            figures = []
-            for arm in ("no-graph", "mse"):
-                row = means[one["setting"], one["corpus"], arm]
-                figures.append(f"{row['mean']:.1f}" + (f" ± {row['sd']:.1f}" if row["sd"] is not None else ""))
-            low, high = one["interval"]
-            difference = f"{one['difference']:+.2f} ({low:+.2f} to {high:+.2f}), p {one['p']:.4f}"
-            rows.append([_setting(one["setting"], one["corpus"]), *figures, difference, str(one["seeds"])])
-    header = ["corpus, share of its train split", "no graph", "distilled", "difference (95 %)", "seeds"]
-    return table(header, rows) + "\n" + where(data)
-
-
-_EVIDENCE = {
-    "no-graph": "no graph",
-    "mse": "distilled (the paper's)",
-    "silver-shuffled": "control: names of shuffled types",
-    "silver-domain": "graph's names in training",
-    "silver-domain-names": "and when it reads",
-}
-# What stands in the places of arms in a row of its own: names that stay beside the annotated documents.
-_BESIDE = {"silver-domain": "silver-beside", "silver-domain-names": "silver-beside-names"}
-
-
-def low_resource() -> str:
-    """A row for each setting and corpus: F1 of the arms, what the best of the graph's adds, and the means of groups."""
-    found = [_without(result("shares"), {})]
-    if is_there("low-resource"):
-        found.insert(0, _without(result("low-resource"), found[0]))
-    rows = [row for data in found for row in _evidence_rows(data)]
-    rows.sort(key=lambda row: row[0])
-    header = [
-        "corpus, share of its train split",
-        *_EVIDENCE.values(),
-        "difference (95 %)",
-        "recall on unseen names",
-        "seeds",
-    ]
-    missing = len(found[-1]["missing"])
-    left = f"{missing} trainings of the plan are not done yet. " if missing else ""
-    note = (
-        "Test F1, exact; difference: the rightmost arm that was run, against no graph, by a paired bootstrap over "
-        "documents, with Student's t for seeds. Unseen names: those of no annotated document in training. "
-        f"{left}"
-        "Without a label names of three types were read (chemical, disease, gene); JNLPBA and Linnaeus have none. "
-        "The lists of common words that keep names apart were chosen on annotated train splits, also for the rows "
-        "without a label. Students that read names first take an epoch of unlabelled text more, and then go on at a "
-        "quarter of the rates. All arms, controls and intervals: [docs/results.md](docs/results.md).\n\n"
-    )
-    places = Counter[str]()
-    for data in found:
-        places.update(data["places"])
-    trained = ", ".join(f"{count} on {place}" for place, count in places.most_common())
-    measured = f"\nTrainings: {trained}; summed up {max(data['date'] for data in found)[:10]}.\n"
-    return table(header, [cells for _, cells in rows]) + "\n" + _worth(found[-1]) + note + _gains(found) + measured
-
-
-def _gains(found: Sequence[dict[str, Any]]) -> str:
-    """What each comparison showed, in the mean of each group's settings; of the last plan that has it."""
-    groups = list(dict.fromkeys(one["group"] for one in found[-1]["groups"]))
-    rows: dict[tuple[str, str], dict[str, str]] = {}
-    titles: dict[tuple[str, str], str] = {}
-    for data in reversed(found):
-        own: dict[tuple[str, str], dict[str, str]] = {}
-        shown = verdicts(data["groups"])
-        for one in data["groups"]:
-            low, high = one["interval"]
-            said = f"{one['difference']:+.1f} ({low:+.1f} to {high:+.1f})"
-            if shown.get(key(one)) in (BETTER, WORSE):
-                said = f"**{said}**"
-            count = len(one["settings"])
-            few = f", {one['seeds']} seed{'s' if one['seeds'] > 1 else ''}" if one["seeds"] < data["seeds"] else ""
-            said += f" in {count}{few}" if count > 1 or few else ""
-            pair = one["arm"], one["baseline"]
-            titles.setdefault(pair, f"{one['of']}: `{pair[0]}` over `{pair[1]}`")
-            own.setdefault(pair, {})[one["group"]] = said
-        rows |= {pair: cells for pair, cells in own.items() if pair not in rows}
-    header = ["what helped", *(f"{group}, F1 (95 %)" for group in groups)]
-    body = [[titles[pair], *(cells.get(group, "") for group in groups)] for pair, cells in rows.items()]
-    return table(header, body) + (
-        "\nBold: a difference at p < 0.05 after Holm's correction over all of them, two seeds at least. Several "
-        "settings: their mean, `in` how many.\n"
-    )
-
-
-def _worth(shares: dict[str, Any]) -> str:
-    """A sentence on what a part of the documents with the graph gives, and all of them without it."""
-    found = {(row["setting"], row["arm"]): row for row in shares["rows"] if len(row["f1"]) == shares["seeds"]}
-    part, whole = found.get(("bc5cdr-15", "silver-domain-names")), found.get(("bc5cdr-100", "no-graph"))
-    if part is None or whole is None:
-        return ""
-    return (
-        f"With the graph's names 15 % of BC5CDR's annotated train documents give {part['mean']:.1f} F1, all of them "
-        f"without the graph {whole['mean']:.1f}; either way its dev documents decide thresholds and how much names "
-        "count.\n\n"
-    )
-
-
-def _without(data: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
-    """An experiment without the settings, and the means, that the other has in all seeds of as many arms at least."""
-
-    def arms(rows: list[dict[str, Any]], setting: str) -> set[str]:
-        return {row["arm"] for row in rows if row["setting"] == setting and len(row["f1"]) >= data["seeds"]}
-
-    if not other:
-        return data
-    twice = {
-        row["setting"]
-        for row in data["rows"]
-        if arms(other["rows"], row["setting"]) & set(_EVIDENCE) >= arms(data["rows"], row["setting"]) & set(_EVIDENCE)
-    }
-    groups = [
-        one
-        for one in data["groups"]
-        if not any(
-            (of["arm"], of["baseline"]) == (one["arm"], one["baseline"])
-            and set(of["settings"]) >= set(one["settings"])
-            and of["seeds"] >= one["seeds"]
-            for of in other["groups"]
-        )
-    ]
-    rows = [row for row in data["rows"] if row["setting"] not in twice]
-    comparisons = [one for one in data["comparisons"] if one["setting"] not in twice]
-    return data | {"rows": rows, "comparisons": comparisons, "groups": groups}
-
-
-def _evidence_rows(data: dict[str, Any]) -> Iterator[tuple[int, list[str]]]:
-    """Rows with what they are ordered by: settings without labels, then by share, then those without a type."""
-    cells = {(row["setting"], row["corpus"], row["arm"]): row for row in data["rows"]}
-    gains = {
-        (one["setting"], one["corpus"], one["arm"]): one for one in data["comparisons"] if one["baseline"] == "no-graph"
-    }
-    places = dict.fromkeys(place[:2] for place in cells)
-    for (setting, corpus), beside in itertools.product(places, (False, True)):
-        if beside and (setting, corpus, "silver-beside") not in cells:
-            continue
-        arms = [_BESIDE.get(arm, arm) if beside else arm for arm in _EVIDENCE]
-        own = [cells.get((setting, corpus, arm)) for arm in arms]
-        if setting == "stage" or sum(one is not None for one in own) < 2:
-            continue
-        most = max(one["mean"] for one in own if one is not None)
-        seeds = max(len(one["f1"]) for one in own if one is not None)
-        figures = []
-        for one in own:
-            text = ""
-            if one is not None:
-                few = len(one["f1"])
-                text = f"{one['mean']:.1f}" + (f" ± {one['sd']:.1f}" if few > 1 else "")
-                text += f" (seeds: {few} of {seeds})" if few < seeds else ""
-            figures.append(f"**{text}**" if one is not None and one["mean"] == most else text)
-        best = next((gains[setting, corpus, arm] for arm in reversed(arms) if (setting, corpus, arm) in gains), None)
-        difference = unseen = ""
-        if best is not None:
-            low, high = best["interval"]
-            difference = f"{best['difference']:+.1f} ({low:+.1f} to {high:+.1f}), p {best['p']:.4f}"
-            unseen, seeds = f"{best['unseen']:+.1f}", best["seeds"]
-        percent = setting.rpartition("-")[2]
-        order = 0 if setting.startswith("no-labels") else int(percent) if percent.isdigit() else 101
-        said = _setting(setting, corpus) + (", silver kept beside the others" if beside else "")
-        yield order, [said, *figures, difference, unseen, str(seeds)]
-
-
-def _setting(setting: str, corpus: str) -> str:
-    """A setting of the plans in words."""
-    share = f"{setting.rpartition('-')[2]} %"
-    if setting.startswith("no-labels"):
-        share = "no label at all"
-    elif setting.startswith("no-"):
-        share = f"{setting.removeprefix('no-')} never annotated"
-    return f"{NAMES.get(corpus, corpus)}, {share}"
 
 
 def names() -> str:
@@ -384,3 +184,25 @@ def inside() -> str:
         ["gliner 0.2.29", f"{f1['gliner']:.1f}"],
     ]
     return table(["kogner-mini on BC5CDR test, read by", "F1"], rows) + "\n" + where(data)
+
+
+def thresholds() -> str:
+    """Thresholds from few documents: the best of them on these, or what they leave possible."""
+    data = result("thresholds")
+    header = ["corpus", "documents", "the best on them", "0.5", "what they leave possible", "gain", "better in"]
+    rows = [
+        [
+            NAMES.get(corpus, corpus),
+            count,
+            *(f"{found['f1'][rule]:.2f} ± {found['sd'][rule]:.2f}" for rule in ("best", "0.5", "mean")),
+            f"{found['gain']:+.2f}",
+            f"{100 * found['better']:.0f} %",
+        ]
+        for corpus, sizes in data["corpora"].items()
+        for count, found in sizes.items()
+    ]
+    below = (
+        f"Exact F1 on the dev documents that were not drawn, mean and standard deviation over {data['draws']} draws; "
+        "temperatures are fitted to the drawn ones as well."
+    )
+    return table(header, rows) + f"\n{below}\n\n" + where(data)

@@ -46,9 +46,11 @@ def gold(tiny_student):
 
 
 @pytest.mark.parametrize("temperature", [1.0, 0.6, 2.5])
-def test_the_fitted_threshold_is_the_best_of_the_grid(tiny_student, gold, temperature):
+def test_with_many_documents_the_fitted_threshold_is_about_the_best_of_the_grid(tiny_student, gold, temperature):
     types, temperatures = ["chemical", "gene"], {"chemical": temperature}
-    dev = scored_dev(tiny_student, [Split("s", (), gold, ("chemical",))], types)
+    many = [dataclasses.replace(d, id=f"{d.id}/{i}") for i in range(30) for d in gold]
+    splits = [Split("s", (), many, ("chemical",))]
+    dev = scored_dev(tiny_student, splits, types)
     fitted = best_thresholds(dev, types, temperatures)
     assert set(fitted) == {"chemical"}
 
@@ -57,11 +59,10 @@ def test_the_fitted_threshold_is_the_best_of_the_grid(tiny_student, gold, temper
         found = list(Predictor(tiny_student, info).predict(gold, labels=["chemical"]))
         return score(gold, found, types=["chemical"]).f1
 
-    assert f1(fitted["chemical"]) == max(f1(float(t)) for t in GRID)
+    by_threshold = [f1(float(t)) for t in GRID]
+    assert f1(fitted["chemical"]) > max(by_threshold) - 0.02 > min(by_threshold) + 0.1
     if temperature == 1.0:
-        assert (
-            dict(fit(tiny_student, [Split("s", (), gold, ("chemical",))], types, calibrate=False).thresholds) == fitted
-        )
+        assert dict(fit(tiny_student, splits, types, calibrate=False).thresholds) == fitted
 
 
 def test_fit_gives_both_for_the_types_that_dev_knows_enough_of(tiny_student, gold):
@@ -81,7 +82,8 @@ def made(logits: np.ndarray, temperature: float, *, kind: int = 0) -> Scored:
     seen = scores >= FLOOR
     count = int(seen.sum())
     places = np.arange(count) // 20, np.arange(count) % 20 * 5, np.arange(count) % 20 * 5 + 3, np.full(count, kind)
-    return Scored(np.stack(places, axis=1), scores[seen], right[seen], {"a": int(right.sum())})
+    mentions = np.bincount(places[0], right[seen]).astype(np.int64)[:, None]
+    return Scored(np.stack(places, axis=1), scores[seen], right[seen], mentions)
 
 
 @pytest.mark.parametrize("temperature", [0.5, 1.0, 2.0])

@@ -18,13 +18,15 @@ from kogner.records import Document, Mention
 from kogner.student.checkpoint import StudentInfo
 from kogner.student.decode import Candidate, decode
 from kogner.student.model import Student
+from kogner.train.posterior import posterior_mean
 
 if TYPE_CHECKING:
     from kogner.train.splits import Split
 
 WEIGHTS = (0.0, 0.5, 1.0, 1.5, 2.0, 2.5, 3.0, 3.5, 4.0)  # logits
 NEAR = 0.0005  # of F1
-GRID = np.round(np.arange(0.20, 0.81, 0.05), 2)
+GRID = np.round(np.arange(0.20, 0.81, 0.02), 2)
+PRIOR = (0.5, 0.2)  # mean and deviation of thresholds of calibrated scores, before dev is looked at
 FLOOR = 0.01  # score from which spans are looked at; below lie nearly all spans of a text, nearly none of them right
 WEAK = 3e-5  # of a span whose text stands elsewhere with FLOOR or more: at the hottest it shows as 0.03
 NAME_FLOOR = 1e-4  # of a name, whose weight may still bring it to its threshold
@@ -58,14 +60,14 @@ class Scored:
     not, before calibration.
 
     spans: (spans, 4) int64 of document, start, end (half-open characters), type index; in order of the documents.
-    scores: (spans,) float64. right: (spans,) bool, whether it is a gold mention. gold: gold mentions by type.
-    named: (spans,) bool, whether it is a name of its type in the graph; all False without one.
+    scores: (spans,) float64. right: (spans,) bool, whether it is a gold mention. named: (spans,) bool, whether it is a
+    name of its type in the graph; all False without one. gold: (documents, types) int64, gold mentions.
     """
 
     spans: np.ndarray
     scores: np.ndarray
     right: np.ndarray
-    gold: Mapping[str, int]
+    gold: np.ndarray
     named: np.ndarray = field(default_factory=lambda: np.zeros(0, dtype=bool))
 
     def __post_init__(self) -> None:
@@ -104,7 +106,7 @@ def scored_dev(
     # Small blocks: of a student that has learned nothing, every span scores FLOOR.
     floor = min(FLOOR, NAME_FLOOR if names is not None else 1.0, WEAK if agreement else 1.0)
     everything = Settings(threshold=floor, multi_label=True, overlap="all", token_budget=8192, block=100_000, digits=17)
-    gold: Counter[str] = Counter()
+    gold: list[list[int]] = []
     spans, scores, right, named = array("q"), array("d"), array("b"), array("b")
     number = 0
     with evaluating(student):
@@ -116,7 +118,8 @@ def scored_dev(
             for document, found in zip(split.dev, predicted, strict=True):
                 keys = {mention.key for mention in document.mentions}
                 known = set() if names is None else names.spans(document.text, labels)
-                gold.update(mention.type for mention in document.mentions)
+                kinds = Counter(mention.type for mention in document.mentions)
+                gold.append([kinds[name] for name in types])
                 strong = {(m.text.lower(), m.type) for m in found.mentions if agreement and (m.score or 0.0) >= FLOOR}
                 for mention in found.mentions:
                     is_name = (mention.start, mention.end, labels.index(mention.type)) in known
@@ -130,8 +133,9 @@ def scored_dev(
                     named.append(is_name)
                 number += 1
     return Scored(
-        np.array(spans).reshape(-1, 4), np.array(scores), np.array(right, dtype=bool), gold, np.array(named, dtype=bool)
-    )
+        np.array(spans).reshape(-1, 4), np.array(scores), np.array(right, dtype=bool),
+        np.array(gold, dtype=np.int64).reshape(-1, len(types)), np.array(named, dtype=bool),
+    )  # fmt: skip
 
 
 @contextmanager
@@ -214,28 +218,34 @@ def fit_temperatures(dev: Scored, types: Sequence[str]) -> dict[str, float]:
 
 
 def best_thresholds(dev: Scored, types: Sequence[str], temperatures: Mapping[str, float]) -> dict[str, float]:
-    """The threshold of GRID of each type with the best exact F1 over all dev documents that annotate it.
+    """The threshold of each type that its exact F1 over all dev documents speaks for (`posterior_mean`).
 
     Flat decoding by score, so what is found at a threshold is what is found at a lower one and scores enough
     (exactly so for one type; with several, a weaker span of another type may still come in its place).
-    Types without dev mentions are left out: the default counts for them.
+    Types without dev mentions are left out: the default counts for them, here too.
     """
     scores = _calibrated(dev, [temperatures.get(name, 1.0) for name in types])
-    enough = scores >= GRID[0]
+    least = np.where(dev.gold.any(axis=0), GRID[0], StudentInfo().default_threshold)  # by type
+    enough = scores >= least[dev.spans[:, 3]]
     spans, scores, right = dev.spans[enough], scores[enough], dev.right[enough]
-    borders = np.flatnonzero(np.diff(spans[:, 0])) + 1
-    correct: list[list[float]] = [[] for _ in types]
-    wrong: list[list[float]] = [[] for _ in types]
-    for part in np.split(np.arange(len(spans)), borders):
+    hits = np.zeros((len(types), len(dev.gold), len(GRID)))
+    found = np.zeros_like(hits)
+    for part in np.split(np.arange(len(spans)), np.flatnonzero(np.diff(spans[:, 0])) + 1):
         candidates = candidates_of(spans[part], scores[part])
         gold = {candidate[:3] for candidate, is_right in zip(candidates, right[part], strict=True) if is_right}
         for chosen in decode(candidates):
-            (correct if chosen[:3] in gold else wrong)[chosen.type].append(chosen.score)
+            at = chosen.type, spans[part[0], 0], np.searchsorted(GRID, chosen.score, side="right") - 1
+            found[at] += 1
+            hits[at] += chosen[:3] in gold
     fitted = {}
     for number, name in enumerate(types):
-        if dev.gold.get(name):
-            hits, false = _at_least(correct[number]), _at_least(wrong[number])
-            fitted[name] = float(GRID[int(np.argmax(2 * hits / (hits + false + dev.gold[name])))])
+        mentions = dev.gold[:, number]
+        if mentions.any():
+            own = found[number].any(axis=1) | (mentions > 0)
+            right_at, found_at_least = (one[number, own][:, ::-1].cumsum(axis=1)[:, ::-1] for one in (hits, found))
+            mean, deviation = PRIOR
+            value = posterior_mean(GRID, right_at, found_at_least, mentions[own], mean=mean, deviation=deviation)
+            fitted[name] = round(value, 2)
     return fitted
 
 
@@ -324,8 +334,3 @@ def _logits(scores: np.ndarray) -> np.ndarray:
 def _sigmoid(logits: np.ndarray) -> np.ndarray:
     found: np.ndarray = 1 / (1 + np.exp(-logits))
     return found
-
-
-def _at_least(scores: Sequence[float]) -> np.ndarray:
-    """How many of the scores reach each threshold of GRID: (thresholds,)."""
-    return len(scores) - np.searchsorted(np.sort(scores), GRID, side="left")
