@@ -24,13 +24,13 @@ def main() -> None:
 
     from kogner.data import corpora
     from kogner.data.overlap import Overlap
-    from kogner.experiment.cell import finished
     from kogner.experiment.folders import Folders
     from kogner.experiment.plan import load
+    from kogner.experiment.recorded import recorded
     from kogner.experiment.summary import summarise
 
     experiment, folders = load(args.plan), Folders(args.runs, args.scores)
-    results = [found for cell in experiment.cells() if (found := finished(cell, folders)) is not None]
+    results = recorded(experiment, folders)
     shared: dict[tuple[str, ...], Overlap] = {}
     kept: dict[tuple[str, str], list[bool]] = {}
     left_out: dict[str, dict[str, int]] = {}

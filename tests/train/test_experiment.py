@@ -21,6 +21,7 @@ from kogner.experiment.cell import (
 )
 from kogner.experiment.folders import Folders
 from kogner.experiment.plan import load
+from kogner.experiment.recorded import check_same_files, recorded
 from kogner.experiment.report import opening
 from kogner.experiment.summary import summarise
 from kogner.records import Document, Mention
@@ -235,6 +236,32 @@ def test_scores_kept_apart_stand_without_their_students(plan, tmp_path, capsys):
     said = command("elsewhere", "half-no-graph-0", "half-mse-0")
     assert kept.stat().st_mtime_ns == stamp and not (tmp_path / "elsewhere" / "tiny" / "half-no-graph-0").exists()
     assert [row["arm"] for row in said["rows"]] == ["no-graph", "mse"] and len(said["comparisons"]) == 1
+
+
+def test_scores_as_recorded_stand_where_files_are_others_by_now(plan, corpus, tmp_path, capsys):
+    mine = tmp_path / "mine"
+    shutil.copytree(corpus, mine)
+    experiment = load(changed(plan, corpora={"mine": str(mine)}))
+    folders = Folders(tmp_path, tmp_path / "scores")
+    cells = {cell.name: cell for cell in experiment.cells()}
+    for name in ("stage-first-0", "half-no-graph-0", "half-staged-0"):
+        run(cells[name], folders, device="cpu", revision="x")
+    shutil.rmtree(mine)
+    with pytest.raises(InputError, match="does not exist"):
+        finished(cells["half-no-graph-0"], folders)
+    call = ["--quiet", "experiment", "show", str(plan), "--scores", str(tmp_path / "scores"), "--as-recorded"]
+    with pytest.raises(SystemExit) as stopped:
+        main(call)
+    assert stopped.value.code == 0
+    said = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert {row["arm"] for row in said["rows"]} == {"no-graph", "staged"}
+    changed(plan, set=[*yaml.safe_load(plan.read_text())["set"], "train.steps=3"])
+    assert recorded(load(plan), folders) == [], "the recipe still counts"
+    file = folders.scored(cells["half-staged-0"])
+    scores = json.loads(file.read_text())
+    scores["identity"]["initial"]["data"]["mine"]["train"] = "0" * 64
+    with pytest.raises(InputError, match="half-no-graph-0 and half-staged-0 are of different files of mine train"):
+        check_same_files([json.loads(folders.scored(cells["half-no-graph-0"]).read_text()), scores])
 
 
 def test_a_setting_without_training_scores_the_stages_as_they_are(plan, tmp_path, capsys):

@@ -84,19 +84,22 @@ def run(
 @click.argument("plan", metavar="PLAN")
 @click.option("--runs", type=click.Path(path_type=Path), default=RUNS, show_default=True, help="As of 'run'.")
 @click.option("--scores", type=click.Path(path_type=Path), help="As of 'run'.")
+@click.option("--as-recorded", is_flag=True, help="Also where data, bank or graph are others by now, or not here.")
 @click.option("--out", type=click.Path(path_type=Path), help="Also write the summary to this JSON file.")
-def show(plan: str, runs: Path, scores: Path | None, out: Path | None) -> None:
+def show(plan: str, runs: Path, scores: Path | None, as_recorded: bool, out: Path | None) -> None:
     """What the trainings of PLAN say that are finished by now; nothing is run.
 
     \b
     Example:
-      kogner experiment show low-resource --out benchmarks/results/low-resource.json
+      kogner experiment show shares --scores benchmarks/results/scores --as-recorded
     """
     from kogner.experiment.folders import Folders
     from kogner.experiment.plan import load
+    from kogner.experiment.recorded import recorded
 
     experiment, folders = load(plan), Folders(runs, scores)
-    _say(experiment, plan, _finished(experiment, folders), out)
+    results = recorded(experiment, folders) if as_recorded else _finished(experiment, folders)
+    _say(experiment, plan, results, out)
 
 
 @command.command("report")

@@ -31,8 +31,11 @@ WITHOUT_EFFECT = ("threads", "save_every", "log_every")  # of a recipe's train s
 BEFORE = {"agreement": False}  # what it was before it could be said, where that is not today's default
 
 
-def identity(cell: Cell) -> dict[str, Any]:
-    """What decides its figures, but for the code: recipe, data, bank, and the same of what it starts from."""
+def identity(cell: Cell, told: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """What decides its figures, but for the code: recipe, data, bank, and the same of what it starts from.
+
+    told: a stored identity from which that of files is taken (data, bank, graph, encoder) instead of the files.
+    """
     from kogner.data import corpora
     from kogner.mapping import to_mapping
     from kogner.recipe import load_recipe
@@ -40,36 +43,45 @@ def identity(cell: Cell) -> dict[str, Any]:
 
     experiment = cell.experiment
     if cell.base is not None:
-        said: dict[str, Any] = {"base": identity(cell.base), "names": read_manifest(Path(str(experiment.graph))).hash}
+        names = read_manifest(Path(str(experiment.graph))).hash if told is None else told.get("names")
+        said: dict[str, Any] = {"base": identity(cell.base, _of(told, "base")), "names": names}
         return said | {"hash": _hash(said)}
     recipe = load_recipe(experiment.recipe, cell.overrides())
-    data = {
-        name: {split: file_sha256(file) for split, file in corpora.splits(experiment.corpora[name]).items()}
-        for name in dict.fromkeys((*cell.train, *cell.beside, *cell.test))
-    }
+    wanted = dict.fromkeys((*cell.train, *cell.beside, *cell.test))
+    if told is None:
+        data = {
+            name: {split: file_sha256(file) for split, file in corpora.splits(experiment.corpora[name]).items()}
+            for name in wanted
+        }
+    else:
+        data = {name: told.get("data", {}).get(name) for name in wanted}
     values: dict[str, Any] = json.loads(json.dumps(to_mapping(recipe)))
     for name in WITHOUT_EFFECT:
         values["train"].pop(name)
     values.pop("teacher")  # the bank says how it was made
     used = experiment.bank if recipe.loss.dist_weight > 0 else None
     graph = experiment.graph if recipe.train.kinds else None
-    said = {
-        "recipe": values,
-        "data": data,
-        "train": list(cell.train),
-        "test": list(cell.test),
-        "bank": None if used is None else origin(read_manifest(Path(used))),
-        "graph": None if graph is None else read_manifest(Path(graph)).hash,
-        "initial": None if cell.initial is None else identity(cell.initial),
-    }
+    said = {"recipe": values, "data": data, "train": list(cell.train), "test": list(cell.test)}
+    if told is None:
+        said["bank"] = None if used is None else origin(read_manifest(Path(used)))
+        said["graph"] = None if graph is None else read_manifest(Path(graph)).hash
+    else:
+        said |= {"bank": used and told.get("bank"), "graph": graph and told.get("graph")}
+    said["initial"] = None if cell.initial is None else identity(cell.initial, _of(told, "initial"))
     if cell.without:
         said["without"] = sorted(cell.without)
     if cell.labeller is not None:
-        said["pseudo"] = label_inputs(cell, identity(cell.labeller))
+        said["pseudo"] = label_inputs(cell, identity(cell.labeller)) if told is None else told.get("pseudo")
     weights = Path(recipe.student.encoder) / "model.safetensors"
-    if weights.is_file():  # of one of our own, which its name does not tell
+    if told is not None:
+        said |= {name: told[name] for name in ("encoder",) if name in told}
+    elif weights.is_file():  # of one of our own, which its name does not tell
         said["encoder"] = file_sha256(weights)
     return said | {"hash": _hash(said)}
+
+
+def _of(told: Mapping[str, Any] | None, name: str) -> Mapping[str, Any] | None:
+    return None if told is None else told.get(name) or {}
 
 
 def _hash(said: dict[str, Any]) -> str:
@@ -102,15 +114,16 @@ def _today(stored: dict[str, Any], now: dict[str, Any]) -> dict[str, Any]:
     return said | {"hash": _hash(said)}
 
 
-def finished(cell: Cell, folders: Folders) -> dict[str, Any] | None:
+def finished(cell: Cell, folders: Folders, *, as_recorded: bool = False) -> dict[str, Any] | None:
     """Its scores, if they are there and of the same recipe, data, bank, and student that it starts from.
 
+    as_recorded: data, bank and graph may be others by now, or not be there; see `kogner.experiment.recorded`.
     Raises ArtifactError for a file that holds no scores.
     """
     found = _stored(folders.scored(cell))
     if found is None:
         return None
-    now = identity(cell)
+    now = identity(cell, found["identity"] if as_recorded else None)
     if _today(found["identity"], now)["hash"] != now["hash"]:
         return None
     for said, after in (("initial", cell.start), ("labeller", cell.labeller)):
