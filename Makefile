@@ -101,27 +101,38 @@ joint-data: build/joint/artifact.json build/silver-all/artifact.json build/silve
 
 SIX_RATES := --set train.precision=bf16 --set train.encoder_lr=2.0e-4 --set train.head_lr=5.0e-4
 SIX_DATA := $(foreach one,$(SIX),--data $(firstword $(subst =, ,$(one)))=build/joint/$(firstword $(subst =, ,$(one))))
+PSEUDO = $(BIN)/kogner data pseudo-label --graph $(GRAPH) $(PUBMED) $(EXCLUDED) --min-names 3 --precision bf16 --labels chemical,disease \
+  --labels "gene,domain or motif" --labels "DNA,RNA,cell line,cell type,protein" --labels species
 mini: teacher build/joint/artifact.json build/silver-domain/artifact.json build/silver-rest/artifact.json build/pubmed/.there  ## Train the shipped checkpoint again, into runs/kogner-mini (hours on 2 cores)
-	test -f runs/mini-silver/artifact.json || $(BIN)/kogner train --recipe joint $(SIX_RATES) --set train.epochs=1 --set train.batch_size=32 --set train.label_siblings={} \
+	test -f runs/mini-silver/artifact.json || $(BIN)/kogner train --recipe joint \
+	  $(SIX_RATES) --set train.epochs=1 --set train.batch_size=32 --set train.label_siblings={} \
 	  --set 'train.beside={silver-rest: 0.35}' --set train.eval_every=100000 \
 	  --data silver-domain=build/silver-domain --data silver-rest=build/silver-rest --out runs/mini-silver
-	test -f runs/mini-first/artifact.json || $(BIN)/kogner train --recipe joint $(SIX_RATES) --set student.initial=runs/mini-silver --set train.epochs=3.6 --set train.batch_size=14 \
+	test -f runs/mini-first/artifact.json || $(BIN)/kogner train --recipe joint \
+	  $(SIX_RATES) --set student.initial=runs/mini-silver --set train.epochs=3.6 --set train.batch_size=14 \
 	  --set train.eval_every=1250 --set 'train.beside={bc2gm: 0.75, jnlpba: 0.5, linnaeus: 0.2, silver-rest: 0.1}' \
 	  $(SIX_DATA) --data silver-rest=build/silver-rest --out runs/mini-first
-	test -f runs/mini-trained/artifact.json || $(BIN)/kogner train --recipe joint --set train.precision=bf16 --set train.encoder_lr=1.7e-4 --set train.head_lr=4.0e-4 \
+	test -f runs/mini-trained/artifact.json || $(BIN)/kogner train --recipe joint \
+	  --set train.precision=bf16 --set train.encoder_lr=1.7e-4 --set train.head_lr=4.0e-4 \
 	  --set student.initial=runs/mini-first --set train.epochs=3.5 --set train.batch_size=14 --set train.eval_every=1700 \
 	  --set 'train.beside={bc2gm: 0.95, jnlpba: 0.6, linnaeus: 0.25, silver-rest: 0.1}' \
 	  $(SIX_DATA) --data silver-rest=build/silver-rest --out runs/mini-trained
 	test -f runs/mini-second/artifact.json || $(BIN)/kogner calibrate --graph $(GRAPH) $(SIX_DATA) runs/mini-trained runs/mini-second
-	test -f build/pseudo/artifact.json || $(BIN)/kogner data pseudo-label --model runs/mini-second --graph $(GRAPH) $(PUBMED) --documents 3000 --min-names 3 --precision bf16 \
-	  $(EXCLUDED) --labels chemical,disease --labels "gene,domain or motif" --labels "DNA,RNA,cell line,cell type,protein" \
-	  --labels species --out build/pseudo
+	test -f build/pseudo/artifact.json || $(PSEUDO) --model runs/mini-second --documents 3000 --out build/pseudo
 	test -f runs/mini-third/artifact.json || $(BIN)/kogner train --recipe joint --bank build/bank --set loss.dist_weight=0.2 --set train.precision=bf16 --set train.batch_size=14 \
 	  --set student.initial=runs/mini-second --set train.epochs=2.4 --set train.eval_every=100000 \
 	  --set 'train.beside={bc2gm: 0.95, jnlpba: 0.9, linnaeus: 0.25, silver-rest: 0.1, pseudo: 0.3}' \
 	  $(SIX_DATA) --data silver-rest=build/silver-rest --data pseudo=build/pseudo --out runs/mini-third
 	test -f runs/mini-mean/artifact.json || $(BIN)/kogner average --share 0.4 runs/mini-third runs/mini-second runs/mini-mean
-	test -f runs/kogner-mini/artifact.json || $(BIN)/kogner calibrate --graph $(GRAPH) $(SIX_DATA) runs/mini-mean runs/kogner-mini
+	test -f runs/mini-fourth/artifact.json || $(BIN)/kogner calibrate --graph $(GRAPH) $(SIX_DATA) runs/mini-mean runs/mini-fourth
+	test -f build/pseudo-more/artifact.json || $(PSEUDO) --model runs/mini-fourth --documents 7000 --out build/pseudo-more
+	test -f runs/mini-fifth/artifact.json || $(BIN)/kogner train --recipe joint --bank build/bank --set loss.dist_weight=0.2 \
+	  --set train.precision=bf16 --set train.encoder_lr=1.3e-4 --set train.head_lr=3.5e-4 --set train.batch_size=14 \
+	  --set student.initial=runs/mini-fourth --set train.epochs=2 --set train.eval_every=100000 \
+	  --set 'train.beside={bc2gm: 0.95, jnlpba: 1.0, linnaeus: 0.3, silver-rest: 0.1, pseudo: 0.7}' \
+	  $(SIX_DATA) --data silver-rest=build/silver-rest --data pseudo=build/pseudo-more --out runs/mini-fifth
+	test -f runs/mini-last/artifact.json || $(BIN)/kogner average --share 0.6 runs/mini-fifth runs/mini-fourth runs/mini-last
+	test -f runs/kogner-mini/artifact.json || $(BIN)/kogner calibrate --graph $(GRAPH) $(SIX_DATA) runs/mini-last runs/kogner-mini
 
 joint: $(VENV)/.minilm joint-data  ## One student for six corpora and the graph's other types (recipe joint), into runs/joint, for a GPU: DEVICE=cuda
 	$(BIN)/kogner train --recipe joint --device $(DEVICE) --set train.epochs=1 --set train.label_siblings={} --set train.beside={} \
