@@ -425,6 +425,7 @@ def test_the_page_opens_with_what_was_better_worse_or_neither():
     assert neither == "- **No difference is shown:** mse (`mse` over `no-graph`) +0.0 F1 with little."
 
 
+@pytest.mark.slow
 def test_one_cell_is_run_with_what_it_starts_from(plan, tmp_path, capsys):
     with pytest.raises(SystemExit):
         main(["--quiet", "experiment", "run", str(plan), "--runs", str(tmp_path), "--cell", "half-staged-0"])

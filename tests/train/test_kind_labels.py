@@ -122,7 +122,9 @@ def test_kinds_shown_are_mostly_those_of_the_batch(graph):
     assert len({tuple(names) for names in drawn}) > 2
 
 
-@pytest.mark.parametrize(("architecture", "steps"), [("bi", 500), ("uni", 5)])  # the latter: that it runs
+@pytest.mark.parametrize(
+    ("architecture", "steps"), [pytest.param("bi", 500, marks=pytest.mark.slow), ("bi", 5), ("uni", 5)]
+)  # few steps: that it runs
 def test_a_student_learns_kinds_that_are_no_types(
     tiny_encoder, corpus, graph, tmp_path, architecture, steps, monkeypatch
 ):
