@@ -15,7 +15,7 @@ from kogner.artifacts import read_manifest
 from kogner.cli import cli
 from kogner.data import corpora
 from kogner.data.formats import jsonl
-from kogner.data.overlap import BY_ID, Overlap
+from kogner.data.overlap import BY_ID, BY_TEXT, Overlap
 from kogner.data.pseudo import BLOCK, FEW_NAMES, PseudoSettings, chosen, label
 from kogner.data.silver import DOCUMENT_TWICE
 from kogner.errors import ConfigError, InputError
@@ -165,8 +165,10 @@ def calling(student, labels):
 def test_the_command_writes_a_corpus_that_training_reads(tmp_path, student):
     corpus = tmp_path / "corpus"
     corpus.mkdir()
-    jsonl.write(corpus / "train.jsonl", [Document("1", TEXT, (Mention(0, 7, "gene", "Aspirin"),), frozenset({"gene"}))])
-    jsonl.write(corpus / "test.jsonl", [Document("2", "Something else.", (), frozenset({"gene"}))])
+    long = "Aspirin, ibuprofen and nothing else were given against the fever of all the patients in this ward."
+    mine = Document("1", TEXT, (Mention(0, 7, "gene", "Aspirin"),), frozenset({"gene"}))
+    jsonl.write(corpus / "train.jsonl", [mine, Document("3", f"As said: {long}", (), frozenset({"gene"}))])
+    jsonl.write(corpus / "test.jsonl", [Document("2", long, (), frozenset({"gene"}))])
     graph = graph_of(tmp_path / "graph")
     call = [*calling(student, "chemical,disease"), "--out", str(tmp_path / "p")]
     result = CliRunner().invoke(cli, call)
@@ -178,6 +180,7 @@ def test_the_command_writes_a_corpus_that_training_reads(tmp_path, student):
     result = CliRunner().invoke(cli, [*call, *named])
     assert result.exit_code == 0, result.output
     said = json.loads(result.stdout.splitlines()[-1])
+    assert said["left_out"] == {BY_TEXT: 1}
     assert said["documents"] == 1 and sum(said["mentions"].values()) == said["spans"]["mention"]
     parents = read_manifest(tmp_path / "p").parents
     assert parents == {"graph": read_manifest(graph).hash, "student": read_manifest(student).hash}

@@ -105,8 +105,11 @@ def test_texts_that_the_student_of_another_arm_labels_with_names_of_the_graph(pl
     arms["taught"]["pseudo"]["by"] = "no-graph"
     other = load(changed(plan, graph=str(graph), **changes))
     assert identity(find(other, "half-taught-0"))["hash"] != identities["half-taught-0"]
+    assert finished(find(other, "half-taught-0"), folders, as_recorded=True) is None, "another arm labels now"
     jsonl.write(more / "test.jsonl", [Document("3", "Else.", (), frozenset({"chemical"}))])
     assert finished(taught, folders) is None, "what is kept apart from the texts changed"
+    named.write_text(json.dumps(done["half-named-0"]))
+    assert finished(taught, folders, as_recorded=True)
 
 
 def test_texts_to_label_that_are_not_there(plan, corpus, tmp_path):

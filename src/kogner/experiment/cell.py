@@ -71,7 +71,7 @@ def identity(cell: Cell, told: Mapping[str, Any] | None = None) -> dict[str, Any
     if cell.without:
         said["without"] = sorted(cell.without)
     if cell.labeller is not None:
-        said["pseudo"] = label_inputs(cell, identity(cell.labeller)) if told is None else told.get("pseudo")
+        said["pseudo"] = label_inputs(cell, identity(cell.labeller)) if told is None else _pseudo_as_told(cell, told)
     weights = Path(recipe.student.encoder) / "model.safetensors"
     if told is not None:
         said |= {name: told[name] for name in ("encoder",) if name in told}
@@ -82,6 +82,14 @@ def identity(cell: Cell, told: Mapping[str, Any] | None = None) -> dict[str, Any
 
 def _of(told: Mapping[str, Any] | None, name: str) -> Mapping[str, Any] | None:
     return None if told is None else told.get(name) or {}
+
+
+def _pseudo_as_told(cell: Cell, told: Mapping[str, Any]) -> dict[str, Any]:
+    """What decides the labels of its texts: the files as they were, the rest as the plan has it."""
+    assert cell.labeller is not None and cell.pseudo is not None
+    before = told.get("pseudo") or {}
+    texts = {name: (before.get("texts") or {}).get(name) for name in cell.pseudo.texts}
+    return {**before, "by": identity(cell.labeller, before.get("by") or {}), "texts": texts}
 
 
 def _hash(said: dict[str, Any]) -> str:

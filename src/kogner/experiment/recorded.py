@@ -23,7 +23,7 @@ def recorded(experiment: Experiment, folders: Folders) -> list[dict[str, Any]]:
 
 
 def check_same_files(results: Sequence[Mapping[str, Any]]) -> None:
-    """Raise InputError where scores are of different files of one split of a corpus, or of different graphs' names."""
+    """Raise InputError where scores are of different files of one split of a corpus, banks, or graphs' names."""
     first: dict[tuple[str, str], tuple[str, str]] = {}
     for one in results:
         cell = "-".join(str(one["cell"][name]) for name in ("setting", "arm", "seed"))
@@ -36,12 +36,14 @@ def check_same_files(results: Sequence[Mapping[str, Any]]) -> None:
 
 
 def _files(identity: Mapping[str, Any]) -> Iterator[tuple[tuple[str, str], str]]:
-    """Each corpus and split with the hash of its file, of a training and what it starts from."""
+    """Each corpus and split with the hash of its file, of a training and what it starts from; and bank and graph."""
     for name, files in (identity.get("data") or {}).items():
         for split, file in (files or {}).items():
             yield (name, split), file
     if identity.get("names"):
         yield ("graph", "names"), identity["names"]
-    for before in ("base", "initial"):
-        if identity.get(before):
-            yield from _files(identity[before])
+    if identity.get("bank"):
+        yield ("the", "bank"), str(identity["bank"])
+    for before in (identity.get("base"), identity.get("initial"), (identity.get("pseudo") or {}).get("by")):
+        if before:
+            yield from _files(before)
