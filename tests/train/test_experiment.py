@@ -77,7 +77,16 @@ def test_cells(plan):
             {"arms": {"a": {}, "b": {"pseudo": {"by": "a", "texts": ["mine"], "ratio": 0}}}, "compare": []},
             "ratio above",
         ),
-        ({"arms": {"a": {"pseudo": {"by": "a", "texts": ["mine"]}}}, "compare": []}, "has pseudo itself"),
+        ({"arms": {"a": {"pseudo": {"by": "a", "texts": ["mine"]}}}, "compare": []}, "a would label its own texts"),
+        (
+            {
+                "arms": {
+                    name: {"pseudo": {"by": by, "texts": ["mine"]}} for name, by in zip("abc", "bcb", strict=True)
+                },
+                "compare": [],
+            },
+            "would label its own texts",
+        ),
         (
             {"arms": {"a": {"only": ["half"]}, "b": {"pseudo": {"by": "a", "texts": ["mine"]}}}, "compare": []},
             "that a is",

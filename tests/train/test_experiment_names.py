@@ -112,6 +112,41 @@ def test_texts_that_the_student_of_another_arm_labels_with_names_of_the_graph(pl
     assert finished(taught, folders, as_recorded=True)
 
 
+def test_texts_without_annotation_are_labelled_in_rounds(plan, corpus, tmp_path):
+    graph = tmp_path / "graph"
+    build([Entity("X:1", "Chemical", "aspirin")], [], graph, rejected=Rejections())
+    one_type = tmp_path / "one"
+    one_type.mkdir()
+    jsonl.write(one_type / "train.jsonl", [Document("1", "Aspirin helps .", (), frozenset({"chemical"}))])
+    plain = ["loss.dist_weight=0", "train.steps=3"]
+    arms = {
+        "start": {"initial": "first"},
+        "named": {"names_of": "start"},
+        "taught": {"initial": "first", "set": plain, "pseudo": {"by": "named", "texts": ["mine"], "ratio": 7.0}},
+        "taught-named": {"names_of": "taught"},
+        "again": {"set": plain, "pseudo": {"by": "taught-named", "texts": ["mine"]}},
+    }
+    changes = {
+        "arms": arms, "compare": [["taught", "start"]], "settings": {"none": {"test": ["mine"]}},
+        "corpora": {"mine": str(corpus), "one": str(one_type)},
+        "stages": {"first": {"train": ["one"], "set": ["loss.dist_weight=0"], "shared": True}},
+    }  # fmt: skip
+    experiment = load(changed(plan, graph=str(graph), seeds=2, **changes))
+    cells, folders = {cell.name: cell for cell in experiment.cells()}, Folders(tmp_path)
+    assert list(cells) == ["stage-first-0", *(f"none-{arm}-0" for arm in arms)], "as many as can be labelled for"
+    assert not any("beside" in one for one in cells["none-taught-0"].overrides())
+    done = {name: run(cell, folders, device="cpu", revision="x") for name, cell in cells.items()}
+    stage, taught, again = (done[name] for name in ("stage-first-0", "none-taught-0", "none-again-0"))
+    assert taught["initial"] == taught["labeller"] == stage["student"] != taught["student"]
+    assert taught["steps"] == 3 and taught["dev"] == {} and taught["pseudo"]["left_out"] == {}
+    labels = corpora.load("pseudo", folders.student(cells["none-taught-0"]).with_name("none-taught-0.labels"), "train")
+    assert labels.types == ("chemical",) and len(labels.documents) == taught["pseudo"]["documents"]
+    assert done["none-taught-named-0"]["initial"] == again["labeller"] == taught["student"]
+    assert "initial" not in again and finished(cells["none-again-0"], folders)
+    folders.scored(cells["none-taught-named-0"]).write_text(json.dumps(done["none-taught-named-0"] | {"initial": "x"}))
+    assert finished(cells["none-again-0"], folders) is None, "what labelled its texts is another by now"
+
+
 def test_texts_to_label_that_are_not_there(plan, corpus, tmp_path):
     arms = {"a": {"set": ["loss.dist_weight=0"]}}
     arms["b"] = {"set": ["loss.dist_weight=0"], "pseudo": {"by": "a", "texts": ["mine"]}}

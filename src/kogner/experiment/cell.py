@@ -187,7 +187,7 @@ def _trained(cell: Cell, folders: Folders, *, device: str) -> dict[str, Any]:
 
     experiment, out = cell.experiment, folders.student(cell)
     recipe = _recipe(cell, folders)
-    if not cell.train:
+    if not cell.trains:
         student = student_of(cell, folders)
         about: dict[str, Any] = {"steps": 0, "best_step": None, "dev": {}, "student": read_manifest(student).hash}
         return about | _tested(cell, recipe, [], Predictor.load(str(student), device=device))

@@ -30,8 +30,9 @@ _OURS = ("train.seed", "train.data_seed", "train.train_share")  # what the plan 
 class Setting:
     """train: corpora that are trained on, all together. share: of their documents, drawn by seed. test: scored on.
 
-    Without any in train, students of stages are scored as they are, nothing fitted on dev: arms without a stage are not
-    run. set: overrides. without: types whose annotation is left out of train and dev; test is scored on them alone.
+    Without any in train, students of stages are scored as they are, and arms with `pseudo` are trained on those texts
+    alone, nothing fitted on dev; arms without either are not run. set: overrides. without: types whose annotation is
+    left out of train and dev; test is scored on them alone.
     """
 
     train: tuple[str, ...] = ()
@@ -60,7 +61,8 @@ class PseudoTexts:
 
     by: the arm whose student of the same setting and seed labels them, with names of the graph where the arm reads with
     them. texts: corpora whose train documents are taken, but for those that the training has with their annotation, and
-    those that share text with a dev or test document. ratio: how many of their sentences for each annotated one.
+    those that share text with a dev or test document. ratio: how many of their sentences for each annotated one; in a
+    setting without training they are the training, and each is read as often as train.epochs says.
     """
 
     by: str
@@ -76,7 +78,8 @@ class Arm:
     (`train.beside`).
     names_of: the arm whose students are scored again with names of the graph as evidence, whose weights dev decides
     (`kogner calibrate --graph`); nothing is trained.
-    pseudo: texts that another arm's student labels, beside the annotated documents. Not in settings without training.
+    pseudo: texts that another arm's student labels, beside the annotated documents, or alone where there are none. That
+    arm may itself have learnt from texts that a third one labelled.
     """
 
     set: tuple[str, ...] = ()
@@ -175,10 +178,11 @@ class Experiment:
 
     def _runs(self, setting: str, arm: str, seed: int) -> bool:
         if not self.settings[setting].train:
-            if self.arms[self.arms[arm].names_of or arm].pseudo is not None:
-                return False
-            stage = self.arms[self.arms[arm].names_of or arm].initial
-            if stage is None or (self.stages[stage].shared and seed):
+            trained = self.arms[self.arms[arm].names_of or arm]
+            if trained.pseudo is not None:
+                if not self._runs(setting, trained.pseudo.by, seed):
+                    return False
+            elif trained.initial is None or (self.stages[trained.initial].shared and seed):
                 return False
         return not self.arms[arm].only or setting in self.arms[arm].only
 
@@ -201,14 +205,23 @@ class Experiment:
         _known(self.name, "arm", arm.pseudo.by, self.arms)
         for corpus in arm.pseudo.texts:
             _known(self.name, "corpus", corpus, self.corpora)
-        by = self.arms[arm.pseudo.by]
         if PSEUDO in self.corpora or not arm.pseudo.texts or arm.pseudo.ratio <= 0:
             raise ConfigError(
                 f"experiment {self.name}: pseudo of arm {name} needs texts and a ratio above 0, and no corpus can be "
                 f"called {PSEUDO!r}"
             )
-        if self.arms[by.names_of or arm.pseudo.by].pseudo is not None:
-            raise ConfigError(f"experiment {self.name}: {arm.pseudo.by}, which labels for {name}, has pseudo itself")
+        before, seen = arm.pseudo.by, set[str]()
+        while before not in seen:
+            seen.add(before)
+            teacher = self.arms[self.arms[before].names_of or before].pseudo
+            if teacher is None:
+                break
+            before = teacher.by
+            _known(self.name, "arm", before, self.arms)
+        else:
+            raise ConfigError(
+                f"experiment {self.name}: arm {before} would label its own texts, by way of {arm.pseudo.by}"
+            )
         if any(self._runs(setting, name, 0) > self._runs(setting, arm.pseudo.by, 0) for setting in self.settings):
             raise ConfigError(f"experiment {self.name}: arm {name} is run in settings that {arm.pseudo.by} is not")
 
@@ -288,7 +301,7 @@ class Cell:
     @property
     def trains(self) -> bool:
         """Whether it makes a student of its own."""
-        return bool(self.train) and self.base is None
+        return self.base is None and (bool(self.train) or self.pseudo is not None)
 
     @property
     def pseudo(self) -> PseudoTexts | None:
@@ -318,7 +331,7 @@ class Cell:
         if self.is_stage:
             return [*found, *experiment.stages[self.arm].set]
         setting = experiment.settings[self.setting]
-        beside = dict(self.beside) | ({} if self.pseudo is None else {PSEUDO: self.pseudo.ratio})
+        beside = dict(self.beside) | ({} if self.pseudo is None or not self.train else {PSEUDO: self.pseudo.ratio})
         if beside:
             found.append(f"train.beside={json.dumps(beside)}")
         return [*found, f"train.train_share={setting.share}", *setting.set, *experiment.arms[self.arm].set]

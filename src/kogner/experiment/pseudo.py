@@ -26,7 +26,7 @@ def student_of(cell: Cell, folders: Folders) -> Path:
     """Where the student is that a cell scores: its own, or that of its stage or base where it trains none."""
     if cell.base is not None:
         return student_of(cell.base, folders)
-    return folders.student(cell if cell.train or cell.initial is None else cell.initial)
+    return folders.student(cell if cell.trains or cell.initial is None else cell.initial)
 
 
 def label_inputs(cell: Cell, by: Mapping[str, Any]) -> dict[str, Any]:
@@ -62,25 +62,31 @@ def pseudo_labelled(
 ) -> tuple[Split, dict[str, Any]]:
     """The texts with their labels, to train on, and what is told of them: the student, and counts.
 
-    splits: those of the setting's corpora, then those of the arm's `beside`. The labels lie beside the student, and are
-    made once. Raises InputError where no text is left.
+    splits: those of the setting's corpora, then those of the arm's `beside`. Types are those of the setting's corpora,
+    or without any those that the student that labels was trained on. The labels lie beside the student, and are made
+    once. Raises InputError where no text is left.
     """
     from kogner.annotate.names import Names
     from kogner.annotate.predictor import Predictor, Settings
     from kogner.data import corpora
     from kogner.data.formats import jsonl
     from kogner.graph.store import GraphStore
+    from kogner.student.checkpoint import StudentInfo
+    from kogner.student.layout import STUDENT, read_student
     from kogner.train.splits import Split
 
     assert cell.labeller is not None and cell.pseudo is not None
-    types = tuple(dict.fromkeys(kind for split in splits[: len(cell.train)] for kind in split.types))
     student = student_of(cell.labeller, folders)
+    types = tuple(dict.fromkeys(kind for split in splits[: len(cell.train)] for kind in split.types))
+    if not cell.train:
+        types = StudentInfo.read(read_student(student / STUDENT)[1], file=student / STUDENT).types
     of_student = artifacts.read_manifest(student).hash
     names = None
     weights: dict[str, float] = {}
     if cell.labeller.base is not None:
         names = Names(GraphStore.open(str(cell.experiment.graph)))
-        weights = json.loads(folders.scored(cell.labeller).read_text(encoding="utf-8"))["name_weights"]
+        scored = json.loads(folders.scored(cell.labeller).read_text(encoding="utf-8"))
+        weights = scored.get("name_weights", {})  # none are fitted where there is no dev: as by default
     recipe = {"types": types, "name_weights": weights, **label_inputs(cell, {"student": of_student})}
     recipe = json.loads(json.dumps(recipe))
     out = folders.student(cell).with_name(f"{cell.name}.labels")
