@@ -28,11 +28,13 @@ _FREE = {"encoder", "initial", "dropout"}  # of a student's configuration: names
 @click.argument("other")
 @click.argument("out", type=click.Path(path_type=Path))
 def command(share: float, model: str, other: str, out: Path) -> None:
-    """Write MODEL to OUT with the mean of its weights and those of OTHER, a student that one was trained from.
+    """Write MODEL to OUT with the mean of its weights and those of OTHER, its kin: one was trained from the other, or
+    both from a third.
 
     A student and its own continuation are sometimes better between each other than at either end (WiSE-FT, Wortsman et
-    al. 2022, arXiv 2109.01903). All else is MODEL's; thresholds held at its weights, so fit them again with 'kogner
-    calibrate', and choose the share on dev documents.
+    al. 2022, arXiv 2109.01903), and so are continuations of one student (model soups, arXiv 2203.05482). All else is
+    MODEL's; thresholds held at its weights, so fit them again with 'kogner calibrate', and choose the share on dev
+    documents.
 
     \b
     Example:
@@ -54,9 +56,10 @@ def command(share: float, model: str, other: str, out: Path) -> None:
     )
     artifacts.check_replaceable(out, kind=checkpoint.KIND)
     check_alike(mine, others)
-    if others.hash not in mine.parents.values() and mine.hash not in others.parents.values():
+    if not _kin(mine, others):
         note(
-            f"neither of {model} and {other} says that it came from the other: means of students that began apart fail"
+            f"neither of {model} and {other} says that it came from the other, or both from a third: means of students "
+            "that began apart fail"
         )
     first, second = (checkpoint.read_weights(place / WEIGHTS) for place in places)
     weights = mean(first, second, share, places)
@@ -69,6 +72,13 @@ def command(share: float, model: str, other: str, out: Path) -> None:
         save_file(weights, folder / WEIGHTS, metadata={"format": "pt"})
         _add_to_card(folder / "README.md", str(other), share)
     click.echo(json.dumps({"out": str(out), "hash": artifacts.read_manifest(out).hash, "share": share}))
+
+
+def _kin(mine: Artifact, others: Artifact) -> bool:
+    """Whether one says that it came from the other, or both from the same student."""
+    if others.hash in mine.parents.values() or mine.hash in others.parents.values():
+        return True
+    return mine.parents.get("initial") is not None and mine.parents.get("initial") == others.parents.get("initial")
 
 
 def check_alike(mine: Artifact, others: Artifact) -> None:
