@@ -39,6 +39,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "thresholds": quality.thresholds,
     "overlaps": evidence.overlaps,
     "low-resource": evidence.low_resource,
+    "self-training": evidence.self_training,
     "link": quality.link,
     "spans": quality.spans,
     "annotate": speed.annotate,

@@ -197,6 +197,41 @@ def _evidence_rows(data: dict[str, Any]) -> Iterator[tuple[int, list[str]]]:
         yield order, [said, *figures, difference, unseen, str(seeds)]
 
 
+_ROUNDS = {
+    "silver-domain": "names of the graph",
+    "silver-domain-names": "and when it reads",
+    "taught": "then its own labels, made with names",
+    "taught-names": "and when it reads",
+    "taught-alone": "its own labels, made without names",
+    "taught-alone-names": "and when it reads",
+}
+
+
+def self_training() -> str:
+    """A row for each corpus: F1 of both rounds without any label; and what the second adds."""
+    data = result("self-training")
+    cells = {(row["corpus"], row["arm"]): row for row in data["rows"] if row["setting"] == "no-labels"}
+    arms = [arm for arm in _ROUNDS if any(name == arm for _, name in cells)]
+    rows = []
+    for corpus in dict.fromkeys(name for name, _ in cells):
+        figures = []
+        for arm in arms:
+            row = cells.get((corpus, arm))
+            count = 0 if row is None else len(row["f1"])
+            figures.append("" if row is None else f"{row['mean']:.1f}")
+            figures[-1] += f" ± {row['sd']:.1f}" if row is not None and row["sd"] is not None else ""
+            figures[-1] += f" (seeds: {count} of {data['seeds']})" if 0 < count < data["seeds"] else ""
+        rows.append([NAMES.get(corpus, corpus), *figures])
+    gains = [
+        f"{one['of']} (`{one['arm']}` over `{one['baseline']}`) {one['difference']:+.1f} F1 "
+        f"({one['interval'][0]:+.1f} to {one['interval'][1]:+.1f}, p {one['p']:.4f}, seeds: {one['seeds']}), recall on "
+        f"unseen names {one['unseen']:+.1f}"
+        for one in data["groups"]
+    ]
+    said = "Test F1, exact, mean of the three: " + "; ".join(gains) + ".\n" if gains else ""
+    return table(["corpus, no label at all", *(_ROUNDS[arm] for arm in arms)], rows) + "\n" + said + "\n" + where(data)
+
+
 def _setting(setting: str, corpus: str) -> str:
     """A setting of the plans in words."""
     share = f"{setting.rpartition('-')[2]} %"
