@@ -132,7 +132,13 @@ mini: teacher build/joint/artifact.json build/silver-domain/artifact.json build/
 	  --set 'train.beside={bc2gm: 0.95, jnlpba: 1.0, linnaeus: 0.3, silver-rest: 0.1, pseudo: 0.7}' \
 	  $(SIX_DATA) --data silver-rest=build/silver-rest --data pseudo=build/pseudo-more --out runs/mini-fifth
 	test -f runs/mini-last/artifact.json || $(BIN)/kogner average --share 0.6 runs/mini-fifth runs/mini-fourth runs/mini-last
-	test -f runs/kogner-mini/artifact.json || $(BIN)/kogner calibrate --graph $(GRAPH) $(SIX_DATA) runs/mini-last runs/kogner-mini
+	test -f runs/mini-sixth/artifact.json || $(BIN)/kogner calibrate --graph $(GRAPH) $(SIX_DATA) runs/mini-last runs/mini-sixth
+	test -f runs/patch-bc5cdr/artifact.json || $(BIN)/kogner train --recipe joint --bank build/bank --set loss.dist_weight=0.2 \
+	  --set train.precision=bf16 --set train.encoder_lr=1.0e-4 --set train.head_lr=2.5e-4 --set train.batch_size=14 \
+	  --set student.initial=runs/mini-sixth --set train.epochs=3 --set train.eval_every=100000 --set 'train.beside={pseudo: 0.5}' \
+	  --data bc5cdr=build/joint/bc5cdr --data pseudo=build/pseudo-more --out runs/patch-bc5cdr
+	test -f runs/mini-seventh/artifact.json || $(BIN)/kogner average --share 0.3 runs/mini-sixth runs/patch-bc5cdr runs/mini-seventh
+	test -f runs/kogner-mini/artifact.json || $(BIN)/kogner calibrate --graph $(GRAPH) $(SIX_DATA) runs/mini-seventh runs/kogner-mini
 
 joint: $(VENV)/.minilm joint-data  ## One student for six corpora and the graph's other types (recipe joint), into runs/joint, for a GPU: DEVICE=cuda
 	$(BIN)/kogner train --recipe joint --device $(DEVICE) --set train.epochs=1 --set train.label_siblings={} --set train.beside={} \
@@ -200,7 +206,7 @@ CORPORA := $(KOGNER_SHARED)/corpora
 SILVER := $(BIN)/kogner data silver --graph $(GRAPH) --types chemical=Chemical,disease=Disease,gene=Gene \
   $(foreach name,bc2gm bc5cdr genia gnormplus jnlpba linnaeus ncbi_disease nlmchem,--exclude $(CORPORA)/$(name))
 
-EXPERIMENTS := shares low-resource tune rates
+EXPERIMENTS := shares self-training low-resource tune rates
 RESULTS_OF := build/linked-names build/silver build/silver-domain build/silver-domain-shuffled build/aligned
 results: teacher linked build/joint/artifact.json $(RESULTS_OF:%=%/artifact.json) $(VENV)/.dev  ## Does the graph help? All trainings (days on 2 cores; DEVICE=cuda JOBS=13 for a GPU; goes on where it was), and docs/results.md
 	$(foreach name,$(EXPERIMENTS),$(BIN)/kogner experiment run $(name) --device $(DEVICE) $(if $(JOBS),--jobs $(JOBS)) \
