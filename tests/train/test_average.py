@@ -87,15 +87,16 @@ def test_students_that_read_differently_and_students_that_began_apart(students, 
     assert "neither of" in result.stderr
     result = CliRunner().invoke(cli, ["average", str(tmp_path / "mean"), str(two), str(tmp_path / "again")])
     assert "neither of" not in result.stderr
-    for name, source in (("left", one), ("right", two)):
+    for name, source, parent in (("left", one, "0"), ("right", two, "0"), ("strange", two, "1")):
         with artifacts.writing(
-            tmp_path / name, kind=checkpoint.KIND, version=checkpoint.VERSION, parents={"initial": "0" * 64}
+            tmp_path / name, kind=checkpoint.KIND, version=checkpoint.VERSION, parents={"initial": parent * 64}
         ) as folder:
             shutil.copytree(source, folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns(artifacts.MANIFEST))
-    result = CliRunner().invoke(
-        cli, ["average", str(tmp_path / "left"), str(tmp_path / "right"), str(tmp_path / "kin")]
-    )
-    assert result.exit_code == 0 and "neither of" not in result.stderr, "both go on from one student"
+    for other, kin in (("right", True), ("strange", False)):
+        result = CliRunner().invoke(
+            cli, ["average", *(str(tmp_path / name) for name in ("left", other, "of-" + other))]
+        )
+        assert result.exit_code == 0 and ("neither of" not in result.stderr) == kin, "go on from one student, or do not"
 
 
 def test_students_of_two_kinds(tmp_path):

@@ -77,7 +77,10 @@ def test_cells(plan):
             {"arms": {"a": {}, "b": {"pseudo": {"by": "a", "texts": ["mine"], "ratio": 0}}}, "compare": []},
             "ratio above",
         ),
-        ({"arms": {"a": {"pseudo": {"by": "a", "texts": ["mine"]}}}, "compare": []}, "a would label its own texts"),
+        (
+            {"arms": {"a": {"pseudo": {"by": "a", "texts": ["mine"]}}}, "compare": []},
+            "a, whose texts are labelled by a: ",
+        ),
         (
             {
                 "arms": {
@@ -85,7 +88,7 @@ def test_cells(plan):
                 },
                 "compare": [],
             },
-            "would label its own texts",
+            "b, whose texts are labelled by c, whose texts are labelled by b: ",
         ),
         (
             {"arms": {"a": {"only": ["half"]}, "b": {"pseudo": {"by": "a", "texts": ["mine"]}}}, "compare": []},
@@ -105,6 +108,44 @@ def test_cells(plan):
                 "compare": [],
             },
             "would replace beside or pseudo",
+        ),
+        (
+            {
+                "settings": {"none": {"test": ["mine"], "share": 0.5}},
+                "arms": {"a": {"initial": "first"}},
+                "compare": [],
+            },
+            "none has a share",
+        ),
+        (
+            {
+                "settings": {"half": {"train": ["mine"]}, "none": {"test": ["mine"]}},
+                "arms": {
+                    "a": {"only": ["half"]},
+                    "b": {"pseudo": {"by": "a", "texts": ["mine"]}, "only": ["none"]},
+                },
+                "compare": [],
+            },
+            "b cannot be run in none: a, which",
+        ),
+        (
+            {
+                "settings": {"none": {"test": ["mine"]}},
+                "arms": {
+                    "a": {"initial": "first"},
+                    "b": {"pseudo": {"by": "a", "texts": ["mine"]}, "beside": {"mine": 1.0}},
+                },
+                "compare": [],
+            },
+            "would learn from the annotation of mine",
+        ),
+        (
+            {
+                "settings": {"none": {"test": ["mine"]}},
+                "arms": {"a": {"initial": "first"}, "b": {"pseudo": {"by": "a", "texts": ["mine"]}}},
+                "compare": [],
+            },
+            "none-b-0 distils",
         ),
     ],
 )

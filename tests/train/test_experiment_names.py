@@ -5,8 +5,10 @@ import shutil
 
 import pytest
 import yaml
+from click.testing import CliRunner
 from tests.train.test_experiment import changed
 
+from kogner.cli import cli
 from kogner.data import corpora
 from kogner.data.formats import jsonl
 from kogner.data.overlap import BY_TEXT
@@ -140,7 +142,25 @@ def test_texts_without_annotation_are_labelled_in_rounds(plan, corpus, tmp_path)
     assert taught["initial"] == taught["labeller"] == stage["student"] != taught["student"]
     assert taught["steps"] == 3 and taught["dev"] == {} and taught["pseudo"]["left_out"] == {}
     labels = corpora.load("pseudo", folders.student(cells["none-taught-0"]).with_name("none-taught-0.labels"), "train")
-    assert labels.types == ("chemical",) and len(labels.documents) == taught["pseudo"]["documents"]
+    every = corpora.load("mine", corpus, "train").documents
+    assert labels.types == ("chemical",) and len(labels.documents) == len(every) == taught["pseudo"]["documents"]
+    assert taught["pseudo"]["spans"]["mention"] > 0
+    assert [one.mentions for one in labels.documents] != [
+        tuple(m for m in one.mentions if m.type == "chemical") for one in every
+    ], "what people annotated"
+    arms["taught"]["pseudo"]["by"] = "start"
+    alone = find(load(changed(plan, graph=str(graph), seeds=2, **changes)), "none-taught-0")
+    assert finished(alone, folders) is None
+    folder = folders.student(alone).with_name("none-taught-0.labels")
+    before = (folder / "train.jsonl").read_bytes()
+    shutil.move(folders.student(alone), tmp_path / "kept")
+    shutil.copy(folders.scored(alone), tmp_path / "kept.json")
+    run(alone, folders, device="cpu", revision="x")
+    assert (folder / "train.jsonl").read_bytes() != before, "the same student without names"
+    shutil.rmtree(folders.student(alone))
+    shutil.move(tmp_path / "kept", folders.student(alone))
+    shutil.copy(tmp_path / "kept.json", folders.scored(alone))
+    arms["taught"]["pseudo"]["by"] = "named"
     assert done["none-taught-named-0"]["initial"] == again["labeller"] == taught["student"]
     assert "initial" not in again and finished(cells["none-again-0"], folders)
     folders.scored(cells["none-taught-named-0"]).write_text(json.dumps(done["none-taught-named-0"] | {"initial": "x"}))
@@ -163,3 +183,33 @@ def test_texts_to_label_that_are_not_there(plan, corpus, tmp_path):
     experiment = load(changed(plan, arms=arms, corpora={"mine": str(corpus), "tests": str(tests)}))
     with pytest.raises(InputError, match="tests, whose texts are to be labelled for whole-b-0, has no train split"):
         identity(find(experiment, "whole-b-0"))
+
+
+@pytest.mark.slow
+def test_a_round_is_run_where_scores_are_kept_and_students_are_not(plan, corpus, tmp_path):
+    graph = tmp_path / "graph"
+    build([Entity("X:1", "Chemical", "aspirin")], [], graph, rejected=Rejections())
+    arms = {
+        "start": {"initial": "first"},
+        "named": {"names_of": "start"},
+        "taught": {"set": ["loss.dist_weight=0"], "pseudo": {"by": "named", "texts": ["mine"]}},
+        "taught-named": {"names_of": "taught"},
+        "again": {"set": ["loss.dist_weight=0"], "pseudo": {"by": "taught-named", "texts": ["mine"]}},
+    }
+    changed(plan, graph=str(graph), arms=arms, settings={"none": {"test": ["mine"]}}, compare=[])
+    runs, scores = tmp_path / "runs", tmp_path / "scores"
+    call = ["--quiet", "experiment", "run", str(plan), "--scores", str(scores), "--runs", str(runs), "--jobs", "2"]
+    assert CliRunner().invoke(cli, call).exit_code == 0
+    kept = {file.name: file.read_text() for file in (scores / "tiny").iterdir()}
+    assert len(kept) == 6
+    shutil.rmtree(runs)
+    assert CliRunner().invoke(cli, call).exit_code == 0 and not runs.exists(), "all is finished"
+    (scores / "tiny" / "none-again-0.json").unlink()
+    stage = json.loads(kept["stage-first-0.json"])
+    (scores / "tiny" / "stage-first-0.json").write_text(json.dumps(stage | {"student": "0" * 64}))
+    result = CliRunner().invoke(cli, call)
+    assert result.exit_code == 0, result.output
+    after = {file.name: json.loads(file.read_text()) for file in (scores / "tiny").iterdir()}
+    assert after.keys() == kept.keys()
+    assert after["none-taught-named-0.json"]["initial"] == after["none-taught-0.json"]["student"]
+    assert after["none-again-0.json"]["labeller"] == after["none-taught-0.json"]["student"]

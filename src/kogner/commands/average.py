@@ -58,8 +58,8 @@ def command(share: float, model: str, other: str, out: Path) -> None:
     check_alike(mine, others)
     if not _kin(mine, others):
         note(
-            f"neither of {model} and {other} says that it came from the other, or both from a third: means of students "
-            "that began apart fail"
+            f"neither of {model} and {other} says that it came from the other, nor both that they came from one "
+            "student: means of students that began apart fail"
         )
     first, second = (checkpoint.read_weights(place / WEIGHTS) for place in places)
     weights = mean(first, second, share, places)

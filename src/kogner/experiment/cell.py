@@ -141,6 +141,9 @@ def finished(cell: Cell, folders: Folders, *, as_recorded: bool = False) -> dict
         student = before.get("student" if after.base is None else "initial")
         if None not in (found.get(said), student) and found[said] != student:  # earlier scores do not name it
             return None
+        weights = before.get("name_weights", {})
+        if said == "labeller" and found.get("labeller_weights", weights) != weights:
+            return None
     return found
 
 
@@ -194,6 +197,8 @@ def _trained(cell: Cell, folders: Folders, *, device: str) -> dict[str, Any]:
     bank = Bank.open(str(experiment.bank)) if recipe.loss.dist_weight > 0 and experiment.bank is not None else None
     graph = GraphStore.open(experiment.graph) if recipe.train.kinds and experiment.graph is not None else None
     splits = _splits(cell, (*cell.train, *cell.beside))
+    if not cell.train:  # nothing is fitted there on what people annotated
+        splits = [dataclasses.replace(split, dev=()) for split in splits]
     told: dict[str, Any] = {}
     if cell.labeller is not None:
         labelled, told = pseudo_labelled(cell, folders, splits, device=device)

@@ -137,11 +137,15 @@ class Experiment:
         if not self.cells():
             raise ConfigError(
                 f"experiment {self.name}: nothing is run; it needs settings and arms, and a setting without train arms "
-                "that start from a stage"
+                "that start from a stage or learn from what such an arm labels"
             )
         if STAGE in self.settings:
             raise ConfigError(f"experiment {self.name}: no setting can be called {STAGE!r}, as stages are")
         for name, setting in self.settings.items():
+            if setting.share != 1 and not setting.train:
+                raise ConfigError(
+                    f"experiment {self.name}: {name} has a share of train documents, and no train corpora"
+                )
             if not 0 < setting.share <= 1:
                 raise ConfigError(
                     f"experiment {self.name}: share {setting.share} of {name} is not above 0 and at most 1"
@@ -210,17 +214,29 @@ class Experiment:
                 f"experiment {self.name}: pseudo of arm {name} needs texts and a ratio above 0, and no corpus can be "
                 f"called {PSEUDO!r}"
             )
-        before, seen = arm.pseudo.by, set[str]()
-        while before not in seen:
-            seen.add(before)
-            teacher = self.arms[self.arms[before].names_of or before].pseudo
-            if teacher is None:
-                break
-            before = teacher.by
-            _known(self.name, "arm", before, self.arms)
-        else:
+        chain = [name]
+        while (teacher := self.arms[self.arms[chain[-1]].names_of or chain[-1]].pseudo) is not None:
+            _known(self.name, "arm", teacher.by, self.arms)
+            again = teacher.by in chain
+            chain.append(teacher.by)
+            if again:
+                raise ConfigError(
+                    f"experiment {self.name}: {', whose texts are labelled by '.join(chain)}: one of them has to learn "
+                    "from something else, by a stage or annotated documents, without pseudo"
+                )
+        for setting, one in self.settings.items():
+            if one.train or (arm.only and setting not in arm.only):
+                continue
+            if twice := sorted(set(arm.beside) & set(one.test)):
+                raise ConfigError(
+                    f"experiment {self.name}: arm {name} would learn from the annotation of {twice[0]}, which "
+                    f"{setting} scores without any; leave it out of beside"
+                )
+        idle = [one for one in arm.only or self.settings if not self._runs(one, name, 0)]
+        if idle and (arm.only or len(idle) == len(self.settings)):
             raise ConfigError(
-                f"experiment {self.name}: arm {before} would label its own texts, by way of {arm.pseudo.by}"
+                f"experiment {self.name}: arm {name} cannot be run in {', '.join(idle)}: {arm.pseudo.by}, which labels "
+                "for it, is not run there"
             )
         if any(self._runs(setting, name, 0) > self._runs(setting, arm.pseudo.by, 0) for setting in self.settings):
             raise ConfigError(f"experiment {self.name}: arm {name} is run in settings that {arm.pseudo.by} is not")
@@ -355,6 +371,11 @@ def _check_recipe(cell: Cell) -> None:
         recipe = load_recipe(cell.experiment.recipe, cell.overrides())
     except ConfigError as error:
         raise ConfigError(f"experiment {cell.experiment.name}: {cell.name}: {error}") from error
+    if recipe.loss.dist_weight > 0 and not cell.train and not cell.beside and not cell.is_stage:
+        raise ConfigError(
+            f"experiment {cell.experiment.name}: {cell.name} distils (loss.dist_weight={recipe.loss.dist_weight:g}), "
+            "and labels of a student are linked to no entity; set loss.dist_weight=0 for it"
+        )
     if recipe.loss.dist_weight > 0 and cell.experiment.bank is None:
         raise ConfigError(
             f"experiment {cell.experiment.name}: {cell.name} distils (loss.dist_weight={recipe.loss.dist_weight:g}), "

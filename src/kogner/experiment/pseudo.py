@@ -87,7 +87,9 @@ def pseudo_labelled(
         names = Names(GraphStore.open(str(cell.experiment.graph)))
         scored = json.loads(folders.scored(cell.labeller).read_text(encoding="utf-8"))
         weights = scored.get("name_weights", {})  # none are fitted where there is no dev: as by default
-    recipe = {"types": types, "name_weights": weights, **label_inputs(cell, {"student": of_student})}
+    graph = None if names is None else names.store.artifact.hash
+    recipe = {"types": types, "names": graph, "name_weights": weights}
+    recipe |= label_inputs(cell, {"student": of_student})
     recipe = json.loads(json.dumps(recipe))
     out = folders.student(cell).with_name(f"{cell.name}.labels")
     if not (out / artifacts.MANIFEST).is_file() or artifacts.read_manifest(out).recipe != recipe:
@@ -106,7 +108,7 @@ def pseudo_labelled(
             jsonl.write(folder / "train.jsonl", found)
             counts |= {"documents": len(texts), "spans": dict(sorted(spans.items())), "left_out": dict(left_out)}
     labelled = corpora.load(PSEUDO, out, "train")
-    told = {"labeller": of_student, PSEUDO: artifacts.read_manifest(out).metrics}
+    told = {"labeller": of_student, "labeller_weights": weights, PSEUDO: artifacts.read_manifest(out).metrics}
     return Split(PSEUDO, labelled.documents, (), tuple(sorted(types))), told
 
 

@@ -36,23 +36,27 @@ def run_all(
     """
     every = experiment.cells()
     wanted = [cell for cell in every if (not only or cell.setting in only) and (not cells or cell.name in cells)]
-    needed = set[str]()
     waiting = [cell for cell in wanted if not cell.is_stage or cell.test or cell.name in cells]
     chosen = {cell.name for cell in waiting}
     while waiting:  # what a cell starts from may itself start from another
         for after in waiting.pop().after:
-            needed.add(after.name)
             waiting += [after] if after.name not in chosen else []
             chosen.add(after.name)
-    planned = [cell for cell in every if cell.name in chosen]
+    planned = _in_order([cell for cell in every if cell.name in chosen])
+    scores = {cell.name: found for cell in planned if (found := finished(cell, folders)) is not None}
+    to_run, needed = set[str](), set[str]()
+    for cell in reversed(planned):
+        found = scores.get(cell.name)
+        lacks = cell.name in needed and cell.trains and (found is None or not has_student(cell, found, folders))
+        if found is None or lacks:
+            to_run.add(cell.name)
+        if cell.name in to_run or (cell.name in needed and not cell.trains):
+            needed |= {after.name for after in cell.after}
     done: dict[str, dict[str, Any]] = {}
-    waiting = []
-    for cell in planned:
-        found = finished(cell, folders)
-        if found is None or (cell.name in needed and cell.trains and not has_student(cell, found, folders)):
-            waiting.append(cell)
-        else:
-            done[cell.name] = found
+    for cell in planned:  # one that stands behind what is trained again is looked at again after that
+        if cell.name not in to_run and all(after.name in done for after in cell.after if after.name in chosen):
+            done[cell.name] = scores[cell.name]
+    waiting = [cell for cell in planned if cell.name not in done]
     if done:
         note(f"{len(done)} of {len(planned)} trainings are finished already")
     lock = threading.Lock()
@@ -84,11 +88,19 @@ def run_all(
             while failure is None and ready and len(under_way) < jobs:
                 cell = ready.pop(0)
                 waiting.remove(cell)
+                if cell.name not in to_run:
+                    if (found := finished(cell, folders)) is not None:  # what it started from came out as before
+                        done[cell.name] = found
+                        counter.advance(note=cell.name)
+                        ready = [one for one in waiting if all(after.name in done for after in one.after)]
+                        continue
+                    if not all(_at_hand(after, folders) for after in cell.after):
+                        continue  # found stale below, when what it needs is needed
                 under_way[pool.submit(start, cell)] = cell
             if not under_way:
                 break
-            ended, _ = wait(under_way, return_when=FIRST_COMPLETED)
-            for one in ended:
+            over, _ = wait(under_way, return_when=FIRST_COMPLETED)
+            for one in over:
                 cell = under_way.pop(one)
                 try:
                     done[cell.name] = one.result()
@@ -102,4 +114,23 @@ def run_all(
     if stale:
         note(f"{len(stale)} trainings started from a student that is another one by now, and are run again")
         return run_all(experiment, plan, folders, jobs=jobs, device=device, revision=revision, only=only, cells=cells)
-    return [done[cell.name] for cell in planned]
+    return [done[cell.name] for cell in every if cell.name in done]
+
+
+def _at_hand(cell: Cell, folders: Folders) -> bool:
+    """Whether the student is there that a cell trained or scored."""
+    if not cell.trains:
+        return all(_at_hand(after, folders) for after in cell.after)
+    found = finished(cell, folders)
+    return found is not None and has_student(cell, found, folders)
+
+
+def _in_order(cells: Sequence[Cell]) -> list[Cell]:
+    """The same cells, each behind those that have to be finished before it, else in their order."""
+    left, ordered = list(cells), list[Cell]()
+    while left:
+        names = {cell.name for cell in left}
+        ready = [cell for cell in left if not any(after.name in names for after in cell.after)]
+        ordered += ready
+        left = [cell for cell in left if cell not in ready]
+    return ordered
