@@ -227,6 +227,7 @@ def self_training() -> str:
         pair = mean["arm"], mean["baseline"]
         own = [one for one in data["comparisons"] if (one["arm"], one["baseline"]) == pair]
         few = f", seeds: {mean['seeds']}" if mean["seeds"] < data["seeds"] else ""
+        few += ", which says nothing of another training" if mean["seeds"] == 1 else ""
         gains.append(
             f"{mean['of']} (`{pair[0]}` over `{pair[1]}`{few}) "
             + ", ".join(f"{NAMES.get(one['corpus'], one['corpus'])} {_difference(one)}" for one in own)
