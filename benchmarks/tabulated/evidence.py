@@ -179,11 +179,7 @@ def _evidence_rows(data: dict[str, Any]) -> Iterator[tuple[int, list[str]]]:
         seeds = max(len(one["f1"]) for one in own if one is not None)
         figures = []
         for one in own:
-            text = ""
-            if one is not None:
-                few = len(one["f1"])
-                text = f"{one['mean']:.1f}" + (f" ± {one['sd']:.1f}" if few > 1 else "")
-                text += f" (seeds: {few} of {seeds})" if few < seeds else ""
+            text = "" if one is None else _figure(one, seeds)
             figures.append(f"**{text}**" if one is not None and one["mean"] == most else text)
         best = next((gains[setting, corpus, arm] for arm in reversed(arms) if (setting, corpus, arm) in gains), None)
         difference = unseen = ""
@@ -217,10 +213,7 @@ def self_training() -> str:
         figures = []
         for arm in arms:
             row = cells.get((corpus, arm))
-            count = 0 if row is None else len(row["f1"])
-            figures.append("" if row is None else f"{row['mean']:.1f}")
-            figures[-1] += f" ± {row['sd']:.1f}" if row is not None and row["sd"] is not None else ""
-            figures[-1] += f" (seeds: {count} of {data['seeds']})" if 0 < count < data["seeds"] else ""
+            figures.append("" if row is None else _figure(row, data["seeds"]))
         rows.append([NAMES.get(corpus, corpus), *figures])
     gains = []
     for mean in data["groups"]:
@@ -243,6 +236,13 @@ def self_training() -> str:
     places = ", ".join(f"{count} on {place}" for place, count in data["places"].items())
     measured = f"Trainings: {places}; summed up {data['date'][:10]}.\n"
     return table(["corpus, no label at all", *(_ROUNDS[arm] for arm in arms)], rows) + "\n" + said + measured
+
+
+def _figure(row: dict[str, Any], seeds: int) -> str:
+    """Mean and deviation of a row's F1, and how many seeds it has where that is fewer."""
+    count = len(row["f1"])
+    text = f"{row['mean']:.1f}" + (f" ± {row['sd']:.1f}" if count > 1 else "")
+    return text + (f" (seeds: {count} of {seeds})" if count < seeds else "")
 
 
 def _difference(one: dict[str, Any]) -> str:

@@ -114,7 +114,7 @@ def run_all(
     if stale:
         note(f"{len(stale)} trainings started from a student that is another one by now, and are run again")
         return run_all(experiment, plan, folders, jobs=jobs, device=device, revision=revision, only=only, cells=cells)
-    return [done[cell.name] for cell in every if cell.name in done]
+    return [done[cell.name] for cell in every if cell.name in chosen]
 
 
 def _at_hand(cell: Cell, folders: Folders) -> bool:
