@@ -196,7 +196,9 @@ def _evidence_rows(data: dict[str, Any]) -> Iterator[tuple[int, list[str]]]:
 _ROUNDS = {
     "silver-domain": "names of the graph",
     "silver-domain-names": "and names when it reads",
-    "taught": "then its own labels, made with names",
+    "silver-longer": "as many steps more of them",
+    "silver-longer-names": "and names when it reads",
+    "taught": "instead its own labels, made with names",
     "taught-names": "and names when it reads",
     "taught-alone": "instead its own labels, made without names",
     "taught-alone-names": "and names when it reads",
@@ -230,8 +232,7 @@ def self_training() -> str:
     left = f" {missing} trainings of the plan are not done yet." if missing else ""
     said = (
         f"Test F1, exact: {'; '.join(gains)}.{left} The first two columns are arms of the plan `shares`, trained "
-        "anew with today's scanner of names. The second round has more steps than the first; a first round of as many "
-        "was not tried.\n\n"
+        "anew with today's scanner of names.\n\n"
     )
     places = ", ".join(f"{count} on {place}" for place, count in data["places"].items())
     measured = f"Trainings: {places}; summed up {data['date'][:10]}.\n"

@@ -53,6 +53,56 @@ def test_cells(plan):
         assert load(name).cells()
 
 
+def test_what_is_started_from(plan, tmp_path):
+    stages = {
+        "first": {"train": ["mine"], "shared": True},
+        "longer": {"train": ["mine"], "initial": "first"},
+        "after": {"train": ["mine"], "initial": "half/a"},
+    }
+    settings = {
+        "half": {"train": ["mine"], "test": ["mine"]},
+        "other": {"train": ["mine"]},
+        "none": {"test": ["mine"]},
+    }
+    arms = {
+        "a": {"initial": "longer", "only": ["half"]},
+        "b": {"initial": "half/a", "only": ["other", "none"]},
+        "c": {"initial": "after", "only": ["none"]},
+        "d": {"initial": "first", "only": ["none"]},
+        "e": {"initial": "none/d", "only": ["other"]},
+    }
+    cells = load(changed(plan, seeds=2, stages=stages, settings=settings, arms=arms, compare=[])).cells()
+    starts = {cell.name: None if cell.initial is None else cell.initial.name for cell in cells}
+    of_both = {"stage-longer": "stage-first-0", "stage-after": "half-a", "half-a": "stage-longer"}
+    of_both |= {"other-b": "half-a", "none-b": "half-a", "none-c": "stage-after"}
+    assert starts == {
+        "stage-first-0": None,
+        "none-d-0": "stage-first-0",
+        "other-e-0": "none-d-0",
+        **{
+            f"{name}-{seed}": before if before.endswith("-0") else f"{before}-{seed}"
+            for name, before in of_both.items()
+            for seed in (0, 1)
+        },
+    }, "a shared stage is scored once"
+    by_name, folders = {cell.name: cell for cell in cells}, Folders(tmp_path)
+    order = ("stage-first-0", "stage-longer-0", "half-a-0", "none-b-0", "stage-after-0", "none-c-0")
+    done = {name: run(by_name[name], folders, device="cpu", revision="x") for name in order}
+    assert done["stage-longer-0"]["initial"] == done["stage-first-0"]["student"] != done["stage-longer-0"]["student"]
+    assert done["none-b-0"]["student"] == done["half-a-0"]["student"] == done["stage-after-0"]["initial"]
+    assert done["none-b-0"]["documents"] == done["half-a-0"]["documents"]
+    assert done["none-c-0"]["student"] == done["stage-after-0"]["student"]
+    folders.scored(by_name["half-a-0"]).write_text(json.dumps(done["half-a-0"] | {"student": "0" * 64}))
+    assert [name for name in order if finished(by_name[name], folders) is None] == ["none-b-0", "stage-after-0"]
+    assert [cell.name for cell in cells if not cell.trains] == [
+        "none-b-0",
+        "none-c-0",
+        "none-d-0",
+        "none-b-1",
+        "none-c-1",
+    ]
+
+
 @pytest.mark.parametrize(
     ("changes", "says"),
     [
@@ -60,6 +110,18 @@ def test_cells(plan):
         ({"compare": [["mse"]]}, "pairs of arms"),
         ({"groups": {"all": ["half", "x"]}}, "setting 'x' is not among half, other"),
         ({"arms": {"a": {"initial": "x"}}}, "stage 'x' is not among first"),
+        ({"arms": {"a": {"initial": "x/a"}}, "compare": []}, "setting 'x' is not among half"),
+        ({"arms": {"a": {"initial": "half/x"}}, "compare": []}, "arm 'x' is not among a"),
+        ({"stages": {"first": {"train": ["mine"], "initial": "x"}}}, "stage 'x' is not among first"),
+        (
+            {"arms": {"a": {}, "n": {"names_of": "a"}, "b": {"initial": "half/n"}}, "compare": [], "graph": "g"},
+            "scores the students of a again; take half/a",
+        ),
+        ({"arms": {"a": {"only": ["half"]}, "b": {"initial": "other/a"}}, "compare": []}, "that is not run"),
+        (
+            {"stages": {"first": {"train": ["mine"], "initial": "half/staged"}}},
+            ": stage/first, which starts from half/staged, which starts from stage/first: ",
+        ),
         ({"arms": {"a": {"only": ["x"]}}}, "setting 'x'"),
         ({"arms": {"a": {"beside": {"x": 1}}}}, "corpus 'x' is not among mine"),
         ({"arms": {"a": {"names_of": "x"}}, "compare": []}, "arm 'x' is not among a"),
@@ -79,7 +141,7 @@ def test_cells(plan):
         ),
         (
             {"arms": {"a": {"pseudo": {"by": "a", "texts": ["mine"]}}}, "compare": []},
-            "a, whose texts are labelled by a: ",
+            "half/a, whose texts are labelled by half/a: ",
         ),
         (
             {
@@ -88,7 +150,7 @@ def test_cells(plan):
                 },
                 "compare": [],
             },
-            "b, whose texts are labelled by c, whose texts are labelled by b: ",
+            ": half/b, whose texts are labelled by half/c, whose texts are labelled by half/b: ",
         ),
         (
             {"arms": {"a": {"only": ["half"]}, "b": {"pseudo": {"by": "a", "texts": ["mine"]}}}, "compare": []},

@@ -247,7 +247,7 @@ def _recipe(cell: Cell, folders: Folders) -> Recipe:
 
     overrides = [*cell.overrides(), "train.threads=1"]
     if cell.initial is not None:
-        overrides.append(f"student.initial={folders.student(cell.initial)}")
+        overrides.append(f"student.initial={student_of(cell.initial, folders)}")
     return load_recipe(cell.experiment.recipe, overrides)
 
 

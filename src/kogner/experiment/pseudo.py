@@ -23,10 +23,8 @@ ANNOTATED = "document that is trained on with its annotation"
 
 
 def student_of(cell: Cell, folders: Folders) -> Path:
-    """Where the student is that a cell scores: its own, or that of its stage or base where it trains none."""
-    if cell.base is not None:
-        return student_of(cell.base, folders)
-    return folders.student(cell if cell.trains or cell.initial is None else cell.initial)
+    """Where the student is that a cell scores: its own, or that of what it starts from where it trains none."""
+    return folders.student(cell) if cell.trains or cell.start is None else student_of(cell.start, folders)
 
 
 def label_inputs(cell: Cell, by: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,0 +1,218 @@
+"""What a plan has to fulfil before anything of it is run; each fault is a ConfigError that says which part it is in."""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from kogner.errors import ConfigError
+
+if TYPE_CHECKING:
+    from kogner.experiment.plan import Arm, Experiment
+
+STAGE = "stage"
+PSEUDO = "pseudo"  # what the texts of an arm's `pseudo` are called among the corpora of a training
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")  # they become names of files
+_OURS = ("train.seed", "train.data_seed", "train.train_share")  # what the plan itself says of a training
+
+
+def start_of(initial: str) -> tuple[str, str]:
+    """Setting and arm that `initial` names; a stage's setting is STAGE."""
+    setting, _, name = initial.rpartition("/")
+    return setting or STAGE, name
+
+
+def check(experiment: Experiment) -> None:
+    """Raise ConfigError for a plan that cannot be run, or would not be what it says."""
+    if experiment.seeds < 1:
+        raise ConfigError(f"experiment {experiment.name}: seeds must be at least 1")
+    _check_words(experiment)
+    _check_corpora(experiment)
+    for name, arm in experiment.arms.items():
+        _check_names(experiment, name, arm)
+        for setting in arm.only:
+            _known(experiment, "setting", setting, experiment.settings)
+        if arm.pseudo is not None:
+            _known(experiment, "arm", arm.pseudo.by, experiment.arms)
+        _check_initial(experiment, name, arm.initial)
+    for name, stage in experiment.stages.items():
+        _check_initial(experiment, name, stage.initial)
+    _check_order(experiment)
+    _check_starts(experiment)
+    for name, arm in experiment.arms.items():
+        _check_pseudo(experiment, name, arm)
+    for settings in experiment.groups.values():
+        for name in settings:
+            _known(experiment, "setting", name, experiment.settings)
+    _check_settings(experiment)
+    for pair in experiment.compare:
+        if len(pair) not in (2, 3):
+            raise ConfigError(f"experiment {experiment.name}: compare needs pairs of arms, not {list(pair)}")
+        for name in pair[:2]:
+            _known(experiment, "arm", name, experiment.arms)
+        if pair[0] == pair[1]:
+            raise ConfigError(f"experiment {experiment.name}: compare needs two arms, not {pair[0]} twice")
+
+
+def _check_words(experiment: Experiment) -> None:
+    """Names that can be files, and overrides that leave alone what the plan itself says."""
+    for name in (experiment.name, *experiment.settings, *experiment.arms, *experiment.stages):
+        if not _NAME.fullmatch(name):
+            raise ConfigError(f"experiment {experiment.name}: {name!r} is no name; take letters, digits, . _ and -")
+    if STAGE in experiment.settings:
+        raise ConfigError(f"experiment {experiment.name}: no setting can be called {STAGE!r}, as stages are")
+    parts = (experiment.settings, experiment.stages, experiment.arms)
+    sets = [experiment.set, *(one.set for part in parts for one in part.values())]
+    for setting, arm in itertools.product(experiment.settings.values(), experiment.arms.values()):
+        own = [one for one in (*setting.set, *arm.set) if one.partition("=")[0].strip() == "train.beside"]
+        if own and (arm.beside or arm.pseudo):
+            raise ConfigError(
+                f"experiment {experiment.name}: {own[0]!r} would replace beside or pseudo of an arm; say it there"
+            )
+    for override in itertools.chain(*sets):
+        if override.partition("=")[0].strip() in _OURS:
+            raise ConfigError(
+                f"experiment {experiment.name}: {override!r} is set by the plan itself, by seeds and share"
+            )
+
+
+def _check_corpora(experiment: Experiment) -> None:
+    used = [names for one in experiment.stages.values() for names in (one.train, one.test)]
+    used += [names for one in experiment.settings.values() for names in (one.train, one.test)]
+    used += [tuple(arm.beside) for arm in experiment.arms.values()]
+    used += [arm.pseudo.texts for arm in experiment.arms.values() if arm.pseudo is not None]
+    for name in itertools.chain(*used):
+        _known(experiment, "corpus", name, experiment.corpora)
+
+
+def _check_settings(experiment: Experiment) -> None:
+    """Raise ConfigError where nothing is run, for a share that is none, or for two trainings of one name."""
+    if not experiment.cells():
+        raise ConfigError(
+            f"experiment {experiment.name}: nothing is run; it needs settings and arms, and a setting without train "
+            "arms that start from a stage or learn from what such an arm labels"
+        )
+    for name, setting in experiment.settings.items():
+        if setting.share != 1 and not setting.train:
+            raise ConfigError(
+                f"experiment {experiment.name}: {name} has a share of train documents, and no train corpora"
+            )
+        if not 0 < setting.share <= 1:
+            raise ConfigError(
+                f"experiment {experiment.name}: share {setting.share} of {name} is not above 0 and at most 1"
+            )
+    twice = [name for name, count in Counter(cell.name for cell in experiment.cells()).items() if count > 1]
+    if twice:
+        raise ConfigError(
+            f"experiment {experiment.name}: two trainings would be called {twice[0]}; rename an arm or setting"
+        )
+
+
+def _check_initial(experiment: Experiment, name: str, initial: str | None) -> None:
+    """Raise ConfigError for an `initial` that names nothing, or what makes no student."""
+    if initial is None:
+        return
+    setting, start = start_of(initial)
+    if setting == STAGE:
+        _known(experiment, "stage", start, experiment.stages)
+        return
+    _known(experiment, "setting", setting, experiment.settings)
+    _known(experiment, "arm", start, experiment.arms)
+    if (base := experiment.arms[start].names_of) is not None:
+        raise ConfigError(
+            f"experiment {experiment.name}: {name} cannot start from {initial}, which scores the students of {base} "
+            f"again; take {setting}/{base}"
+        )
+
+
+def _check_order(experiment: Experiment) -> None:
+    """Raise ConfigError where something would have to be there before itself."""
+    clear = set[tuple[str, str]]()
+
+    def walk(node: tuple[str, str], way: dict[tuple[str, str], str]) -> None:
+        for words, before in _before(experiment, *node):
+            here = way | {node: words}
+            if before in here:
+                circle = list(here)[list(here).index(before) :]
+                told = "".join(f"{'/'.join(one)}, {here[one]} " for one in circle) + "/".join(before)
+                raise ConfigError(f"experiment {experiment.name}: {told}: one of them has to learn from something else")
+            if before not in clear:
+                walk(before, here)
+        clear.add(node)
+
+    nodes = [(STAGE, name) for name in experiment.stages]
+    for node in [*nodes, *itertools.product(experiment.settings, experiment.arms)]:
+        walk(node, {})
+
+
+def _before(experiment: Experiment, setting: str, name: str) -> Iterator[tuple[str, tuple[str, str]]]:
+    """What has to be there first, each with the words that join them."""
+    one = experiment.stages[name] if setting == STAGE else experiment.arms[name]
+    if one.initial is not None:
+        yield "which starts from", start_of(one.initial)
+    if setting != STAGE:
+        arm = experiment.arms[name]
+        if arm.names_of is not None:
+            yield "which scores the students of", (setting, arm.names_of)
+        if arm.pseudo is not None:
+            yield "whose texts are labelled by", (setting, arm.pseudo.by)
+
+
+def _check_starts(experiment: Experiment) -> None:
+    """Raise ConfigError where the student of a setting is started from that is not trained there."""
+    started = [(name, one.initial) for part in (experiment.stages, experiment.arms) for name, one in part.items()]
+    for name, initial in started:
+        if initial is None or start_of(initial)[0] == STAGE or experiment.runs(*start_of(initial), 0):
+            continue
+        raise ConfigError(
+            f"experiment {experiment.name}: {name} starts from {initial}, and that is not run in this plan"
+        )
+
+
+def _check_names(experiment: Experiment, name: str, arm: Arm) -> None:
+    if arm.names_of is None:
+        return
+    _known(experiment, "arm", arm.names_of, experiment.arms)
+    base = experiment.arms[arm.names_of]
+    if arm.set or arm.initial or arm.beside or arm.pseudo or base.names_of is not None or experiment.graph is None:
+        raise ConfigError(
+            f"experiment {experiment.name}: arm {name} scores the students of {arm.names_of} again, so that must be "
+            "one that is trained, the arm itself can have no set, initial, beside or pseudo, and a graph is needed"
+        )
+    if base.only and not set(arm.only or experiment.settings) <= set(base.only):
+        raise ConfigError(f"experiment {experiment.name}: arm {name} is run in settings that {arm.names_of} is not")
+
+
+def _check_pseudo(experiment: Experiment, name: str, arm: Arm) -> None:
+    if arm.pseudo is None:
+        return
+    if PSEUDO in experiment.corpora or not arm.pseudo.texts or arm.pseudo.ratio <= 0:
+        raise ConfigError(
+            f"experiment {experiment.name}: pseudo of arm {name} needs texts and a ratio above 0, and no corpus can "
+            f"be called {PSEUDO!r}"
+        )
+    for setting, one in experiment.settings.items():
+        if one.train or (arm.only and setting not in arm.only):
+            continue
+        if twice := sorted(set(arm.beside) & set(one.test)):
+            raise ConfigError(
+                f"experiment {experiment.name}: arm {name} would learn from the annotation of {twice[0]}, which "
+                f"{setting} scores without any; leave it out of beside"
+            )
+    idle = [one for one in arm.only or experiment.settings if not experiment.runs(one, name, 0)]
+    if idle and (arm.only or len(idle) == len(experiment.settings)):
+        raise ConfigError(
+            f"experiment {experiment.name}: arm {name} cannot be run in {', '.join(idle)}: {arm.pseudo.by}, which "
+            "labels for it, is not run there"
+        )
+    by = arm.pseudo.by
+    if any(experiment.runs(one, name, 0) > experiment.runs(one, by, 0) for one in experiment.settings):
+        raise ConfigError(f"experiment {experiment.name}: arm {name} is run in settings that {by} is not")
+
+
+def _known(experiment: Experiment, what: str, name: str, there: Mapping[str, Any]) -> None:
+    if name not in there:
+        raise ConfigError(f"experiment {experiment.name}: {what} {name!r} is not among {', '.join(there) or 'none'}")
