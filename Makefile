@@ -206,8 +206,8 @@ CORPORA := $(KOGNER_SHARED)/corpora
 SILVER := $(BIN)/kogner data silver --graph $(GRAPH) --types chemical=Chemical,disease=Disease,gene=Gene \
   $(foreach name,bc2gm bc5cdr genia gnormplus jnlpba linnaeus ncbi_disease nlmchem,--exclude $(CORPORA)/$(name))
 
-EXPERIMENTS := shares self-training low-resource tune rates
-RESULTS_OF := build/linked-names build/silver build/silver-domain build/silver-domain-shuffled build/aligned
+EXPERIMENTS := shares unseen-corpora self-training low-resource tune rates
+RESULTS_OF := build/unseen build/linked-names build/silver build/silver-domain build/silver-domain-shuffled build/aligned
 results: teacher linked build/joint/artifact.json $(RESULTS_OF:%=%/artifact.json) $(VENV)/.dev  ## Does the graph help? All trainings (days on 2 cores; DEVICE=cuda JOBS=13 for a GPU; goes on where it was), and docs/results.md
 	$(foreach name,$(EXPERIMENTS),$(BIN)/kogner experiment run $(name) --device $(DEVICE) $(if $(JOBS),--jobs $(JOBS)) \
 	  --scores benchmarks/results/scores --out benchmarks/results/$(name).json &&) \
@@ -229,6 +229,9 @@ build/silver-domain-shuffled/artifact.json: | graph
 
 build/aligned/artifact.json: | graph $(VENV)/.minilm
 	$(BIN)/kogner encoder align --graph $(GRAPH) --types Chemical,Disease,Gene --steps 2000 --device $(DEVICE) --out build/aligned
+
+build/unseen/artifact.json: | graph
+	$(BIN)/kogner data link --graph $(GRAPH) --data nlm-chem=$(CORPORA)/nlmchem --out build/unseen
 
 build/joint/artifact.json: | graph
 	$(BIN)/kogner data link --graph $(GRAPH) $(foreach one,$(SIX),--data $(firstword $(subst =, ,$(one)))=$(CORPORA)/$(lastword $(subst =, ,$(one)))) \

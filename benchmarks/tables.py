@@ -13,7 +13,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from tabulated import code, evidence, quality, speed, teacher, writing
+from tabulated import code, evidence, quality, short, speed, teacher, writing
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = ("README.md", *sorted(str(file.relative_to(ROOT)) for file in (ROOT / "docs").rglob("*.md")))
@@ -51,6 +51,8 @@ TABLES: dict[str, Callable[[], str]] = {
     "zero-shot": writing.zero_shot,
     "training": speed.training,
     "training-avx2": lambda: speed.training("train-avx2"),
+    "helps": short.helps,
+    "fast": short.speed,
     "formats": code.formats,
     "sources": code.sources,
     "limits": code.limits,

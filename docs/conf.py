@@ -38,7 +38,17 @@ html_show_sourcelink = False
 # Pages that stand alone have no neighbours to list at their side.
 html_sidebars = {
     page: []
-    for page in ("start", "formats", "comparison", "scale", "troubleshooting", "architecture", "decisions", "results")
+    for page in (
+        "start",
+        "formats",
+        "evidence",
+        "comparison",
+        "scale",
+        "troubleshooting",
+        "architecture",
+        "decisions",
+        "results",
+    )
 }
 html_copy_source = False
 html_theme_options = {
