@@ -25,6 +25,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "mini": quality.mini,
     "suite": quality.suite,
     "distilled": evidence.distilled,
+    "tried": evidence.tried,
     "teacher": teacher.teacher,
     "teacher-sizes": teacher.teacher_sizes,
     "unimp": teacher.unimp,

@@ -7,8 +7,9 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from kogner.experiment.plan import load
 from kogner.experiment.report import BETTER, WORSE, key, verdicts
-from tabulated.markdown import NAMES, is_there, result, table, where
+from tabulated.markdown import NAMES, is_there, names_alone, result, table, where
 
 
 def overlaps() -> str:
@@ -48,6 +49,41 @@ def distilled() -> str:
     return table(header, rows) + "\n" + where(data)
 
 
+_LOSSES = {"mse": "MSE", "cosine": "cosine", "contrastive": "contrastive", "relational": "relational"}
+
+
+def tried() -> str:
+    """Ways of distilling that were tried on dev, beside the same training without; both on one kind of machine."""
+    data, beside = result("tune"), result("low-resource-gpu")
+    experiment = load(data["plan"])
+    without = {
+        (row["setting"], row["arm"]): row
+        for row in beside["rows"]
+        if row["arm"] in ("no-graph", "silver-domain") and row["places"] == list(data["places"])
+    }
+    dev = {(row["setting"], row["arm"]): row["dev"] for row in data["rows"]}
+    rows = []
+    for stages, title, base in (
+        (False, "beside annotated documents", "no-graph"),
+        (True, "with names first", "silver-domain"),
+    ):
+        figures = [f"{without[setting, base]['dev']:.1f}" for setting in experiment.settings]
+        rows.append([title, "none", "", *figures, str(len(without["bc5cdr-5", base]["f1"]))])
+        for name, arm in experiment.arms.items():
+            if (arm.initial is not None) != stages:
+                continue
+            said = arm.set if arm.initial is None else experiment.stages[arm.initial].set
+            values = dict(one.split("=", 1) for one in said)
+            loss = _LOSSES[values.get("distil.loss", "mse")]
+            loss += ", to a whitened projection of the bank" if values.get("distil.target") == "pca" else ""
+            figures = [f"{dev[setting, name]:.1f}" for setting in experiment.settings]
+            rows.append([title, loss, values["loss.dist_weight"], *figures, str(data["seeds"])])
+    corpora = [_setting(setting, plan.train[0]) for setting, plan in experiment.settings.items()]
+    header = ["vectors are taught", "how", "weight", *corpora, "seeds"]
+    places = ", ".join(f"{count} on {place}" for place, count in data["places"].items())
+    return table(header, rows) + f"\nF1 on dev, exact. Trainings of these ways: {places}; {data['date'][:10]}.\n"
+
+
 _EVIDENCE = {
     "no-graph": "no graph",
     "mse": "distilled (the paper's)",
@@ -68,6 +104,7 @@ def low_resource() -> str:
     rows.sort(key=lambda row: row[0])
     header = [
         "corpus, share of its train split",
+        "names alone, no student",
         *_EVIDENCE.values(),
         "difference (95 %)",
         "recall on unseen names",
@@ -128,8 +165,8 @@ def _worth(shares: dict[str, Any]) -> str:
         return ""
     return (
         f"With the graph's names 15 % of BC5CDR's annotated train documents give {part['mean']:.1f} F1, all of them "
-        f"without the graph {whole['mean']:.1f}; either way its dev documents decide thresholds and how much names "
-        "count.\n\n"
+        f"without the graph {whole['mean']:.1f}, and the names alone, without a student, {names_alone('bc5cdr')}; its "
+        "dev documents decide thresholds and how much names count.\n\n"
     )
 
 
@@ -190,7 +227,8 @@ def _evidence_rows(data: dict[str, Any]) -> Iterator[tuple[int, list[str]]]:
         percent = setting.rpartition("-")[2]
         order = 0 if setting.startswith("no-labels") else int(percent) if percent.isdigit() else 101
         said = _setting(setting, corpus) + (", silver kept beside the others" if beside else "")
-        yield order, [said, *figures, difference, unseen, str(seeds)]
+        alone = "" if beside or setting.startswith("no-chemical") else names_alone(corpus)  # that is of all its types
+        yield order, [said, alone, *figures, difference, unseen, str(seeds)]
 
 
 _ROUNDS = {
@@ -202,7 +240,9 @@ _ROUNDS = {
     "taught-names": "and names when it reads",
     "taught-alone": "instead its own labels, made without names",
     "taught-alone-names": "and names when it reads",
-    "taught-first": "then its own labels, made with names",
+    "longer-first": "as many steps more of them",
+    "longer-first-names": "and names when it reads",
+    "taught-first": "instead its own labels, made with names",
     "taught-first-names": "and names when it reads",
 }
 
@@ -220,7 +260,9 @@ def self_training() -> str:
     left = f" {missing} trainings of the plan are not done yet." if missing else ""
     places = ", ".join(f"{count} on {place}" for place, count in data["places"].items())
     said = (
-        "Test F1, exact; differences with 95 % intervals and p. Of one seed they say nothing of another training. "
+        "Test F1, exact; differences with 95 % intervals and p. Of one seed they say nothing of another training. More "
+        "steps of names are taken on the sentences that names were found in; a student labels all sentences of "
+        "these texts, and spans in doubt teach nothing. "
         "Names of the graph alone and beside annotated documents are arms of the plan `shares`, trained anew with "
         f"today's scanner of names.{left}\n\nTrainings: {places}; summed up {data['date'][:10]}.\n"
     )
@@ -236,8 +278,8 @@ def _rounds(data: dict[str, Any], settings: Sequence[str], header: str) -> str:
         own = [cells.get((setting, corpus, arm)) for arm in arms]
         figures = ["" if row is None else _figure(row, data["seeds"]) for row in own]
         name = NAMES.get(corpus, corpus) if setting.startswith("no-") else _setting(setting, corpus)
-        rows.append([name, *figures])
-    return table([header, *(_ROUNDS[arm] for arm in arms)], rows)
+        rows.append([name, names_alone(corpus), *figures])
+    return table([header, "names alone, no student", *(_ROUNDS[arm] for arm in arms)], rows)
 
 
 def _gains_of(data: dict[str, Any], means: Sequence[dict[str, Any]]) -> str:
@@ -258,7 +300,9 @@ def _gains_of(data: dict[str, Any], means: Sequence[dict[str, Any]]) -> str:
         )
         differences = [_difference(own[corpus]) if corpus in own else "" for corpus in corpora]
         rows.append([title, *differences, _difference(mean), f"{mean['unseen']:+.1f}"])
-    header = ["what", *(NAMES.get(corpus, corpus) for corpus in corpora), "mean", "recall on unseen names"]
+    few = means[0]["group"] == "few documents"  # without any document there is no name that was seen in one
+    recall = "recall on names of no annotated document" if few else "recall"
+    header = ["what", *(NAMES.get(corpus, corpus) for corpus in corpora), "mean", recall]
     return table(header, rows)
 
 

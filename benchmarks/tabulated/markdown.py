@@ -10,7 +10,7 @@ from typing import Any
 RESULTS = Path(__file__).parents[1] / "results"
 NAMES = {
     "bc5cdr": "BC5CDR", "ncbi": "NCBI-disease", "bc2gm": "BC2GM", "jnlpba": "JNLPBA", "gnormplus": "GNormPlus",
-    "linnaeus": "Linnaeus",
+    "linnaeus": "Linnaeus", "nlm-chem": "NLM-Chem",
 }  # fmt: skip
 
 
@@ -22,6 +22,13 @@ def is_there(name: str) -> bool:
 def result(name: str) -> dict[str, Any]:
     loaded: dict[str, Any] = json.loads((RESULTS / f"{name}.json").read_text(encoding="utf-8"))
     return loaded
+
+
+def names_alone(corpus: str) -> str:
+    """F1 on test of the graph's names, read off without any student; empty where the suite has not scored them."""
+    found = result("suite").get("with names", {}).get("corpora", {}) if is_there("suite") else {}
+    f1 = found.get(NAMES.get(corpus, corpus), {}).get("names_alone", {}).get("f1")
+    return "" if f1 is None else f"{f1:.1f}"
 
 
 def table(header: list[str], rows: list[list[str]]) -> str:

@@ -88,6 +88,12 @@ def test_counts_of_documents_add_up_to_the_score():
     assert np.sum(counts, axis=0).tolist() == [whole.gold, whole.predicted, whole.correct]
 
 
+def test_passages_of_an_article_count_together():
+    gold = [Document(name, "a b", (Mention(0, 1, "x"),)) for name in ("1#1", "2", "1#2")]
+    found = [Document("1#1", "a b"), Document("2", "a b", (Mention(2, 3, "x"),)), gold[2]]
+    assert document_counts(gold, found, types=["x"]) == [(2, 1, 1), (1, 1, 0)]
+
+
 def test_arms_that_do_not_fit():
     for other in (arm(0.8, seeds=2), arm(0.8, documents=3), []):
         with pytest.raises(InputError, match="same seeds and documents"):

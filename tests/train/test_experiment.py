@@ -53,7 +53,7 @@ def test_cells(plan):
         assert load(name).cells()
 
 
-def test_what_is_started_from(plan, tmp_path):
+def test_what_is_started_from(plan, corpus, tmp_path):
     stages = {
         "first": {"train": ["mine"], "shared": True},
         "longer": {"train": ["mine"], "initial": "first"},
@@ -62,7 +62,7 @@ def test_what_is_started_from(plan, tmp_path):
     settings = {
         "half": {"train": ["mine"], "test": ["mine"]},
         "other": {"train": ["mine"]},
-        "none": {"test": ["mine"]},
+        "none": {"test": ["yours"]},
     }
     arms = {
         "a": {"initial": "longer", "only": ["half"]},
@@ -71,7 +71,9 @@ def test_what_is_started_from(plan, tmp_path):
         "d": {"initial": "first", "only": ["none"]},
         "e": {"initial": "none/d", "only": ["other"]},
     }
-    cells = load(changed(plan, seeds=2, stages=stages, settings=settings, arms=arms, compare=[])).cells()
+    changes = {"stages": stages, "settings": settings, "arms": arms, "compare": []}
+    changes["corpora"] = {"mine": str(corpus), "yours": str(corpus)}
+    cells = load(changed(plan, seeds=2, **changes)).cells()
     starts = {cell.name: None if cell.initial is None else cell.initial.name for cell in cells}
     of_both = {"stage-longer": "stage-first-0", "stage-after": "half-a", "half-a": "stage-longer"}
     of_both |= {"other-b": "half-a", "none-b": "half-a", "none-c": "stage-after"}
@@ -90,8 +92,14 @@ def test_what_is_started_from(plan, tmp_path):
     done = {name: run(by_name[name], folders, device="cpu", revision="x") for name in order}
     assert done["stage-longer-0"]["initial"] == done["stage-first-0"]["student"] != done["stage-longer-0"]["student"]
     assert done["none-b-0"]["student"] == done["half-a-0"]["student"] == done["stage-after-0"]["initial"]
-    assert done["none-b-0"]["documents"] == done["half-a-0"]["documents"]
+    assert done["none-b-0"]["documents"]["yours"] == done["half-a-0"]["documents"]["mine"]
     assert done["none-c-0"]["student"] == done["stage-after-0"]["student"]
+    settings["half"]["test"] = ["mine", "yours"]
+    more = {cell.name: cell for cell in load(changed(plan, **changes)).cells()}
+    assert [name for name in order if finished(more[name], folders) is None] == ["half-a-0"], (
+        "the students are the same"
+    )
+    assert [name for name in order if finished(more[name], folders, as_recorded=True) is None] == ["half-a-0"]
     folders.scored(by_name["half-a-0"]).write_text(json.dumps(done["half-a-0"] | {"student": "0" * 64}))
     assert [name for name in order if finished(by_name[name], folders) is None] == ["none-b-0", "stage-after-0"]
     assert [cell.name for cell in cells if not cell.trains] == [
@@ -111,6 +119,35 @@ def test_what_is_started_from(plan, tmp_path):
         ({"groups": {"all": ["half", "x"]}}, "setting 'x' is not among half, other"),
         ({"arms": {"a": {"initial": "x"}}}, "stage 'x' is not among first"),
         ({"arms": {"a": {"initial": "x/a"}}, "compare": []}, "setting 'x' is not among half"),
+        ({"arms": {"a": {"initial": "stage/first"}}, "compare": []}, "setting 'stage' is not among half"),
+        (
+            {
+                "stages": {
+                    "first": {"train": ["mine"], "shared": True},
+                    "after": {"train": ["mine"], "initial": "none/d"},
+                },
+                "settings": {"half": {"train": ["mine"]}, "none": {"test": ["mine"]}},
+                "arms": {"d": {"initial": "first", "only": ["none"]}, "x": {"initial": "after", "only": ["half"]}},
+                "compare": [],
+                "seeds": 2,
+            },
+            "half-x-1 needs stage-after-1, which is not run",
+        ),
+        (
+            {"settings": {"half": {"train": ["mine"]}, "none": {"test": ["mine"]}}}
+            | {"arms": {"a": {"only": ["half"]}, "b": {"initial": "half/a", "only": ["none"]}}, "compare": []},
+            "none-b-0 goes back to half-a-0, which learns more of the annotation of mine than none has",
+        ),
+        (
+            {"settings": {"all": {"train": ["mine"]}, "few": {"train": ["mine"], "share": 0.5}}}
+            | {"arms": {"a": {"only": ["all"]}, "b": {"initial": "all/a", "only": ["few"]}}, "compare": []},
+            "few-b-0 goes back to all-a-0, which",
+        ),
+        (
+            {"settings": {"all": {"train": ["mine"]}, "part": {"train": ["mine"], "without": ["chemical"]}}}
+            | {"arms": {"a": {"only": ["all"]}, "b": {"initial": "all/a", "only": ["part"]}}, "compare": []},
+            "part-b-0 goes back to all-a-0, which",
+        ),
         ({"arms": {"a": {"initial": "half/x"}}, "compare": []}, "arm 'x' is not among a"),
         ({"stages": {"first": {"train": ["mine"], "initial": "x"}}}, "stage 'x' is not among first"),
         (

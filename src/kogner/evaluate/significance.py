@@ -51,12 +51,19 @@ class Difference:
 def document_counts(
     gold: Sequence[Document], predicted: Sequence[Document], *, types: Collection[str]
 ) -> list[tuple[int, int, int]]:
-    """(gold, predicted, correct) mentions of each gold document, in order; exact spans and types."""
-    found = []
+    """(gold, predicted, correct) mentions of each gold document, in order; exact spans and types.
+
+    Passages of one article (`ID#1`, `ID#2`, as readers of PubTator name them) count together: what an article calls
+    its entities comes again in each of them, so they are not drawn independently.
+    """
+    found: dict[str, tuple[int, int, int]] = {}
     for pair in compare(gold, predicted, types=types):
         right, guess = (Counter(mention.key for mention in side) for side in (pair.gold, pair.predicted))
-        found.append((right.total(), guess.total(), (right & guess).total()))
-    return found
+        article = pair.document.id.partition("#")[0]
+        before = found.get(article, (0, 0, 0))
+        counts = (right.total(), guess.total(), (right & guess).total())
+        found[article] = tuple(x + y for x, y in zip(before, counts, strict=True))  # type: ignore[assignment]
+    return list(found.values())
 
 
 def paired_bootstrap(

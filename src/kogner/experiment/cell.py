@@ -96,15 +96,18 @@ def _hash(said: dict[str, Any]) -> str:
     return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
 
 
-def _today(stored: dict[str, Any], now: dict[str, Any]) -> dict[str, Any]:
-    """A stored identity as it would be told today: settings that came later were then what they are by default."""
+def _today(stored: dict[str, Any], now: dict[str, Any], *, before: bool = False) -> dict[str, Any]:
+    """A stored identity as it would be told today: settings that came later were then what they are by default.
+
+    before: it is of what another cell starts from, to which it does not matter on what that is scored.
+    """
     from kogner.config import Recipe
     from kogner.mapping import to_mapping
 
     if "base" in stored or "base" in now:
         if "base" not in stored or "base" not in now:
             return {"hash": ""}  # it was of another kind
-        said = {"base": _today(stored["base"], now["base"]), "names": stored["names"]}
+        said = {"base": _today(stored["base"], now["base"], before=before), "names": stored["names"]}
         return said | {"hash": _hash(said)}
     defaults = json.loads(json.dumps(to_mapping(Recipe())))
     defaults["train"] |= BEFORE
@@ -112,13 +115,19 @@ def _today(stored: dict[str, Any], now: dict[str, Any]) -> dict[str, Any]:
     for name in WITHOUT_EFFECT:
         sections["train"].pop(name, None)
     said = {key: stored.get(key) for key in (stored | now) if key != "hash"} | {"recipe": stored["recipe"] | sections}
-    if set(now["test"]) <= set(said["test"]):  # scored on more than is asked for now
+    if before:
+        learnt = {*now["train"], *now["recipe"]["train"]["beside"]}
+        said["test"] = now["test"]
+        said["data"] = {
+            name: said["data"].get(name) if name in learnt else files for name, files in now["data"].items()
+        }
+    elif set(now["test"]) <= set(said["test"]):  # scored on more than is asked for now
         said["test"] = now["test"]
         said["data"] = {name: files for name, files in said["data"].items() if name in now["data"]}
     if said["initial"] is not None and now["initial"] is not None:
-        said["initial"] = _today(said["initial"], now["initial"])
+        said["initial"] = _today(said["initial"], now["initial"], before=True)
     if said.get("pseudo") and now.get("pseudo"):
-        said["pseudo"] = said["pseudo"] | {"by": _today(said["pseudo"]["by"], now["pseudo"]["by"])}
+        said["pseudo"] = said["pseudo"] | {"by": _today(said["pseudo"]["by"], now["pseudo"]["by"], before=True)}
     return said | {"hash": _hash(said)}
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from kogner.errors import ConfigError
 
 if TYPE_CHECKING:
-    from kogner.experiment.plan import Arm, Experiment
+    from kogner.experiment.plan import Arm, Cell, Experiment
 
 STAGE = "stage"
 PSEUDO = "pseudo"  # what the texts of an arm's `pseudo` are called among the corpora of a training
@@ -48,6 +48,7 @@ def check(experiment: Experiment) -> None:
         for name in settings:
             _known(experiment, "setting", name, experiment.settings)
     _check_settings(experiment)
+    _check_cells(experiment)
     for pair in experiment.compare:
         if len(pair) not in (2, 3):
             raise ConfigError(f"experiment {experiment.name}: compare needs pairs of arms, not {list(pair)}")
@@ -116,7 +117,7 @@ def _check_initial(experiment: Experiment, name: str, initial: str | None) -> No
     if initial is None:
         return
     setting, start = start_of(initial)
-    if setting == STAGE:
+    if "/" not in initial:
         _known(experiment, "stage", start, experiment.stages)
         return
     _known(experiment, "setting", setting, experiment.settings)
@@ -211,6 +212,44 @@ def _check_pseudo(experiment: Experiment, name: str, arm: Arm) -> None:
     by = arm.pseudo.by
     if any(experiment.runs(one, name, 0) > experiment.runs(one, by, 0) for one in experiment.settings):
         raise ConfigError(f"experiment {experiment.name}: arm {name} is run in settings that {by} is not")
+
+
+def _check_cells(experiment: Experiment) -> None:
+    """Raise ConfigError for a training that waits for none of the plan, or learns from annotation by a way round."""
+    cells = experiment.cells()
+    names = {cell.name for cell in cells}
+    for cell in cells:
+        for before in cell.after:
+            if before.name not in names:
+                raise ConfigError(
+                    f"experiment {experiment.name}: {cell.name} needs {before.name}, which is not run: a shared stage "
+                    "is one student, which a setting without train has for seed 0 alone"
+                )
+        if not cell.is_stage:
+            _check_annotation(experiment, cell)
+
+
+def _check_annotation(experiment: Experiment, cell: Cell) -> None:
+    """Raise ConfigError where what it starts from learnt annotation that its setting says it has not."""
+    setting, every = experiment.settings[cell.setting], list(cell.after)
+    while every:
+        before = every.pop()
+        every += before.after
+        if before.is_stage or before.setting == cell.setting:
+            continue
+        other = experiment.settings[before.setting]
+        learnt = [
+            corpus
+            for corpus in other.train
+            if (other.share > setting.share if corpus in setting.train else corpus in setting.test)
+        ]
+        if other.train and not set(setting.without) <= set(other.without):
+            learnt = [*other.train]
+        if learnt:
+            raise ConfigError(
+                f"experiment {experiment.name}: {cell.name} goes back to {before.name}, which learns more of the "
+                f"annotation of {learnt[0]} than {cell.setting} has"
+            )
 
 
 def _known(experiment: Experiment, what: str, name: str, there: Mapping[str, Any]) -> None:
