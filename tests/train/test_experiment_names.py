@@ -8,19 +8,22 @@ import yaml
 from click.testing import CliRunner
 from tests.train.test_experiment import changed
 
+from kogner.annotate.names import Names
+from kogner.annotate.predictor import Predictor
 from kogner.cli import cli
 from kogner.data import corpora
 from kogner.data.formats import jsonl
 from kogner.data.overlap import BY_TEXT
-from kogner.errors import InputError
+from kogner.errors import ConfigError, InputError
 from kogner.experiment.cell import find, finished, identity, run
 from kogner.experiment.folders import Folders
 from kogner.experiment.plan import load
 from kogner.experiment.pseudo import ANNOTATED
 from kogner.experiment.summary import summarise
 from kogner.graph.rejections import Rejections
-from kogner.graph.store import build
+from kogner.graph.store import GraphStore, build
 from kogner.records import Document, Entity
+from kogner.train.trust import weights_of_texts
 
 
 def test_names_of_the_graph_score_the_student_of_another_arm_again(plan, tmp_path):
@@ -165,6 +168,42 @@ def test_texts_without_annotation_are_labelled_in_rounds(plan, corpus, tmp_path)
     assert "initial" not in again and finished(cells["none-again-0"], folders)
     folders.scored(cells["none-taught-named-0"]).write_text(json.dumps(done["none-taught-named-0"] | {"initial": "x"}))
     assert finished(cells["none-again-0"], folders) is None, "what labelled its texts is another by now"
+
+
+def test_texts_say_how_much_a_name_counts(plan, corpus, tmp_path):
+    every = corpora.load("mine", corpus, "train").documents
+    kinds = {mention.text: mention.type.capitalize() for one in every for mention in one.mentions}
+    graph = tmp_path / "graph"
+    entities = [Entity(f"X:{number}", kind, name) for number, (name, kind) in enumerate(kinds.items())]
+    build(entities, [], graph, rejected=Rejections())
+    folder = tmp_path / "texts"
+    folder.mkdir()
+    jsonl.write(folder / "train.jsonl", [Document(one.id, one.text, (), frozenset({"chemical"})) for one in every])
+    arms = {
+        "start": {"initial": "first"},
+        "named": {"names_of": "start"},
+        "trusted": {"names_of": "start", "texts": ["texts"]},
+    }
+    changes = {
+        "arms": arms, "compare": [["trusted", "named"]], "settings": {"none": {"test": ["mine"]}},
+        "corpora": {"mine": str(corpus), "texts": str(folder)}, "seeds": 1, "graph": str(graph),
+    }  # fmt: skip
+    cells = {cell.name: cell for cell in load(changed(plan, **changes)).cells()}
+    folders = Folders(tmp_path)
+    done = {name: run(cell, folders, device="cpu", revision="x") for name, cell in cells.items()}
+    assert "name_weights" not in done["none-named-0"]
+    predictor = Predictor.load(str(folders.student(cells["stage-first-0"])))
+    weights = weights_of_texts(
+        predictor.student, predictor.info, every, predictor.info.types, names=Names(GraphStore.open(graph))
+    )
+    assert done["none-trusted-0"]["name_weights"] == weights and weights
+    trusted = cells["none-trusted-0"]
+    assert finished(trusted, folders) and finished(trusted, folders, as_recorded=True)
+    jsonl.write(folder / "train.jsonl", [Document("1", "Others.", (), frozenset({"chemical"}))])
+    assert finished(trusted, folders) is None and finished(cells["none-named-0"], folders)
+    assert finished(trusted, folders, as_recorded=True)
+    with pytest.raises(ConfigError, match="needs names_of"):
+        load(changed(plan, **changes | {"arms": {"start": {"initial": "first", "texts": ["texts"]}}, "compare": []}))
 
 
 def test_texts_to_label_that_are_not_there(plan, corpus, tmp_path):

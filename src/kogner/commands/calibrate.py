@@ -4,33 +4,59 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from fnmatch import fnmatch
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from kogner.commands.options import split_labels
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from kogner.annotate.names import Names
+    from kogner.records import Document
     from kogner.student.checkpoint import StudentInfo
+    from kogner.student.model import Student
     from kogner.train.splits import Split
     from kogner.train.thresholds import Scored
 
 
 CALIBRATION = "Calibration"
+NAMES = "Weights of names"
 
 
 @click.command("calibrate")
-@click.option("--data", multiple=True, required=True, metavar="NAME=DIR", help="Corpus to fit to; may be repeated.")
+@click.option("--data", multiple=True, metavar="NAME=DIR", help="Corpus to fit to; may be repeated.")
 @click.option("--split", default="dev", show_default=True, help="Split to fit to; never the one you report.")
 @click.option(
     "--graph", help="Graph store: also fit how much a name of it counts for a span (kogner annotate --graph)."
 )
+@click.option("--text", "texts", multiple=True, metavar="FILE", help="Instead of --data, texts that nobody annotated: "
+              "plain text, JSON lines of {id, text}, or a PubMed file (.xml, .xml.gz); may be repeated.")  # fmt: skip
+@click.option("--corpus", "unlabelled", multiple=True, metavar="DIR", type=click.Path(path_type=Path),
+              help="The same: a corpus whose training texts are taken without their annotation.")  # fmt: skip
+@click.option("--documents", type=click.IntRange(min=1), default=1000, show_default=True,
+              help="Of each --text and --corpus the first so many.")  # fmt: skip
+@click.option("--labels", help="Labels to fit with --text or --corpus; default: the types of MODEL.")
 @click.option("--threads", type=click.IntRange(min=0), default=0, help="CPU threads; 0 = all.")
 @click.argument("model")
 @click.argument("out", type=click.Path(path_type=Path))
-def command(data: tuple[str, ...], split: str, graph: str | None, threads: int, model: str, out: Path) -> None:
+def command(
+    data: tuple[str, ...],
+    split: str,
+    graph: str | None,
+    texts: tuple[str, ...],
+    unlabelled: tuple[Path, ...],
+    documents: int,
+    labels: str | None,
+    threads: int,
+    model: str,
+    out: Path,
+) -> None:
     """Fit threshold, temperature and agreement of each type on dev documents, and write MODEL with them to OUT.
 
     MODEL is a KoGNER student or a GLiNER checkpoint (a folder, or a hub id); its weights stay as they are. After it a
@@ -39,31 +65,32 @@ def command(data: tuple[str, ...], split: str, graph: str | None, threads: int, 
     corpora do not annotate keep what they had. The figures before and after are of the documents that were fitted to,
     the optimistic side; score another split with kogner evaluate.
 
+    Where nobody has annotated anything, give --graph and raw text: how much a name counts is then fitted to how names
+    and the student's scores go together, and nothing else is. It is meant for students that learnt from names
+    (kogner data silver).
+
     \b
     Example:
       kogner calibrate --data mine=corpora/mine downloads/gliner_small build/gliner_small_mine
       kogner calibrate --data mine=corpora/mine --graph build/graph runs/mine build/mine-with-names
+      kogner calibrate --text abstracts.jsonl --graph build/graph runs/silver build/silver-with-names
     """
-    from dataclasses import replace
-
     from kogner import artifacts, hub
     from kogner.annotate.engine import threads as with_threads
-    from kogner.commands.options import named_paths, say_report
-    from kogner.data import corpora
+    from kogner.errors import ConfigError
     from kogner.student import checkpoint, gliner, layout
-    from kogner.train.agreement import best_agreement
-    from kogner.train.splits import Split
-    from kogner.train.thresholds import best_name_weights, fit_to, scored_dev
 
+    raw = bool(texts or unlabelled)
+    if raw == bool(data):
+        raise ConfigError("give --data, annotated documents to fit to, or instead --text or --corpus with --graph")
+    if raw and graph is None:
+        raise ConfigError("--text and --corpus say how much a name of the graph counts; give --graph")
+    if labels is not None and not raw:
+        raise ConfigError("--labels goes with --text or --corpus; with --data the types are those of the corpora")
     place = hub.fetch(model)
     theirs = layout.is_gliner(place)
     kind, version = (gliner.KIND, gliner.FORMAT) if theirs else (checkpoint.KIND, checkpoint.VERSION)
     artifacts.check_replaceable(out, kind=kind)
-    loaded = [corpora.load(name, path, split) for name, path in named_paths(data)]
-    for corpus in loaded:
-        say_report(corpus)
-    splits = [Split(corpus.name, (), corpus.documents, tuple(sorted(corpus.types))) for corpus in loaded]
-    types = tuple(dict.fromkeys(name for one in splits for name in one.types))
     student, info = checkpoint.open_student(place)
     names = None
     if graph is not None:
@@ -72,7 +99,47 @@ def command(data: tuple[str, ...], split: str, graph: str | None, threads: int, 
 
         names = Names(GraphStore.open(graph))
     with with_threads(threads):
-        dev = scored_dev(student, splits, types, names=names, agreement=True)
+        if raw:
+            wanted = split_labels(labels) if labels is not None else list(info.types)
+            first = _documents(texts, unlabelled, documents)
+            after, result = _fit_to_texts(student, info, first, wanted, names, model=model)
+        else:
+            after, result = _fit_to_corpora(student, info, data, split, names)
+    known = (place / artifacts.MANIFEST).is_file()  # a GLiNER checkpoint of another hand has none
+    artifact = artifacts.open_artifact(place, kind=kind, version=version) if known else None
+    with artifacts.writing(
+        out,
+        kind=kind,
+        version=version,
+        recipe=artifact.recipe if artifact else None,
+        parents={**artifact.parents, "calibrated": artifact.hash} if artifact else None,
+        metrics={**(artifact.metrics if artifact else {}), "calibration": result},
+    ) as folder:
+        copy_checkpoint(place, folder)
+        if theirs:
+            gliner.write_side(student, after, folder)
+        else:
+            checkpoint.describe(student, after, folder)
+        _add_to_card(folder / "README.md", split, layout.SIDE if theirs else layout.STUDENT, result)
+    click.echo(json.dumps({"out": str(out), **result}))
+
+
+def _fit_to_corpora(
+    student: Student, info: StudentInfo, data: Sequence[str], split: str, names: Names | None
+) -> tuple[StudentInfo, dict[str, Any]]:
+    """What the student's checkpoint says after it, and what is told of it."""
+    from kogner.commands.options import named_paths, say_report
+    from kogner.data import corpora
+    from kogner.train.agreement import best_agreement
+    from kogner.train.splits import Split
+    from kogner.train.thresholds import best_name_weights, fit_to, scored_dev
+
+    loaded = [corpora.load(name, path, split) for name, path in named_paths(data)]
+    for corpus in loaded:
+        say_report(corpus)
+    splits = [Split(corpus.name, (), corpus.documents, tuple(sorted(corpus.types))) for corpus in loaded]
+    types = tuple(dict.fromkeys(name for one in splits for name in one.types))
+    dev = scored_dev(student, splits, types, names=names, agreement=True)
     fitted = fit_to(dev, types)
     after = replace(
         info,
@@ -97,23 +164,50 @@ def command(data: tuple[str, ...], split: str, graph: str | None, threads: int, 
     }
     if names is not None:
         result |= {"name_weights": weights, "with_names": _scores(dev, splits, types, after)}
-    known = (place / artifacts.MANIFEST).is_file()  # a GLiNER checkpoint of another hand has none
-    artifact = artifacts.open_artifact(place, kind=kind, version=version) if known else None
-    with artifacts.writing(
-        out,
-        kind=kind,
-        version=version,
-        recipe=artifact.recipe if artifact else None,
-        parents={**artifact.parents, "calibrated": artifact.hash} if artifact else None,
-        metrics={**(artifact.metrics if artifact else {}), "calibration": result},
-    ) as folder:
-        copy_checkpoint(place, folder)
-        if theirs:
-            gliner.write_side(student, after, folder)
-        else:
-            checkpoint.describe(student, after, folder)
-        _add_to_card(folder / "README.md", split, layout.SIDE if theirs else layout.STUDENT, result)
-    click.echo(json.dumps({"out": str(out), **result}))
+    return after, result
+
+
+def _fit_to_texts(
+    student: Student,
+    info: StudentInfo,
+    documents: Sequence[Document],
+    labels: Sequence[str],
+    names: Names | None,
+    *,
+    model: str,
+) -> tuple[StudentInfo, dict[str, Any]]:
+    """The same where nobody annotated: weights of names alone. Raises ConfigError where there is nothing to fit."""
+    from kogner.errors import ConfigError
+    from kogner.train.trust import LEAST, weights_of_texts
+
+    assert names is not None
+    if not labels:
+        raise ConfigError(f"{model} does not say its types; give --labels")
+    if not documents:
+        raise ConfigError("the texts hold no document")
+    weights = weights_of_texts(student, info, documents, labels, names=names)
+    if not weights:
+        raise ConfigError(
+            f"fewer than {LEAST} names of {', '.join(labels)} each stand in {len(documents):,} documents: give more "
+            "text, or labels that the graph has types for (kogner graph info)"
+        )
+    after = replace(info, name_weights={**_without(info.name_weights, list(weights)), **weights})
+    left = [label for label in labels if label not in weights]
+    return after, {"name_weights": weights, "documents": len(documents), "too_few_names": left}
+
+
+def _documents(texts: tuple[str, ...], unlabelled: tuple[Path, ...], most: int) -> list[Document]:
+    """The first documents of each text and corpus."""
+    from kogner.commands.data import raw_texts
+    from kogner.progress import note
+
+    reports: dict[str, Any] = {}
+    found = [one for text in texts for one in islice(raw_texts((text,), (), reports), most)]
+    found += [one for folder in unlabelled for one in islice(raw_texts((), (folder,), reports), most)]
+    for name, report in reports.items():
+        for line in report.lines():
+            note(f"{name}: {line}")
+    return found
 
 
 def _without(values: Any, types: Sequence[str]) -> dict[str, float]:
@@ -158,6 +252,14 @@ def _add_to_card(card: Path, split: str, file: str, result: dict[str, Any]) -> N
     """Say in the model card where its thresholds are from and what they give, instead of an earlier calibration."""
     from kogner.train.card import add_section
 
+    if "documents" in result:  # texts that nobody annotated
+        weights = ", ".join(f"{name} {weight:g}" for name, weight in result["name_weights"].items())
+        told = (
+            f"How much a name of the graph counts (logits, in `{file}`) was fitted to {result['documents']:,} texts "
+            f"without annotation by `kogner calibrate`: {weights}."
+        )
+        add_section(card, NAMES, told, instead=True)
+        return
     said = [
         f"Thresholds, temperatures and agreement (what other places of the same text in a document count) were fitted "
         f"again, on {split} documents, by `kogner calibrate`; scores above are from before. All stand in `{file}`. "

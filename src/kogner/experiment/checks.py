@@ -83,7 +83,7 @@ def _check_words(experiment: Experiment) -> None:
 def _check_corpora(experiment: Experiment) -> None:
     used = [names for one in experiment.stages.values() for names in (one.train, one.test)]
     used += [names for one in experiment.settings.values() for names in (one.train, one.test)]
-    used += [tuple(arm.beside) for arm in experiment.arms.values()]
+    used += [(*arm.beside, *arm.texts) for arm in experiment.arms.values()]
     used += [arm.pseudo.texts for arm in experiment.arms.values() if arm.pseudo is not None]
     for name in itertools.chain(*used):
         _known(experiment, "corpus", name, experiment.corpora)
@@ -175,6 +175,10 @@ def _check_starts(experiment: Experiment) -> None:
 
 def _check_names(experiment: Experiment, name: str, arm: Arm) -> None:
     if arm.names_of is None:
+        if arm.texts:
+            raise ConfigError(
+                f"experiment {experiment.name}: texts of arm {name} say how much a name counts; that needs names_of"
+            )
         return
     _known(experiment, "arm", arm.names_of, experiment.arms)
     base = experiment.arms[arm.names_of]

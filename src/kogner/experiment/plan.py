@@ -75,7 +75,8 @@ class Arm:
     beside: corpora that stand beside those of the setting, with how many of their sentences for each of its
     (`train.beside`).
     names_of: the arm whose students are scored again with names of the graph as evidence, whose weights dev decides
-    (`kogner calibrate --graph`); nothing is trained.
+    (`kogner calibrate --graph`); nothing is trained. texts: corpora whose train texts decide instead, their annotation
+    unread (`kogner calibrate --graph --text`); without any a name counts as by default where there is no dev.
     pseudo: texts that another arm's student labels, beside the annotated documents, or alone where there are none. That
     arm may itself have learnt from texts that a third one labelled.
     """
@@ -84,6 +85,7 @@ class Arm:
     initial: str | None = None
     beside: Mapping[str, float] = field(default_factory=dict)
     names_of: str | None = None
+    texts: tuple[str, ...] = ()
     pseudo: PseudoTexts | None = None
     only: tuple[str, ...] = ()
     about: str = ""
@@ -211,6 +213,11 @@ class Cell:
         """The training whose student it scores again, with names of the graph."""
         name = None if self.is_stage else self.experiment.arms[self.arm].names_of
         return None if name is None else Cell(self.experiment, self.setting, name, self.seed)
+
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """Corpora whose texts decide how much a name counts."""
+        return () if self.is_stage else self.experiment.arms[self.arm].texts
 
     @property
     def trains(self) -> bool:

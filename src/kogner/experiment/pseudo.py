@@ -31,17 +31,21 @@ def label_inputs(cell: Cell, by: Mapping[str, Any]) -> dict[str, Any]:
     """What decides the labels: by, the identity of the cell that makes them, the texts, what is kept apart from them,
     and the settings. Raises InputError for a corpus without a train split.
     """
-    from kogner.data import corpora
-
     assert cell.pseudo is not None
-    texts = {}
-    for name in cell.pseudo.texts:
-        files = corpora.splits(cell.experiment.corpora[name])
-        if "train" not in files:
-            raise InputError(f"corpus {name}, whose texts are to be labelled for {cell.name}, has no train split")
-        texts[name] = artifacts.file_sha256(files["train"])
+    texts = {name: train_text(cell, name) for name in cell.pseudo.texts}
     apart = {f"{name} {split}": artifacts.file_sha256(file) for name, split, file in _kept_apart(cell)}
     return {"by": dict(by), "texts": texts, "apart": apart, "settings": dataclasses.asdict(PseudoSettings())}
+
+
+def train_text(cell: Cell, name: str) -> str:
+    """The hash of a corpus's train split. Raises InputError where it has none."""
+    from kogner.data import corpora
+
+    files = corpora.splits(cell.experiment.corpora[name])
+    if "train" not in files:
+        what = "are to be labelled" if cell.pseudo is not None else "are to say how much a name counts"
+        raise InputError(f"corpus {name}, whose texts {what} for {cell.name}, has no train split")
+    return artifacts.file_sha256(files["train"])
 
 
 def _kept_apart(cell: Cell) -> Iterator[tuple[str, str, Path]]:

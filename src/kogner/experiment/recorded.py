@@ -40,6 +40,8 @@ def _files(identity: Mapping[str, Any]) -> Iterator[tuple[tuple[str, str], str]]
     for name, files in (identity.get("data") or {}).items():
         for split, file in (files or {}).items():
             yield (name, split), file
+    for name, file in (identity.get("texts") or {}).items():
+        yield (name, "train"), file
     if identity.get("names"):
         yield ("graph", "names"), identity["names"]
     if identity.get("bank"):

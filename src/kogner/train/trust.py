@@ -1,0 +1,69 @@
+"""How much a name of the graph counts for a span, fitted on texts that nobody annotated."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from itertools import tee
+
+from kogner.annotate.names import Names
+from kogner.annotate.predictor import MAX_NAME_WEIGHT, Predictor, Settings
+from kogner.records import Document
+from kogner.student.checkpoint import StudentInfo
+from kogner.student.model import Student
+from kogner.text import splitter, to_sentences
+from kogner.train.thresholds import FLOOR, NAME_FLOOR, evaluating
+
+LEAST = 20  # names of a label, of fewer nothing is said
+
+
+def weights_of_texts(
+    student: Student,
+    info: StudentInfo,
+    documents: Iterable[Document],
+    labels: Sequence[str],
+    *,
+    names: Names,
+    threads: int = 0,
+) -> dict[str, float]:
+    """For each label the weight of a name in logits, 0 to MAX_NAME_WEIGHT; absent where the texts have few names of it.
+
+    Naive Bayes: log P(name | entity) - log P(name | no entity), over all spans that the student can score. Nobody says
+    which of them are entities, so each counts for as much of one as the student gives it. Name and score are taken for
+    independent given the truth, which holds the less the more a student has learnt from names. Annotation in
+    `documents` is not read.
+    """
+    everything = Settings(
+        threshold=NAME_FLOOR, multi_label=True, overlap="all", token_budget=8192, block=100_000, digits=17,
+        threads=threads, agreement=0.0,
+    )  # fmt: skip
+    entity, named_entity, named, spans = ([0.0] * len(labels) for _ in range(4))
+    words, width = splitter(student.config.words), student.config.max_width
+    number = {label: at for at, label in enumerate(labels)}
+    with evaluating(student):
+        plain = (Document(one.id, one.text, passages=one.passages) for one in documents)
+        read, again = tee(plain)
+        for document, found in zip(
+            again, Predictor(student, info).predict(read, labels=labels, settings=everything), strict=True
+        ):
+            sentences, _ = to_sentences(document, context=student.config.context, words=words)
+            lengths = [len(one.words) for one in sentences]
+            of_document = sum(max(0, length - size) for length in lengths for size in range(width))
+            known = names.spans(document.text, labels)
+            for at in range(len(labels)):
+                spans[at] += of_document
+                named[at] += sum(kind == at for *_, kind in known)
+            for mention in found.mentions:
+                at, score = number[mention.type], mention.score or 0.0
+                if (mention.start, mention.end, at) in known:
+                    named_entity[at] += score
+                if score >= FLOOR:
+                    entity[at] += score
+    fitted = {}
+    for label, at in number.items():
+        if named[at] < LEAST or not named_entity[at]:
+            continue
+        of_entities = named_entity[at] / max(entity[at], named_entity[at])
+        of_others = max(named[at] - named_entity[at], 0.5) / max(spans[at] - entity[at], 1.0)
+        fitted[label] = round(min(max(math.log(of_entities / of_others), 0.0), MAX_NAME_WEIGHT), 2)
+    return fitted
