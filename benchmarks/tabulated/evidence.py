@@ -119,7 +119,8 @@ def low_resource() -> str:
         "Without a label names of three types were read (chemical, disease, gene); JNLPBA and Linnaeus have none. "
         "The lists of common words that keep names apart were chosen on annotated train splits, also for the rows "
         "without a label. Students that read names first take an epoch of unlabelled text more, and then go on at a "
-        "quarter of the rates. All arms, controls and intervals: [results](results.md).\n\n"
+        "quarter of the rates. Of weights of names those up to 4 were tried, which with few documents are often chosen: "
+        "more is tried by now, not here. All arms, controls and intervals: [results](results.md).\n\n"
     )
     places = Counter[str]()
     for data in found:

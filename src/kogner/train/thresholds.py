@@ -23,7 +23,7 @@ from kogner.train.posterior import posterior_mean
 if TYPE_CHECKING:
     from kogner.train.splits import Split
 
-WEIGHTS = (0.0, 0.5, 1.0, 1.5, 2.0, 2.5, 3.0, 3.5, 4.0)  # logits
+WEIGHTS = (0.0, 0.5, 1.0, 1.5, 2.0, 2.5, 3.0, 3.5, 4.0, 5.0, 6.0, 7.0, 8.0)  # logits
 NEAR = 0.0005  # of F1
 GRID = np.round(np.arange(0.20, 0.81, 0.02), 2)
 PRIOR = (0.5, 0.2)  # mean and deviation of thresholds of calibrated scores, before dev is looked at
