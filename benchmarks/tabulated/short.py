@@ -10,7 +10,12 @@ MOST = 60  # labels of a race that counts here
 # Plan, setting, arms without the graph, with its names in training, and when it reads too, and how the row is called.
 _BESIDE = ("silver-beside", "silver-beside-names")
 _ROWS = (
-    ("self-training", "no-labels", (None, "taught", "taught-trusted"), "none at all"),
+    (
+        "self-training",
+        "no-labels",
+        (None, "silver-longer", "silver-longer-trusted"),
+        "none at all, names weighed by raw text",
+    ),
     ("shares", "bc5cdr-5", ("no-graph", "silver-domain", "silver-domain-names"), "5 % of the train split"),
     ("shares", "ncbi-5", ("no-graph", "silver-domain", "silver-domain-names"), "5 %"),
     ("shares", "bc5cdr-15", ("no-graph", "silver-domain", "silver-domain-names"), "15 %"),

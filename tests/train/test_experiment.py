@@ -72,7 +72,7 @@ def test_what_is_started_from(plan, corpus, tmp_path):
         "e": {"initial": "none/d", "only": ["other"]},
     }
     changes = {"stages": stages, "settings": settings, "arms": arms, "compare": []}
-    changes["corpora"] = {"mine": str(corpus), "yours": str(corpus)}
+    changes["corpora"] = {"mine": str(corpus), "yours": str(shutil.copytree(corpus, tmp_path / "yours"))}
     cells = load(changed(plan, seeds=2, **changes)).cells()
     starts = {cell.name: None if cell.initial is None else cell.initial.name for cell in cells}
     of_both = {"stage-longer": "stage-first-0", "stage-after": "half-a", "half-a": "stage-longer"}
@@ -142,6 +142,18 @@ def test_what_is_started_from(plan, corpus, tmp_path):
             {"settings": {"all": {"train": ["mine"]}, "few": {"train": ["mine"], "share": 0.5}}}
             | {"arms": {"a": {"only": ["all"]}, "b": {"initial": "all/a", "only": ["few"]}}, "compare": []},
             "few-b-0 goes back to all-a-0, which",
+        ),
+        (
+            {"corpora": {"mine": "here", "also": "here"}, "stages": {}, "compare": []}
+            | {"settings": {"all": {"train": ["also"]}, "none": {"test": ["mine"]}}}
+            | {"arms": {"a": {"only": ["all"]}, "b": {"initial": "all/a", "only": ["none"]}}},
+            "none-b-0 goes back to all-a-0, which learns more of the annotation of also",
+        ),
+        (
+            {"settings": {"all": {"train": ["other"]}, "none": {"test": ["mine"]}}}
+            | {"corpora": {"mine": "here", "other": "there"}, "stages": {}, "compare": []}
+            | {"arms": {"a": {"only": ["all"], "beside": {"mine": 1}}, "b": {"initial": "all/a", "only": ["none"]}}},
+            "none-b-0 goes back to all-a-0, which learns more of the annotation of mine",
         ),
         (
             {"settings": {"all": {"train": ["mine"]}, "part": {"train": ["mine"], "without": ["chemical"]}}}

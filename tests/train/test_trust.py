@@ -82,6 +82,28 @@ def test_a_student_that_finds_names_and_nothing_else(monkeypatch, tiny_student, 
     }
 
 
+def test_names_that_the_student_never_scores_count_for_nothing(monkeypatch, tiny_student, names):
+    assert weights(monkeypatch, tiny_student, names, {(8, 15, "chemical"): 0.9}) == {"chemical": 0.0}
+
+
+def test_names_that_no_span_reaches_are_not_counted(monkeypatch, tiny_student, graph, tmp_path):
+    long = "a very long name that runs over twelve words and so is reached by no span"
+    build(
+        [Entity("X:1", "Chemical", long), Entity("X:2", "Chemical", "aspirin")],
+        [],
+        tmp_path / "long",
+        rejected=Rejections(),
+    )
+    names = Names(GraphStore.open(tmp_path / "long"))
+    texts = [Document(str(number), f"aspirin is no {long}") for number in range(LEAST)]
+    assert len(names.spans(texts[0].text, ["chemical"])) == 2 and tiny_student.config.max_width < len(long.split())
+    words = len(texts[0].text.split())
+    spans = sum(words - size for size in range(tiny_student.config.max_width))
+    expected = math.log(1 / (0.5 / (spans - 0.5)))
+    found = weights(monkeypatch, tiny_student, names, {(0, 7, "chemical"): 0.5}, texts=texts)
+    assert found == {"chemical": pytest.approx(expected, abs=0.005)}
+
+
 def test_few_names_say_nothing(monkeypatch, tiny_student, names):
     scores = {(0, 7, "chemical"): 0.5, (20, 25, "disease"): 0.5}
     texts = [Document(str(number), "aspirin lowered the blood") for number in range(LEAST)] + [Document("x", TEXT)]
@@ -132,8 +154,18 @@ def test_the_command(tiny_student, graph, names, tmp_path):
     _, after = checkpoint.open_student(tmp_path / "out")
     assert after == replace(known, name_weights={"gene": 2, **expected})
     assert "25 texts" in (tmp_path / "out" / "README.md").read_text()
+    dev = tmp_path / "made"
+    dev.mkdir()
+    (dev / "dev.jsonl").write_text(
+        "".join(line_of(replace(one, types=frozenset({"chemical"}))) + "\n" for one in TEXTS)
+    )
+    call = ["calibrate", "--data", f"made={dev}", str(tmp_path / "out"), str(tmp_path / "again")]
+    assert CliRunner().invoke(cli, call, catch_exceptions=False).exit_code == 0
+    assert "25 texts" not in (tmp_path / "again" / "README.md").read_text()
     for arguments, says in (
         (["--text", texts, "--data", "a=b"], "instead"),
+        (["--text", texts, "--split", "dev"], "--split goes with --data"),
+        (["--data", "a=b", "--documents", 3], "--documents goes with --text"),
         (["--text", texts, "--labels", "gene"], "fewer than 20 names of gene"),
         (["--text", texts, "--documents", "3"], "stand in 3 documents"),
         ([], "instead"),

@@ -31,7 +31,7 @@ NAMES = "Weights of names"
 
 @click.command("calibrate")
 @click.option("--data", multiple=True, metavar="NAME=DIR", help="Corpus to fit to; may be repeated.")
-@click.option("--split", default="dev", show_default=True, help="Split to fit to; never the one you report.")
+@click.option("--split", help="Split of --data to fit to; never the one you report. Default: dev.")
 @click.option(
     "--graph", help="Graph store: also fit how much a name of it counts for a span (kogner annotate --graph)."
 )
@@ -39,19 +39,19 @@ NAMES = "Weights of names"
               "plain text, JSON lines of {id, text}, or a PubMed file (.xml, .xml.gz); may be repeated.")  # fmt: skip
 @click.option("--corpus", "unlabelled", multiple=True, metavar="DIR", type=click.Path(path_type=Path),
               help="The same: a corpus whose training texts are taken without their annotation.")  # fmt: skip
-@click.option("--documents", type=click.IntRange(min=1), default=1000, show_default=True,
-              help="Of each --text and --corpus the first so many.")  # fmt: skip
+@click.option("--documents", type=click.IntRange(min=1),
+              help="Of each --text and --corpus the first so many. Default: 1000.")  # fmt: skip
 @click.option("--labels", help="Labels to fit with --text or --corpus; default: the types of MODEL.")
 @click.option("--threads", type=click.IntRange(min=0), default=0, help="CPU threads; 0 = all.")
 @click.argument("model")
 @click.argument("out", type=click.Path(path_type=Path))
 def command(
     data: tuple[str, ...],
-    split: str,
+    split: str | None,
     graph: str | None,
     texts: tuple[str, ...],
     unlabelled: tuple[Path, ...],
-    documents: int,
+    documents: int | None,
     labels: str | None,
     threads: int,
     model: str,
@@ -85,8 +85,11 @@ def command(
         raise ConfigError("give --data, annotated documents to fit to, or instead --text or --corpus with --graph")
     if raw and graph is None:
         raise ConfigError("--text and --corpus say how much a name of the graph counts; give --graph")
-    if labels is not None and not raw:
-        raise ConfigError("--labels goes with --text or --corpus; with --data the types are those of the corpora")
+    for option, value in (("--labels", labels), ("--documents", documents)):
+        if value is not None and not raw:
+            raise ConfigError(f"{option} goes with --text or --corpus; --data is read whole, and has its own types")
+    if split is not None and raw:
+        raise ConfigError("--split goes with --data; of a --corpus the training texts are taken")
     place = hub.fetch(model)
     theirs = layout.is_gliner(place)
     kind, version = (gliner.KIND, gliner.FORMAT) if theirs else (checkpoint.KIND, checkpoint.VERSION)
@@ -101,10 +104,10 @@ def command(
     with with_threads(threads):
         if raw:
             wanted = split_labels(labels) if labels is not None else list(info.types)
-            first = _documents(texts, unlabelled, documents)
+            first = _documents(texts, unlabelled, documents or 1000)
             after, result = _fit_to_texts(student, info, first, wanted, names, model=model)
         else:
-            after, result = _fit_to_corpora(student, info, data, split, names)
+            after, result = _fit_to_corpora(student, info, data, split or "dev", names)
     known = (place / artifacts.MANIFEST).is_file()  # a GLiNER checkpoint of another hand has none
     artifact = artifacts.open_artifact(place, kind=kind, version=version) if known else None
     with artifacts.writing(
@@ -120,7 +123,7 @@ def command(
             gliner.write_side(student, after, folder)
         else:
             checkpoint.describe(student, after, folder)
-        _add_to_card(folder / "README.md", split, layout.SIDE if theirs else layout.STUDENT, result)
+        _add_to_card(folder / "README.md", split or "dev", layout.SIDE if theirs else layout.STUDENT, result)
     click.echo(json.dumps({"out": str(out), **result}))
 
 
@@ -178,6 +181,7 @@ def _fit_to_texts(
 ) -> tuple[StudentInfo, dict[str, Any]]:
     """The same where nobody annotated: weights of names alone. Raises ConfigError where there is nothing to fit."""
     from kogner.errors import ConfigError
+    from kogner.progress import note
     from kogner.train.trust import LEAST, weights_of_texts
 
     assert names is not None
@@ -185,6 +189,8 @@ def _fit_to_texts(
         raise ConfigError(f"{model} does not say its types; give --labels")
     if not documents:
         raise ConfigError("the texts hold no document")
+    if any(info.name_weights.values()):
+        note(f"{model} has weights of names already; those that dev documents gave are better than what texts say")
     weights = weights_of_texts(student, info, documents, labels, names=names)
     if not weights:
         raise ConfigError(
@@ -256,7 +262,7 @@ def _add_to_card(card: Path, split: str, file: str, result: dict[str, Any]) -> N
         weights = ", ".join(f"{name} {weight:g}" for name, weight in result["name_weights"].items())
         told = (
             f"How much a name of the graph counts (logits, in `{file}`) was fitted to {result['documents']:,} texts "
-            f"without annotation by `kogner calibrate`: {weights}."
+            f"without annotation by `kogner calibrate`: {weights}. Scores with names above this are of other weights."
         )
         add_section(card, NAMES, told, instead=True)
         return
@@ -275,4 +281,4 @@ def _add_to_card(card: Path, split: str, file: str, result: dict[str, Any]) -> N
         if "with_names" in result:
             row.append(f"{result['with_names'][name]['f1']:.2f}")
         said.append(f"| {' | '.join(row)} |")
-    add_section(card, CALIBRATION, "\n".join(said), instead=True)
+    add_section(card, CALIBRATION, "\n".join(said), instead=True, without=[NAMES])  # these weights are fitted again

@@ -8,6 +8,7 @@ the standard error of the seeds' differences times a draw of Student's t with on
 
 from __future__ import annotations
 
+import re
 import zlib
 from collections import Counter
 from collections.abc import Collection, Sequence
@@ -22,6 +23,7 @@ from kogner.records import Document
 
 Array = np.ndarray[Any, Any]
 ROUNDS = 10_000
+_PASSAGE = re.compile(r"(.+)#\d+")
 
 
 @dataclass(frozen=True)
@@ -53,13 +55,14 @@ def document_counts(
 ) -> list[tuple[int, int, int]]:
     """(gold, predicted, correct) mentions of each gold document, in order; exact spans and types.
 
-    Passages of one article (`ID#1`, `ID#2`, as readers of PubTator name them) count together: what an article calls
-    its entities comes again in each of them, so they are not drawn independently.
+    Passages of one article (`ID#1`, `ID#2`, as readers of PubTator name them, and documents that share an id) count
+    together: what an article calls its entities comes again in each, so they are not drawn independently.
     """
     found: dict[str, tuple[int, int, int]] = {}
     for pair in compare(gold, predicted, types=types):
         right, guess = (Counter(mention.key for mention in side) for side in (pair.gold, pair.predicted))
-        article = pair.document.id.partition("#")[0]
+        passage = _PASSAGE.fullmatch(pair.document.id)
+        article = passage[1] if passage else pair.document.id
         before = found.get(article, (0, 0, 0))
         counts = (right.total(), guess.total(), (right & guess).total())
         found[article] = tuple(x + y for x, y in zip(before, counts, strict=True))  # type: ignore[assignment]

@@ -6,6 +6,7 @@ import itertools
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kogner.errors import ConfigError
@@ -219,7 +220,7 @@ def _check_pseudo(experiment: Experiment, name: str, arm: Arm) -> None:
 
 
 def _check_cells(experiment: Experiment) -> None:
-    """Raise ConfigError for a training that waits for none of the plan, or learns from annotation by a way round."""
+    """Raise ConfigError for a training that waits for none of the plan, or goes back to one with more annotation."""
     cells = experiment.cells()
     names = {cell.name for cell in cells}
     for cell in cells:
@@ -234,25 +235,28 @@ def _check_cells(experiment: Experiment) -> None:
 
 
 def _check_annotation(experiment: Experiment, cell: Cell) -> None:
-    """Raise ConfigError where what it starts from learnt annotation that its setting says it has not."""
+    """Raise ConfigError where a cell of another setting that it goes back to learnt annotation that its own has not.
+
+    What a stage learns is not looked at: that stands with the stage, which has no other use.
+    """
     setting, every = experiment.settings[cell.setting], list(cell.after)
+    folders = {name: str(Path(folder).resolve()) for name, folder in experiment.corpora.items()}
+    own, tested = ({folders[name] for name in names} for names in (setting.train, setting.test))
     while every:
         before = every.pop()
         every += before.after
         if before.is_stage or before.setting == cell.setting:
             continue
         other = experiment.settings[before.setting]
-        learnt = [
-            corpus
-            for corpus in other.train
-            if (other.share > setting.share if corpus in setting.train else corpus in setting.test)
-        ]
+        more = set(other.train) if other.share > setting.share else set[str]()
+        more |= {name for name in (*other.train, *before.beside) if folders[name] in tested - own}
+        learnt = sorted(name for name in more if folders[name] in own | tested)
         if other.train and not set(setting.without) <= set(other.without):
             learnt = [*other.train]
         if learnt:
             raise ConfigError(
                 f"experiment {experiment.name}: {cell.name} goes back to {before.name}, which learns more of the "
-                f"annotation of {learnt[0]} than {cell.setting} has"
+                f"annotation of {learnt[0]} than {cell.setting} has; start from a setting that has no more of it"
             )
 
 

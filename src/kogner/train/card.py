@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -66,10 +67,11 @@ def write_card(folder: Path, *, recipe: Recipe, info: StudentInfo, metrics: dict
     (folder / CARD).write_text("\n".join(lines), encoding="utf-8")
 
 
-def add_section(card: Path, title: str, said: str, *, instead: bool = False) -> None:
-    """Write a section behind all else in a card; instead: of those before it with this title."""
+def add_section(card: Path, title: str, said: str, *, instead: bool = False, without: Sequence[str] = ()) -> None:
+    """Write a section behind all else in a card; instead: of those before it with this title, and of those without."""
     text = card.read_text(encoding="utf-8") if card.is_file() else ""
     head, *sections = re.split(r"^(?=## )", text, flags=re.MULTILINE)
-    kept = [one for one in sections if not (instead and one.partition("\n")[0].rstrip() == f"## {title}")]
+    gone = {f"## {one}" for one in ([title, *without] if instead else without)}
+    kept = [one for one in sections if one.partition("\n")[0].rstrip() not in gone]
     parts = [part.rstrip() for part in (head, *kept, f"## {title}\n\n{said}") if part.strip()]
     card.write_text("\n\n".join(parts) + "\n", encoding="utf-8")
