@@ -275,12 +275,12 @@ def self_training() -> str:
     left = f" {missing} trainings of the plan are not done yet." if missing else ""
     places = ", ".join(f"{count} on {place}" for place, count in data["places"].items())
     said = (
-        "Test F1, exact; differences with 95 % intervals and p; of one seed they say nothing of another training. Nothing "
-        "was trained or fitted on annotated documents; the scanner's lists of common words were chosen on annotated train "
-        "splits, and that weights from raw text are of use was seen on dev documents of these corpora first. More steps of "
-        "names are taken on the sentences that names were found in; a student labels all sentences of these texts, and "
-        "spans in doubt teach nothing. Names of the graph alone and beside annotated documents are arms of the plan "
-        "`shares`, trained anew with "
+        "Test F1, exact; differences with 95 % intervals and p; of one seed they say nothing of another training. "
+        "Nothing was trained or fitted on annotated documents; the scanner's lists of common words were chosen on "
+        "annotated train splits, and that weights from raw text are of use was seen on dev documents of these corpora "
+        "first. More steps of names are taken on the sentences that names were found in; a student labels all "
+        "sentences of these texts, and spans in doubt teach nothing. Names of the graph alone and beside "
+        "annotated documents are arms of the plan `shares`, trained anew with "
         f"today's scanner of names.{left}\n\nTrainings: {places}; summed up {data['date'][:10]}.\n"
     )
     return "\n".join([*parts, said])
