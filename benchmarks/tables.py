@@ -13,7 +13,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from tabulated import code, evidence, quality, short, speed, teacher, writing
+from tabulated import code, evidence, quality, rounds, short, speed, teacher, writing
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = ("README.md", *sorted(str(file.relative_to(ROOT)) for file in (ROOT / "docs").rglob("*.md")))
@@ -40,7 +40,8 @@ TABLES: dict[str, Callable[[], str]] = {
     "thresholds": quality.thresholds,
     "overlaps": evidence.overlaps,
     "low-resource": evidence.low_resource,
-    "self-training": evidence.self_training,
+    "self-training": rounds.self_training,
+    "unseen": rounds.unseen,
     "link": quality.link,
     "spans": quality.spans,
     "annotate": speed.annotate,

@@ -44,7 +44,7 @@ def distilled() -> str:
                 figures.append(f"{row['mean']:.1f}" + (f" ± {row['sd']:.1f}" if row["sd"] is not None else ""))
             low, high = one["interval"]
             difference = f"{one['difference']:+.2f} ({low:+.2f} to {high:+.2f}), p {one['p']:.4f}"
-            rows.append([_setting(one["setting"], one["corpus"]), *figures, difference, str(one["seeds"])])
+            rows.append([setting_name(one["setting"], one["corpus"]), *figures, difference, str(one["seeds"])])
     header = ["corpus, share of its train split", "no graph", "distilled", "difference (95 %)", "seeds"]
     return table(header, rows) + "\n" + where(data)
 
@@ -78,7 +78,7 @@ def tried() -> str:
             loss += ", to a whitened projection of the bank" if values.get("distil.target") == "pca" else ""
             figures = [f"{dev[setting, name]:.1f}" for setting in experiment.settings]
             rows.append([title, loss, values["loss.dist_weight"], *figures, str(data["seeds"])])
-    corpora = [_setting(setting, plan.train[0]) for setting, plan in experiment.settings.items()]
+    corpora = [setting_name(setting, plan.train[0]) for setting, plan in experiment.settings.items()]
     header = ["vectors are taught", "how", "weight", *corpora, "seeds"]
     places = ", ".join(f"{count} on {place}" for place, count in data["places"].items())
     return table(header, rows) + f"\nF1 on dev, exact. Trainings of these ways: {places}; {data['date'][:10]}.\n"
@@ -230,7 +230,7 @@ def _evidence_rows(data: dict[str, Any]) -> Iterator[tuple[int, list[str]]]:
         seeds = max(len(one["f1"]) for one in own if one is not None)
         figures = []
         for one in own:
-            text = "" if one is None else _figure(one, seeds)
+            text = "" if one is None else figure(one, seeds)
             figures.append(f"**{text}**" if one is not None and one["mean"] == most else text)
         best = next((gains[setting, corpus, arm] for arm in reversed(arms) if (setting, corpus, arm) in gains), None)
         difference = unseen = ""
@@ -240,106 +240,24 @@ def _evidence_rows(data: dict[str, Any]) -> Iterator[tuple[int, list[str]]]:
             unseen, seeds = f"{best['unseen']:+.1f}", best["seeds"]
         percent = setting.rpartition("-")[2]
         order = 0 if setting.startswith("no-labels") else int(percent) if percent.isdigit() else 101
-        said = _setting(setting, corpus) + (", silver kept beside the others" if beside else "")
+        said = setting_name(setting, corpus) + (", silver kept beside the others" if beside else "")
         alone = f"**{alone}**" if alone and float(alone) == most else alone
         yield order, [said, alone, *figures, difference, unseen, str(seeds)]
 
 
-_FIRST, _AS_LONG = "names of the graph", "names, and as many steps more of them"
-_LABELS, _ALONE = "names, then its own labels, made with names", "names, then its own labels, made without names"
-_BY, _READS = ("", "-names", "-trusted"), ("alone", "with names", "with names, weighed by raw text")
-_ROUNDS = {
-    f"{arm}{by}": (learnt, reads)
-    for arm, learnt in (
-        ("silver-domain", _FIRST),
-        ("silver-longer", _AS_LONG),
-        ("taught", _LABELS),
-        ("taught-alone", _ALONE),
-        ("longer-first", _AS_LONG),
-        ("taught-first", _LABELS),
-    )
-    for by, reads in zip(_BY, _READS, strict=True)
-}
-
-
-def self_training() -> str:
-    """A row for each corpus: F1 of both rounds, without any label and before few; and what the second adds."""
-    data = result("self-training")
-    parts = []
-    for group, after in (("no label", ""), ("few documents", ", then annotated documents")):
-        means = [one for one in data["groups"] if one["group"] == group]
-        if means:
-            settings = list(dict.fromkeys(setting for one in means for setting in one["settings"]))
-            parts.append(_rounds(data, settings, after) + "\n" + _gains_of(data, means))
-    missing = len(data["missing"])
-    left = f" {missing} trainings of the plan are not done yet." if missing else ""
-    places = ", ".join(f"{count} on {place}" for place, count in data["places"].items())
-    said = (
-        "Test F1, exact; differences with 95 % intervals and p; of one seed they say nothing of another training. "
-        "Nothing was trained or fitted on annotated documents; the scanner's lists of common words were chosen on "
-        "annotated train splits, and that weights from raw text are of use was seen on dev documents of these corpora "
-        "first. More steps of names are taken on the sentences that names were found in; a student labels all "
-        "sentences of these texts, and spans in doubt teach nothing. Names of the graph alone and beside "
-        "annotated documents are arms of the plan `shares`, trained anew with "
-        f"today's scanner of names.{left}\n\nTrainings: {places}; summed up {data['date'][:10]}.\n"
-    )
-    return "\n".join([*parts, said])
-
-
-def _rounds(data: dict[str, Any], settings: Sequence[str], after: str) -> str:
-    """F1 of the arms that are run in these settings, a row for each, and above them the names alone."""
-    cells = {(row["setting"], row["corpus"], row["arm"]): row for row in data["rows"] if row["setting"] in settings}
-    places = list(dict.fromkeys(place[:2] for place in cells))
-    rows = [["nothing: names alone, no student", "", *(names_alone(corpus) for _, corpus in places)]]
-    for arm, (learnt, reads) in _ROUNDS.items():
-        own = [cells.get((*place, arm)) for place in places]
-        if any(own):
-            figures = ["" if row is None else _figure(row, data["seeds"]) for row in own]
-            rows.append([learnt + after, reads, *figures])
-    named = [
-        NAMES.get(corpus, corpus) if setting.startswith("no-") else _setting(setting, corpus)
-        for setting, corpus in places
-    ]
-    return table(["learnt from", "reads", *named], rows)
-
-
-def _gains_of(data: dict[str, Any], means: Sequence[dict[str, Any]]) -> str:
-    """A row for each comparison: its difference in each corpus, and in their mean."""
-    corpora = list(
-        dict.fromkeys(one["corpus"] for one in data["comparisons"] if one["setting"] in means[0]["settings"])
-    )
-    rows = []
-    for mean in means:
-        pair = mean["arm"], mean["baseline"]
-        own = {
-            one["corpus"]: one
-            for one in data["comparisons"]
-            if (one["arm"], one["baseline"]) == pair and one["setting"] in mean["settings"]
-        }
-        title = f"{mean['of']}: `{pair[0]}` over `{pair[1]}`" + (
-            f" (seeds: {mean['seeds']})" if mean["seeds"] < data["seeds"] else ""
-        )
-        differences = [_difference(own[corpus]) if corpus in own else "" for corpus in corpora]
-        rows.append([title, *differences, _difference(mean), f"{mean['unseen']:+.1f}"])
-    few = means[0]["group"] == "few documents"  # without any document there is no name that was seen in one
-    recall = "recall on names of no annotated document" if few else "recall"
-    header = ["what", *(NAMES.get(corpus, corpus) for corpus in corpora), "mean", recall]
-    return table(header, rows)
-
-
-def _figure(row: dict[str, Any], seeds: int) -> str:
+def figure(row: dict[str, Any], seeds: int) -> str:
     """Mean and deviation of a row's F1, and how many seeds it has where that is fewer."""
     count = len(row["f1"])
     text = f"{row['mean']:.1f}" + (f" ± {row['sd']:.1f}" if count > 1 else "")
     return text + (f" (seeds: {count} of {seeds})" if count < seeds else "")
 
 
-def _difference(one: dict[str, Any]) -> str:
+def as_difference(one: dict[str, Any]) -> str:
     low, high = one["interval"]
     return f"{one['difference']:+.1f} ({low:+.1f} to {high:+.1f}, p {one['p']:.4f})"
 
 
-def _setting(setting: str, corpus: str) -> str:
+def setting_name(setting: str, corpus: str) -> str:
     """A setting of the plans in words."""
     share = f"{setting.rpartition('-')[2]} %"
     if setting.startswith("no-labels"):

@@ -1,0 +1,132 @@
+"""What students learn without a label, in rounds, and on corpora that nobody annotated for them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from tabulated.evidence import as_difference, figure, setting_name
+from tabulated.markdown import NAMES, names_alone, result, table
+
+_UNSEEN = {
+    "no-graph": "no graph",
+    "no-graph-names": "and names when it reads",
+    "silver-domain": "names in training",
+    "silver-domain-names": "and names when it reads",
+    "silver-domain-trusted": "which count as raw text says",
+}
+
+
+def unseen() -> str:
+    """Corpora of which no document was annotated in training or dev: F1 of the arms, and what the comparisons say."""
+    data = result("unseen-corpora")
+    cells = {(row["setting"], row["corpus"], row["arm"]): row for row in data["rows"]}
+    arms = [arm for arm in _UNSEEN if any(name == arm for *_, name in cells)]
+    rows = []
+    for setting, corpus in dict.fromkeys(place[:2] for place in cells):
+        own = [cells.get((setting, corpus, arm)) for arm in arms]
+        figures = ["" if row is None else figure(row, data["seeds"]) for row in own]
+        annotated = "none" if setting == "no-labels" else f"{setting.rpartition('-')[2]} % of BC5CDR"
+        rows.append([NAMES.get(corpus, corpus), annotated, names_alone(corpus), *figures])
+    header = ["scored on", "annotated", "names alone, no student", *(_UNSEEN[arm] for arm in arms)]
+    differences = [
+        [
+            NAMES.get(one["corpus"], one["corpus"]),
+            f"{one['of']}: `{one['arm']}` over `{one['baseline']}`",
+            as_difference(one),
+            f"{one['unseen']:+.1f}",
+        ]
+        for one in data["comparisons"]
+        if one["seeds"] == data["seeds"]
+    ]
+    missing = len(data["missing"])
+    left = f" {missing} trainings of the plan are not done yet." if missing else ""
+    places = ", ".join(f"{count} on {place}" for place, count in data["places"].items())
+    return (
+        f"{table(header, rows)}\n{table(['scored on', 'what', 'difference (95 %)', 'recall'], differences)}\n"
+        "Test F1, exact. Thresholds and weights of names are from BC5CDR's dev documents. Of NCBI-disease the texts of "
+        "the train split were read without their annotation where names are in training, of NLM-Chem nothing; its "
+        f"passages are drawn by article.{left}\n\nTrainings: {places}; summed up {data['date'][:10]}.\n"
+    )
+
+
+_FIRST, _AS_LONG = "names of the graph", "names, and as many steps more of them"
+_LABELS, _ALONE = "names, then its own labels, made with names", "names, then its own labels, made without names"
+_BY, _READS = ("", "-names", "-trusted"), ("alone", "with names", "with names, weighed by raw text")
+_ROUNDS = {
+    f"{arm}{by}": (learnt, reads)
+    for arm, learnt in (
+        ("silver-domain", _FIRST),
+        ("silver-longer", _AS_LONG),
+        ("taught", _LABELS),
+        ("taught-alone", _ALONE),
+        ("longer-first", _AS_LONG),
+        ("taught-first", _LABELS),
+    )
+    for by, reads in zip(_BY, _READS, strict=True)
+}
+
+
+def self_training() -> str:
+    """A row for each corpus: F1 of both rounds, without any label and before few; and what the second adds."""
+    data = result("self-training")
+    parts = []
+    for group, after in (("no label", ""), ("few documents", ", then annotated documents")):
+        means = [one for one in data["groups"] if one["group"] == group]
+        if means:
+            settings = list(dict.fromkeys(setting for one in means for setting in one["settings"]))
+            parts.append(_rounds(data, settings, after) + "\n" + _gains_of(data, means))
+    missing = len(data["missing"])
+    left = f" {missing} trainings of the plan are not done yet." if missing else ""
+    places = ", ".join(f"{count} on {place}" for place, count in data["places"].items())
+    said = (
+        "Test F1, exact; differences with 95 % intervals and p; of one seed they say nothing of another training. "
+        "Nothing was trained or fitted on annotated documents; the scanner's lists of common words were chosen on "
+        "annotated train splits, and that weights from raw text are of use was seen on dev documents of these corpora "
+        "first. More steps of names are taken on the sentences that names were found in; a student labels all "
+        "sentences of these texts, and spans in doubt teach nothing. Names of the graph alone and beside "
+        "annotated documents are arms of the plan `shares`, trained anew with "
+        f"today's scanner of names.{left}\n\nTrainings: {places}; summed up {data['date'][:10]}.\n"
+    )
+    return "\n".join([*parts, said])
+
+
+def _rounds(data: dict[str, Any], settings: Sequence[str], after: str) -> str:
+    """F1 of the arms that are run in these settings, a row for each, and above them the names alone."""
+    cells = {(row["setting"], row["corpus"], row["arm"]): row for row in data["rows"] if row["setting"] in settings}
+    places = list(dict.fromkeys(place[:2] for place in cells))
+    rows = [["nothing: names alone, no student", "", *(names_alone(corpus) for _, corpus in places)]]
+    for arm, (learnt, reads) in _ROUNDS.items():
+        own = [cells.get((*place, arm)) for place in places]
+        if any(own):
+            figures = ["" if row is None else figure(row, data["seeds"]) for row in own]
+            rows.append([learnt + after, reads, *figures])
+    named = [
+        NAMES.get(corpus, corpus) if setting.startswith("no-") else setting_name(setting, corpus)
+        for setting, corpus in places
+    ]
+    return table(["learnt from", "reads", *named], rows)
+
+
+def _gains_of(data: dict[str, Any], means: Sequence[dict[str, Any]]) -> str:
+    """A row for each comparison: its difference in each corpus, and in their mean."""
+    corpora = list(
+        dict.fromkeys(one["corpus"] for one in data["comparisons"] if one["setting"] in means[0]["settings"])
+    )
+    rows = []
+    for mean in means:
+        pair = mean["arm"], mean["baseline"]
+        own = {
+            one["corpus"]: one
+            for one in data["comparisons"]
+            if (one["arm"], one["baseline"]) == pair and one["setting"] in mean["settings"]
+        }
+        title = f"{mean['of']}: `{pair[0]}` over `{pair[1]}`" + (
+            f" (seeds: {mean['seeds']})" if mean["seeds"] < data["seeds"] else ""
+        )
+        differences = [as_difference(own[corpus]) if corpus in own else "" for corpus in corpora]
+        rows.append([title, *differences, as_difference(mean), f"{mean['unseen']:+.1f}"])
+    few = means[0]["group"] == "few documents"  # without any document there is no name that was seen in one
+    recall = "recall on names of no annotated document" if few else "recall"
+    header = ["what", *(NAMES.get(corpus, corpus) for corpus in corpora), "mean", recall]
+    return table(header, rows)
