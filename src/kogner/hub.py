@@ -12,7 +12,7 @@ FILES = ("*.json", "*.jsonl", "*.txt", "*.model", "*.md", "*.safetensors")
 REPLACED = (
     "artifact.json", "student.json", "kogner.json", "gliner_config.json", "model*.safetensors", "pytorch_model*.bin",
     "tokenizer*", "special_tokens_map.json", "added_tokens.json", "vocab.*", "merges.txt", "spm.model", "*_encoder/*",
-    "labels_tokenizer/*", "training_log.jsonl",
+    "labels_tokenizer/*", "training_log.jsonl", "entity_weights.safetensors", "maps.safetensors",
 )  # fmt: skip
 _NOT = ("onnx/*", "*.fp16.safetensors", "*.bf16.safetensors")
 CONFIGURATION = ("*.json",)  # in folders of it too

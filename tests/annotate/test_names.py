@@ -51,8 +51,8 @@ def test_a_shifted_score_is_a_logit_away():
 def test_what_is_no_name_has_to_reach_the_threshold_by_itself():
     sentence = Sentence("d", ((0, 7), (8, 15), (16, 19), (20, 25)), ("aspirin", "lowered", "the", "fever"))
     candidates = [Candidate(0, 1, 0, 0.3), Candidate(1, 2, 0, 0.3), Candidate(3, 4, 0, 0.6)]
-    assert with_names(candidates, sentence, {(0, 7, 0)}, [0.5], [0.5]) == [candidates[2]]
-    kept = with_names(candidates, sentence, {(0, 7, 0)}, [2.0], [0.5])
+    assert with_names(candidates, sentence, {(0, 7, 0): 0.0}, [0.5], [0.5]) == [candidates[2]]
+    kept = with_names(candidates, sentence, {(0, 7, 0): 0.0}, [2.0], [0.5])
     assert [one.start for one in kept] == [0, 3] and kept[0].score == shifted(0.3, 2)
 
 

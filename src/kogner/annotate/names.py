@@ -3,16 +3,18 @@
 The scanner (`kogner.graph.scan`) reads text many times faster than a student. A span it finds as a name of an entity of
 the label's type gets a weight added to its logit, so that the student still refuses names that its context speaks
 against, and what is no name scores as ever. The weights are fitted on dev documents per type (`kogner calibrate
---graph`): high where annotators mark what the graph names, 0 where they mark other spans.
+--graph`): high where annotators mark what the graph names, 0 where they mark other spans. A student may also know how
+much more or less a name of one entity counts than one of another (`kogner.annotate.entity_weights`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
+from kogner.annotate.entity_weights import EntityWeights
 from kogner.data.linking import graph_types
 from kogner.graph.scan import Scanner
 from kogner.graph.store import GraphStore
@@ -21,6 +23,9 @@ from kogner.student.decode import Candidate
 
 SCANNERS = 4  # sets of types that a scanner is kept for
 DEFAULT_WEIGHT = 1.0  # logits; for a label that none was fitted for
+MAX_NAME_WEIGHT = 10.0  # logits: a name that the student gives 0.0001 would count
+CACHED = 100_000  # entities whose weight is remembered
+Span = tuple[int, int, int]  # start, end, number of the label; half-open code points
 
 
 class Names:
@@ -29,26 +34,45 @@ class Names:
     def __init__(self, store: GraphStore, *, index: Path | None = None) -> None:
         self.store, self._index = store, index
         self._scanners: dict[frozenset[str], Scanner] = {}
+        self._weights: EntityWeights | None = None  # that those remembered are of
+        self._remembered: dict[tuple[str, int], float] = {}
 
-    def spans(self, text: str, labels: Sequence[str]) -> set[tuple[int, int, int]]:
-        """(start, end, number of the label) of each name in a text, half-open code points."""
+    def spans(self, text: str, labels: Sequence[str]) -> set[Span]:
+        """Where each name in a text stands, and of which label it is one."""
+        return set(self.rows(text, labels))
+
+    def evidence(self, text: str, labels: Sequence[str], weights: EntityWeights) -> dict[Span, float]:
+        """The same, with what is added to the weight of a name for the entity that it names."""
+        if self._weights is not weights or len(self._remembered) > CACHED:
+            self._weights, self._remembered = weights, {}
+        found = {}
+        for span, row in self.rows(text, labels).items():
+            place = (labels[span[2]], row)
+            if place not in self._remembered:
+                known = place[0].lower() in weights.of
+                self._remembered[place] = weights.logit(place[0], self.store.ids([row])[0]) if known else 0.0
+            found[span] = self._remembered[place]
+        return found
+
+    def rows(self, text: str, labels: Sequence[str]) -> dict[Span, int]:
+        """The same, with the row of the entity of the label's types that the name most likely means."""
         of: dict[str, list[int]] = {}
         for number, label in enumerate(labels):
             for kind in graph_types(label, self.store.types):
                 of.setdefault(kind, []).append(number)
         if not of:
-            return set()
+            return {}
         kinds = frozenset(of)
         scanner = self._scanners.pop(kinds, None) or Scanner(self.store, kinds, index=self._index)
         self._scanners[kinds] = scanner  # the last one used stands last
         if len(self._scanners) > SCANNERS:
             del self._scanners[next(iter(self._scanners))]
-        return {
-            (one.start, one.end, number)
-            for one in scanner.scan(text)
-            for kind in {reading.type for reading in one.readings}
-            for number in of[kind]
-        }
+        found: dict[Span, int] = {}
+        for one in scanner.scan(text):
+            for reading in one.readings:
+                for number in of[reading.type]:
+                    found.setdefault((one.start, one.end, number), reading.row)
+        return found
 
 
 def shifted(score: float, weight: float) -> float:
@@ -59,22 +83,27 @@ def shifted(score: float, weight: float) -> float:
     return float(score * odds / (1 - score + score * odds))
 
 
+def total(weight: float, more: float) -> float:
+    """What a name adds to a logit: its label's weight and what its entity adds to that, within MAX_NAME_WEIGHT."""
+    return min(max(weight + more, -MAX_NAME_WEIGHT), MAX_NAME_WEIGHT)
+
+
 def with_names(
     candidates: Sequence[Candidate],
     sentence: Sentence,
-    names: set[tuple[int, int, int]],
+    names: Mapping[Span, float],
     weights: Sequence[float],
     thresholds: Sequence[float],
 ) -> list[Candidate]:
     """Candidates that reach their threshold, those that are names with their weight added.
 
-    candidates: that reach it, or would with the weight. names: as of `Names.spans`. weights, thresholds: by label.
+    candidates: that reach it, or would with the weight. names: as of `Names.evidence`. weights, thresholds: by label.
     """
     kept = []
     for one in candidates:
         place = (sentence.words[one.start][0], sentence.words[one.end - 1][1], one.type)
-        if place in names:
-            one = one._replace(score=shifted(one.score, weights[one.type]))
+        if (more := names.get(place)) is not None:
+            one = one._replace(score=shifted(one.score, total(weights[one.type], more)))
         if one.score >= thresholds[one.type]:
             kept.append(one)
     return kept

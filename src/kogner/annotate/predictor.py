@@ -18,9 +18,10 @@ import torch
 from kogner.annotate.agreement import FLOOR, settled
 from kogner.annotate.batching import batches, blocks
 from kogner.annotate.engine import CHOICES, Engine, resolved, threads
+from kogner.annotate.entity_weights import EntityWeights
 from kogner.annotate.label_check import check_labels
 from kogner.annotate.labels import LabelCache, label_hash
-from kogner.annotate.names import DEFAULT_WEIGHT, Names, shifted, with_names
+from kogner.annotate.names import DEFAULT_WEIGHT, MAX_NAME_WEIGHT, Names, shifted, total, with_names
 from kogner.annotate.onnx import OnnxEngine, OnnxStudent, engine_for
 from kogner.config import StudentConfig
 from kogner.errors import ConfigError, InputError
@@ -36,7 +37,6 @@ from kogner.student.windows import Window, windows
 from kogner.text import splitter, to_sentences
 
 MAX_THREADS = 1024  # a number that no machine has ends the process
-MAX_NAME_WEIGHT = 10.0  # logits: a name that the student gives 0.0001 would count
 # Characters after which freed memory goes back. Shards of 50 abstracts: 0.7 GB are in use, and the process grows by
 # about 0.1 GB with each, to 1.4 GB after 400,000 characters.
 RELEASE_EVERY = 100_000
@@ -114,14 +114,16 @@ class Predictor:
         *,
         label_cache: str | Path | None = None,
         folder: Path | None = None,
+        entity_weights: EntityWeights | None = None,
     ) -> None:
-        """A student and what its checkpoint knows. folder: where it was read from.
+        """A student and what its checkpoint knows. folder: where it was read from. entity_weights: of names.
 
         label_cache: a file that keeps label vectors between runs, or a folder with a file for each checkpoint; a
         uni-encoder, which has no vectors of labels alone, does not use it.
         """
         self._model, self.folder = student, folder
         self.info = info or StudentInfo()
+        self.entity_weights = entity_weights or EntityWeights()
         begin, end = special_tokens(student.tokenizer)
         self._specials = (len(begin), len(end))
         self._labels = LabelCache(
@@ -155,9 +157,12 @@ class Predictor:
         engine = engine_for(engine, path, device=device)
         if engine != "torch":
             exported = OnnxStudent.open(path, engine=engine)
-            return cls(exported, exported.info, label_cache=label_cache)
+            weights = EntityWeights.read(exported.folder)
+            return cls(exported, exported.info, label_cache=label_cache, entity_weights=weights)
         folder = fetch(path)
-        return cls(*open_student(folder, device=device), label_cache=label_cache, folder=folder)
+        weights = EntityWeights.read(folder)
+        student, info = open_student(folder, device=device)
+        return cls(student, info, label_cache=label_cache, folder=folder, entity_weights=weights)
 
     @property
     def student(self) -> Student:
@@ -222,10 +227,12 @@ class Predictor:
         agreement = self._agreement(labels, settings)
         bounds = [min(value, FLOOR) if weight else value for value, weight in zip(thresholds, agreement, strict=True)]
         weights = [0.0] * len(labels) if names is None else self._name_weights(labels, settings)
-        least = [shifted(value, -weight) for value, weight in zip(bounds, weights, strict=True)]
+        by_entity = EntityWeights() if names is None or settings.name_weight is not None else self.entity_weights
+        most = [total(weight, by_entity.most(label)) for weight, label in zip(weights, labels, strict=True)]
+        least = [shifted(value, -max(weight, 0.0)) for value, weight in zip(bounds, most, strict=True)]
         candidates = self._score(sentences, labels, self._raw(labels, least), settings)
         if names is not None:
-            named = [names.spans(document.text, labels) for document in documents]
+            named = [names.evidence(document.text, labels, by_entity) for document in documents]
             candidates = [
                 with_names(found, sentence, named[number], weights, bounds)
                 for found, sentence, number in zip(candidates, sentences, owner, strict=True)

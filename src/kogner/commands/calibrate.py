@@ -17,10 +17,12 @@ from kogner.commands.options import split_labels
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from kogner.annotate.entity_weights import EntityWeights
     from kogner.annotate.names import Names
     from kogner.records import Document
     from kogner.student.checkpoint import StudentInfo
     from kogner.student.model import Student
+    from kogner.train.entity_weights import Learnt
     from kogner.train.splits import Split
     from kogner.train.thresholds import Scored
 
@@ -35,6 +37,8 @@ NAMES = "Weights of names"
 @click.option(
     "--graph", help="Graph store: also fit how much a name of it counts for a span (kogner annotate --graph)."
 )
+@click.option("--bank", help="With --graph and --data: also learn from their train documents which of the graph's "
+              "entities annotators mark, by the teacher's vectors in this bank (kogner teacher build).")  # fmt: skip
 @click.option("--text", "texts", multiple=True, metavar="FILE", help="Instead of --data, texts that nobody annotated: "
               "plain text, JSON lines of {id, text}, or a PubMed file (.xml, .xml.gz); may be repeated.")  # fmt: skip
 @click.option("--corpus", "unlabelled", multiple=True, metavar="DIR", type=click.Path(path_type=Path),
@@ -49,6 +53,7 @@ def command(
     data: tuple[str, ...],
     split: str | None,
     graph: str | None,
+    bank: str | None,
     texts: tuple[str, ...],
     unlabelled: tuple[Path, ...],
     documents: int | None,
@@ -65,6 +70,9 @@ def command(
     corpora do not annotate keep what they had. The figures before and after are of the documents that were fitted to,
     the optimistic side; score another split with kogner evaluate.
 
+    With --bank a name counts by which entity it is one of: annotators mark drugs and not hormones, say, and kindred
+    entities have kindred vectors. OUT holds a number for each entity; the bank is not needed to annotate.
+
     Where nobody has annotated anything, give --graph and raw text: how much a name counts is then fitted to how names
     and the student's scores go together, and nothing else is. It is meant for students that learnt from names
     (kogner data silver).
@@ -73,10 +81,12 @@ def command(
     Example:
       kogner calibrate --data mine=corpora/mine downloads/gliner_small build/gliner_small_mine
       kogner calibrate --data mine=corpora/mine --graph build/graph runs/mine build/mine-with-names
+      kogner calibrate --data mine=corpora/mine --graph build/graph --bank build/bank runs/mine build/mine-by-entity
       kogner calibrate --text abstracts.jsonl --graph build/graph runs/silver build/silver-with-names
     """
     from kogner import artifacts, hub
     from kogner.annotate.engine import threads as with_threads
+    from kogner.annotate.entity_weights import EntityWeights
     from kogner.errors import ConfigError
     from kogner.student import checkpoint, gliner, layout
 
@@ -88,6 +98,8 @@ def command(
     for option, value in (("--labels", labels), ("--documents", documents)):
         if value is not None and not raw:
             raise ConfigError(f"{option} goes with --text or --corpus; --data is read whole, and has its own types")
+    if bank is not None and (graph is None or raw or split == "train"):
+        raise ConfigError("--bank goes with --graph and --data, of whose train split it learns; fit to another split")
     if split is not None and raw:
         raise ConfigError("--split goes with --data; of a --corpus the training texts are taken")
     place = hub.fetch(model)
@@ -101,13 +113,17 @@ def command(
         from kogner.graph.store import GraphStore
 
         names = Names(GraphStore.open(graph))
+    by_entity = EntityWeights.read(place)
     with with_threads(threads):
         if raw:
             wanted = split_labels(labels) if labels is not None else list(info.types)
             first = _documents(texts, unlabelled, documents or 1000)
             after, result = _fit_to_texts(student, info, first, wanted, names, model=model)
+            by_entity = by_entity.without(list(result["name_weights"]))
         else:
-            after, result = _fit_to_corpora(student, info, data, split or "dev", names)
+            learnt = None if names is None or bank is None else _learn(data, names, bank)
+            after, result, kept = _fit_to_corpora(student, info, data, split or "dev", names, learnt)
+            by_entity = by_entity.without(list(result["thresholds"])).joined(kept)
     known = (place / artifacts.MANIFEST).is_file()  # a GLiNER checkpoint of another hand has none
     artifact = artifacts.open_artifact(place, kind=kind, version=version) if known else None
     with artifacts.writing(
@@ -119,6 +135,7 @@ def command(
         metrics={**(artifact.metrics if artifact else {}), "calibration": result},
     ) as folder:
         copy_checkpoint(place, folder)
+        by_entity.save(folder)
         if theirs:
             gliner.write_side(student, after, folder)
         else:
@@ -127,22 +144,43 @@ def command(
     click.echo(json.dumps({"out": str(out), **result}))
 
 
+def _learn(data: Sequence[str], names: Names, bank: str) -> Learnt:
+    """Which entities annotators mark, from the train documents of the corpora."""
+    from kogner.commands.options import named_paths
+    from kogner.data import corpora
+    from kogner.teacher.bank import Bank
+    from kogner.train.entity_weights import learn
+    from kogner.train.splits import Split
+
+    loaded = [corpora.load(name, path, "train") for name, path in named_paths(data)]
+    splits = [Split(corpus.name, corpus.documents, (), tuple(sorted(corpus.types))) for corpus in loaded]
+    types = tuple(dict.fromkeys(name for one in splits for name in one.types))
+    return learn(splits, types, names=names, bank=Bank.open(bank))
+
+
 def _fit_to_corpora(
-    student: Student, info: StudentInfo, data: Sequence[str], split: str, names: Names | None
-) -> tuple[StudentInfo, dict[str, Any]]:
-    """What the student's checkpoint says after it, and what is told of it."""
+    student: Student,
+    info: StudentInfo,
+    data: Sequence[str],
+    split: str,
+    names: Names | None,
+    learnt: Learnt | None,
+) -> tuple[StudentInfo, dict[str, Any], EntityWeights]:
+    """What the student's checkpoint says after it, what is told of it, and what is kept of `learnt`."""
+    from kogner.annotate.entity_weights import EntityWeights
     from kogner.commands.options import named_paths, say_report
     from kogner.data import corpora
     from kogner.train.agreement import best_agreement
     from kogner.train.splits import Split
-    from kogner.train.thresholds import best_name_weights, fit_to, scored_dev
+    from kogner.train.thresholds import best_name_evidence, fit_to, scored_dev
 
     loaded = [corpora.load(name, path, split) for name, path in named_paths(data)]
     for corpus in loaded:
         say_report(corpus)
     splits = [Split(corpus.name, (), corpus.documents, tuple(sorted(corpus.types))) for corpus in loaded]
     types = tuple(dict.fromkeys(name for one in splits for name in one.types))
-    dev = scored_dev(student, splits, types, names=names, agreement=True)
+    by_entity = EntityWeights() if learnt is None else learnt.weights
+    dev = scored_dev(student, splits, types, names=names, agreement=True, by_entity=by_entity)
     fitted = fit_to(dev, types)
     after = replace(
         info,
@@ -153,8 +191,9 @@ def _fit_to_corpora(
     )
     agreement = best_agreement(dev, splits, types, replace(after, name_weights={}))
     if names is not None:
-        weights = best_name_weights(dev, splits, types, after)
-        after = replace(after, name_weights={**_without(info.name_weights, types), **weights})
+        evidence = best_name_evidence(dev, splits, types, after)
+        after = replace(after, name_weights={**_without(info.name_weights, types), **evidence.weights})
+        dev, by_entity = evidence.applied(dev, types), by_entity.scaled(evidence.scales)
     alone = replace(after, name_weights={})
     after = replace(after, agreement={**after.agreement, **agreement})
     result: dict[str, Any] = {
@@ -166,8 +205,12 @@ def _fit_to_corpora(
         "after": _scores(dev, splits, types, replace(after, name_weights={})),
     }
     if names is not None:
-        result |= {"name_weights": weights, "with_names": _scores(dev, splits, types, after)}
-    return after, result
+        result |= {"name_weights": evidence.weights, "with_names": _scores(dev, splits, types, after)}
+    if names is not None and learnt is not None:
+        result["entity_weights"] = {
+            name: told | {"scale": evidence.scales.get(name, 0.0)} for name, told in learnt.told.items()
+        }
+    return after, result, by_entity
 
 
 def _fit_to_texts(

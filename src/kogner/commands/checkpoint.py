@@ -58,7 +58,8 @@ def export(form: str | None, int8: bool, check: tuple[str, ...], max_drop: float
 
 
 def _to_gliner(model: str, out: Path) -> dict[str, object]:
-    from kogner import artifacts
+    from kogner import artifacts, hub
+    from kogner.annotate.entity_weights import EntityWeights
     from kogner.progress import note
     from kogner.student import gliner
     from kogner.student.checkpoint import open_student
@@ -67,6 +68,7 @@ def _to_gliner(model: str, out: Path) -> dict[str, object]:
     student, info = open_student(model)
     with artifacts.writing(out, kind=gliner.KIND, version=gliner.FORMAT) as folder:
         gliner.save(student, info, folder)
+        EntityWeights.read(hub.fetch(model)).save(folder)
     if student.config.words == "kogner":
         note(
             "gliner cuts text into other words than this student was trained on and finds less with them; README.md in "
@@ -91,6 +93,7 @@ def _to_onnx(model: str, out: Path, *, check: tuple[str, ...], max_drop: float) 
     metrics: dict[str, object] = {"precision": "int8" if check else "fp32"}
     with artifacts.writing(out, kind=onnx.KIND, version=onnx.VERSION, metrics=metrics) as folder:
         onnx_export.export_onnx(predictor.student, predictor.info, folder)
+        predictor.entity_weights.save(folder)
         if check:
             before = _dev_f1(predictor, loaded)
             onnx_export.quantise(folder)

@@ -25,11 +25,9 @@ if TYPE_CHECKING:
     from kogner.annotate.predictor import Predictor
     from kogner.config import Recipe
     from kogner.data.corpora import Corpus
-    from kogner.records import Document
     from kogner.train.splits import Split
 
 WITHOUT_EFFECT = ("threads", "save_every", "log_every")  # of a recipe's train section: on no figure
-TEXTS = 300  # documents of a corpus that say how much a name counts
 BEFORE = {"agreement": False}  # what it was before it could be said, where that is not today's default
 
 
@@ -50,6 +48,9 @@ def identity(cell: Cell, told: Mapping[str, Any] | None = None) -> dict[str, Any
         if cell.texts:
             files = {name: train_text(cell, name) for name in cell.texts} if told is None else told.get("texts") or {}
             said["texts"] = {name: files.get(name) for name in cell.texts}
+        if cell.by_entity is not None:
+            bank = origin(read_manifest(Path(str(experiment.bank)))) if told is None else told.get("bank")
+            said |= {"by_entity": json.loads(json.dumps(dataclasses.asdict(cell.by_entity))), "bank": bank}
         return said | {"hash": _hash(said)}
     recipe = load_recipe(experiment.recipe, cell.overrides())
     wanted = dict.fromkeys((*cell.train, *cell.beside, *cell.test))
@@ -113,7 +114,7 @@ def _today(stored: dict[str, Any], now: dict[str, Any], *, before: bool = False)
         if "base" not in stored or "base" not in now:
             return {"hash": ""}  # it was of another kind
         said = {"base": _today(stored["base"], now["base"], before=before), "names": stored["names"]}
-        said |= {name: stored[name] for name in ("texts",) if name in stored}
+        said |= {name: stored[name] for name in ("texts", "by_entity", "bank") if name in stored}
         return said | {"hash": _hash(said)}
     defaults = json.loads(json.dumps(to_mapping(Recipe())))
     defaults["train"] |= BEFORE
@@ -230,45 +231,18 @@ def _trained(cell: Cell, folders: Folders, *, device: str) -> dict[str, Any]:
 
 
 def _named(cell: Cell, folders: Folders, *, device: str) -> dict[str, Any]:
-    """The student of its base with names of the graph, whose weights are fitted on dev as `kogner calibrate` does.
-
-    An arm's texts come before dev. Where there is neither, each name counts as much as by default.
-    """
+    """The student of its base, read with names of the graph."""
     from kogner.annotate.names import Names
     from kogner.annotate.predictor import Predictor
-    from kogner.evaluate.spans import score
+    from kogner.experiment.weighing import weigh_names
     from kogner.graph.store import GraphStore
-    from kogner.train.thresholds import best_name_weights, found_at, scored_dev
-    from kogner.train.trust import weights_of_texts
 
     assert cell.base is not None
     names = Names(GraphStore.open(str(cell.experiment.graph)))
     predictor = Predictor.load(str(student_of(cell.base, folders)), device=device)
     splits = _splits(cell, cell.train)
-    if cell.texts or not splits:
-        told: dict[str, Any] = {"steps": 0, "best_step": None, "dev": {}}
-        if cell.texts:
-            texts = [one for name in cell.texts for one in _texts(cell, name)]
-            student, info = predictor.student, predictor.info
-            weights = weights_of_texts(student, info, texts, info.types, names=names, threads=1)
-            predictor.info = dataclasses.replace(info, name_weights=weights)
-            told["name_weights"] = weights
-        return told | _tested(cell, _recipe(cell.base, folders), splits, predictor, names)
-    types = tuple(dict.fromkeys(name for split in splits for name in split.types))
-    scored = scored_dev(predictor.student, splits, types, names=names)
-    weights = best_name_weights(scored, splits, types, predictor.info)
-    predictor.info = dataclasses.replace(predictor.info, name_weights=weights)
-    on_dev = found_at(scored, splits, types, predictor.info)
-    dev = {s.name: score(s.dev, on_dev[s.name], types=s.types).to_dict()["f1"] for s in splits if s.dev}
-    told = {"steps": 0, "best_step": None, "dev": dev, "name_weights": weights}
+    told = weigh_names(cell, predictor, splits, names)
     return told | _tested(cell, _recipe(cell.base, folders), splits, predictor, names)
-
-
-def _texts(cell: Cell, name: str) -> Sequence[Document]:
-    """The first TEXTS train documents of a corpus."""
-    from kogner.data import corpora
-
-    return corpora.load(name, cell.experiment.corpora[name], "train").documents[:TEXTS]
 
 
 def _recipe(cell: Cell, folders: Folders) -> Recipe:

@@ -176,11 +176,13 @@ def _check_starts(experiment: Experiment) -> None:
 
 def _check_names(experiment: Experiment, name: str, arm: Arm) -> None:
     if arm.names_of is None:
-        if arm.texts:
+        if arm.texts or arm.by_entity is not None:
+            what = "texts" if arm.texts else "by_entity"
             raise ConfigError(
-                f"experiment {experiment.name}: texts of arm {name} say how much a name counts; that needs names_of"
+                f"experiment {experiment.name}: {what} of arm {name} says how much a name counts; that needs names_of"
             )
         return
+    _check_by_entity(experiment, name, arm)
     _known(experiment, "arm", arm.names_of, experiment.arms)
     base = experiment.arms[arm.names_of]
     if arm.set or arm.initial or arm.beside or arm.pseudo or base.names_of is not None or experiment.graph is None:
@@ -190,6 +192,18 @@ def _check_names(experiment: Experiment, name: str, arm: Arm) -> None:
         )
     if base.only and not set(arm.only or experiment.settings) <= set(base.only):
         raise ConfigError(f"experiment {experiment.name}: arm {name} is run in settings that {arm.names_of} is not")
+
+
+def _check_by_entity(experiment: Experiment, name: str, arm: Arm) -> None:
+    if arm.by_entity is None:
+        return
+    if arm.texts or experiment.bank is None:
+        raise ConfigError(f"experiment {experiment.name}: by_entity of arm {name} needs a bank, and no texts beside it")
+    if arm.by_entity.control not in ("none", "shuffled"):
+        raise ConfigError(
+            f"experiment {experiment.name}: by_entity.control of arm {name} is none or shuffled, not "
+            f"{arm.by_entity.control!r}"
+        )
 
 
 def _check_pseudo(experiment: Experiment, name: str, arm: Arm) -> None:
@@ -208,6 +222,11 @@ def _check_pseudo(experiment: Experiment, name: str, arm: Arm) -> None:
                 f"experiment {experiment.name}: arm {name} would learn from the annotation of {twice[0]}, which "
                 f"{setting} scores without any; leave it out of beside"
             )
+    if experiment.arms[arm.pseudo.by].by_entity is not None:
+        raise ConfigError(
+            f"experiment {experiment.name}: {arm.pseudo.by}, whose names count by their entities, cannot label the texts "
+            f"of arm {name}; take an arm without by_entity"
+        )
     idle = [one for one in arm.only or experiment.settings if not experiment.runs(one, name, 0)]
     if idle and (arm.only or len(idle) == len(experiment.settings)):
         raise ConfigError(

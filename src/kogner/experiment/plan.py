@@ -68,6 +68,18 @@ class PseudoTexts:
 
 
 @dataclass(frozen=True)
+class ByEntity:
+    """That a name counts by which entity it is one of, learnt from the setting's train documents by the plan's bank
+    (`kogner calibrate --graph --bank`).
+
+    parts: of the bank, all where none is named. control: `shuffled` gives each entity of a type the row of another.
+    """
+
+    parts: tuple[str, ...] = ()
+    control: str = "none"
+
+
+@dataclass(frozen=True)
 class Arm:
     """set: overrides of the recipe. initial: the stage, or SETTING/ARM, that it starts from.
 
@@ -77,6 +89,7 @@ class Arm:
     names_of: the arm whose students are scored again with names of the graph as evidence, whose weights dev decides
     (`kogner calibrate --graph`); nothing is trained. texts: corpora whose train texts decide instead, their annotation
     unread (`kogner calibrate --graph --text`); without any a name counts as by default where there is no dev.
+    by_entity: with names_of, that names count by their entities; run where there are train documents.
     pseudo: texts that another arm's student labels, beside the annotated documents, or alone where there are none. That
     arm may itself have learnt from texts that a third one labelled.
     """
@@ -86,6 +99,7 @@ class Arm:
     beside: Mapping[str, float] = field(default_factory=dict)
     names_of: str | None = None
     texts: tuple[str, ...] = ()
+    by_entity: ByEntity | None = None
     pseudo: PseudoTexts | None = None
     only: tuple[str, ...] = ()
     about: str = ""
@@ -119,6 +133,8 @@ class Experiment:
     def runs(self, setting: str, arm: str, seed: int) -> bool:
         """Whether an arm is run in a setting: where nothing is trained on, there has to be a student from elsewhere."""
         one, train = self.arms[self.arms[arm].names_of or arm], self.settings[setting].train
+        if self.arms[arm].by_entity is not None and not train:
+            return False
         trained = bool(train) or one.pseudo is not None
         if one.initial is not None and not self._starts(one.initial, seed, trained=trained):
             return False
@@ -218,6 +234,11 @@ class Cell:
     def texts(self) -> tuple[str, ...]:
         """Corpora whose texts decide how much a name counts."""
         return () if self.is_stage else self.experiment.arms[self.arm].texts
+
+    @property
+    def by_entity(self) -> ByEntity | None:
+        """That names count by their entities."""
+        return None if self.is_stage else self.experiment.arms[self.arm].by_entity
 
     @property
     def trains(self) -> bool:

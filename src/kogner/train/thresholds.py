@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from kogner.annotate.agreement import settled
-from kogner.annotate.names import Names
+from kogner.annotate.entity_weights import EntityWeights
+from kogner.annotate.names import MAX_NAME_WEIGHT, Names
 from kogner.annotate.predictor import Predictor, Settings
 from kogner.records import Document, Mention
 from kogner.student.checkpoint import StudentInfo
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from kogner.train.splits import Split
 
 WEIGHTS = (0.0, 0.5, 1.0, 1.5, 2.0, 2.5, 3.0, 3.5, 4.0, 5.0, 6.0, 7.0, 8.0)  # logits
+SCALES = (0.0, 0.5, 0.75, 1.0, 1.25, 1.5, 2.0, 3.0)  # of what the entity adds to that
 NEAR = 0.0005  # of F1
 GRID = np.round(np.arange(0.20, 0.81, 0.02), 2)
 PRIOR = (0.5, 0.2)  # mean and deviation of thresholds of calibrated scores, before dev is looked at
@@ -62,6 +64,7 @@ class Scored:
     spans: (spans, 4) int64 of document, start, end (half-open characters), type index; in order of the documents.
     scores: (spans,) float64. right: (spans,) bool, whether it is a gold mention. named: (spans,) bool, whether it is a
     name of its type in the graph; all False without one. gold: (documents, types) int64, gold mentions.
+    entity: (spans,) float64, what the entity adds to the weight of that name.
     """
 
     spans: np.ndarray
@@ -69,10 +72,12 @@ class Scored:
     right: np.ndarray
     gold: np.ndarray
     named: np.ndarray = field(default_factory=lambda: np.zeros(0, dtype=bool))
+    entity: np.ndarray = field(default_factory=lambda: np.zeros(0))
 
     def __post_init__(self) -> None:
-        if len(self.named) != len(self.scores):  # none was looked for
-            object.__setattr__(self, "named", np.zeros(len(self.scores), dtype=bool))
+        for name in ("named", "entity"):  # none was looked for
+            if len(getattr(self, name)) != len(self.scores):
+                object.__setattr__(self, name, np.zeros(len(self.scores), dtype=getattr(self, name).dtype))
 
 
 def fit(student: Student, splits: Sequence[Split], types: Sequence[str], *, calibrate: bool = True) -> Fitted:
@@ -96,10 +101,12 @@ def scored_dev(
     *,
     names: Names | None = None,
     agreement: bool = False,
+    by_entity: EntityWeights | None = None,
 ) -> Scored:
     """The spans of all dev documents, each asked for those of `types` that its own corpus has.
 
-    names: of a graph. agreement: also spans down to WEAK whose text is that of another of the type with FLOOR or more.
+    names: of a graph. by_entity: what its entities add. agreement: also spans down to WEAK whose text is that of
+    another of the type with FLOOR or more.
     """
     predictor = Predictor(student)
     index = {name: number for number, name in enumerate(types)}
@@ -107,7 +114,7 @@ def scored_dev(
     floor = min(FLOOR, NAME_FLOOR if names is not None else 1.0, WEAK if agreement else 1.0)
     everything = Settings(threshold=floor, multi_label=True, overlap="all", token_budget=8192, block=100_000, digits=17)
     gold: list[list[int]] = []
-    spans, scores, right, named = array("q"), array("d"), array("b"), array("b")
+    spans, scores, right, named, entity = array("q"), array("d"), array("b"), array("b"), array("d")
     number = 0
     with evaluating(student):
         for split in splits:
@@ -117,12 +124,13 @@ def scored_dev(
             predicted = predictor.predict(split.dev, labels=labels, settings=everything)
             for document, found in zip(split.dev, predicted, strict=True):
                 keys = {mention.key for mention in document.mentions}
-                known = set() if names is None else names.spans(document.text, labels)
+                known = {} if names is None else names.evidence(document.text, labels, by_entity or EntityWeights())
                 kinds = Counter(mention.type for mention in document.mentions)
                 gold.append([kinds[name] for name in types])
                 strong = {(m.text.lower(), m.type) for m in found.mentions if agreement and (m.score or 0.0) >= FLOOR}
                 for mention in found.mentions:
-                    is_name = (mention.start, mention.end, labels.index(mention.type)) in known
+                    place = (mention.start, mention.end, labels.index(mention.type))
+                    is_name = place in known
                     is_weak = (mention.score or 0.0) < FLOOR
                     is_name &= not is_weak or (mention.score or 0.0) >= NAME_FLOOR
                     if is_weak and not is_name and (mention.text.lower(), mention.type) not in strong:
@@ -131,10 +139,11 @@ def scored_dev(
                     scores.append(mention.score or 0.0)
                     right.append(mention.key in keys)
                     named.append(is_name)
+                    entity.append(known.get(place, 0.0))
                 number += 1
     return Scored(
         np.array(spans).reshape(-1, 4), np.array(scores), np.array(right, dtype=bool),
-        np.array(gold, dtype=np.int64).reshape(-1, len(types)), np.array(named, dtype=bool),
+        np.array(gold, dtype=np.int64).reshape(-1, len(types)), np.array(named, dtype=bool), np.array(entity),
     )  # fmt: skip
 
 
@@ -249,17 +258,37 @@ def best_thresholds(dev: Scored, types: Sequence[str], temperatures: Mapping[str
     return fitted
 
 
+@dataclass(frozen=True)
+class NameEvidence:
+    """By type, the weight of a name, and how many times what its entity adds counts."""
+
+    weights: dict[str, float] = field(default_factory=dict)
+    scales: dict[str, float] = field(default_factory=dict)
+
+    def applied(self, dev: Scored, types: Sequence[str]) -> Scored:
+        """The same spans, what entities add being times the scale."""
+        return replace(
+            dev, entity=dev.entity * np.array([self.scales.get(name, 0.0) for name in types])[dev.spans[:, 3]]
+        )
+
+
 def best_name_weights(
     dev: Scored, splits: Sequence[Split], types: Sequence[str], info: StudentInfo
 ) -> dict[str, float]:
+    """`best_name_evidence` where all entities of a type count the same."""
+    return best_name_evidence(replace(dev, entity=np.zeros(len(dev.scores))), splits, types, info).weights
+
+
+def best_name_evidence(dev: Scored, splits: Sequence[Split], types: Sequence[str], info: StudentInfo) -> NameEvidence:
     """For each type with names among the spans, the weight of WEIGHTS with the best exact F1 at its threshold.
 
     The F1 is the mean over the corpora that have the type, and a weight that makes it worse for one of them is none,
     since one may mark what the graph names and another may not. Of weights within NEAR of the best the smallest, since
-    dev documents are not all there is. Each type by itself.
+    dev documents are not all there is. Each type by itself. Where entities add something, SCALES are tried with each
+    weight, and a scale above 0 has to be better than none by more than NEAR.
     """
     calibrated = _calibrated(dev, [info.temperature(name) for name in types])
-    fitted: dict[str, float] = {}
+    fitted = NameEvidence()
     for number, name in enumerate(types):
         own = dev.spans[:, 3] == number
         parts = [
@@ -268,15 +297,17 @@ def best_name_weights(
         ]
         if not parts or not dev.named[own].any():
             continue
-        f1 = np.zeros((len(WEIGHTS), len(parts)))
-        for at, weight in enumerate(WEIGHTS):
-            scores = _with_names(dev, calibrated, [weight] * len(types))
+        scales = SCALES if dev.entity[own & dev.named].any() else SCALES[:1]
+        tried = [(scale, weight) for scale in scales for weight in WEIGHTS]
+        f1 = np.zeros((len(tried), len(parts)))
+        for at, (scale, weight) in enumerate(tried):
+            scores = _with_names(replace(dev, entity=dev.entity * scale), calibrated, [weight] * len(types))
             enough = scores >= info.threshold(name)
             for column, (part, gold) in enumerate(parts):
                 right, found = _kept(dev, scores, part & enough)
                 f1[at, column] = 2 * right / (found + gold)
         mean = np.where((f1 >= f1[0] - NEAR).all(axis=1), f1.mean(axis=1), 0)
-        fitted[name] = WEIGHTS[int(np.argmax(mean >= mean.max() - NEAR))]
+        fitted.scales[name], fitted.weights[name] = tried[int(np.argmax(mean >= mean.max() - NEAR))]
     return fitted
 
 
@@ -306,8 +337,9 @@ def _kept(dev: Scored, scores: np.ndarray, enough: np.ndarray) -> tuple[int, int
 
 
 def _with_names(dev: Scored, scores: np.ndarray, weights: Sequence[float]) -> np.ndarray:
-    """Scores with the weight of its type added to the logit of each span that is a name."""
-    added = np.array(weights)[dev.spans[:, 3]] * dev.named
+    """Scores with the weight of its type, and what its entity adds, added to the logit of each span that is a name."""
+    whole = np.clip(np.array(weights)[dev.spans[:, 3]] + dev.entity, -MAX_NAME_WEIGHT, MAX_NAME_WEIGHT)
+    added = whole * dev.named
     found: np.ndarray = np.where(added == 0, scores, _sigmoid(_logits(scores) + added))
     return found
 

@@ -1,0 +1,81 @@
+"""How much names of the graph count for a student that a cell scores with them."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from kogner.experiment.plan import Cell
+
+if TYPE_CHECKING:
+    from kogner.annotate.names import Names
+    from kogner.annotate.predictor import Predictor
+    from kogner.train.entity_weights import Learnt
+    from kogner.train.splits import Split
+
+TEXTS = 300  # documents of a corpus that say how much a name counts
+
+
+def weigh_names(cell: Cell, predictor: Predictor, splits: Sequence[Split], names: Names) -> dict[str, Any]:
+    """Give a predictor its weights, and return what is told of them.
+
+    An arm's texts say it, else the dev documents of `splits`, as in `kogner calibrate`; where there is neither, each
+    name counts as by default.
+    """
+    from kogner.annotate.entity_weights import EntityWeights
+    from kogner.evaluate.spans import score
+    from kogner.train.thresholds import best_name_evidence, found_at, scored_dev
+
+    told: dict[str, Any] = {"steps": 0, "best_step": None, "dev": {}}
+    if cell.texts:
+        weights = _by_texts(cell, predictor, names)
+        predictor.info = dataclasses.replace(predictor.info, name_weights=weights)
+        return told | {"name_weights": weights}
+    if not splits:
+        return told
+    learnt = None if cell.by_entity is None else _by_entity(cell, splits, names)
+    by_entity = EntityWeights() if learnt is None else learnt.weights
+    types = tuple(dict.fromkeys(name for split in splits for name in split.types))
+    scored = scored_dev(predictor.student, splits, types, names=names, by_entity=by_entity)
+    evidence = best_name_evidence(scored, splits, types, predictor.info)
+    predictor.info = dataclasses.replace(predictor.info, name_weights=evidence.weights)
+    predictor.entity_weights = by_entity.scaled(evidence.scales)
+    on_dev = found_at(evidence.applied(scored, types), splits, types, predictor.info)
+    told["dev"] = {s.name: score(s.dev, on_dev[s.name], types=s.types).to_dict()["f1"] for s in splits if s.dev}
+    told["name_weights"] = evidence.weights
+    if learnt is not None:
+        told["entity_weights"] = {
+            name: of | {"scale": evidence.scales.get(name, 0.0)} for name, of in learnt.told.items()
+        }
+    return told
+
+
+def _by_texts(cell: Cell, predictor: Predictor, names: Names) -> dict[str, float]:
+    """What the first TEXTS train documents of its corpora say, their annotation unread."""
+    from kogner.data import corpora
+    from kogner.train.trust import weights_of_texts
+
+    folders = cell.experiment.corpora
+    texts = [one for name in cell.texts for one in corpora.load(name, folders[name], "train").documents[:TEXTS]]
+    info = predictor.info
+    return weights_of_texts(predictor.student, info, texts, info.types, names=names, threads=1)
+
+
+def _by_entity(cell: Cell, splits: Sequence[Split], names: Names) -> Learnt:
+    """From the train documents that the student has learnt from."""
+    from kogner.recipe import load_recipe
+    from kogner.teacher.bank import PARTS, Bank
+    from kogner.train.entity_weights import learn
+    from kogner.train.splits import subset
+
+    assert cell.base is not None and cell.by_entity is not None
+    train = load_recipe(cell.experiment.recipe, cell.base.overrides()).train
+    drawn = [
+        dataclasses.replace(one, train=tuple(subset(one.train, train.train_share, train.data_seed))) for one in splits
+    ]
+    types = tuple(dict.fromkeys(name for split in splits for name in split.types))
+    return learn(
+        drawn, types, names=names, bank=Bank.open(str(cell.experiment.bank)), parts=cell.by_entity.parts or PARTS,
+        shuffled=cell.by_entity.control == "shuffled", seed=cell.seed,
+    )  # fmt: skip

@@ -1,0 +1,200 @@
+"""Which of a graph's entities annotators mark, learnt from the names in annotated documents by the teacher's vectors.
+
+Each name that the scanner finds in a document is a mention there or is not. A logistic regression on the bank's row of
+the entity, H_e = [Z_e; Z'_e; Z''_e] with each part brought to length 1, says how likely it is one; it says so of
+entities, too, that stand in no annotated document, since kindred ones have kindred rows. What is kept of it is one
+number for each entity: its log odds less those of a name of the type at large.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from kogner.annotate.entity_weights import EntityWeights
+from kogner.annotate.names import Names
+from kogner.data.linking import graph_types
+from kogner.errors import ConfigError
+from kogner.progress import counting
+from kogner.records import Document
+from kogner.teacher.bank import PARTS, Bank
+from kogner.train.splits import Split
+
+PENALTIES = (8.0, 2.0, 0.5, 0.1)  # of half the squared length of the weights, to the log loss summed over names
+FOLDS = 5
+LEAST = 20  # names of a label, and of them marked and unmarked ones at least LEAST_OF_EACH
+LEAST_OF_EACH = 3
+_CHUNK = 65_536
+
+
+@dataclass(frozen=True)
+class Observed:
+    """Names of a label in documents, (names,) each. rows: of the store. marked: bool. documents: their numbers."""
+
+    rows: np.ndarray
+    marked: np.ndarray
+    documents: np.ndarray
+
+
+@dataclass(frozen=True)
+class Learnt:
+    """Weights by entity, and by label what is told of them."""
+
+    weights: EntityWeights
+    told: dict[str, dict[str, float]]
+
+
+def learn(
+    splits: Sequence[Split],
+    types: Sequence[str],
+    *,
+    names: Names,
+    bank: Bank,
+    parts: Sequence[str] = PARTS,
+    shuffled: bool = False,
+    seed: int = 0,
+) -> Learnt:
+    """From the train documents of some splits. parts: of the bank.
+
+    shuffled: a control, in which each entity has the row of another of its label. A label that has too few names in the
+    documents, or of which the rows say nothing that holds for documents left out (FOLDS of them), gets no weights.
+    Raises ConfigError where the bank holds none of the graph's entities of these types.
+    """
+    bank.ranges(parts)
+    seen = _observed(splits, types, names)
+    tables: dict[str, tuple[np.ndarray, np.ndarray]] = {}
+    told: dict[str, dict[str, float]] = {}
+    held = False
+    with counting("entities that annotators mark, types", len(seen)) as counter:
+        for label, observed in seen.items():
+            counter.advance(note=label)
+            rows = _rows_of(label, names)
+            ids = names.store.ids(rows)
+            at = [bank.row(one) for one in ids]
+            known = np.array([one is not None for one in at], dtype=bool)
+            if not known.any():
+                continue
+            held = True
+            in_bank = np.array([one for one in at if one is not None], dtype=np.int64)
+            if shuffled:
+                in_bank = np.random.default_rng(seed).permutation(in_bank)
+            place = np.full(len(names.store), -1, dtype=np.int64)
+            place[rows[known]] = in_bank
+            found = _fitted(observed, place, bank, parts)
+            if found is None:
+                continue
+            centre, weights, offset, penalty = found
+            logits = np.concatenate([
+                (_features(bank, in_bank[first : first + _CHUNK], parts) - centre) @ weights + offset
+                for first in range(0, len(in_bank), _CHUNK)
+            ])  # fmt: skip
+            tables[label.lower()] = EntityWeights.table((ids[one] for one in np.flatnonzero(known)), logits)
+            told[label] = {
+                "names": len(observed.rows), "marked": round(float(observed.marked.mean()), 4), "penalty": penalty,
+                "entities": len(tables[label.lower()][0]),
+            }  # fmt: skip
+    if not held:
+        raise ConfigError(
+            f"{bank.path} holds no entity of {', '.join(types)} that {names.store.path} has: give the bank "
+            "that was made of this graph (kogner teacher build)"
+        )
+    return Learnt(EntityWeights({label: table for label, table in tables.items() if len(table[0])}), told)
+
+
+def _observed(splits: Sequence[Split], types: Sequence[str], names: Names) -> dict[str, Observed]:
+    """By label, the names in documents whose annotators marked that type; those in doubt are left out."""
+    found: dict[str, list[tuple[int, bool, int]]] = {label: [] for label in types}
+    documents = [(one, [label for label in split.types if label in found]) for split in splits for one in split.train]
+    for number, (document, labels) in enumerate(documents):
+        gold, unsure = _keys(document)
+        for (start, end, at), row in names.rows(document.text, labels).items():
+            span = (start, end, labels[at])
+            if span not in unsure:
+                found[labels[at]].append((row, span in gold, number))
+    columns = {label: np.array(of, np.int64).reshape(-1, 3).T for label, of in found.items()}
+    return {label: Observed(rows, marked.astype(bool), numbers) for label, (rows, marked, numbers) in columns.items()}
+
+
+def _keys(document: Document) -> tuple[set[tuple[int, int, str]], set[tuple[int, int, str]]]:
+    gold, unsure = ({(one.start, one.end, one.type) for one in of} for of in (document.mentions, document.unsure))
+    return gold, unsure
+
+
+def _rows_of(label: str, names: Names) -> np.ndarray:
+    """Rows of the store whose names can be names of the label."""
+    store = names.store
+    codes = [number for number, kind in enumerate(store.types) if kind in graph_types(label, store.types)]
+    found: np.ndarray = np.flatnonzero(np.isin(np.asarray(store.type_codes), codes))
+    return found
+
+
+def _features(bank: Bank, rows: np.ndarray, parts: Sequence[str]) -> np.ndarray:
+    """Rows of the bank with each part at length 1: (rows, width) float64."""
+    found = []
+    for start, stop in bank.ranges(parts).values():
+        part = np.asarray(bank.vectors[rows, start:stop], np.float64)
+        found.append(part / np.maximum(np.linalg.norm(part, axis=1, keepdims=True), 1e-6))
+    return np.concatenate(found, axis=1)
+
+
+def _fitted(
+    observed: Observed, place: np.ndarray, bank: Bank, parts: Sequence[str]
+) -> tuple[np.ndarray, np.ndarray, float, float] | None:
+    """Mean row, weights, what is added, and the penalty; None where the rows say nothing of the names.
+
+    place: by row of the store that of the bank, -1 where it has none.
+    """
+    held = place[observed.rows] >= 0 if len(observed.rows) else np.zeros(0, bool)
+    marked, documents = observed.marked[held], observed.documents[held]
+    if len(marked) < LEAST or min(marked.sum(), (~marked).sum()) < LEAST_OF_EACH:
+        return None
+    distinct, which = np.unique(place[observed.rows[held]], return_inverse=True)
+    features = torch.from_numpy(_features(bank, distinct, parts)[which])
+    centre = features.mean(0)
+    features, target = features - centre, torch.from_numpy(marked.astype(np.float64))
+    rate = float(marked.mean())
+    common = float(np.log(rate / (1 - rate)))
+    fold = torch.from_numpy(documents % FOLDS)
+    loss = dict.fromkeys(PENALTIES, 0.0)
+    constant = 0.0
+    for left in range(FOLDS):
+        train, test = fold != left, fold == left
+        if not test.any() or not 0 < target[train].sum() < train.sum():
+            continue
+        share = target[train].mean()
+        constant += _loss(torch.log(share / (1 - share)).expand(int(test.sum())), target[test])
+        start: torch.Tensor | None = None
+        for penalty in PENALTIES:
+            start = _logistic(features[train], target[train], penalty, start)
+            loss[penalty] += _loss(features[test] @ start[1:] + start[0], target[test])
+    penalty = min(PENALTIES, key=loss.__getitem__)
+    if loss[penalty] >= constant:
+        return None
+    weights = _logistic(features, target, penalty, None).numpy()
+    return centre.numpy(), weights[1:], float(weights[0]) - common, penalty
+
+
+def _loss(logits: torch.Tensor, target: torch.Tensor) -> float:
+    return float(torch.nn.functional.binary_cross_entropy_with_logits(logits, target, reduction="sum"))
+
+
+def _logistic(features: torch.Tensor, target: torch.Tensor, penalty: float, start: torch.Tensor | None) -> torch.Tensor:
+    """Intercept, which costs nothing, and weights (width,): the largest penalised likelihood, which has one summit."""
+    share = target.mean().clamp(0.01, 0.99)
+    first = torch.cat([torch.log(share / (1 - share))[None], torch.zeros(features.shape[1], dtype=features.dtype)])
+    found = (first if start is None else start).clone().requires_grad_()
+    optimizer = torch.optim.LBFGS([found], max_iter=300, history_size=20, line_search_fn="strong_wolfe")
+
+    def closure() -> torch.Tensor:
+        optimizer.zero_grad()
+        logits = features @ found[1:] + found[0]
+        loss = torch.nn.functional.binary_cross_entropy_with_logits(logits, target, reduction="sum")
+        loss = loss + penalty / 2 * (found[1:] ** 2).sum()
+        loss.backward()
+        return loss
+
+    optimizer.step(closure)
+    return found.detach()
