@@ -22,7 +22,7 @@ from kogner.experiment.pseudo import ANNOTATED
 from kogner.experiment.summary import summarise
 from kogner.graph.rejections import Rejections
 from kogner.graph.store import GraphStore, build
-from kogner.records import Document, Entity
+from kogner.records import Document, Entity, Mention
 from kogner.train.trust import weights_of_texts
 
 
@@ -252,3 +252,72 @@ def test_a_round_is_run_where_scores_are_kept_and_students_are_not(plan, corpus,
     assert after.keys() == kept.keys()
     assert after["none-taught-named-0.json"]["initial"] == after["none-taught-0.json"]["student"]
     assert after["none-again-0.json"]["labeller"] == after["none-taught-0.json"]["student"]
+
+
+def test_names_that_count_by_their_entities(plan, corpus, bank, tmp_path):
+    """Of a corpus whose annotators mark some chemicals of the graph and not others."""
+    kinds = {"aspirin": "Chemical", "ibuprofen": "Chemical", "water": "Chemical", "saline": "Chemical"}
+    graph = tmp_path / "graph"
+    entities = [Entity(f"X:{number}", kind, name) for number, (name, kind) in enumerate(kinds.items(), start=1)]
+    build(entities, [], graph, rejected=Rejections())
+    marked = {
+        split: [
+            Document(
+                f"{split}{number}", f"{drug} was given with {other}", (Mention(0, len(drug), "chemical"),),
+                frozenset({"chemical"}),
+            )
+            for number, (drug, other) in enumerate([("aspirin", "water"), ("ibuprofen", "saline")] * 20)
+        ]
+        for split in ("train", "dev", "test")
+    }  # fmt: skip
+    folder = tmp_path / "marked"
+    folder.mkdir()
+    for split, documents in marked.items():
+        jsonl.write(folder / f"{split}.jsonl", documents)
+    raw = yaml.safe_load(plan.read_text())
+    arms = {
+        "no-graph": {"set": ["loss.dist_weight=0"]},
+        "named": {"names_of": "no-graph"},
+        "by-entity": {"names_of": "no-graph", "by_entity": {}},
+        "shuffled": {"names_of": "no-graph", "by_entity": {"control": "shuffled", "parts": ["Z"]}},
+    }
+    settings = {
+        "all": {"train": ["marked"], "test": ["marked"], "set": ["train.steps=2"]},
+        "none": {"test": ["marked"]},
+    }
+    whole = {
+        "arms": arms, "graph": str(graph), "corpora": raw["corpora"] | {"marked": str(folder)}, "stages": {},
+        "settings": settings, "compare": [["by-entity", "named"]],
+    }  # fmt: skip
+    experiment, folders = load(changed(plan, **whole)), Folders(tmp_path)
+    cells = {cell.name: cell for cell in experiment.cells() if cell.seed == 0}
+    assert set(cells) == {f"all-{arm}-0" for arm in arms}  # without train documents there is nothing to learn it from
+    scores = {name: run(cell, folders, device="cpu", revision="x") for name, cell in cells.items()}
+    told = scores["all-by-entity-0"]["entity_weights"]["chemical"]
+    assert told["names"] == 80 and told["scale"] > 0 and "entity_weights" not in scores["all-named-0"]
+    f1 = {name: found["test"]["marked"]["f1"] for name, found in scores.items()}
+    assert f1["all-by-entity-0"] > f1["all-named-0"]
+    for cell in cells.values():
+        assert finished(cell, folders) == json.loads(folders.scored(cell).read_text())
+    assert len({identity(cell)["hash"] for cell in cells.values()}) == len(cells)
+    changed(plan, **(whole | {"arms": arms | {"by-entity": {"names_of": "no-graph", "by_entity": {"parts": ["Z"]}}}}))
+    assert finished(find(load(plan), "all-by-entity-0"), folders) is None
+
+
+@pytest.mark.parametrize(
+    ("arms", "message"),
+    [
+        ({"b": {"by_entity": {}}}, "by_entity of arm b says how much a name counts; that needs names_of"),
+        ({"b": {"names_of": "no-graph", "by_entity": {"control": "none at all"}}}, "by_entity.control of arm b"),
+        ({"b": {"names_of": "no-graph", "by_entity": {}, "texts": ["mine"]}}, "by_entity of arm b needs a bank"),
+        (
+            {"b": {"names_of": "no-graph", "by_entity": {}},
+             "c": {"set": ["loss.dist_weight=0"], "pseudo": {"by": "b", "texts": ["mine"]}}},
+            "b, whose names count by their entities, cannot label texts for arm c",
+        ),
+    ],
+)  # fmt: skip
+def test_plans_that_cannot_be(plan, tmp_path, arms, message):
+    first = {"no-graph": {"set": ["loss.dist_weight=0"]}}
+    with pytest.raises(ConfigError, match=message):
+        load(changed(plan, arms=first | arms, graph=str(tmp_path / "graph"), compare=[]))

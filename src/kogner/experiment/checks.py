@@ -224,8 +224,8 @@ def _check_pseudo(experiment: Experiment, name: str, arm: Arm) -> None:
             )
     if experiment.arms[arm.pseudo.by].by_entity is not None:
         raise ConfigError(
-            f"experiment {experiment.name}: {arm.pseudo.by}, whose names count by their entities, cannot label the texts "
-            f"of arm {name}; take an arm without by_entity"
+            f"experiment {experiment.name}: {arm.pseudo.by}, whose names count by their entities, cannot label "
+            f"texts for arm {name}; take an arm without by_entity"
         )
     idle = [one for one in arm.only or experiment.settings if not experiment.runs(one, name, 0)]
     if idle and (arm.only or len(idle) == len(experiment.settings)):

@@ -65,7 +65,7 @@ def _by_texts(cell: Cell, predictor: Predictor, names: Names) -> dict[str, float
 def _by_entity(cell: Cell, splits: Sequence[Split], names: Names) -> Learnt:
     """From the train documents that the student has learnt from."""
     from kogner.recipe import load_recipe
-    from kogner.teacher.bank import PARTS, Bank
+    from kogner.teacher.bank import Bank
     from kogner.train.entity_weights import learn
     from kogner.train.splits import subset
 
@@ -76,6 +76,6 @@ def _by_entity(cell: Cell, splits: Sequence[Split], names: Names) -> Learnt:
     ]
     types = tuple(dict.fromkeys(name for split in splits for name in split.types))
     return learn(
-        drawn, types, names=names, bank=Bank.open(str(cell.experiment.bank)), parts=cell.by_entity.parts or PARTS,
+        drawn, types, names=names, bank=Bank.open(str(cell.experiment.bank)), parts=cell.by_entity.parts or None,
         shuffled=cell.by_entity.control == "shuffled", seed=cell.seed,
     )  # fmt: skip

@@ -20,7 +20,7 @@ from kogner.data.linking import graph_types
 from kogner.errors import ConfigError
 from kogner.progress import counting
 from kogner.records import Document
-from kogner.teacher.bank import PARTS, Bank
+from kogner.teacher.bank import Bank
 from kogner.train.splits import Split
 
 PENALTIES = (8.0, 2.0, 0.5, 0.1)  # of half the squared length of the weights, to the log loss summed over names
@@ -53,17 +53,17 @@ def learn(
     *,
     names: Names,
     bank: Bank,
-    parts: Sequence[str] = PARTS,
+    parts: Sequence[str] | None = None,
     shuffled: bool = False,
     seed: int = 0,
 ) -> Learnt:
-    """From the train documents of some splits. parts: of the bank.
+    """From the train documents of some splits. parts: of the bank; all that it has where None.
 
     shuffled: a control, in which each entity has the row of another of its label. A label that has too few names in the
     documents, or of which the rows say nothing that holds for documents left out (FOLDS of them), gets no weights.
     Raises ConfigError where the bank holds none of the graph's entities of these types.
     """
-    bank.ranges(parts)
+    parts = tuple(bank.ranges(tuple(bank.parts) if parts is None else parts))
     seen = _observed(splits, types, names)
     tables: dict[str, tuple[np.ndarray, np.ndarray]] = {}
     told: dict[str, dict[str, float]] = {}

@@ -1,0 +1,150 @@
+"""Which entities annotators mark: kindred ones, too, that stand in no annotated document."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from kogner import artifacts
+from kogner.annotate.entity_weights import FILE, EntityWeights
+from kogner.annotate.names import Names
+from kogner.annotate.predictor import Predictor
+from kogner.cli import cli
+from kogner.data.formats import jsonl
+from kogner.errors import ConfigError
+from kogner.graph.rejections import Rejections
+from kogner.graph.store import GraphStore, build
+from kogner.records import Document, Entity, Mention
+from kogner.student import checkpoint
+from kogner.student.checkpoint import StudentInfo
+from kogner.teacher.bank import Bank, write_bank
+from kogner.train.entity_weights import LEAST, learn
+from kogner.train.splits import Split
+
+KINDS = {"drug": 30, "hormone": 30}  # both Chemical in the graph; annotators mark drugs
+SEEN = 20  # of each, in annotated documents
+
+
+def names_of(kind):
+    letters = "bcdfghklmnprstvz"
+    return [f"{kind[0]}{letters[n % 16]}o{letters[n // 16]}a{kind}in" for n in range(KINDS[kind])]
+
+
+@pytest.fixture(scope="module")
+def graph(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("marked")
+    entities = [Entity(f"{kind}:{n}", "Chemical", name) for kind in KINDS for n, name in enumerate(names_of(kind))]
+    build([*entities, Entity("X:1", "Disease", "fever")], [], folder / "graph", rejected=Rejections())
+    dice = np.random.default_rng(0)
+    centre = {"drug": np.array([1.0, 0, 0, 0]), "hormone": np.array([0, 1.0, 0, 0]), "X": np.zeros(4)}
+    ids = [*(one.id for one in entities), "X:1"]
+    near = np.stack([centre[one.split(":")[0]] + dice.normal(scale=0.15, size=4) for one in ids])
+    parts = {"Z": near.astype(np.float16), "Z'": dice.normal(size=(len(ids), 3)).astype(np.float16)}
+    write_bank(folder / "bank", ids, parts, keys={}, parents={"graph": "0" * 64}, recipe={}, metrics={})
+    return GraphStore.open(folder / "graph"), Bank.open(folder / "bank")
+
+
+def document(number, *, unsure=()):
+    """A sentence with a drug, which is marked, and a hormone, which is not."""
+    drug, hormone = (names_of(kind)[number % SEEN] for kind in KINDS)
+    text = f"{drug} lowers {hormone} today"
+    mention = Mention(0, len(drug), "chemical", drug)
+    doubt = tuple(Mention(text.index(hormone), text.index(hormone) + len(hormone), "chemical") for _ in unsure)
+    return Document(str(number), text, (mention,), frozenset({"chemical"}), doubt)
+
+
+def split_of(documents):
+    return Split("made", documents, (), ("chemical",))
+
+
+def test_kindred_entities_count_alike(graph):
+    store, bank = graph
+    found = learn(
+        [split_of([document(n) for n in range(40)])], ["chemical"], names=Names(store), bank=bank, parts=["Z"]
+    )
+    assert found.told["chemical"] | {"penalty": 0} == {"names": 80, "marked": 0.5, "penalty": 0, "entities": 60}
+    for kind, sign in (("drug", 1), ("hormone", -1)):
+        logits = [sign * found.weights.logit("chemical", f"{kind}:{n}") for n in range(SEEN, KINDS[kind])]
+        assert min(logits) > 0.5, kind  # of none of these was there a name in a document
+    assert found.weights.logit("chemical", "X:1") == 0
+
+
+def test_with_rows_of_others_nothing_holds_for_entities_that_were_not_seen(graph):
+    store, bank = graph
+    documents = [document(n) for n in range(SEEN)]  # each entity once
+    found = learn([split_of(documents)], ["chemical"], names=Names(store), bank=bank, parts=["Z"], shuffled=True)
+    logits = {
+        kind: [found.weights.logit("chemical", f"{kind}:{n}") for n in range(SEEN, KINDS[kind])] for kind in KINDS
+    }
+    assert np.mean(logits["drug"]) - np.mean(logits["hormone"]) < 0.5
+
+
+def test_too_few_names_and_names_in_doubt_teach_nothing(graph):
+    store, bank = graph
+    names = Names(store)
+    few = learn([split_of([document(n) for n in range(LEAST // 2 - 1)])], ["chemical"], names=names, bank=bank)
+    assert not few.weights.of and not few.told
+    doubt = [document(n, unsure=(1,)) for n in range(40)]  # no name is left that is not marked
+    assert not learn([split_of(doubt)], ["chemical"], names=names, bank=bank).told
+    assert not learn([split_of([])], ["chemical"], names=names, bank=bank).told
+    assert not learn([split_of([document(0)])], ["chemical", "nothing like it"], names=names, bank=bank).told
+
+
+def test_a_bank_of_another_graph_is_refused(graph, tmp_path):
+    store, _ = graph
+    write_bank(tmp_path / "bank", ["Y:1"], {"Z": np.ones((1, 4))}, keys={}, parents={}, recipe={}, metrics={})
+    with pytest.raises(ConfigError, match="holds no entity of chemical that"):
+        learn(
+            [split_of([document(0)])], ["chemical"], names=Names(store), bank=Bank.open(tmp_path / "bank"), parts=["Z"]
+        )
+
+
+def run(*arguments):
+    return CliRunner().invoke(cli, [str(one) for one in arguments])
+
+
+def test_calibrate_keeps_them_and_calibrates_them_away(tiny_student, graph, tmp_path):
+    store, bank = graph
+    with artifacts.writing(tmp_path / "student", kind=checkpoint.KIND, version=checkpoint.VERSION) as folder:
+        checkpoint.save(tiny_student, StudentInfo(types=("chemical",), thresholds={"chemical": 0.5}), folder)
+    corpus = tmp_path / "corpus"
+    corpus.mkdir()
+    jsonl.write(corpus / "train.jsonl", [document(n) for n in range(40)])
+    unseen = {kind: names_of(kind)[SEEN:] for kind in KINDS}
+    dev = [
+        Document(f"dev{n}", f"{drug} lowers {hormone}", (Mention(0, len(drug), "chemical"),), frozenset({"chemical"}))
+        for n, (drug, hormone) in enumerate(zip(unseen["drug"], unseen["hormone"], strict=True))
+    ]
+    jsonl.write(corpus / "dev.jsonl", dev)
+    fit = ["calibrate", "--threads", "1", "--graph", store.path, "--data", f"made={corpus}"]
+    result = run(*fit, "--bank", bank.path, tmp_path / "student", tmp_path / "out")
+    assert result.exit_code == 0, result.output
+    said = json.loads(result.stdout.splitlines()[-1])
+    told = said["entity_weights"]["chemical"]
+    assert told["names"] == 80 and told["scale"] > 0
+    plain = json.loads(run(*fit, tmp_path / "student", tmp_path / "plain").stdout.splitlines()[-1])
+    assert said["with_names"]["made"]["f1"] > plain["with_names"]["made"]["f1"]
+    assert not (tmp_path / "plain" / FILE).exists()
+    weights = Predictor.load(tmp_path / "out").entity_weights
+    assert weights.logit("chemical", "drug:25") > 0 > weights.logit("chemical", "hormone:25")
+    scored = run("evaluate", "--model", tmp_path / "out", "--data", f"made={corpus}", "--split", "dev", "--json",
+                 "--graph", store.path)  # fmt: skip
+    assert json.loads(scored.stdout.splitlines()[-1])["made"]["f1"] == said["with_names"]["made"]["f1"]
+    exported = run("export", "--to", "gliner", tmp_path / "out", tmp_path / "gliner")
+    assert exported.exit_code == 0, exported.output
+    assert EntityWeights.read(tmp_path / "gliner").logit("chemical", "drug:25") == weights.logit("chemical", "drug:25")
+    again = run(*fit, tmp_path / "out", tmp_path / "again")  # fitted anew, to documents alone
+    assert again.exit_code == 0 and not (tmp_path / "again" / FILE).exists()
+
+
+def test_a_bank_without_what_it_goes_with_is_refused(tmp_path):
+    for more in (
+        ["--data", "a=b"],
+        ["--text", "t.txt", "--graph", "g"],
+        ["--data", "a=b", "--graph", "g", "--split", "train"],
+    ):
+        result = run("calibrate", *more, "--bank", "b", "m", tmp_path / "out")
+        assert result.exit_code != 0 and "--bank goes with --graph and --data" in str(result.exception or result.output)
