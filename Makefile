@@ -31,7 +31,7 @@ TORCH_STAMP := $(VENV)/.torch-$(TORCH)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run test test-slow lint format wheel check-wheel graph teacher linked mini joint joint-base joint-data pieces evaluate bench-suite parity bench-annotate bench-memory bench-train bench-graph bench-transr bench-transr-graph bench-unimp bench-teacher bench-check bench-silver bench-llm bench-zero-shot bench-scanner bench-link bench-spans bench-thresholds bench-names bench-bulk load-test bmg-smoke results results-quick inside-gliner reading docs test-page clean
+.PHONY: help run test test-slow lint format wheel check-wheel graph teacher linked mini joint joint-base joint-data pieces evaluate bench-suite parity bench-annotate bench-memory bench-train bench-graph bench-transr bench-transr-graph bench-unimp bench-teacher bench-check bench-silver bench-llm bench-zero-shot bench-scanner bench-link bench-spans bench-thresholds bench-names bench-entities bench-bulk load-test bmg-smoke results results-quick inside-gliner reading docs test-page clean
 
 help:  ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | awk -F'\t' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -138,7 +138,7 @@ mini: teacher build/joint/artifact.json build/silver-domain/artifact.json build/
 	  --set student.initial=runs/mini-sixth --set train.epochs=3 --set train.eval_every=100000 --set 'train.beside={pseudo: 0.5}' \
 	  --data bc5cdr=build/joint/bc5cdr --data pseudo=build/pseudo-more --out runs/patch-bc5cdr
 	test -f runs/mini-seventh/artifact.json || $(BIN)/kogner average --share 0.3 runs/mini-sixth runs/patch-bc5cdr runs/mini-seventh
-	test runs/kogner-mini/artifact.json -nt runs/mini-seventh/artifact.json || $(BIN)/kogner calibrate --graph $(GRAPH) $(SIX_DATA) runs/mini-seventh runs/kogner-mini
+	test runs/kogner-mini/artifact.json -nt runs/mini-seventh/artifact.json || $(BIN)/kogner calibrate --graph $(GRAPH) --bank build/bank $(SIX_DATA) runs/mini-seventh runs/kogner-mini
 
 joint: $(VENV)/.minilm joint-data  ## One student for six corpora and the graph's other types (recipe joint), into runs/joint, for a GPU: DEVICE=cuda
 	$(BIN)/kogner train --recipe joint --device $(DEVICE) --set train.epochs=1 --set train.label_siblings={} --set train.beside={} \
@@ -292,6 +292,10 @@ bench-names: $(VENV)/.installed graph  ## F1 of the shipped checkpoint with and 
 	@$(BIN)/python benchmarks/names.py --graph $(GRAPH) --model kogner-mini=$(MODEL) --out $(RESULTS)/names.json \
 	  --data ncbi=$(KOGNER_SHARED)/corpora/ncbi_disease $(if $(filter small,$(SIZE)),,\
 	  --data bc5cdr=$(KOGNER_SHARED)/corpora/bc5cdr --data bc2gm=$(KOGNER_SHARED)/corpora/bc2gm)
+
+bench-entities: teacher build/joint/artifact.json  ## What names give that count by their entities, beside the control: six corpora (half an hour; the teacher's bank)
+	@$(BIN)/python benchmarks/entities.py --model $(MODEL) --graph $(GRAPH) --bank build/bank --out benchmarks/results/entities.json \
+	  $(SIX_DATA) $(foreach one,$(SIX),--test $(firstword $(subst =, ,$(one)))=$(KOGNER_SHARED)/corpora/$(lastword $(subst =, ,$(one))))
 
 bench-thresholds: $(VENV)/.installed build/joint/artifact.json  ## Thresholds from few documents: the best on them, or what they leave possible
 	@$(BIN)/python benchmarks/thresholds.py --model $(MODEL) --out $(RESULTS)/thresholds.json $(if $(filter small,$(SIZE)),--draws 10) \

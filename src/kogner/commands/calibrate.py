@@ -113,17 +113,17 @@ def command(
         from kogner.graph.store import GraphStore
 
         names = Names(GraphStore.open(graph))
-    by_entity = EntityWeights.read(place)
+    entities = EntityWeights.read(place)
     with with_threads(threads):
         if raw:
             wanted = split_labels(labels) if labels is not None else list(info.types)
             first = _documents(texts, unlabelled, documents or 1000)
             after, result = _fit_to_texts(student, info, first, wanted, names, model=model)
-            by_entity = by_entity.without(list(result["name_weights"]))
+            entities = entities.without(list(result["name_weights"]))
         else:
             learnt = None if names is None or bank is None else _learn(data, names, bank)
-            after, result, kept = _fit_to_corpora(student, info, data, split or "dev", names, learnt)
-            by_entity = by_entity.without(list(result["thresholds"])).joined(kept)
+            after, result, fitted, types = _fit_to_corpora(student, info, data, split or "dev", names, learnt)
+            entities = entities.without(types).joined(fitted)
     known = (place / artifacts.MANIFEST).is_file()  # a GLiNER checkpoint of another hand has none
     artifact = artifacts.open_artifact(place, kind=kind, version=version) if known else None
     with artifacts.writing(
@@ -135,7 +135,7 @@ def command(
         metrics={**(artifact.metrics if artifact else {}), "calibration": result},
     ) as folder:
         copy_checkpoint(place, folder)
-        by_entity.save(folder)
+        entities.save(folder)
         if theirs:
             gliner.write_side(student, after, folder)
         else:
@@ -165,22 +165,24 @@ def _fit_to_corpora(
     split: str,
     names: Names | None,
     learnt: Learnt | None,
-) -> tuple[StudentInfo, dict[str, Any], EntityWeights]:
-    """What the student's checkpoint says after it, what is told of it, and what is kept of `learnt`."""
+) -> tuple[StudentInfo, dict[str, Any], EntityWeights, tuple[str, ...]]:
+    """What the student's checkpoint says after it, what is told of it, what is kept of `learnt`, and the types."""
     from kogner.annotate.entity_weights import EntityWeights
     from kogner.commands.options import named_paths, say_report
     from kogner.data import corpora
     from kogner.train.agreement import best_agreement
     from kogner.train.splits import Split
-    from kogner.train.thresholds import best_name_evidence, fit_to, scored_dev
+    from kogner.train.thresholds import best_name_evidence, by_entity, fit_to, scored_dev
 
     loaded = [corpora.load(name, path, split) for name, path in named_paths(data)]
     for corpus in loaded:
         say_report(corpus)
     splits = [Split(corpus.name, (), corpus.documents, tuple(sorted(corpus.types))) for corpus in loaded]
     types = tuple(dict.fromkeys(name for one in splits for name in one.types))
-    by_entity = EntityWeights() if learnt is None else learnt.weights
-    dev = scored_dev(student, splits, types, names=names, agreement=True, by_entity=by_entity)
+    weights = EntityWeights() if learnt is None else learnt.weights
+    dev = scored_dev(student, splits, types, names=names, agreement=True)
+    if names is not None and learnt is not None:
+        dev = by_entity(dev, splits, types, names, weights)
     fitted = fit_to(dev, types)
     after = replace(
         info,
@@ -193,7 +195,7 @@ def _fit_to_corpora(
     if names is not None:
         evidence = best_name_evidence(dev, splits, types, after)
         after = replace(after, name_weights={**_without(info.name_weights, types), **evidence.weights})
-        dev, by_entity = evidence.applied(dev, types), by_entity.scaled(evidence.scales)
+        dev, weights = evidence.applied(dev, types), weights.scaled(evidence.scales)
     alone = replace(after, name_weights={})
     after = replace(after, agreement={**after.agreement, **agreement})
     result: dict[str, Any] = {
@@ -210,7 +212,7 @@ def _fit_to_corpora(
         result["entity_weights"] = {
             name: told | {"scale": evidence.scales.get(name, 0.0)} for name, told in learnt.told.items()
         }
-    return after, result, by_entity
+    return after, result, weights, types
 
 
 def _fit_to_texts(

@@ -25,7 +25,7 @@ def weigh_names(cell: Cell, predictor: Predictor, splits: Sequence[Split], names
     """
     from kogner.annotate.entity_weights import EntityWeights
     from kogner.evaluate.spans import score
-    from kogner.train.thresholds import best_name_evidence, found_at, scored_dev
+    from kogner.train.thresholds import best_name_evidence, by_entity, found_at, scored_dev
 
     told: dict[str, Any] = {"steps": 0, "best_step": None, "dev": {}}
     if cell.texts:
@@ -35,12 +35,14 @@ def weigh_names(cell: Cell, predictor: Predictor, splits: Sequence[Split], names
     if not splits:
         return told
     learnt = None if cell.by_entity is None else _by_entity(cell, splits, names)
-    by_entity = EntityWeights() if learnt is None else learnt.weights
+    entities = EntityWeights() if learnt is None else learnt.weights
     types = tuple(dict.fromkeys(name for split in splits for name in split.types))
-    scored = scored_dev(predictor.student, splits, types, names=names, by_entity=by_entity)
+    scored = scored_dev(predictor.student, splits, types, names=names)
+    if learnt is not None:
+        scored = by_entity(scored, splits, types, names, entities)
     evidence = best_name_evidence(scored, splits, types, predictor.info)
     predictor.info = dataclasses.replace(predictor.info, name_weights=evidence.weights)
-    predictor.entity_weights = by_entity.scaled(evidence.scales)
+    predictor.entity_weights = entities.scaled(evidence.scales)
     on_dev = found_at(evidence.applied(scored, types), splits, types, predictor.info)
     told["dev"] = {s.name: score(s.dev, on_dev[s.name], types=s.types).to_dict()["f1"] for s in splits if s.dev}
     told["name_weights"] = evidence.weights

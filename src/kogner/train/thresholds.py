@@ -101,12 +101,10 @@ def scored_dev(
     *,
     names: Names | None = None,
     agreement: bool = False,
-    by_entity: EntityWeights | None = None,
 ) -> Scored:
     """The spans of all dev documents, each asked for those of `types` that its own corpus has.
 
-    names: of a graph. by_entity: what its entities add. agreement: also spans down to WEAK whose text is that of
-    another of the type with FLOOR or more.
+    names: of a graph. agreement: also spans down to WEAK whose text is that of another of the type with FLOOR or more.
     """
     predictor = Predictor(student)
     index = {name: number for number, name in enumerate(types)}
@@ -114,7 +112,7 @@ def scored_dev(
     floor = min(FLOOR, NAME_FLOOR if names is not None else 1.0, WEAK if agreement else 1.0)
     everything = Settings(threshold=floor, multi_label=True, overlap="all", token_budget=8192, block=100_000, digits=17)
     gold: list[list[int]] = []
-    spans, scores, right, named, entity = array("q"), array("d"), array("b"), array("b"), array("d")
+    spans, scores, right, named = array("q"), array("d"), array("b"), array("b")
     number = 0
     with evaluating(student):
         for split in splits:
@@ -124,13 +122,12 @@ def scored_dev(
             predicted = predictor.predict(split.dev, labels=labels, settings=everything)
             for document, found in zip(split.dev, predicted, strict=True):
                 keys = {mention.key for mention in document.mentions}
-                known = {} if names is None else names.evidence(document.text, labels, by_entity or EntityWeights())
+                known = set() if names is None else names.spans(document.text, labels)
                 kinds = Counter(mention.type for mention in document.mentions)
                 gold.append([kinds[name] for name in types])
                 strong = {(m.text.lower(), m.type) for m in found.mentions if agreement and (m.score or 0.0) >= FLOOR}
                 for mention in found.mentions:
-                    place = (mention.start, mention.end, labels.index(mention.type))
-                    is_name = place in known
+                    is_name = (mention.start, mention.end, labels.index(mention.type)) in known
                     is_weak = (mention.score or 0.0) < FLOOR
                     is_name &= not is_weak or (mention.score or 0.0) >= NAME_FLOOR
                     if is_weak and not is_name and (mention.text.lower(), mention.type) not in strong:
@@ -139,12 +136,31 @@ def scored_dev(
                     scores.append(mention.score or 0.0)
                     right.append(mention.key in keys)
                     named.append(is_name)
-                    entity.append(known.get(place, 0.0))
                 number += 1
     return Scored(
         np.array(spans).reshape(-1, 4), np.array(scores), np.array(right, dtype=bool),
-        np.array(gold, dtype=np.int64).reshape(-1, len(types)), np.array(named, dtype=bool), np.array(entity),
+        np.array(gold, dtype=np.int64).reshape(-1, len(types)), np.array(named, dtype=bool),
     )  # fmt: skip
+
+
+def by_entity(
+    dev: Scored, splits: Sequence[Split], types: Sequence[str], names: Names, weights: EntityWeights
+) -> Scored:
+    """The same spans, with what the entities add that those among them which are names are names of."""
+    entity = np.zeros(len(dev.scores))
+    number = 0
+    for split in splits:
+        labels = asked(split, types)
+        index = {list(types).index(name): at for at, name in enumerate(labels)}
+        for document in split.dev if labels else ():
+            evidence = names.evidence(document.text, labels, weights)
+            first, last = np.searchsorted(dev.spans[:, 0], (number, number + 1))
+            for at in range(first, last):
+                _, start, end, kind = dev.spans[at].tolist()
+                if dev.named[at]:
+                    entity[at] = evidence[start, end, index[kind]]
+            number += 1
+    return replace(dev, entity=entity)
 
 
 @contextmanager
