@@ -58,7 +58,7 @@ def graph_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """What a graph is used for at inference, the fields of `kogner.annotate.annotator.GraphUse`."""
     options = (
         click.option("--graph", help="Graph store: adds ids; its names count for spans, see --name-weight."),
-        click.option("--name-weight", type=float, help="Logits that a name of the graph adds to a span's score; 0 for "
+        click.option("--name-weight", type=float, help="Logits that any name of the graph adds to a span's score; 0: "
                      "none. Default: as fitted by 'kogner calibrate --graph', else 1."),
         click.option("--link-to", metavar="PREFIX,...", help="Vocabularies that ids are wanted of, best first, such as "
                      "MESH,OMIM. Default: any."),

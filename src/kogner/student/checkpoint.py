@@ -6,6 +6,8 @@ Layout of the folder (artefact kind `student`, format version 1):
   text_encoder/      config.json and tokenizer of the text encoder; label_encoder/ likewise where it is separate
   README.md          the model card, which names the encoder it started from; training writes a longer one
   maps.safetensors   of a distilled one: maps of span vectors and the bank's rows into one space (`kogner.student.maps`)
+  entity_weights.safetensors
+                     how much names of single entities count (`kogner.annotate.entity_weights`), of a calibrated one
   training_log.jsonl losses, rates and dev scores by step, of a student that `kogner train` wrote
 """
 

@@ -152,47 +152,51 @@ def _fitted(
     if len(marked) < LEAST or min(marked.sum(), (~marked).sum()) < LEAST_OF_EACH:
         return None
     distinct, which = np.unique(place[observed.rows[held]], return_inverse=True)
-    features = torch.from_numpy(_features(bank, distinct, parts)[which])
-    centre = features.mean(0)
-    features, target = features - centre, torch.from_numpy(marked.astype(np.float64))
-    rate = float(marked.mean())
-    common = float(np.log(rate / (1 - rate)))
-    fold = torch.from_numpy(documents % FOLDS)
+    counts = np.zeros((FOLDS, len(distinct), 2))  # names of each entity that are marked, and that are not
+    np.add.at(counts, (documents % FOLDS, which, (~marked).astype(np.int64)), 1)
+    by_fold = torch.from_numpy(counts)
+    features = _features(bank, distinct, parts)
+    centre = np.average(features, axis=0, weights=counts.sum((0, 2)))
+    rows, whole = torch.from_numpy(features - centre), by_fold.sum(0)
     loss = dict.fromkeys(PENALTIES, 0.0)
     constant = 0.0
-    for left in range(FOLDS):
-        train, test = fold != left, fold == left
-        if not test.any() or not 0 < target[train].sum() < train.sum():
+    for test in by_fold:
+        train = whole - test
+        if not test.any() or not (train.sum(0) > 0).all():
             continue
-        share = target[train].mean()
-        constant += _loss(torch.log(share / (1 - share)).expand(int(test.sum())), target[test])
+        constant += float(_loss(_common(train).expand(len(rows)), test))
         start: torch.Tensor | None = None
         for penalty in PENALTIES:
-            start = _logistic(features[train], target[train], penalty, start)
-            loss[penalty] += _loss(features[test] @ start[1:] + start[0], target[test])
+            start = _logistic(rows, train, penalty, start)
+            loss[penalty] += float(_loss(rows @ start[1:] + start[0], test))
     penalty = min(PENALTIES, key=loss.__getitem__)
     if loss[penalty] >= constant:
         return None
-    weights = _logistic(features, target, penalty, None).numpy()
-    return centre.numpy(), weights[1:], float(weights[0]) - common, penalty
+    weights = _logistic(rows, whole, penalty, None).numpy()
+    return centre, weights[1:], float(weights[0] - _common(whole).numpy()), penalty
 
 
-def _loss(logits: torch.Tensor, target: torch.Tensor) -> float:
-    return float(torch.nn.functional.binary_cross_entropy_with_logits(logits, target, reduction="sum"))
+def _common(counts: torch.Tensor) -> torch.Tensor:
+    """Log odds of a name at large."""
+    marked, unmarked = counts.sum(0)
+    return torch.log(marked / unmarked)
 
 
-def _logistic(features: torch.Tensor, target: torch.Tensor, penalty: float, start: torch.Tensor | None) -> torch.Tensor:
+def _loss(logits: torch.Tensor, counts: torch.Tensor) -> torch.Tensor:
+    """Summed over names. logits: (entities,). counts: (entities, 2) marked and unmarked ones of each."""
+    softplus = torch.nn.functional.softplus
+    return (counts[:, 0] * softplus(-logits) + counts[:, 1] * softplus(logits)).sum()
+
+
+def _logistic(rows: torch.Tensor, counts: torch.Tensor, penalty: float, start: torch.Tensor | None) -> torch.Tensor:
     """Intercept, which costs nothing, and weights (width,): the largest penalised likelihood, which has one summit."""
-    share = target.mean().clamp(0.01, 0.99)
-    first = torch.cat([torch.log(share / (1 - share))[None], torch.zeros(features.shape[1], dtype=features.dtype)])
+    first = torch.cat([_common(counts)[None], torch.zeros(rows.shape[1], dtype=rows.dtype)])
     found = (first if start is None else start).clone().requires_grad_()
     optimizer = torch.optim.LBFGS([found], max_iter=300, history_size=20, line_search_fn="strong_wolfe")
 
     def closure() -> torch.Tensor:
         optimizer.zero_grad()
-        logits = features @ found[1:] + found[0]
-        loss = torch.nn.functional.binary_cross_entropy_with_logits(logits, target, reduction="sum")
-        loss = loss + penalty / 2 * (found[1:] ** 2).sum()
+        loss = _loss(rows @ found[1:] + found[0], counts) + penalty / 2 * (found[1:] ** 2).sum()
         loss.backward()
         return loss
 
