@@ -56,6 +56,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "training": speed.training,
     "training-avx2": lambda: speed.training("train-avx2"),
     "helps": short.helps,
+    "helps-by-entity": short.by_entity,
     "fast": short.speed,
     "formats": code.formats,
     "sources": code.sources,
