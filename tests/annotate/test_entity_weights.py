@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from kogner.annotate.entity_weights import FILE, STEP, EntityWeights
+from kogner.annotate.entity_weights import FILE, LEAST, STEP, EntityWeights
 from kogner.annotate.names import MAX_NAME_WEIGHT, Names, shifted
 from kogner.annotate.predictor import Predictor, Settings
 from kogner.errors import ArtifactError
@@ -36,7 +36,8 @@ def test_a_table_says_what_was_put_in_to_half_a_step():
     logits = np.random.default_rng(0).normal(scale=3, size=len(ids))
     weights = EntityWeights({"chemical": EntityWeights.table(ids, logits)})
     found = np.array([weights.logit("Chemical", one) for one in ids])
-    assert np.abs(found - np.clip(logits, -127 * STEP, 127 * STEP)).max() <= STEP / 2
+    kept = np.abs(np.rint(logits / STEP)) >= LEAST
+    assert np.abs(found - np.clip(logits, -127 * STEP, 127 * STEP))[kept].max() <= STEP / 2 and not found[~kept].any()
     assert weights.logit("chemical", "MESH:unknown") == weights.logit("disease", ids[0]) == 0
     assert weights.most("CHEMICAL") == found.max() and weights.most("disease") == 0
     assert made(x1=-1.0).most("chemical") == 0  # none of them adds anything
@@ -46,7 +47,8 @@ def test_scaled_joined_and_left_out():
     weights = made(x1=2.0, x2=-1.0)
     half = weights.scaled({"Chemical": 0.5})
     assert (half.logit("chemical", "X:1"), half.logit("chemical", "X:2")) == (1.0, -0.5)
-    assert not weights.scaled({"chemical": 0}).of and not weights.without(["CHEMICAL"]).of
+    assert not weights.scaled({"chemical": 0}).of and not weights.scaled({"chemical": 0.1}).of
+    assert not weights.without(["CHEMICAL"]).of
     assert weights.scaled({"disease": 0}).logit("chemical", "X:1") == 2.0
     other = EntityWeights({"disease": EntityWeights.table(["X:1"], np.array([3.0]))}).joined(made(x1=1.0))
     assert weights.joined(other).logit("chemical", "X:1") == 1.0 and other.logit("disease", "X:1") == 3.0

@@ -127,6 +127,8 @@ def test_calibrate_keeps_them_and_calibrates_them_away(tiny_student, graph, tmp_
     assert told["names"] == 80 and told["scale"] > 0
     plain = json.loads(run(*fit, tmp_path / "student", tmp_path / "plain").stdout.splitlines()[-1])
     assert said["with_names"]["made"]["f1"] > plain["with_names"]["made"]["f1"]
+    for same in ("thresholds", "agreement", "after", "after_alone"):  # what is read without names knows no entities
+        assert said[same] == plain[same]
     assert not (tmp_path / "plain" / FILE).exists()
     weights = Predictor.load(tmp_path / "out").entity_weights
     assert weights.logit("chemical", "drug:25") > 0 > weights.logit("chemical", "hormone:25")

@@ -20,6 +20,7 @@ from kogner.errors import ArtifactError
 
 FILE = "entity_weights.safetensors"
 STEP = 1 / 16  # logits; what is stored is how many, from -127 to 127
+LEAST = 4  # of these; what changes a logit less is left out, which is a tenth of the file
 _KEYS, _STEPS = "keys", "steps"
 
 
@@ -40,12 +41,12 @@ class EntityWeights:
     def table(cls, entity_ids: Iterable[str], logits: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Keys and steps of entities with their logits, (entities,), as `of` has them for one label.
 
-        Those that round to nothing are left out. Of two ids with one key the first counts.
+        Those of fewer than LEAST steps are left out. Of two ids with one key the first counts.
         """
         steps = np.clip(np.rint(np.asarray(logits) / STEP), -127, 127).astype(np.int8)
         keys = np.fromiter((key(one) for one in entity_ids), np.uint32, len(steps))
         unique, first = np.unique(keys, return_index=True)
-        kept = steps[first] != 0
+        kept = np.abs(steps[first]) >= LEAST
         return unique[kept], steps[first][kept]
 
     def logit(self, label: str, entity_id: str) -> float:
@@ -69,7 +70,7 @@ class EntityWeights:
         for label, (keys, steps) in self.of.items():
             scale = by.get(label, 1.0)
             whole = np.clip(np.rint(steps * scale), -127, 127).astype(np.int8)
-            if (kept := whole != 0).any():
+            if (kept := np.abs(whole) >= LEAST).any():
                 found[label] = (keys[kept], whole[kept])
         return EntityWeights(found)
 

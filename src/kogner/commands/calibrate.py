@@ -181,8 +181,6 @@ def _fit_to_corpora(
     types = tuple(dict.fromkeys(name for one in splits for name in one.types))
     weights = EntityWeights() if learnt is None else learnt.weights
     dev = scored_dev(student, splits, types, names=names, agreement=True)
-    if names is not None and learnt is not None:
-        dev = by_entity(dev, splits, types, names, weights)
     fitted = fit_to(dev, types)
     after = replace(
         info,
@@ -193,9 +191,10 @@ def _fit_to_corpora(
     )
     agreement = best_agreement(dev, splits, types, replace(after, name_weights={}))
     if names is not None:
-        evidence = best_name_evidence(dev, splits, types, after)
+        weighed = by_entity(dev, splits, types, names, weights)
+        evidence = best_name_evidence(weighed, splits, types, after)
         after = replace(after, name_weights={**_without(info.name_weights, types), **evidence.weights})
-        dev, weights = evidence.applied(dev, types), weights.scaled(evidence.scales)
+        weighed, weights = evidence.applied(weighed, types), weights.scaled(evidence.scales)
     alone = replace(after, name_weights={})
     after = replace(after, agreement={**after.agreement, **agreement})
     result: dict[str, Any] = {
@@ -207,7 +206,7 @@ def _fit_to_corpora(
         "after": _scores(dev, splits, types, replace(after, name_weights={})),
     }
     if names is not None:
-        result |= {"name_weights": evidence.weights, "with_names": _scores(dev, splits, types, after)}
+        result |= {"name_weights": evidence.weights, "with_names": _scores(weighed, splits, types, after)}
     if names is not None and learnt is not None:
         result["entity_weights"] = {
             name: told | {"scale": evidence.scales.get(name, 0.0)} for name, told in learnt.told.items()
