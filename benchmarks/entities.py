@@ -2,7 +2,8 @@
 
 Each variant learns from the train documents, has its weights chosen on dev and is scored once on test; dev and test are
 read by the student once for all of them. Variants: names alike; by entity (the bank's rows); the control, in which each
-entity has the row of another of its type, several times; text vectors alone (Z); the graph's structure alone (Z', Z'').
+entity has the row of another of its type, several times; text vectors alone (Z); the graph's structure alone (Z', Z''),
+and of that TransR's vectors alone (Z''), which take minutes to make.
 Thresholds, temperatures and agreement are the checkpoint's.
 """
 
@@ -56,7 +57,7 @@ def main() -> None:
 
     variants: dict[str, dict[str, Any] | None] = {"none": None, "alike": {}, "entities": {}}
     variants |= {f"shuffled-{seed}": {"shuffled": True, "seed": seed} for seed in range(args.controls)}
-    variants |= {"text": {"parts": ["Z"]}, "structure": {"parts": ["Z'", "Z''"]}}
+    variants |= {"text": {"parts": ["Z"]}, "structure": {"parts": ["Z'", "Z''"]}, "transr": {"parts": ["Z''"]}}
     told: dict[str, Any] = {}
     counts: dict[str, dict[str, Any]] = {name: {} for name in loaded}
     for variant, how in variants.items():
@@ -87,6 +88,7 @@ def main() -> None:
             "by entity": (["entities"], ["alike"]), "names": (["alike"], ["none"]), "all": (["entities"], ["none"]),
             "vectors": (["entities"] * len(controls), controls), "remembered": (controls, ["alike"] * len(controls)),
             "structure beside text": (["entities"], ["text"]), "structure": (["structure"] * len(controls), controls),
+            "TransR": (["transr"] * len(controls), controls),
         }  # fmt: skip
         differences[name] = {
             what: paired_bootstrap([of[one] for one in better], [of[one] for one in base]).to_dict()

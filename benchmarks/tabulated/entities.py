@@ -15,6 +15,7 @@ _ARMS = {
     "entities-shuffled": "control: vectors of other entities",
     "entities-text": "by text vectors alone (Z)",
     "entities-structure": "by structure alone (Z', Z'')",
+    "entities-transr": "by TransR alone (Z'')",
 }
 
 
@@ -32,7 +33,7 @@ def entities() -> str:
     for corpus, differences in data["differences"].items():
         f1 = {name: of["corpora"][corpus]["f1"] for name, of in variants.items()}
         control = statistics.mean(f1[name] for name in controls)
-        figures = [f1["none"], f1["alike"], f1["entities"], control, f1["text"], f1["structure"]]
+        figures = [f1["none"], f1["alike"], f1["entities"], control, f1["text"], f1["structure"], f1["transr"]]
         cells = [f"{value:.2f}" for value in figures]
         cells[2] = f"**{cells[2]}**"
         rows.append([NAMES.get(corpus, corpus), *cells, _gain(differences["by entity"]), _gain(differences["vectors"])])
