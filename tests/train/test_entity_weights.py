@@ -130,6 +130,8 @@ def test_calibrate_keeps_them_and_calibrates_them_away(tiny_student, graph, tmp_
     for same in ("thresholds", "agreement", "after", "after_alone"):  # what is read without names knows no entities
         assert said[same] == plain[same]
     assert not (tmp_path / "plain" / FILE).exists()
+    cards = {name: (tmp_path / name / "README.md").read_text() for name in ("out", "plain")}
+    assert "Names of chemical count by their entities" in cards["out"] and "their entities" not in cards["plain"]
     weights = Predictor.load(tmp_path / "out").entity_weights
     assert weights.logit("chemical", "drug:25") > 0 > weights.logit("chemical", "hormone:25")
     scored = run("evaluate", "--model", tmp_path / "out", "--data", f"made={corpus}", "--split", "dev", "--json",

@@ -300,6 +300,7 @@ def copy_checkpoint(source: Path, folder: Path) -> None:
 
 def _add_to_card(card: Path, split: str, file: str, result: dict[str, Any]) -> None:
     """Say in the model card where its thresholds are from and what they give, instead of an earlier calibration."""
+    from kogner.annotate.entity_weights import FILE as ENTITIES
     from kogner.train.card import add_section
 
     if "documents" in result:  # texts that nobody annotated
@@ -325,4 +326,8 @@ def _add_to_card(card: Path, split: str, file: str, result: dict[str, Any]) -> N
         if "with_names" in result:
             row.append(f"{result['with_names'][name]['f1']:.2f}")
         said.append(f"| {' | '.join(row)} |")
+    by_entity = [name for name, of in result.get("entity_weights", {}).items() if of["scale"]]
+    if by_entity:
+        said += ["", f"Names of {', '.join(by_entity)} count by their entities (`{ENTITIES}`): which of the graph's "
+                 "entities annotators mark was learnt from the train documents of these corpora."]  # fmt: skip
     add_section(card, CALIBRATION, "\n".join(said), instead=True, without=[NAMES])  # these weights are fitted again
