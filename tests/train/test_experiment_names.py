@@ -280,13 +280,19 @@ def test_names_that_count_by_their_entities(plan, corpus, bank, tmp_path):
         "named": {"names_of": "no-graph"},
         "by-entity": {"names_of": "no-graph", "by_entity": {}},
         "shuffled": {"names_of": "no-graph", "by_entity": {"control": "shuffled", "parts": ["Z"]}},
+        "taught": {"set": ["loss.dist_weight=0"], "pseudo": {"by": "by-entity", "texts": ["more"]}},
     }
     settings = {
         "all": {"train": ["marked"], "test": ["marked"], "set": ["train.steps=2"]},
         "none": {"test": ["marked"]},
     }
+    more = tmp_path / "more"
+    more.mkdir()
+    told = "All of them had taken ibuprofen, and saline was at hand."
+    jsonl.write(more / "train.jsonl", [Document("1", told, (), frozenset({"chemical"}))])
     whole = {
-        "arms": arms, "graph": str(graph), "corpora": raw["corpora"] | {"marked": str(folder)}, "stages": {},
+        "arms": arms, "graph": str(graph), "stages": {},
+        "corpora": raw["corpora"] | {"marked": str(folder), "more": str(more)},
         "settings": settings, "compare": [["by-entity", "named"]],
     }  # fmt: skip
     experiment, folders = load(changed(plan, **whole)), Folders(tmp_path)
@@ -295,6 +301,9 @@ def test_names_that_count_by_their_entities(plan, corpus, bank, tmp_path):
     scores = {name: run(cell, folders, device="cpu", revision="x") for name, cell in cells.items()}
     told = scores["all-by-entity-0"]["entity_weights"]["chemical"]
     assert told["names"] == 80 and told["scale"] > 0 and "entity_weights" not in scores["all-named-0"]
+    labelled = corpora.load("pseudo", folders.student(cells["all-taught-0"]).with_name("all-taught-0.labels"), "train")
+    spans = {mention.text for document in labelled.documents for mention in document.mentions}
+    assert "ibuprofen" in spans and "saline" not in spans  # which the graph has for a chemical as well
     f1 = {name: found["test"]["marked"]["f1"] for name, found in scores.items()}
     assert f1["all-by-entity-0"] > f1["all-named-0"]
     for cell in cells.values():
@@ -310,11 +319,6 @@ def test_names_that_count_by_their_entities(plan, corpus, bank, tmp_path):
         ({"b": {"by_entity": {}}}, "by_entity of arm b says how much a name counts; that needs names_of"),
         ({"b": {"names_of": "no-graph", "by_entity": {"control": "none at all"}}}, "by_entity.control of arm b"),
         ({"b": {"names_of": "no-graph", "by_entity": {}, "texts": ["mine"]}}, "by_entity of arm b needs a bank"),
-        (
-            {"b": {"names_of": "no-graph", "by_entity": {}},
-             "c": {"set": ["loss.dist_weight=0"], "pseudo": {"by": "b", "texts": ["mine"]}}},
-            "b, whose names count by their entities, cannot label texts for arm c",
-        ),
     ],
 )  # fmt: skip
 def test_plans_that_cannot_be(plan, tmp_path, arms, message):

@@ -222,11 +222,6 @@ def _check_pseudo(experiment: Experiment, name: str, arm: Arm) -> None:
                 f"experiment {experiment.name}: arm {name} would learn from the annotation of {twice[0]}, which "
                 f"{setting} scores without any; leave it out of beside"
             )
-    if experiment.arms[arm.pseudo.by].by_entity is not None:
-        raise ConfigError(
-            f"experiment {experiment.name}: {arm.pseudo.by}, whose names count by their entities, cannot label "
-            f"texts for arm {name}; take an arm without by_entity"
-        )
     idle = [one for one in arm.only or experiment.settings if not experiment.runs(one, name, 0)]
     if idle and (arm.only or len(idle) == len(experiment.settings)):
         raise ConfigError(

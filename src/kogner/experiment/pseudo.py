@@ -72,6 +72,7 @@ def pseudo_labelled(
     from kogner.annotate.predictor import Predictor, Settings
     from kogner.data import corpora
     from kogner.data.formats import jsonl
+    from kogner.experiment.weighing import learnt_by_entity
     from kogner.graph.store import GraphStore
     from kogner.student.checkpoint import StudentInfo
     from kogner.student.layout import STUDENT, read_student
@@ -85,18 +86,24 @@ def pseudo_labelled(
     of_student = artifacts.read_manifest(student).hash
     names = None
     weights: dict[str, float] = {}
+    scales: dict[str, float] = {}
     if cell.labeller.base is not None:
         names = Names(GraphStore.open(str(cell.experiment.graph)))
         scored = json.loads(folders.scored(cell.labeller).read_text(encoding="utf-8"))
         weights = scored.get("name_weights", {})  # none are fitted where there is no dev: as by default
+        scales = {name: of["scale"] for name, of in scored.get("entity_weights", {}).items()}
     graph = None if names is None else names.store.artifact.hash
     recipe = {"types": types, "names": graph, "name_weights": weights}
+    recipe |= {"entity_scales": scales} if scales else {}
     recipe |= label_inputs(cell, {"student": of_student})
     recipe = json.loads(json.dumps(recipe))
     out = folders.student(cell).with_name(f"{cell.name}.labels")
     if not (out / artifacts.MANIFEST).is_file() or artifacts.read_manifest(out).recipe != recipe:
         predictor = Predictor.load(str(student), device=device)
         predictor.info = dataclasses.replace(predictor.info, name_weights=weights)
+        if names is not None and cell.labeller.by_entity is not None:
+            learnt = learnt_by_entity(cell.labeller, splits[: len(cell.train)], names)
+            predictor.entity_weights = learnt.weights.scaled(scales)
         left_out, spans = Counter[str](), Counter[str]()
         texts = list(_texts(cell, splits, left_out))
         if not texts:

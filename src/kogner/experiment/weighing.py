@@ -34,7 +34,7 @@ def weigh_names(cell: Cell, predictor: Predictor, splits: Sequence[Split], names
         return told | {"name_weights": weights}
     if not splits:
         return told
-    learnt = None if cell.by_entity is None else _by_entity(cell, splits, names)
+    learnt = None if cell.by_entity is None else learnt_by_entity(cell, splits, names)
     entities = EntityWeights() if learnt is None else learnt.weights
     types = tuple(dict.fromkeys(name for split in splits for name in split.types))
     scored = scored_dev(predictor.student, splits, types, names=names)
@@ -64,8 +64,8 @@ def _by_texts(cell: Cell, predictor: Predictor, names: Names) -> dict[str, float
     return weights_of_texts(predictor.student, info, texts, info.types, names=names, threads=1)
 
 
-def _by_entity(cell: Cell, splits: Sequence[Split], names: Names) -> Learnt:
-    """From the train documents that the student has learnt from."""
+def learnt_by_entity(cell: Cell, splits: Sequence[Split], names: Names) -> Learnt:
+    """Which entities annotators mark, from the train documents that the student has learnt from."""
     from kogner.recipe import load_recipe
     from kogner.teacher.bank import Bank
     from kogner.train.entity_weights import learn
