@@ -117,6 +117,8 @@ def by_entity() -> str:
             figures = [f"{value:.1f}" for value in (f1["alike"], f1["entities"], control)]
             gained = map(_interval, (of["by entity"], of["vectors"]))
             rows.append([NAMES.get(corpus, corpus), "six corpora (kogner-mini)", *figures, *gained])
+    if not rows:
+        raise FileNotFoundError("no names by their entities were scored yet")
     header = ["scored on", "trained on", "(a) names, all alike", "(b) each by its entity", "(c) control"]
     return (
         f"{table([*header, '(b) over (a), 95 %', '(b) over (c): vectors'], rows)}\n"
