@@ -78,8 +78,8 @@ def names() -> str:
     header = ["corpus (test split)", "names alone", "each sentence for itself", "with agreement", "difference (95 %)"]
     header += ["and with names", "difference (95 %)", "agreement, weight of names"]
     below = (
-        "\nF1 of exact spans and types; agreement, weights (logits) and thresholds from dev. Names of chemicals and "
-        "diseases count by their entities. p and intervals: a paired bootstrap over documents.\n"
+        "\nF1 of exact spans and types; agreement, weights (logits) and thresholds from dev. Names count "
+        "by their entities. p and intervals: a paired bootstrap over documents.\n"
     )
     return table(header, rows) + below + "\n" + where(data)
 

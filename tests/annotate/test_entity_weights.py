@@ -7,7 +7,7 @@ import pytest
 from safetensors.numpy import save_file
 
 from kogner.annotate.entity_weights import FILE, LEAST, STEP, EntityWeights
-from kogner.annotate.names import MAX_NAME_WEIGHT, Names, shifted
+from kogner.annotate.names import MAX_NAME_WEIGHT, NAME_FLOOR, Names, shifted
 from kogner.annotate.predictor import Predictor, Settings
 from kogner.errors import ArtifactError
 from kogner.graph.rejections import Rejections
@@ -49,7 +49,7 @@ def test_scaled_joined_and_left_out():
     assert (half.logit("chemical", "X:1"), half.logit("chemical", "X:2")) == (1.0, -0.5)
     assert not weights.scaled({"chemical": 0}).of and not weights.scaled({"chemical": 0.1}).of
     assert not weights.without(["CHEMICAL"]).of
-    assert weights.scaled({"disease": 0}).logit("chemical", "X:1") == 2.0
+    assert not weights.scaled({"disease": 1.0}).of  # dev said nothing of chemicals
     other = EntityWeights({"disease": EntityWeights.table(["X:1"], np.array([3.0]))}).joined(made(x1=1.0))
     assert weights.joined(other).logit("chemical", "X:1") == 1.0 and other.logit("disease", "X:1") == 3.0
 
@@ -126,3 +126,20 @@ def test_a_prediction_counts_names_by_their_entities(tiny_student, store):
     for given, wanted in ((predictor, False), (Predictor(tiny_student, info), True)):
         spans = given.predict_text(TEXT, labels=["chemical"], settings=above, names=Names(store))
         assert ((20, 27) in {m.key[:2] for m in spans}) == wanted
+
+
+def test_spans_that_no_name_could_lift_are_not_looked_at(tiny_student, store, monkeypatch):
+    """Nearly every span of a text scores less, and a server answers only so many."""
+    asked = []
+
+    def scored(self, sentences, labels, least, settings):
+        asked.append(least)
+        return [[] for _ in sentences]
+
+    monkeypatch.setattr(Predictor, "_score", scored)
+    info = StudentInfo(types=("chemical",), name_weights={"chemical": 4.0})
+    for logit, least in ((7.0, NAME_FLOOR), (1.0, shifted(0.5, -5.0)), (-7.0, shifted(0.5, -4.0))):
+        weights = made(x1=logit)
+        predictor = Predictor(tiny_student, info, entity_weights=weights)
+        predictor.predict_text(TEXT, labels=["chemical"], names=Names(store))
+        assert asked[-1] == pytest.approx([least])

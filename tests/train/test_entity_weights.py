@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -65,7 +66,8 @@ def test_kindred_entities_count_alike(graph):
     found = learn(
         [split_of([document(n) for n in range(40)])], ["chemical"], names=Names(store), bank=bank, parts=["Z"]
     )
-    assert found.told["chemical"] | {"penalty": 0} == {"names": 80, "marked": 0.5, "penalty": 0, "entities": 60}
+    told = {"names": 80, "without_row": 0, "marked": 0.5, "penalty": 0, "entities": 60}
+    assert found.told["chemical"] | {"penalty": 0} == told
     for kind, sign in (("drug", 1), ("hormone", -1)):
         logits = [sign * found.weights.logit("chemical", f"{kind}:{n}") for n in range(SEEN, KINDS[kind])]
         assert min(logits) > 0.5, kind  # of none of these was there a name in a document
@@ -82,15 +84,34 @@ def test_with_rows_of_others_nothing_holds_for_entities_that_were_not_seen(graph
     assert np.mean(logits["drug"]) - np.mean(logits["hormone"]) < 0.5
 
 
-def test_too_few_names_and_names_in_doubt_teach_nothing(graph):
+@pytest.mark.parametrize(
+    ("documents", "label", "why"),
+    [
+        ([document(n) for n in range(LEAST // 2 - 1)], "chemical", "too few names"),
+        ([document(n, unsure=(1,)) for n in range(40)], "chemical", "all of them marked"),  # the others are in doubt
+        ([], "chemical", "too few names"),
+        ([document(0)], "nothing like it", "no type for it"),
+        ([replace(document(n), types=frozenset({"disease"})) for n in range(40)], "chemical", "too few names"),
+    ],
+)
+def test_what_teaches_nothing_says_why(graph, documents, label, why):
     store, bank = graph
-    names = Names(store)
-    few = learn([split_of([document(n) for n in range(LEAST // 2 - 1)])], ["chemical"], names=names, bank=bank)
-    assert not few.weights.of and not few.told
-    doubt = [document(n, unsure=(1,)) for n in range(40)]  # no name is left that is not marked
-    assert not learn([split_of(doubt)], ["chemical"], names=names, bank=bank).told
-    assert not learn([split_of([])], ["chemical"], names=names, bank=bank).told
-    assert not learn([split_of([document(0)])], ["chemical", "nothing like it"], names=names, bank=bank).told
+    found = learn([split_of(documents)], [label], names=Names(store), bank=bank)
+    assert not found.weights.of and why in found.told[label]["left_out"]
+
+
+def test_types_that_differ_in_case_are_refused(graph):
+    store, bank = graph
+    with pytest.raises(ConfigError, match="differ in their case"):
+        learn([split_of([document(0)])], ["chemical", "Chemical"], names=Names(store), bank=bank)
+
+
+def test_entities_without_a_row_are_counted(graph, tmp_path):
+    store, bank = graph
+    bank.slice([f"{kind}:{n}" for kind in KINDS for n in range(SEEN // 2)], tmp_path / "slice")
+    documents = [document(n) for n in range(40)]
+    found = learn([split_of(documents)], ["chemical"], names=Names(store), bank=Bank.open(tmp_path / "slice"))
+    assert (found.told["chemical"]["names"], found.told["chemical"]["without_row"]) == (40, 40)
 
 
 def test_a_bank_of_another_graph_is_refused(graph, tmp_path):

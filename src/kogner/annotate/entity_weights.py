@@ -1,6 +1,6 @@
 """How much more or less a name counts for being that of one entity and not of another.
 
-Annotators of a corpus mark some kinds of what a graph calls a chemical, and not others: drugs and not hormones,
+Annotators of a corpus mark some kinds of what a graph calls a chemical, and not others: drugs and not proteins,
 diseases and not modes of inheritance. `kogner calibrate --graph --bank` learns which from annotated documents, by the
 teacher's vectors, and keeps one number for each entity beside the student; to annotate needs neither bank nor teacher.
 """
@@ -64,11 +64,11 @@ class EntityWeights:
         return max(float(steps.max()), 0.0) * STEP if len(steps) else 0.0
 
     def scaled(self, scales: Mapping[str, float]) -> EntityWeights:
-        """The same, those of each label in `scales` times what it says there; 0 leaves the label out."""
+        """The same, those of each label times what `scales` says; a label that it does not name is left out."""
         by = {label.lower(): scale for label, scale in scales.items()}
         found = {}
         for label, (keys, steps) in self.of.items():
-            scale = by.get(label, 1.0)
+            scale = by.get(label, 0.0)
             whole = np.clip(np.rint(steps * scale), -127, 127).astype(np.int8)
             if (kept := np.abs(whole) >= LEAST).any():
                 found[label] = (keys[kept], whole[kept])

@@ -24,6 +24,9 @@ from kogner.student.decode import Candidate
 SCANNERS = 4  # sets of types that a scanner is kept for
 DEFAULT_WEIGHT = 1.0  # logits; for a label that none was fitted for
 MAX_NAME_WEIGHT = 10.0  # logits: a name that the student gives 0.0001 would count
+NAME_FLOOR = (
+    1e-4  # score before calibration; a name below it counts for nothing, or nearly every span would be looked at
+)
 CACHED = 100_000  # entities whose weight is remembered
 Span = tuple[int, int, int]  # start, end, number of the label; half-open code points
 

@@ -21,7 +21,7 @@ from kogner.annotate.engine import CHOICES, Engine, resolved, threads
 from kogner.annotate.entity_weights import EntityWeights
 from kogner.annotate.label_check import check_labels
 from kogner.annotate.labels import LabelCache, label_hash
-from kogner.annotate.names import DEFAULT_WEIGHT, MAX_NAME_WEIGHT, Names, shifted, total, with_names
+from kogner.annotate.names import DEFAULT_WEIGHT, MAX_NAME_WEIGHT, NAME_FLOOR, Names, shifted, total, with_names
 from kogner.annotate.onnx import OnnxEngine, OnnxStudent, engine_for
 from kogner.config import StudentConfig
 from kogner.errors import ConfigError, InputError
@@ -230,7 +230,8 @@ class Predictor:
         by_entity = EntityWeights() if names is None or settings.name_weight is not None else self.entity_weights
         most = [total(weight, by_entity.most(label)) for weight, label in zip(weights, labels, strict=True)]
         least = [shifted(value, -max(weight, 0.0)) for value, weight in zip(bounds, most, strict=True)]
-        candidates = self._score(sentences, labels, self._raw(labels, least), settings)
+        floor = np.minimum(self._raw(labels, bounds), np.maximum(self._raw(labels, least), NAME_FLOOR))
+        candidates = self._score(sentences, labels, floor, settings)
         if names is not None:
             named = [names.evidence(document.text, labels, by_entity) for document in documents]
             candidates = [

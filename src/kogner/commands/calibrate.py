@@ -70,7 +70,7 @@ def command(
     corpora do not annotate keep what they had. The figures before and after are of the documents that were fitted to,
     the optimistic side; score another split with kogner evaluate.
 
-    With --bank a name counts by which entity it is one of: annotators mark drugs and not hormones, say, and kindred
+    With --bank a name counts by which entity it is one of: annotators mark drugs and not proteins, say, and kindred
     entities have kindred vectors. OUT holds a number for each entity; the bank is not needed to annotate.
 
     Where nobody has annotated anything, give --graph and raw text: how much a name counts is then fitted to how names
@@ -211,6 +211,7 @@ def _fit_to_corpora(
         result["entity_weights"] = {
             name: told | {"scale": evidence.scales.get(name, 0.0)} for name, told in learnt.told.items()
         }
+        result["learnt_from"] = learnt.origin
     return after, result, weights, types
 
 

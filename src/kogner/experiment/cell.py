@@ -158,7 +158,10 @@ def finished(cell: Cell, folders: Folders, *, as_recorded: bool = False) -> dict
         if None not in (found.get(said), student) and found[said] != student:  # earlier scores do not name it
             return None
         weights = before.get("name_weights", {})
+        scales = {name: of["scale"] for name, of in before.get("entity_weights", {}).items()}
         if said == "labeller" and found.get("labeller_weights", weights) != weights:
+            return None
+        if said == "labeller" and found.get("labeller_scales", scales) != scales:
             return None
     return found
 

@@ -94,7 +94,10 @@ def pseudo_labelled(
         scales = {name: of["scale"] for name, of in scored.get("entity_weights", {}).items()}
     graph = None if names is None else names.store.artifact.hash
     recipe = {"types": types, "names": graph, "name_weights": weights}
-    recipe |= {"entity_scales": scales} if scales else {}
+    if cell.labeller.by_entity is not None:
+        bank = artifacts.read_manifest(Path(str(cell.experiment.bank))).hash
+        recipe |= {"by_entity": dataclasses.asdict(cell.labeller.by_entity), "scales": scales, "bank": bank}
+        recipe |= {"seed": str(cell.seed)}
     recipe |= label_inputs(cell, {"student": of_student})
     recipe = json.loads(json.dumps(recipe))
     out = folders.student(cell).with_name(f"{cell.name}.labels")
@@ -118,6 +121,7 @@ def pseudo_labelled(
             counts |= {"documents": len(texts), "spans": dict(sorted(spans.items())), "left_out": dict(left_out)}
     labelled = corpora.load(PSEUDO, out, "train")
     told = {"labeller": of_student, "labeller_weights": weights, PSEUDO: artifacts.read_manifest(out).metrics}
+    told |= {"labeller_scales": scales} if scales else {}
     return Split(PSEUDO, labelled.documents, (), tuple(sorted(types))), told
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -18,7 +19,7 @@ from kogner.annotate.entity_weights import EntityWeights
 from kogner.annotate.names import Names
 from kogner.data.linking import graph_types
 from kogner.errors import ConfigError
-from kogner.progress import counting
+from kogner.progress import counting, note
 from kogner.records import Document
 from kogner.teacher.bank import Bank
 from kogner.train.splits import Split
@@ -27,7 +28,7 @@ PENALTIES = (8.0, 2.0, 0.5, 0.1)  # of half the squared length of the weights, t
 FOLDS = 5
 LEAST = 20  # names of a label, and of them marked and unmarked ones at least LEAST_OF_EACH
 LEAST_OF_EACH = 3
-_CHUNK = 65_536
+_CHUNK = 8_192
 
 
 @dataclass(frozen=True)
@@ -38,13 +39,18 @@ class Observed:
     marked: np.ndarray
     documents: np.ndarray
 
+    def of(self, kept: np.ndarray) -> Observed:
+        """Some of them. kept: (names,) bool."""
+        return Observed(self.rows[kept], self.marked[kept], self.documents[kept])
+
 
 @dataclass(frozen=True)
 class Learnt:
-    """Weights by entity, and by label what is told of them."""
+    """Weights by entity, by label what is told of them, and the hashes of the bank and the graph."""
 
     weights: EntityWeights
-    told: dict[str, dict[str, float]]
+    told: dict[str, dict[str, Any]]
+    origin: dict[str, str]
 
 
 def learn(
@@ -60,22 +66,33 @@ def learn(
     """From the train documents of some splits. parts: of the bank; all that it has where None.
 
     shuffled: a control, in which each entity has the row of another of its label. A label that has too few names in the
-    documents, or of which the rows say nothing that holds for documents left out (FOLDS of them), gets no weights.
-    Raises ConfigError where the bank holds none of the graph's entities of these types.
+    documents, or of which the rows say nothing that holds for documents left out (FOLDS of them), gets no weights; what
+    is told says why. Entities that stand in several documents are on both sides of such a fold.
+    Raises ConfigError where the bank holds none of the graph's entities of these types, or two types differ in case.
     """
     parts = tuple(bank.ranges(tuple(bank.parts) if parts is None else parts))
+    if len({label.lower() for label in types}) < len(types):
+        raise ConfigError(f"{', '.join(types)}: two types differ in their case alone; call them by one name")
+    if bank.artifact.parents.get("graph") not in (None, names.store.artifact.hash):
+        note(f"{bank.path} was made of another graph than {names.store.path}: entities that it lacks stay as they are")
     seen = _observed(splits, types, names)
+    origin = {"bank": bank.artifact.hash, "graph": names.store.artifact.hash}
     tables: dict[str, tuple[np.ndarray, np.ndarray]] = {}
-    told: dict[str, dict[str, float]] = {}
-    held = False
+    told: dict[str, dict[str, Any]] = {}
+    held = asked = False
     with counting("entities that annotators mark, types", len(seen)) as counter:
         for label, observed in seen.items():
             counter.advance(note=label)
             rows = _rows_of(label, names)
+            if not len(rows):
+                told[label] = {"left_out": "the graph has no type for it"}
+                continue
+            asked = True
             ids = names.store.ids(rows)
             at = [bank.row(one) for one in ids]
             known = np.array([one is not None for one in at], dtype=bool)
             if not known.any():
+                told[label] = {"left_out": "the bank has no entity of it"}
                 continue
             held = True
             in_bank = np.array([one for one in at if one is not None], dtype=np.int64)
@@ -83,8 +100,12 @@ def learn(
                 in_bank = np.random.default_rng(seed).permutation(in_bank)
             place = np.full(len(names.store), -1, dtype=np.int64)
             place[rows[known]] = in_bank
+            has_row = place[observed.rows] >= 0
+            observed, without = observed.of(has_row), int((~has_row).sum())
+            told[label] = {"names": len(observed.rows), "without_row": without}
             found = _fitted(observed, place, bank, parts)
-            if found is None:
+            if isinstance(found, str):
+                told[label]["left_out"] = found
                 continue
             centre, weights, offset, penalty = found
             logits = np.concatenate([
@@ -92,23 +113,24 @@ def learn(
                 for first in range(0, len(in_bank), _CHUNK)
             ])  # fmt: skip
             tables[label.lower()] = EntityWeights.table((ids[one] for one in np.flatnonzero(known)), logits)
-            told[label] = {
-                "names": len(observed.rows), "marked": round(float(observed.marked.mean()), 4), "penalty": penalty,
+            told[label] |= {
+                "marked": round(float(observed.marked.mean()), 4), "penalty": penalty,
                 "entities": len(tables[label.lower()][0]),
             }  # fmt: skip
-    if not held:
+    if asked and not held:
         raise ConfigError(
             f"{bank.path} holds no entity of {', '.join(types)} that {names.store.path} has: give the bank "
             "that was made of this graph (kogner teacher build)"
         )
-    return Learnt(EntityWeights({label: table for label, table in tables.items() if len(table[0])}), told)
+    return Learnt(EntityWeights({label: table for label, table in tables.items() if len(table[0])}), told, origin)
 
 
 def _observed(splits: Sequence[Split], types: Sequence[str], names: Names) -> dict[str, Observed]:
     """By label, the names in documents whose annotators marked that type; those in doubt are left out."""
     found: dict[str, list[tuple[int, bool, int]]] = {label: [] for label in types}
     documents = [(one, [label for label in split.types if label in found]) for split in splits for one in split.train]
-    for number, (document, labels) in enumerate(documents):
+    for number, (document, asked) in enumerate(documents):
+        labels = [label for label in asked if label in document.types]
         gold, unsure = _keys(document)
         for (start, end, at), row in names.rows(document.text, labels).items():
             span = (start, end, labels[at])
@@ -142,16 +164,15 @@ def _features(bank: Bank, rows: np.ndarray, parts: Sequence[str]) -> np.ndarray:
 
 def _fitted(
     observed: Observed, place: np.ndarray, bank: Bank, parts: Sequence[str]
-) -> tuple[np.ndarray, np.ndarray, float, float] | None:
-    """Mean row, weights, what is added, and the penalty; None where the rows say nothing of the names.
+) -> tuple[np.ndarray, np.ndarray, float, float] | str:
+    """Mean row, weights, what is added, and the penalty; or why the rows say nothing of the names.
 
-    place: by row of the store that of the bank, -1 where it has none.
+    place: by row of the store that of the bank.
     """
-    held = place[observed.rows] >= 0 if len(observed.rows) else np.zeros(0, bool)
-    marked, documents = observed.marked[held], observed.documents[held]
+    marked, documents = observed.marked, observed.documents
     if len(marked) < LEAST or min(marked.sum(), (~marked).sum()) < LEAST_OF_EACH:
-        return None
-    distinct, which = np.unique(place[observed.rows[held]], return_inverse=True)
+        return "too few names, or all of them marked, or none"
+    distinct, which = np.unique(place[observed.rows], return_inverse=True)
     counts = np.zeros((FOLDS, len(distinct), 2))  # names of each entity that are marked, and that are not
     np.add.at(counts, (documents % FOLDS, which, (~marked).astype(np.int64)), 1)
     by_fold = torch.from_numpy(counts)
@@ -171,7 +192,7 @@ def _fitted(
             loss[penalty] += float(_loss(rows @ start[1:] + start[0], test))
     penalty = min(PENALTIES, key=loss.__getitem__)
     if loss[penalty] >= constant:
-        return None
+        return "the rows say nothing that holds for documents left out"
     weights = _logistic(rows, whole, penalty, None).numpy()
     return centre, weights[1:], float(weights[0] - _common(whole).numpy()), penalty
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from kogner.annotate.agreement import settled
 from kogner.annotate.entity_weights import EntityWeights
-from kogner.annotate.names import MAX_NAME_WEIGHT, Names
+from kogner.annotate.names import MAX_NAME_WEIGHT, NAME_FLOOR, Names
 from kogner.annotate.predictor import Predictor, Settings
 from kogner.records import Document, Mention
 from kogner.student.checkpoint import StudentInfo
@@ -31,7 +31,6 @@ GRID = np.round(np.arange(0.20, 0.81, 0.02), 2)
 PRIOR = (0.5, 0.2)  # mean and deviation of thresholds of calibrated scores, before dev is looked at
 FLOOR = 0.01  # score from which spans are looked at; below lie nearly all spans of a text, nearly none of them right
 WEAK = 3e-5  # of a span whose text stands elsewhere with FLOOR or more: at the hottest it shows as 0.03
-NAME_FLOOR = 1e-4  # of a name, whose weight may still bring it to its threshold
 COOLEST, HOTTEST = 1 / 3, 3.0  # a score of FLOOR is still below GRID[0] at the hottest
 LEAST = 30  # right and wrong spans that a temperature is fitted to
 EDGE = 2**-25  # scores are made in single precision: 1 stands for anything above 1 - EDGE

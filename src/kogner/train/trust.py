@@ -7,13 +7,13 @@ from collections.abc import Iterable, Sequence
 from itertools import tee
 
 from kogner.annotate.label_check import check_labels
-from kogner.annotate.names import Names
-from kogner.annotate.predictor import MAX_NAME_WEIGHT, Predictor, Settings
+from kogner.annotate.names import MAX_NAME_WEIGHT, NAME_FLOOR, Names
+from kogner.annotate.predictor import Predictor, Settings
 from kogner.records import Document
 from kogner.student.checkpoint import StudentInfo
 from kogner.student.model import Student
 from kogner.text import splitter, to_sentences
-from kogner.train.thresholds import FLOOR, NAME_FLOOR, evaluating
+from kogner.train.thresholds import FLOOR, evaluating
 
 LEAST = 20  # names of a label, of fewer nothing is said
 
