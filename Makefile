@@ -206,7 +206,7 @@ CORPORA := $(KOGNER_SHARED)/corpora
 SILVER := $(BIN)/kogner data silver --graph $(GRAPH) --types chemical=Chemical,disease=Disease,gene=Gene \
   $(foreach name,bc2gm bc5cdr genia gnormplus jnlpba linnaeus ncbi_disease nlmchem,--exclude $(CORPORA)/$(name))
 
-EXPERIMENTS := shares unseen-corpora self-training low-resource tune rates
+EXPERIMENTS := shares by-entity unseen-corpora self-training low-resource tune rates
 RESULTS_OF := build/unseen build/linked-names build/silver build/silver-domain build/silver-domain-shuffled build/aligned
 results: teacher linked build/joint/artifact.json $(RESULTS_OF:%=%/artifact.json) $(VENV)/.dev  ## Does the graph help? All trainings (days on 2 cores; DEVICE=cuda JOBS=13 for a GPU; goes on where it was), and docs/results.md
 	$(foreach name,$(EXPERIMENTS),$(BIN)/kogner experiment run $(name) --device $(DEVICE) $(if $(JOBS),--jobs $(JOBS)) \

@@ -101,7 +101,9 @@ def by_entity() -> str:
         cells = {(row["setting"], row["corpus"], row["arm"]): row for row in data["rows"]}
         gains = {(one["setting"], one["corpus"], one["arm"], one["baseline"]): one for one in data["comparisons"]}
         for setting, corpus in dict.fromkeys(place[:2] for place in cells):
-            own = [cells.get((setting, corpus, arm)) for arm in ("names", "entities", "entities-shuffled")]
+            own = [
+                cells.get((setting, corpus, arm)) for arm in ("silver-domain", "names", "entities", "entities-shuffled")
+            ]
             if any(one is None or len(one["f1"]) < seeds for one in own):
                 continue
             figures = [f"{one['mean']:.1f} ± {one['sd']:.1f}" for one in own if one is not None]
@@ -114,7 +116,7 @@ def by_entity() -> str:
         for corpus, of in data["differences"].items():
             f1 = {name: one["corpora"][corpus]["f1"] for name, one in data["variants"].items()}
             control = statistics.mean(value for name, value in f1.items() if name.startswith("shuffled-"))
-            figures = [f"{value:.1f}" for value in (f1["alike"], f1["entities"], control)]
+            figures = [f"{value:.1f}" for value in (f1["none"], f1["alike"], f1["entities"], control)]
             gained = map(_interval, (of["by entity"], of["vectors"]))
             if of["by entity"]["interval"] == [0, 0]:
                 same.append(NAMES.get(corpus, corpus))
@@ -122,7 +124,14 @@ def by_entity() -> str:
             rows.append([NAMES.get(corpus, corpus), "six corpora (kogner-mini)", *figures, *gained])
     if not rows:
         raise FileNotFoundError("no names by their entities were scored yet")
-    header = ["scored on", "trained on", "(a) names, all alike", "(b) each by its entity", "(c) control"]
+    header = [
+        "scored on",
+        "trained on",
+        "without names",
+        "(a) names, all alike",
+        "(b) each by its entity",
+        "(c) control",
+    ]
     return (
         f"{table([*header, '(b) over (a), 95 %', '(b) over (c): vectors'], rows)}\n"
         f"Test F1, exact{f', {seeds} seeds' if seeds else ''}; of kogner-mini one training. (c): each entity has the "
