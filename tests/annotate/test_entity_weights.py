@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from kogner.annotate.entity_weights import FILE, LEAST, STEP, EntityWeights
+from kogner.annotate.entity_weights import FILE, LEAST, STEP, EntityWeights, scaled_logits
 from kogner.annotate.names import MAX_NAME_WEIGHT, NAME_FLOOR, Names, shifted
 from kogner.annotate.predictor import Predictor, Settings
 from kogner.errors import ArtifactError
@@ -36,8 +36,12 @@ def test_a_table_says_what_was_put_in_to_half_a_step():
     logits = np.random.default_rng(0).normal(scale=3, size=len(ids))
     weights = EntityWeights({"chemical": EntityWeights.table(ids, logits)})
     found = np.array([weights.logit("Chemical", one) for one in ids])
-    kept = np.abs(np.rint(logits / STEP)) >= LEAST
-    assert np.abs(found - np.clip(logits, -127 * STEP, 127 * STEP))[kept].max() <= STEP / 2 and not found[~kept].any()
+    assert np.abs(found - np.clip(logits, -127 * STEP, 127 * STEP)).max() <= STEP / 2
+    for scale in (0.0, 0.5, 3.0):  # what dev tries is what is stored
+        stored = weights.scaled({"chemical": scale})
+        tried = scaled_logits(found, scale)
+        assert [stored.logit("chemical", one) for one in ids] == tried.tolist()
+        assert np.abs(tried[tried != 0]).min(initial=9) >= LEAST * STEP and np.abs(tried).max() <= 127 * STEP
     assert weights.logit("chemical", "MESH:unknown") == weights.logit("disease", ids[0]) == 0
     assert weights.most("CHEMICAL") == found.max() and weights.most("disease") == 0
     assert made(x1=-1.0).most("chemical") == 0  # none of them adds anything

@@ -31,6 +31,18 @@ def key(entity_id: str) -> int:
     return int.from_bytes(hashlib.blake2b(entity_id.encode(), digest_size=4).digest(), "little")
 
 
+def _times(steps: np.ndarray, scale: float) -> np.ndarray:
+    """Steps times a scale, as they are stored: whole, within a byte, none of fewer than LEAST."""
+    whole = np.clip(np.rint(steps * scale), -127, 127).astype(np.int8)
+    return np.where(np.abs(whole) >= LEAST, whole, np.int8(0))
+
+
+def scaled_logits(logits: np.ndarray, scale: float) -> np.ndarray:
+    """Logits of a table as `EntityWeights.scaled` leaves them: (entities,) float64."""
+    found: np.ndarray = _times(np.rint(logits / STEP), scale) * STEP
+    return found
+
+
 @dataclass(frozen=True, eq=False)
 class EntityWeights:
     """of: by label in small letters its entities' keys, ascending, (entities,) uint32, and steps, (entities,) int8."""
@@ -41,12 +53,12 @@ class EntityWeights:
     def table(cls, entity_ids: Iterable[str], logits: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Keys and steps of entities with their logits, (entities,), as `of` has them for one label.
 
-        Those of fewer than LEAST steps are left out. Of two ids with one key the first counts.
+        Those that round to nothing are left out. Of two ids with one key the first counts.
         """
         steps = np.clip(np.rint(np.asarray(logits) / STEP), -127, 127).astype(np.int8)
         keys = np.fromiter((key(one) for one in entity_ids), np.uint32, len(steps))
         unique, first = np.unique(keys, return_index=True)
-        kept = np.abs(steps[first]) >= LEAST
+        kept = steps[first] != 0
         return unique[kept], steps[first][kept]
 
     def logit(self, label: str, entity_id: str) -> float:
@@ -69,8 +81,8 @@ class EntityWeights:
         found = {}
         for label, (keys, steps) in self.of.items():
             scale = by.get(label, 0.0)
-            whole = np.clip(np.rint(steps * scale), -127, 127).astype(np.int8)
-            if (kept := np.abs(whole) >= LEAST).any():
+            whole = _times(steps, scale)
+            if (kept := whole != 0).any():
                 found[label] = (keys[kept], whole[kept])
         return EntityWeights(found)
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from kogner.annotate.agreement import settled
-from kogner.annotate.entity_weights import EntityWeights
+from kogner.annotate.entity_weights import EntityWeights, scaled_logits
 from kogner.annotate.names import MAX_NAME_WEIGHT, NAME_FLOOR, Names
 from kogner.annotate.predictor import Predictor, Settings
 from kogner.records import Document, Mention
@@ -281,10 +281,12 @@ class NameEvidence:
     scales: dict[str, float] = field(default_factory=dict)
 
     def applied(self, dev: Scored, types: Sequence[str]) -> Scored:
-        """The same spans, what entities add being times the scale."""
-        return replace(
-            dev, entity=dev.entity * np.array([self.scales.get(name, 0.0) for name in types])[dev.spans[:, 3]]
-        )
+        """The same spans, what entities add being times the scale, as it is stored."""
+        entity = np.zeros(len(dev.scores))
+        for number, name in enumerate(types):
+            own = dev.spans[:, 3] == number
+            entity[own] = scaled_logits(dev.entity[own], self.scales.get(name, 0.0))
+        return replace(dev, entity=entity)
 
 
 def best_name_weights(
@@ -316,7 +318,8 @@ def best_name_evidence(dev: Scored, splits: Sequence[Split], types: Sequence[str
         tried = [(scale, weight) for scale in scales for weight in WEIGHTS]
         f1 = np.zeros((len(tried), len(parts)))
         for at, (scale, weight) in enumerate(tried):
-            scores = _with_names(replace(dev, entity=dev.entity * scale), calibrated, [weight] * len(types))
+            entity = scaled_logits(dev.entity, scale)
+            scores = _with_names(replace(dev, entity=entity), calibrated, [weight] * len(types))
             enough = scores >= info.threshold(name)
             for column, (part, gold) in enumerate(parts):
                 right, found = _kept(dev, scores, part & enough)
