@@ -135,7 +135,7 @@ def by_entity() -> str:
     return (
         f"{table([*header, '(b) over (a), 95 %', '(b) over (c): vectors'], rows)}\n"
         f"Test F1, exact{f', {seeds} seeds' if seeds else ''}; of kogner-mini one training. (c): each entity has the "
-        f"vectors of another of its type, which leaves a memory of entities that were seen. {_left_out(same)}\n"
+        f"vectors of another one of its label, which leaves a memory of entities that were seen. {_left_out(same)}\n"
     )
 
 
