@@ -35,3 +35,11 @@ def test_processors_of_one_name_are_told_apart_by_their_family(monkeypatch):
     assert environment()["machine"]["family"] == "25/17"
     del said["model"]
     assert environment()["machine"]["family"] is None
+
+
+def test_a_command_names_no_place_of_this_machine(monkeypatch, tmp_path):
+    (tmp_path / "project").mkdir()
+    monkeypatch.chdir(tmp_path / "project")
+    given = ["kogner", "evaluate", "--data", f"a={tmp_path}/shared/a", "--out", f"{tmp_path}/project/out.json"]
+    monkeypatch.setattr(sys, "argv", given)
+    assert environment()["command"] == "kogner evaluate --data a=../shared/a --out out.json"

@@ -43,9 +43,10 @@ def environment() -> dict[str, Any]:
 def _command() -> str:
     """The command line, without where this machine keeps what runs."""
     script, *rest = sys.argv
+    here = Path.cwd()
+    rest = [one.replace(f"{here}/", "").replace(f"{here.parent}/", "../") for one in rest]
     if Path(script).name in ("kogner", "cli.py", "__main__.py"):
         return " ".join(["kogner", *rest])
-    here = Path.cwd()
     shown = Path(script).resolve()
     return " ".join(["python", str(shown.relative_to(here) if shown.is_relative_to(here) else shown.name), *rest])
 

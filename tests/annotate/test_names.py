@@ -22,7 +22,7 @@ from kogner.student import checkpoint
 from kogner.student.checkpoint import StudentInfo
 from kogner.student.decode import Candidate
 from kogner.train.splits import Split
-from kogner.train.thresholds import Scored, best_name_weights
+from kogner.train.thresholds import Scored, best_name_evidence
 
 TEXT = "aspirin lowered the fever"
 
@@ -103,7 +103,7 @@ def test_weights_are_what_dev_says():
     split = Split("made", (), [Document(str(number), "x" * 40, mentions) for number in range(200)], ("a", "b", "c"))
     gold = {"a": 400, "b": 200, "c": 200}
     dev = Scored(np.array(spans), np.array(scores), np.array(right), gold, np.array(named))
-    weights = best_name_weights(dev, [split], ["a", "b", "c"], StudentInfo())
+    weights = best_name_evidence(dev, [split], ["a", "b", "c"], StudentInfo()).weights
     assert weights == {"a": 1.0, "b": 0.0}  # 0.3 reaches 0.5 with 0.85 logits; c has no names
     # Another corpus, small as it is, counts as much: there the names are wrong.
     extra = np.array([(200, 10, 13, 0), (200, 0, 3, 0), (200, 20, 23, 0)])
@@ -112,7 +112,7 @@ def test_weights_are_what_dev_says():
         np.append(dev.right, [True, False, False]), gold, np.append(dev.named, [False, True, True]),
     )  # fmt: skip
     other = Split("other", (), [Document("1", "x" * 40, (Mention(10, 13, "a"),))], ("a",))
-    assert best_name_weights(both, [split, other], ["a", "b", "c"], StudentInfo()) == {"a": 0.0, "b": 0.0}
+    assert best_name_evidence(both, [split, other], ["a", "b", "c"], StudentInfo()).weights == {"a": 0.0, "b": 0.0}
 
 
 def test_calibrate_fits_them_and_annotate_takes_them(tiny_student, store, tmp_path):

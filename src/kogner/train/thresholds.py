@@ -148,7 +148,7 @@ def by_entity(
     """The same spans, with what the entities add that those among them which are names are names of."""
     entity = np.zeros(len(dev.scores))
     number = 0
-    for split in splits:
+    for split in splits if weights.of else ():
         labels = asked(split, types)
         index = {list(types).index(name): at for at, name in enumerate(labels)}
         for document in split.dev if labels else ():
@@ -287,13 +287,6 @@ class NameEvidence:
             own = dev.spans[:, 3] == number
             entity[own] = scaled_logits(dev.entity[own], self.scales.get(name, 0.0))
         return replace(dev, entity=entity)
-
-
-def best_name_weights(
-    dev: Scored, splits: Sequence[Split], types: Sequence[str], info: StudentInfo
-) -> dict[str, float]:
-    """`best_name_evidence` where all entities of a type count the same."""
-    return best_name_evidence(replace(dev, entity=np.zeros(len(dev.scores))), splits, types, info).weights
 
 
 def best_name_evidence(dev: Scored, splits: Sequence[Split], types: Sequence[str], info: StudentInfo) -> NameEvidence:
