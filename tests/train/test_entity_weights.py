@@ -36,13 +36,25 @@ def names_of(kind):
 
 @pytest.fixture(scope="module")
 def graph(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("marked")
-    entities = [Entity(f"{kind}:{n}", "Chemical", name) for kind in KINDS for n, name in enumerate(names_of(kind))]
+    return made(tmp_path_factory.mktemp("marked"), {"drug": "drug:", "hormone": "hormone:"})
+
+
+@pytest.fixture(scope="module")
+def one_vocabulary(tmp_path_factory):
+    """The same with ids that do not tell drugs from hormones."""
+    return made(tmp_path_factory.mktemp("one"), {"drug": "C:1", "hormone": "C:2"})
+
+
+def made(folder, starts):
+    entities = [
+        Entity(f"{starts[kind]}{n}", "Chemical", name) for kind in KINDS for n, name in enumerate(names_of(kind))
+    ]
     build([*entities, Entity("X:1", "Disease", "fever")], [], folder / "graph", rejected=Rejections())
     dice = np.random.default_rng(0)
-    centre = {"drug": np.array([1.0, 0, 0, 0]), "hormone": np.array([0, 1.0, 0, 0]), "X": np.zeros(4)}
+    centre = {"drug": np.array([1.0, 0, 0, 0]), "hormone": np.array([0, 1.0, 0, 0])}
     ids = [*(one.id for one in entities), "X:1"]
-    near = np.stack([centre[one.split(":")[0]] + dice.normal(scale=0.15, size=4) for one in ids])
+    kinds = [kind for kind, count in KINDS.items() for _ in range(count)]
+    near = np.stack([*(centre[one] + dice.normal(scale=0.15, size=4) for one in kinds), np.zeros(4)])
     parts = {"Z": near.astype(np.float16), "Z'": dice.normal(size=(len(ids), 3)).astype(np.float16)}
     write_bank(folder / "bank", ids, parts, keys={}, parents={"graph": "0" * 64}, recipe={}, metrics={})
     return GraphStore.open(folder / "graph"), Bank.open(folder / "bank")
@@ -74,14 +86,27 @@ def test_kindred_entities_count_alike(graph):
     assert found.weights.logit("chemical", "X:1") == 0
 
 
-def test_with_rows_of_others_nothing_holds_for_entities_that_were_not_seen(graph):
+def apart(graph, starts, **how):
+    """How much more a drug counts than a hormone, of those that stand in no document."""
     store, bank = graph
     documents = [document(n) for n in range(SEEN)]  # each entity once
-    found = learn([split_of(documents)], ["chemical"], names=Names(store), bank=bank, parts=["Z"], shuffled=True)
-    logits = {
-        kind: [found.weights.logit("chemical", f"{kind}:{n}") for n in range(SEEN, KINDS[kind])] for kind in KINDS
-    }
-    assert np.mean(logits["drug"]) - np.mean(logits["hormone"]) < 0.5
+    found = learn([split_of(documents)], ["chemical"], names=Names(store), bank=bank, parts=["Z"], **how)
+    drugs, hormones = (
+        [found.weights.logit("chemical", f"{start}{n}") for n in range(SEEN, KINDS[kind])]
+        for kind, start in starts.items()
+    )
+    return np.mean(drugs) - np.mean(hormones)
+
+
+def test_with_rows_of_others_nothing_holds_for_entities_that_were_not_seen(one_vocabulary):
+    starts = {"drug": "C:1", "hormone": "C:2"}
+    assert apart(one_vocabulary, starts) > 2
+    for seed in range(3):
+        assert abs(apart(one_vocabulary, starts, shuffled=True, seed=seed)) < 0.5
+
+
+def test_the_control_knows_what_a_vocabulary_says(graph):
+    assert apart(graph, {"drug": "drug:", "hormone": "hormone:"}, shuffled=True) > 2
 
 
 @pytest.mark.parametrize(

@@ -279,7 +279,7 @@ def test_names_that_count_by_their_entities(plan, corpus, bank, tmp_path):
         "no-graph": {"set": ["loss.dist_weight=0"]},
         "named": {"names_of": "no-graph"},
         "by-entity": {"names_of": "no-graph", "by_entity": {}},
-        "shuffled": {"names_of": "no-graph", "by_entity": {"control": "shuffled", "parts": ["Z"]}},
+        "shuffled": {"names_of": "no-graph", "by_entity": {"control": "vocabulary", "parts": ["Z"]}},
         "taught": {"set": ["loss.dist_weight=0"], "pseudo": {"by": "by-entity", "texts": ["more"]}},
     }
     settings = {
@@ -319,6 +319,7 @@ def test_names_that_count_by_their_entities(plan, corpus, bank, tmp_path):
         ({"b": {"by_entity": {}}}, "by_entity of arm b says how much a name counts; that needs names_of"),
         ({"b": {"names_of": "no-graph", "by_entity": {"control": "none at all"}}}, "by_entity.control of arm b"),
         ({"b": {"names_of": "no-graph", "by_entity": {}, "texts": ["mine"]}}, "by_entity of arm b needs a bank"),
+        ({"b": {"names_of": "no-graph", "by_entity": {"parts": ["Y"]}}}, r"may hold Z, Z' and Z'', not \['Y'\]"),
     ],
 )  # fmt: skip
 def test_plans_that_cannot_be(plan, tmp_path, arms, message):

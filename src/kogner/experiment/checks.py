@@ -199,10 +199,14 @@ def _check_by_entity(experiment: Experiment, name: str, arm: Arm) -> None:
         return
     if arm.texts or experiment.bank is None:
         raise ConfigError(f"experiment {experiment.name}: by_entity of arm {name} needs a bank, and no texts beside it")
-    if arm.by_entity.control not in ("none", "shuffled"):
+    if arm.by_entity.control not in ("none", "vocabulary"):
         raise ConfigError(
-            f"experiment {experiment.name}: by_entity.control of arm {name} is none or shuffled, not "
+            f"experiment {experiment.name}: by_entity.control of arm {name} is none or vocabulary, not "
             f"{arm.by_entity.control!r}"
+        )
+    if unknown := set(arm.by_entity.parts) - {"Z", "Z'", "Z''"}:
+        raise ConfigError(
+            f"experiment {experiment.name}: by_entity.parts of arm {name} may hold Z, Z' and Z'', not {sorted(unknown)}"
         )
 
 

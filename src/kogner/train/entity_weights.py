@@ -8,7 +8,8 @@ number for each entity: its log odds less those of a name of the type at large.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -65,9 +66,11 @@ def learn(
 ) -> Learnt:
     """From the train documents of some splits. parts: of the bank; all that it has where None.
 
-    shuffled: a control, in which each entity has the row of another of its label. A label that has too few names in the
-    documents, or of which the rows say nothing that holds for documents left out (FOLDS of them), gets no weights; what
-    is told says why. Entities that stand in several documents are on both sides of such a fold.
+    shuffled: a control, in which each entity has the row of another of its label, of its type in the graph, and of its
+    vocabulary (`MESH:D`, `MESH:C`, `MONDO:`), so that what the control finds, a vocabulary says, or an entity that is
+    remembered. A label that has too few names in the documents, or of which the rows say nothing that holds for
+    documents left out (FOLDS of them), gets no weights; what is told says why. Entities that stand in several documents
+    are on both sides of such a fold, as they are of train and of what is read later.
     Raises ConfigError where the bank holds none of the graph's entities of these types, or two types differ in case.
     """
     parts = tuple(bank.ranges(tuple(bank.parts) if parts is None else parts))
@@ -97,7 +100,7 @@ def learn(
             held = True
             in_bank = np.array([one for one in at if one is not None], dtype=np.int64)
             if shuffled:
-                in_bank = np.random.default_rng(seed).permutation(in_bank)
+                in_bank = _within(in_bank, _vocabularies(rows[known], names), seed)
             place = np.full(len(names.store), -1, dtype=np.int64)
             place[rows[known]] = in_bank
             has_row = place[observed.rows] >= 0
@@ -150,6 +153,25 @@ def _rows_of(label: str, names: Names) -> np.ndarray:
     store = names.store
     codes = [number for number, kind in enumerate(store.types) if kind in graph_types(label, store.types)]
     found: np.ndarray = np.flatnonzero(np.isin(np.asarray(store.type_codes), codes))
+    return found
+
+
+def _vocabularies(rows: np.ndarray, names: Names) -> list[tuple[int, str]]:
+    """Of each row of the store its type and what its id begins with, up to the first digit."""
+    codes = np.asarray(names.store.type_codes)[rows]
+    starts = (re.match(r"\D*", one) for one in names.store.ids(rows))
+    return [(int(code), start.group() if start else "") for code, start in zip(codes, starts, strict=True)]
+
+
+def _within(values: np.ndarray, groups: Sequence[Hashable], seed: int) -> np.ndarray:
+    """Values, each in the place of another of its group."""
+    random = np.random.default_rng(seed)
+    places: dict[Hashable, list[int]] = {}
+    for number, group in enumerate(groups):
+        places.setdefault(group, []).append(number)
+    found = values.copy()
+    for at in places.values():
+        found[at] = random.permutation(values[at])
     return found
 
 
