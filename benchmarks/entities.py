@@ -2,8 +2,8 @@
 
 Each variant learns from the train documents, has its weights chosen on dev and is scored once on test; dev and test are
 read by the student once for all of them. Variants: names alike; by entity (the bank's rows); the control, in which each
-entity has the row of another of its type and vocabulary, several times; text vectors alone (Z); the graph's structure alone (Z', Z''),
-and of that TransR's vectors alone (Z''), which take minutes to make.
+entity has the row of another of its type and vocabulary, several times; text vectors alone (Z); the graph's structure
+alone (Z', Z''), and of that TransR's vectors alone (Z''), which take minutes to make.
 Thresholds, temperatures and agreement are the checkpoint's.
 """
 
