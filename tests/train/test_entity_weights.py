@@ -188,6 +188,39 @@ def test_calibrate_keeps_them_and_calibrates_them_away(tiny_student, graph, tmp_
     assert EntityWeights.read(tmp_path / "gliner").logit("chemical", "drug:25") == weights.logit("chemical", "drug:25")
     again = run(*fit, tmp_path / "out", tmp_path / "again")  # fitted anew, to documents alone
     assert again.exit_code == 0 and not (tmp_path / "again" / FILE).exists()
+    foreign = run(*fit, "--bank", bank.path, tmp_path / "gliner", tmp_path / "gliner-fitted")
+    assert foreign.exit_code == 0, foreign.output
+    assert (tmp_path / "gliner-fitted" / FILE).read_bytes() == (tmp_path / "out" / FILE).read_bytes()
+
+
+@pytest.fixture
+def weighted(tiny_student, tmp_path):
+    """A student whose names of two types count by their entities."""
+    weights = {
+        label: EntityWeights.table(["drug:1", "drug:2"], np.array([2.0, -1.0])) for label in ("chemical", "disease")
+    }
+    with artifacts.writing(tmp_path / "weighted", kind=checkpoint.KIND, version=checkpoint.VERSION) as folder:
+        checkpoint.save(tiny_student, StudentInfo(types=("chemical", "disease")), folder)
+        EntityWeights(weights).save(folder)
+    return tmp_path / "weighted"
+
+
+def test_an_onnx_export_keeps_them(weighted, tmp_path):
+    for extra in ("onnx", "onnxruntime"):
+        pytest.importorskip(extra, reason="the extra onnx is not installed")
+    result = run("export", "--to", "onnx", weighted, tmp_path / "onnx")
+    assert result.exit_code == 0, result.output
+    assert Predictor.load(tmp_path / "onnx").entity_weights.logit("chemical", "drug:1") == 2.0
+
+
+def test_what_raw_text_says_of_a_type_stands_instead(weighted, graph, tmp_path):
+    store, _ = graph
+    (tmp_path / "texts.txt").write_text("\n".join(document(n).text for n in range(40)))
+    fit = ["calibrate", "--threads", "1", "--graph", store.path, "--text", tmp_path / "texts.txt"]
+    result = run(*fit, "--labels", "chemical", weighted, tmp_path / "out")
+    assert result.exit_code == 0, result.output
+    left = EntityWeights.read(tmp_path / "out")
+    assert left.logit("chemical", "drug:1") == 0 and left.logit("disease", "drug:1") == 2.0
 
 
 def test_a_bank_without_what_it_goes_with_is_refused(tmp_path):

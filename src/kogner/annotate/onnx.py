@@ -5,6 +5,7 @@ Layout of the folder (artefact kind `onnx-student`, format version 2):
   labels.onnx    ids, mask (labels, tokens) -> folded (labels, 4 * hidden), offset (labels,) float32
   student.json   architecture, types, thresholds, temperatures, as in a student
   text_encoder/  config.json and tokenizer; label_encoder/ likewise where it is separate
+  entity_weights.safetensors  as in a student, where names count by their entities
 A uni-encoder, which reads the labels with each text, has no labels.onnx, and this as its text graph:
   text.onnx      ids, mask (windows, tokens), window, word (words,), marks (types,), first (windows, grid) and, where
                  there is a BiLSTM, lengths (windows,) -> starts, ends, folded (windows, types, 4 * hidden), offset
