@@ -5,11 +5,13 @@ import random
 import shutil
 import sys
 
+import numpy as np
 import pytest
 import torch
 
 from kogner import artifacts
 from kogner.annotate import onnx, onnx_export
+from kogner.annotate.entity_weights import EntityWeights
 from kogner.annotate.predictor import Predictor, Settings
 from kogner.commands import checkpoint as command
 from kogner.config import StudentConfig
@@ -261,6 +263,14 @@ def export(*arguments):
     from click.testing import CliRunner
 
     return CliRunner().invoke(command.export, [str(argument) for argument in arguments])
+
+
+def test_names_count_by_their_entities_as_before(runtime, saved, tmp_path):
+    weights = {"chemical": EntityWeights.table(["MESH:D001241", "MESH:D005334"], np.array([2.0, -1.0]))}
+    EntityWeights(weights).save(saved)
+    done = export("--to", "onnx", saved, tmp_path / "onnx")
+    assert done.exit_code == 0, done.output
+    assert Predictor.load(tmp_path / "onnx").entity_weights.logit("chemical", "MESH:D001241") == 2.0
 
 
 def test_int8_stands_behind_its_gate(runtime, saved, tmp_path, monkeypatch):

@@ -205,14 +205,6 @@ def weighted(tiny_student, tmp_path):
     return tmp_path / "weighted"
 
 
-def test_an_onnx_export_keeps_them(weighted, tmp_path):
-    for extra in ("onnx", "onnxruntime"):
-        pytest.importorskip(extra, reason="the extra onnx is not installed")
-    result = run("export", "--to", "onnx", weighted, tmp_path / "onnx")
-    assert result.exit_code == 0, result.output
-    assert Predictor.load(tmp_path / "onnx").entity_weights.logit("chemical", "drug:1") == 2.0
-
-
 def test_what_raw_text_says_of_a_type_stands_instead(weighted, graph, tmp_path):
     store, _ = graph
     (tmp_path / "texts.txt").write_text("\n".join(document(n).text for n in range(40)))

@@ -4,7 +4,7 @@ Both sides hold the same layers under other names, so that weights pass unchange
 - a BERT-like encoder of gliner carries a pooling layer that nothing reads: left out here, written as zeros;
 - a bi-encoder of gliner may carry a BiLSTM that nothing reads: left out, and asked for no more when written;
 - gliner has no label encoder that is the text encoder: a shared one is written twice, and read back as one.
-Thresholds, types and the rest of our configuration lie beside it in `kogner.json`, and how much names of single entities
+Thresholds, types and the rest of our configuration lie beside it in `kogner.json`, how much names of single entities
 count in `entity_weights.safetensors`; gliner reads neither.
 """
 
