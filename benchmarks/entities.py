@@ -56,7 +56,7 @@ def main() -> None:
         test = scored_dev(student, tested, types, names=names, agreement=True)
 
     variants: dict[str, dict[str, Any] | None] = {"none": None, "alike": {}, "entities": {}}
-    variants |= {f"shuffled-{seed}": {"shuffled": True, "seed": seed} for seed in range(args.controls)}
+    variants |= {f"shuffled-{seed}": {"control": "shuffled", "seed": seed} for seed in range(args.controls)}
     variants |= {"text": {"parts": ["Z"]}, "structure": {"parts": ["Z'", "Z''"]}, "transr": {"parts": ["Z''"]}}
     told: dict[str, Any] = {}
     counts: dict[str, dict[str, Any]] = {name: {} for name in loaded}

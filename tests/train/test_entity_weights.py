@@ -78,8 +78,8 @@ def test_kindred_entities_count_alike(graph):
     found = learn(
         [split_of([document(n) for n in range(40)])], ["chemical"], names=Names(store), bank=bank, parts=["Z"]
     )
-    told = {"names": 80, "without_row": 0, "marked": 0.5, "penalty": 0, "entities": 60}
-    assert found.told["chemical"] | {"penalty": 0} == told
+    told = {"names": 80, "without_row": 0, "marked": 0.5, "penalties": 0, "entities": 60}
+    assert found.told["chemical"] | {"penalties": 0} == told
     for kind, sign in (("drug", 1), ("hormone", -1)):
         logits = [sign * found.weights.logit("chemical", f"{kind}:{n}") for n in range(SEEN, KINDS[kind])]
         assert min(logits) > 0.5, kind  # of none of these was there a name in a document
@@ -98,15 +98,33 @@ def apart(graph, starts, **how):
     return np.mean(drugs) - np.mean(hormones)
 
 
-def test_with_rows_of_others_nothing_holds_for_entities_that_were_not_seen(one_vocabulary):
-    starts = {"drug": "C:1", "hormone": "C:2"}
-    assert apart(one_vocabulary, starts) > 2
+OF_ONE = {"drug": "C:1", "hormone": "C:2"}
+OF_TWO = {"drug": "drug:", "hormone": "hormone:"}
+
+
+def test_with_rows_of_others_nothing_holds_for_entities_that_were_not_seen(one_vocabulary, graph):
+    assert min(apart(one_vocabulary, OF_ONE), apart(graph, OF_TWO)) > 2
     for seed in range(3):
-        assert abs(apart(one_vocabulary, starts, shuffled=True, seed=seed)) < 0.5
+        assert abs(apart(one_vocabulary, OF_ONE, control="vocabulary", seed=seed)) < 0.5
+        assert abs(apart(graph, OF_TWO, control="shuffled", seed=seed)) < 0.5
 
 
-def test_the_control_knows_what_a_vocabulary_says(graph):
-    assert apart(graph, {"drug": "drug:", "hormone": "hormone:"}, shuffled=True) > 2
+def test_one_control_knows_what_a_vocabulary_says(graph):
+    assert apart(graph, OF_TWO, control="vocabulary") > 2
+
+
+def test_what_documents_say_of_an_entity_itself_holds_against_its_kind(graph):
+    """Of an entity that is marked, unlike the others of its kind; more so the more often it stands there."""
+    store, bank = graph
+    odd = names_of("hormone")[0]
+    marked = Document("odd", f"{odd} is low", (Mention(0, len(odd), "chemical"),), frozenset({"chemical"}))
+    logits = []
+    for times in (1, 10):
+        documents = [*(document(n) for n in range(1, 40)), *[marked] * times]
+        weights = learn([split_of(documents)], ["chemical"], names=Names(store), bank=bank, parts=["Z"]).weights
+        logits.append(weights.logit("chemical", "hormone:0"))
+        assert logits[-1] > max(weights.logit("chemical", f"hormone:{n}") for n in range(1, 30))
+    assert logits[1] > max(logits[0], 0)
 
 
 @pytest.mark.parametrize(

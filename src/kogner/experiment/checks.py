@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from kogner.experiment.plan import Arm, Cell, Experiment
 
 STAGE = "stage"
+CONTROLS = ("none", "shuffled", "vocabulary")  # of an arm's `by_entity`
 PSEUDO = "pseudo"  # what the texts of an arm's `pseudo` are called among the corpora of a training
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")  # they become names of files
 _OURS = ("train.seed", "train.data_seed", "train.train_share")  # what the plan itself says of a training
@@ -199,9 +200,9 @@ def _check_by_entity(experiment: Experiment, name: str, arm: Arm) -> None:
         return
     if arm.texts or experiment.bank is None:
         raise ConfigError(f"experiment {experiment.name}: by_entity of arm {name} needs a bank, and no texts beside it")
-    if arm.by_entity.control not in ("none", "vocabulary"):
+    if arm.by_entity.control not in CONTROLS:
         raise ConfigError(
-            f"experiment {experiment.name}: by_entity.control of arm {name} is none or vocabulary, not "
+            f"experiment {experiment.name}: by_entity.control of arm {name} is {' or '.join(CONTROLS)}, not "
             f"{arm.by_entity.control!r}"
         )
     if unknown := set(arm.by_entity.parts) - {"Z", "Z'", "Z''"}:

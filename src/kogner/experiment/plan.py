@@ -72,8 +72,8 @@ class ByEntity:
     """That a name counts by which entity it is one of, learnt from the setting's train documents by the plan's bank
     (`kogner calibrate --graph --bank`).
 
-    parts: of the bank, all where none is named. control: `vocabulary` gives each entity the row of another of its type
-    and vocabulary (`kogner.train.entity_weights.learn`).
+    parts: of the bank, all where none is named. control: `shuffled` gives each entity of a type the row of another,
+    `vocabulary` that of another from its vocabulary (`kogner.train.entity_weights.learn`).
     """
 
     parts: tuple[str, ...] = ()

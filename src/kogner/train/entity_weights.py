@@ -2,12 +2,14 @@
 
 Each name that the scanner finds in a document is a mention there or is not. A logistic regression on the bank's row of
 the entity, H_e = [Z_e; Z'_e; Z''_e] with each part brought to length 1, says how likely it is one; it says so of
-entities, too, that stand in no annotated document, since kindred ones have kindred rows. What is kept of it is one
-number for each entity: its log odds less those of a name of the type at large.
+entities, too, that stand in no annotated document, since kindred ones have kindred rows. Each entity of the documents
+has besides a term of its own, for what its row does not say (a random intercept; both are shrunk, each by a penalty).
+What is kept of it is one number for each entity: its log odds less those of a name of the type at large.
 """
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
@@ -25,7 +27,8 @@ from kogner.records import Document
 from kogner.teacher.bank import Bank
 from kogner.train.splits import Split
 
-PENALTIES = (8.0, 2.0, 0.5, 0.1)  # of half the squared length of the weights, to the log loss summed over names
+# Of half the squared length, of the rows' weights and of the entities' own terms, to the log loss summed over names.
+PENALTIES = tuple(itertools.product((8.0, 2.0, 0.5, 0.125), (2.0, 0.5, 0.125)))
 FOLDS = 5
 LEAST = 20  # names of a label, and of them marked and unmarked ones at least LEAST_OF_EACH
 LEAST_OF_EACH = 3
@@ -61,16 +64,17 @@ def learn(
     names: Names,
     bank: Bank,
     parts: Sequence[str] | None = None,
-    shuffled: bool = False,
+    control: str = "none",
     seed: int = 0,
 ) -> Learnt:
     """From the train documents of some splits. parts: of the bank; all that it has where None.
 
-    shuffled: a control, in which each entity has the row of another of its label, of its type in the graph, and of its
-    vocabulary (`MESH:D`, `MESH:C`, `MONDO:`), so that what the control finds, a vocabulary says, or an entity that is
-    remembered. A label that has too few names in the documents, or of which the rows say nothing that holds for
-    documents left out (FOLDS of them), gets no weights; what is told says why. Entities that stand in several documents
-    are on both sides of such a fold, as they are of train and of what is read later.
+    control: `shuffled`, in which each entity has the row of another of its label, or `vocabulary`, in which that other is
+    of the same type in the graph and the same vocabulary (`MESH:D`, `MESH:C`, `MONDO:`). What these find is what the
+    documents say of entities that stand in them; that of `vocabulary` also what a vocabulary says. A label that has too few
+    names in the documents, or of which nothing holds for documents left out (FOLDS of them), gets no weights; what is told
+    says why. Entities that stand in several documents are on both sides of such a fold, as they are of the documents
+    that teach and of those that are read later.
     Raises ConfigError where the bank holds none of the graph's entities of these types, or two types differ in case.
     """
     parts = tuple(bank.ranges(tuple(bank.parts) if parts is None else parts))
@@ -99,8 +103,9 @@ def learn(
                 continue
             held = True
             in_bank = np.array([one for one in at if one is not None], dtype=np.int64)
-            if shuffled:
-                in_bank = _within(in_bank, _vocabularies(rows[known], names), seed)
+            if control != "none":
+                groups = _vocabularies(rows[known], names) if control == "vocabulary" else [0] * len(in_bank)
+                in_bank = _within(in_bank, groups, seed)
             place = np.full(len(names.store), -1, dtype=np.int64)
             place[rows[known]] = in_bank
             has_row = place[observed.rows] >= 0
@@ -110,14 +115,15 @@ def learn(
             if isinstance(found, str):
                 told[label]["left_out"] = found
                 continue
-            centre, weights, offset, penalty = found
-            logits = np.concatenate([
-                (_features(bank, in_bank[first : first + _CHUNK], parts) - centre) @ weights + offset
+            own = np.zeros(len(bank))
+            own[found.entities] = found.own
+            logits = own[in_bank] + np.concatenate([
+                (_features(bank, in_bank[first : first + _CHUNK], parts) - found.centre) @ found.weights + found.offset
                 for first in range(0, len(in_bank), _CHUNK)
             ])  # fmt: skip
             tables[label.lower()] = EntityWeights.table((ids[one] for one in np.flatnonzero(known)), logits)
             told[label] |= {
-                "marked": round(float(observed.marked.mean()), 4), "penalty": penalty,
+                "marked": round(float(observed.marked.mean()), 4), "penalties": found.penalties,
                 "entities": len(tables[label.lower()][0]),
             }  # fmt: skip
     if asked and not held:
@@ -184,13 +190,20 @@ def _features(bank: Bank, rows: np.ndarray, parts: Sequence[str]) -> np.ndarray:
     return np.concatenate(found, axis=1)
 
 
-def _fitted(
-    observed: Observed, place: np.ndarray, bank: Bank, parts: Sequence[str]
-) -> tuple[np.ndarray, np.ndarray, float, float] | str:
-    """Mean row, weights, what is added, and the penalty; or why the rows say nothing of the names.
+@dataclass(frozen=True)
+class _Fit:
+    """centre: mean row. weights: of a row less it. offset: beside a name at large. own: terms of `entities`, bank rows."""
 
-    place: by row of the store that of the bank.
-    """
+    centre: np.ndarray
+    weights: np.ndarray
+    offset: float
+    entities: np.ndarray
+    own: np.ndarray
+    penalties: tuple[float, float]
+
+
+def _fitted(observed: Observed, place: np.ndarray, bank: Bank, parts: Sequence[str]) -> _Fit | str:
+    """The regression; or why nothing says anything of the names. place: by row of the store that of the bank."""
     marked, documents = observed.marked, observed.documents
     if len(marked) < LEAST or min(marked.sum(), (~marked).sum()) < LEAST_OF_EACH:
         return "too few names, or all of them marked, or none"
@@ -209,14 +222,15 @@ def _fitted(
             continue
         constant += float(_loss(_common(train).expand(len(rows)), test))
         start: torch.Tensor | None = None
-        for penalty in PENALTIES:
-            start = _logistic(rows, train, penalty, start)
-            loss[penalty] += float(_loss(rows @ start[1:] + start[0], test))
-    penalty = min(PENALTIES, key=loss.__getitem__)
-    if loss[penalty] >= constant:
-        return "the rows say nothing that holds for documents left out"
-    weights = _logistic(rows, whole, penalty, None).numpy()
-    return centre, weights[1:], float(weights[0] - _common(whole).numpy()), penalty
+        for penalties in PENALTIES:
+            start = _logistic(rows, train, penalties, start)
+            loss[penalties] += float(_loss(_logits(rows, start), test))
+    penalties = min(PENALTIES, key=loss.__getitem__)
+    if loss[penalties] >= constant:
+        return "nothing that holds for documents left out"
+    found = _logistic(rows, whole, penalties, None)
+    offset, weights, own = found[:1], found[1 : 1 + rows.shape[1]], found[1 + rows.shape[1] :]
+    return _Fit(centre, weights.numpy(), float(offset - _common(whole)), distinct, own.numpy(), penalties)
 
 
 def _common(counts: torch.Tensor) -> torch.Tensor:
@@ -231,15 +245,27 @@ def _loss(logits: torch.Tensor, counts: torch.Tensor) -> torch.Tensor:
     return (counts[:, 0] * softplus(-logits) + counts[:, 1] * softplus(logits)).sum()
 
 
-def _logistic(rows: torch.Tensor, counts: torch.Tensor, penalty: float, start: torch.Tensor | None) -> torch.Tensor:
-    """Intercept, which costs nothing, and weights (width,): the largest penalised likelihood, which has one summit."""
-    first = torch.cat([_common(counts)[None], torch.zeros(rows.shape[1], dtype=rows.dtype)])
+def _logits(rows: torch.Tensor, found: torch.Tensor) -> torch.Tensor:
+    """(entities,). found: intercept, weights of a row, own terms."""
+    return rows @ found[1 : 1 + rows.shape[1]] + found[1 + rows.shape[1] :] + found[0]
+
+
+def _logistic(
+    rows: torch.Tensor, counts: torch.Tensor, penalties: tuple[float, float], start: torch.Tensor | None
+) -> torch.Tensor:
+    """Intercept, which costs nothing, weights (width,) and own terms (entities,): the largest penalised likelihood, which
+    has one summit.
+    """
+    width = rows.shape[1]
+    first = torch.cat([_common(counts)[None], torch.zeros(width + len(rows), dtype=rows.dtype)])
     found = (first if start is None else start).clone().requires_grad_()
     optimizer = torch.optim.LBFGS([found], max_iter=300, history_size=20, line_search_fn="strong_wolfe")
 
     def closure() -> torch.Tensor:
         optimizer.zero_grad()
-        loss = _loss(rows @ found[1:] + found[0], counts) + penalty / 2 * (found[1:] ** 2).sum()
+        squares = found[1:] ** 2
+        cost = penalties[0] * squares[:width].sum() + penalties[1] * squares[width:].sum()
+        loss = _loss(_logits(rows, found), counts) + cost / 2
         loss.backward()
         return loss
 
