@@ -69,12 +69,12 @@ def learn(
 ) -> Learnt:
     """From the train documents of some splits. parts: of the bank; all that it has where None.
 
-    control: `shuffled`, in which each entity has the row of another of its label, or `vocabulary`, in which that other is
-    of the same type in the graph and the same vocabulary (`MESH:D`, `MESH:C`, `MONDO:`). What these find is what the
-    documents say of entities that stand in them; that of `vocabulary` also what a vocabulary says. A label that has too few
-    names in the documents, or of which nothing holds for documents left out (FOLDS of them), gets no weights; what is told
-    says why. Entities that stand in several documents are on both sides of such a fold, as they are of the documents
-    that teach and of those that are read later.
+    control: `shuffled`, in which each entity has the row of another of its label, or `vocabulary`, in which that other
+    is of the same type in the graph and the same vocabulary (`MESH:D`, `MESH:C`, `MONDO:`). What these find is what the
+    documents say of entities that stand in them; that of `vocabulary` also what a vocabulary says. A label that has too
+    few names in the documents, or of which nothing holds for documents left out (FOLDS of them), gets no weights; what
+    is told says why. Entities that stand in several documents are on both sides of such a fold, as they are of the
+    documents that teach and of those that are read later.
     Raises ConfigError where the bank holds none of the graph's entities of these types, or two types differ in case.
     """
     parts = tuple(bank.ranges(tuple(bank.parts) if parts is None else parts))
@@ -192,7 +192,7 @@ def _features(bank: Bank, rows: np.ndarray, parts: Sequence[str]) -> np.ndarray:
 
 @dataclass(frozen=True)
 class _Fit:
-    """centre: mean row. weights: of a row less it. offset: beside a name at large. own: terms of `entities`, bank rows."""
+    """centre: mean row. weights: of a row less it. offset: beside a name at large. own: terms of rows `entities`."""
 
     centre: np.ndarray
     weights: np.ndarray
@@ -253,8 +253,8 @@ def _logits(rows: torch.Tensor, found: torch.Tensor) -> torch.Tensor:
 def _logistic(
     rows: torch.Tensor, counts: torch.Tensor, penalties: tuple[float, float], start: torch.Tensor | None
 ) -> torch.Tensor:
-    """Intercept, which costs nothing, weights (width,) and own terms (entities,): the largest penalised likelihood, which
-    has one summit.
+    """Intercept, which costs nothing, weights (width,) and own terms (entities,), where the penalised likelihood is
+    largest; it has one summit.
     """
     width = rows.shape[1]
     first = torch.cat([_common(counts)[None], torch.zeros(width + len(rows), dtype=rows.dtype)])
