@@ -2,8 +2,8 @@
 
 Each variant learns from the train documents, has its weights chosen on dev and is scored once on test; dev and test are
 read by the student once for all of them. Variants: names alike; by entity (the bank's rows); the control, in which each
-entity has the row of another of its type and vocabulary, several times; text vectors alone (Z); the graph's structure
-alone (Z', Z''), and of that TransR's vectors alone (Z''), which take minutes to make.
+entity has the row of another of its label, several times, and the same within a vocabulary; text vectors alone (Z); the
+graph's structure alone (Z', Z''), and of that TransR's vectors alone (Z''), which take minutes to make.
 Thresholds, temperatures and agreement are the checkpoint's.
 """
 
@@ -56,7 +56,8 @@ def main() -> None:
         test = scored_dev(student, tested, types, names=names, agreement=True)
 
     variants: dict[str, dict[str, Any] | None] = {"none": None, "alike": {}, "entities": {}}
-    variants |= {f"shuffled-{seed}": {"control": "shuffled", "seed": seed} for seed in range(args.controls)}
+    for control in ("shuffled", "vocabulary"):
+        variants |= {f"{control}-{seed}": {"control": control, "seed": seed} for seed in range(args.controls)}
     variants |= {"text": {"parts": ["Z"]}, "structure": {"parts": ["Z'", "Z''"]}, "transr": {"parts": ["Z''"]}}
     told: dict[str, Any] = {}
     counts: dict[str, dict[str, Any]] = {name: {} for name in loaded}
@@ -81,12 +82,16 @@ def main() -> None:
             counts[name][variant] = document_counts(own, predicted[name], types=sorted(corpus.types))
         told[variant] = said
         print(variant, {name: of["f1"] for name, of in said["corpora"].items()}, flush=True)
-    controls = [name for name in variants if name.startswith("shuffled-")]
+    controls, stricter = (
+        [name for name in variants if name.startswith(f"{control}-")] for control in ("shuffled", "vocabulary")
+    )
     differences: dict[str, Any] = {}
     for name, of in counts.items():
         pairs = {
             "by entity": (["entities"], ["alike"]), "names": (["alike"], ["none"]), "all": (["entities"], ["none"]),
-            "vectors": (["entities"] * len(controls), controls), "remembered": (controls, ["alike"] * len(controls)),
+            "vectors": (["entities"] * len(controls), controls),
+            "vectors beyond vocabulary": (["entities"] * len(stricter), stricter),
+            "remembered": (controls, ["alike"] * len(controls)),
             "structure beside text": (["entities"], ["text"]), "structure": (["structure"] * len(controls), controls),
             "TransR": (["transr"] * len(controls), controls),
         }  # fmt: skip

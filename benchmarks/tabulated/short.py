@@ -107,7 +107,10 @@ def by_entity() -> str:
             if any(one is None or len(one["f1"]) < seeds for one in own):
                 continue
             figures = [f"{one['mean']:.1f} ± {one['sd']:.1f}" for one in own if one is not None]
-            found = [gains[setting, corpus, "entities", base] for base in ("names", "entities-shuffled")]
+            bases = ("names", "entities-shuffled", "entities-vocabulary")
+            if any((setting, corpus, "entities", base) not in gains for base in bases):
+                continue
+            found = [gains[setting, corpus, "entities", base] for base in bases]
             share = setting.rpartition("-")[2]
             said = "all" if share == "100" else f"{share} %"
             rows.append([NAMES.get(corpus, corpus), said, *figures, *map(_interval, found)])
@@ -117,7 +120,7 @@ def by_entity() -> str:
             f1 = {name: one["corpora"][corpus]["f1"] for name, one in data["variants"].items()}
             control = statistics.mean(value for name, value in f1.items() if name.startswith("shuffled-"))
             figures = [f"{value:.1f}" for value in (f1["none"], f1["alike"], f1["entities"], control)]
-            gained = map(_interval, (of["by entity"], of["vectors"]))
+            gained = map(_interval, (of["by entity"], of["vectors"], of["vectors beyond vocabulary"]))
             if of["by entity"]["interval"] == [0, 0]:
                 same.append(NAMES.get(corpus, corpus))
                 continue
@@ -125,17 +128,14 @@ def by_entity() -> str:
     if not rows:
         raise FileNotFoundError("no names by their entities were scored yet")
     header = [
-        "scored on",
-        "trained on",
-        "without names",
-        "(a) names, all alike",
-        "(b) each by its entity",
-        "(c) control",
-    ]
+        "scored on", "trained on", "without names", "(a) names, all alike", "(b) each by its entity", "(c) control",
+        "(b) over (a), 95 %", "(b) over (c): vectors", "(b) over (d)",
+    ]  # fmt: skip
     return (
-        f"{table([*header, '(b) over (a), 95 %', '(b) over (c): vectors'], rows)}\n"
+        f"{table(header, rows)}\n"
         f"Test F1, exact{f', {seeds} seeds' if seeds else ''}; of kogner-mini one training. (c): each entity has the "
-        f"vectors of another one of its label, which leaves a memory of entities that were seen. {_left_out(same)}\n"
+        "vectors of another one of its label, which leaves a memory of entities that were seen; (d): of another one of "
+        f"its vocabulary. {_left_out(same)}\n"
     )
 
 
