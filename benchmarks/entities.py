@@ -42,8 +42,9 @@ def main() -> None:
     from kogner.student.checkpoint import open_student
     from kogner.teacher.bank import Bank
     from kogner.train.entity_weights import learn
+    from kogner.train.name_evidence import best_name_evidence
     from kogner.train.splits import Split, to_split, training_corpora
-    from kogner.train.thresholds import best_name_evidence, by_entity, found_at, scored_dev
+    from kogner.train.thresholds import by_entity, found_at, scored_dev
 
     names, bank = Names(GraphStore.open(args.graph)), Bank.open(args.bank)
     student, info = open_student(args.model)

@@ -105,7 +105,7 @@ def at(
     from kogner.student.decode import decode
     from kogner.train import thresholds
 
-    scores = thresholds._calibrated(dev, [heats.get(name, 1.0) for name in types])
+    scores = thresholds.calibrated(dev, [heats.get(name, 1.0) for name in types])
     least = np.array([values.get(name, 0.5) for name in types])
     enough = np.flatnonzero(scores >= least[dev.spans[:, 3]])
     right, wrong = np.zeros(len(types), int), np.zeros(len(types), int)

@@ -171,8 +171,9 @@ def _fit_to_corpora(
     from kogner.commands.options import named_paths, say_report
     from kogner.data import corpora
     from kogner.train.agreement import best_agreement
+    from kogner.train.name_evidence import best_name_evidence
     from kogner.train.splits import Split
-    from kogner.train.thresholds import best_name_evidence, by_entity, fit_to, scored_dev
+    from kogner.train.thresholds import by_entity, fit_to, scored_dev
 
     loaded = [corpora.load(name, path, split) for name, path in named_paths(data)]
     for corpus in loaded:

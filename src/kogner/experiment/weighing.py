@@ -25,7 +25,8 @@ def weigh_names(cell: Cell, predictor: Predictor, splits: Sequence[Split], names
     """
     from kogner.annotate.entity_weights import EntityWeights
     from kogner.evaluate.spans import score
-    from kogner.train.thresholds import best_name_evidence, by_entity, found_at, scored_dev
+    from kogner.train.name_evidence import best_name_evidence
+    from kogner.train.thresholds import by_entity, found_at, scored_dev
 
     told: dict[str, Any] = {"steps": 0, "best_step": None, "dev": {}}
     if cell.texts:

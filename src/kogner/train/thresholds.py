@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from kogner.annotate.agreement import settled
-from kogner.annotate.entity_weights import EntityWeights, scaled_logits
+from kogner.annotate.entity_weights import EntityWeights
 from kogner.annotate.names import MAX_NAME_WEIGHT, NAME_FLOOR, Names
 from kogner.annotate.predictor import Predictor, Settings
 from kogner.records import Document, Mention
@@ -24,8 +24,6 @@ from kogner.train.posterior import posterior_mean
 if TYPE_CHECKING:
     from kogner.train.splits import Split
 
-WEIGHTS = (0.0, 0.5, 1.0, 1.5, 2.0, 2.5, 3.0, 3.5, 4.0, 5.0, 6.0, 7.0, 8.0)  # logits
-SCALES = (0.0, 0.5, 0.75, 1.0, 1.25, 1.5, 2.0, 3.0)  # of what the entity adds to that
 NEAR = 0.0005  # of F1
 GRID = np.round(np.arange(0.20, 0.81, 0.02), 2)
 PRIOR = (0.5, 0.2)  # mean and deviation of thresholds of calibrated scores, before dev is looked at
@@ -194,8 +192,8 @@ def found_at(
 
 def shown(dev: Scored, types: Sequence[str], info: StudentInfo) -> np.ndarray:
     """Scores as a user sees them, calibrated and with what `info` says of names: (spans,)."""
-    scores = _calibrated(dev, [info.temperature(name) for name in types])
-    return _with_names(dev, scores, [info.name_weight(name, 0) for name in types])
+    scores = calibrated(dev, [info.temperature(name) for name in types])
+    return with_names(dev, scores, [info.name_weight(name, 0) for name in types])
 
 
 def by_document(
@@ -248,7 +246,7 @@ def best_thresholds(dev: Scored, types: Sequence[str], temperatures: Mapping[str
     (exactly so for one type; with several, a weaker span of another type may still come in its place).
     Types without dev mentions are left out: the default counts for them, here too.
     """
-    scores = _calibrated(dev, [temperatures.get(name, 1.0) for name in types])
+    scores = calibrated(dev, [temperatures.get(name, 1.0) for name in types])
     least = np.where(dev.gold.any(axis=0), GRID[0], StudentInfo().default_threshold)  # by type
     enough = scores >= least[dev.spans[:, 3]]
     spans, scores, right = dev.spans[enough], scores[enough], dev.right[enough]
@@ -273,81 +271,7 @@ def best_thresholds(dev: Scored, types: Sequence[str], temperatures: Mapping[str
     return fitted
 
 
-@dataclass(frozen=True)
-class NameEvidence:
-    """By type, the weight of a name, and how many times what its entity adds counts."""
-
-    weights: dict[str, float] = field(default_factory=dict)
-    scales: dict[str, float] = field(default_factory=dict)
-
-    def applied(self, dev: Scored, types: Sequence[str]) -> Scored:
-        """The same spans, what entities add being times the scale, as it is stored."""
-        entity = np.zeros(len(dev.scores))
-        for number, name in enumerate(types):
-            own = dev.spans[:, 3] == number
-            entity[own] = scaled_logits(dev.entity[own], self.scales.get(name, 0.0))
-        return replace(dev, entity=entity)
-
-
-def best_name_evidence(dev: Scored, splits: Sequence[Split], types: Sequence[str], info: StudentInfo) -> NameEvidence:
-    """For each type with names among the spans, the weight of WEIGHTS with the best exact F1 at its threshold.
-
-    The F1 is the mean over the corpora that have the type, and a weight that makes it worse for one of them is none,
-    since one may mark what the graph names and another may not. Of weights within NEAR of the best the smallest, since
-    dev documents are not all there is. Each type by itself. Where entities add something, SCALES are tried with each
-    weight, and a scale above 0 has to be better than none by more than NEAR.
-    """
-    calibrated = _calibrated(dev, [info.temperature(name) for name in types])
-    fitted = NameEvidence()
-    for number, name in enumerate(types):
-        own = dev.spans[:, 3] == number
-        parts = [
-            (own & (dev.spans[:, 0] >= first) & (dev.spans[:, 0] < last), gold)
-            for first, last, gold in _corpora(splits, types, name)
-        ]
-        if not parts or not dev.named[own].any():
-            continue
-        scales = SCALES if dev.entity[own & dev.named].any() else SCALES[:1]
-        tried = [(scale, weight) for scale in scales for weight in WEIGHTS]
-        f1 = np.zeros((len(tried), len(parts)))
-        for at, (scale, weight) in enumerate(tried):
-            entity = scaled_logits(dev.entity, scale)
-            scores = _with_names(replace(dev, entity=entity), calibrated, [weight] * len(types))
-            enough = scores >= info.threshold(name)
-            for column, (part, gold) in enumerate(parts):
-                right, found = _kept(dev, scores, part & enough)
-                f1[at, column] = 2 * right / (found + gold)
-        mean = np.where((f1 >= f1[0] - NEAR).all(axis=1), f1.mean(axis=1), 0)
-        fitted.scales[name], fitted.weights[name] = tried[int(np.argmax(mean >= mean.max() - NEAR))]
-    return fitted
-
-
-def _corpora(splits: Sequence[Split], types: Sequence[str], name: str) -> Iterator[tuple[int, int, int]]:
-    """Of each corpus with mentions of a type: its documents' numbers in `Scored`, half-open, and how many mentions."""
-    number = 0
-    for split in splits:
-        if not split.dev or not asked(split, types):
-            continue
-        gold = sum(mention.type == name for document in split.dev for mention in document.mentions)
-        if gold and name in split.types:
-            yield number, number + len(split.dev), gold
-        number += len(split.dev)
-
-
-def _kept(dev: Scored, scores: np.ndarray, enough: np.ndarray) -> tuple[int, int]:
-    """How many of some spans are right and how many there are, once those that overlap are decided between."""
-    spans, chosen_scores, right = dev.spans[enough], scores[enough], dev.right[enough]
-    hits = found = 0
-    for part in np.split(np.arange(len(spans)), np.flatnonzero(np.diff(spans[:, 0])) + 1):
-        candidates = candidates_of(spans[part], chosen_scores[part])
-        gold = {candidate[:3] for candidate, is_right in zip(candidates, right[part], strict=True) if is_right}
-        chosen = decode(candidates)
-        hits += sum(one[:3] in gold for one in chosen)
-        found += len(chosen)
-    return hits, found
-
-
-def _with_names(dev: Scored, scores: np.ndarray, weights: Sequence[float]) -> np.ndarray:
+def with_names(dev: Scored, scores: np.ndarray, weights: Sequence[float]) -> np.ndarray:
     """Scores with the weight of its type, and what its entity adds, added to the logit of each span that is a name."""
     whole = np.clip(np.array(weights)[dev.spans[:, 3]] + dev.entity, -MAX_NAME_WEIGHT, MAX_NAME_WEIGHT)
     added = whole * dev.named
@@ -361,7 +285,7 @@ def candidates_of(spans: np.ndarray, scores: np.ndarray) -> list[Candidate]:
     return [Candidate(*row) for row in zip(*(column.tolist() for column in columns), strict=True)]
 
 
-def _calibrated(dev: Scored, temperatures: Sequence[float]) -> np.ndarray:
+def calibrated(dev: Scored, temperatures: Sequence[float]) -> np.ndarray:
     """Scores under a temperature per type: (spans,)."""
     heats = np.array(temperatures)[dev.spans[:, 3]]
     found: np.ndarray = np.where(heats == 1, dev.scores, _sigmoid(_logits(dev.scores) / heats))
