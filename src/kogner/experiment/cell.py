@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from kogner.train.splits import Split
 
 WITHOUT_EFFECT = ("threads", "save_every", "log_every")  # of a recipe's train section: on no figure
+LEARNER = 2  # of `kogner.train.entity_weights`: another number where it learns in another way
 BEFORE = {"agreement": False}  # what it was before it could be said, where that is not today's default
 
 
@@ -50,7 +51,8 @@ def identity(cell: Cell, told: Mapping[str, Any] | None = None) -> dict[str, Any
             said["texts"] = {name: files.get(name) for name in cell.texts}
         if cell.by_entity is not None:
             bank = origin(read_manifest(Path(str(experiment.bank)))) if told is None else told.get("bank")
-            said |= {"by_entity": json.loads(json.dumps(dataclasses.asdict(cell.by_entity))), "bank": bank}
+            how = {**dataclasses.asdict(cell.by_entity), "learner": LEARNER}
+            said |= {"by_entity": json.loads(json.dumps(how)), "bank": bank}
         return said | {"hash": _hash(said)}
     recipe = load_recipe(experiment.recipe, cell.overrides())
     wanted = dict.fromkeys((*cell.train, *cell.beside, *cell.test))
