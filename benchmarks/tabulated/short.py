@@ -15,7 +15,7 @@ _ROWS = (
         "self-training",
         "no-labels",
         (None, "silver-longer", "silver-longer-trusted"),
-        "none at all, names weighed by raw text",
+        "none at all; twice the steps of names, weighed by raw text",
     ),
     ("shares", "bc5cdr-5", ("no-graph", "silver-domain", "silver-domain-names"), "5 % of the train split"),
     ("shares", "ncbi-5", ("no-graph", "silver-domain", "silver-domain-names"), "5 %"),
@@ -23,7 +23,12 @@ _ROWS = (
     ("shares", "ncbi-15", ("no-graph", "silver-domain", "silver-domain-names"), "15 %"),
     ("shares", "bc2gm-15", ("no-graph", "silver-domain", "silver-domain-names"), "15 %"),
     ("shares", "bc5cdr-100", ("no-graph", "silver-domain", "silver-domain-names"), "all"),
-    ("shares", "no-chemical", ("no-graph", *_BESIDE), "15 %, but no chemicals, which are scored"),
+    (
+        "shares",
+        "no-chemical",
+        ("no-graph", *_BESIDE),
+        "15 %, but no chemicals, which are scored; silver sentences beside in (2) and (3)",
+    ),
     ("unseen-corpora", "bc5cdr-15", ("no-graph", "silver-domain", "silver-domain-names"), "15 % of BC5CDR instead"),
 )
 
@@ -59,6 +64,7 @@ def helps() -> str:
     header = ["scored on", "annotated for training", "(0) names alone", "(1) no graph", "(2) names in training"]
     body = table([*header, "(3) and when it reads", "(3) over (1), 95 %"], rows)
     below = f"Test F1, exact, {' or '.join(map(str, sorted(seeds)))} seeds each; bold: an interval above 0. "
+    below += "Where something is annotated for training, thresholds and weights of names are from the whole dev split. "
     below += f"{_names()} {_vectors()} {_quick()} Measured on {' and '.join(places)}."
     return f"{body}\n{below}\n"
 

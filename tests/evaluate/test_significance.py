@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from kogner.errors import InputError
-from kogner.evaluate.significance import document_counts, paired_bootstrap
+from kogner.evaluate.significance import document_counts, overall, paired_bootstrap, resampled
 from kogner.evaluate.spans import score
 from kogner.records import Document, Mention
 
@@ -62,6 +62,19 @@ def test_three_seeds_of_one_sign_are_not_enough_by_themselves():
     found = paired_bootstrap(better, baseline, rounds=4000)
     # documents are all alike, so this is the t-test of 3.0, 0.0 and 2.0
     assert found.mean == pytest.approx(5 / 3, abs=0.1) and 0.1 < found.p < 0.3
+
+
+def test_what_a_seed_has_in_common_over_several_settings_counts():
+    """Of trainings that start from one student: two settings that move together say no more than one."""
+
+    def of(*rates):
+        better = [[(100, 100, round(100 * rate))] * 400 for rate in rates]
+        return resampled(better, [[(100, 100, 80)] * 400] * 3, rounds=4000)
+
+    one, same, other = of(0.83, 0.80, 0.82), of(0.84, 0.81, 0.83), of(0.80, 0.83, 0.81)
+    alone, together, against = (overall(every) for every in ([one], [one, same], [one, other]))
+    assert together.high - together.low == pytest.approx(alone.high - alone.low, rel=0.05)
+    assert against.high - against.low < 0.2 * (alone.high - alone.low)
 
 
 def test_the_interval_is_that_of_a_normal_difference():

@@ -9,7 +9,6 @@ the standard error of the seeds' differences times a draw of Student's t with on
 from __future__ import annotations
 
 import re
-import zlib
 from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -69,6 +68,14 @@ def document_counts(
     return list(found.values())
 
 
+@dataclass(frozen=True)
+class Resampled:
+    """A difference of two arms in F1, points. per_seed: (seeds,). drawn: (rounds,), of documents drawn again."""
+
+    per_seed: Array
+    drawn: Array
+
+
 def paired_bootstrap(
     better: Sequence[Sequence[Sequence[int]]],
     baseline: Sequence[Sequence[Sequence[int]]],
@@ -81,17 +88,26 @@ def paired_bootstrap(
     A resample takes documents with replacement, the same for both arms.
     Raises InputError where the two have not the same seeds and documents.
     """
-    mean, resamples = resampled(better, baseline, rounds=rounds, seed=seed)
-    return _difference(mean, resamples, len(better))
+    return overall([resampled(better, baseline, rounds=rounds, seed=seed)], seed=seed)
 
 
-def overall(resamples: Sequence[tuple[float, Array]], *, seeds: int) -> Difference:
+def overall(resamples: Sequence[Resampled], *, seed: int = 0) -> Difference:
     """The mean of several differences, each as `resampled` gives it, and its interval.
 
     Where the documents are the same, so are those that the same rounds draw, so that what they have in common counts.
+    So it does of seeds: trainings of one seed may start from the same student, and what counts is the mean of each
+    seed, of those that all differences have.
     """
-    means, drawn = zip(*resamples, strict=True)
-    return _difference(float(np.mean(means)), np.mean(drawn, axis=0), seeds)
+    mean = float(np.mean([one.per_seed.mean() for one in resamples]))
+    drawn = np.mean([one.drawn for one in resamples], axis=0)
+    seeds = min(len(one.per_seed) for one in resamples)
+    if seeds > 1:
+        of_seeds = np.random.default_rng([seed, 1]).standard_t(seeds - 1, len(drawn))
+        per_seed = np.mean([one.per_seed[:seeds] for one in resamples], axis=0)
+        drawn = drawn + per_seed.std(ddof=1) / np.sqrt(seeds) * of_seeds
+    low, high = np.percentile(drawn, [2.5, 97.5]).tolist()
+    other = min(float((drawn <= 0).mean()), float((drawn >= 0).mean()))
+    return Difference(mean, low, high, min(1.0, max(2 * other, 2 / len(drawn))), seeds)
 
 
 def resampled(
@@ -100,18 +116,13 @@ def resampled(
     *,
     rounds: int = ROUNDS,
     seed: int = 0,
-    trainings: str = "",
-) -> tuple[float, Array]:
-    """The difference of two arms, and that of each resample: (rounds,). See `paired_bootstrap`.
-
-    trainings: a name of those compared; the chance of their seeds is the same on all corpora they are scored on.
-    """
+) -> Resampled:
+    """The difference of two arms, seed by seed, and in each resample of the documents. See `paired_bootstrap`."""
     ours, theirs = (np.asarray(one, np.float64) for one in (better, baseline))
     if ours.shape != theirs.shape or ours.ndim != 3 or ours.shape[2] != 3 or 0 in ours.shape:
         raise InputError(f"two arms need the same seeds and documents, not counts of {ours.shape} and {theirs.shape}")
     seeds, documents, _ = ours.shape
     of_documents = np.random.default_rng([seed, 0])
-    of_seeds = np.random.default_rng([seed, 1, zlib.crc32(trainings.encode())])
     both = np.concatenate([ours, theirs]).transpose(1, 0, 2).reshape(documents, -1)
     differences = np.empty(rounds)
     step = max(1, 4_000_000 // documents)
@@ -120,16 +131,7 @@ def resampled(
         weights = of_documents.multinomial(documents, np.full(documents, 1 / documents), size).astype(np.float64)
         f1 = _f1((weights @ both).reshape(size, 2, seeds, 3))
         differences[start : start + size] = (f1[:, 0] - f1[:, 1]).mean(1)
-    per_seed = _f1(ours.sum(1)) - _f1(theirs.sum(1))
-    if seeds > 1:
-        differences += per_seed.std(ddof=1) / np.sqrt(seeds) * of_seeds.standard_t(seeds - 1, rounds)
-    return float(per_seed.mean()), differences
-
-
-def _difference(mean: float, differences: Array, seeds: int) -> Difference:
-    low, high = np.percentile(differences, [2.5, 97.5]).tolist()
-    other = min(float((differences <= 0).mean()), float((differences >= 0).mean()))
-    return Difference(mean, low, high, min(1.0, max(2 * other, 2 / len(differences))), seeds)
+    return Resampled(_f1(ours.sum(1)) - _f1(theirs.sum(1)), differences)
 
 
 def _f1(counts: Array) -> Array:

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from kogner.evaluate.significance import overall, resampled
+from kogner.evaluate.significance import Resampled, overall, resampled
 from kogner.experiment.plan import STAGE, Experiment
 
 Cells = Mapping[tuple[str, str, int], Mapping[str, Any]]
@@ -34,16 +34,14 @@ def summarise(experiment: Experiment, results: Sequence[Mapping[str, Any]]) -> d
     comparisons, groups = [], []
     for better, baseline, *of in experiment.compare:
         names = {"arm": better, "baseline": baseline} | ({"of": of[0]} if of else {})
-        drawn: dict[str, list[tuple[float, Any]]] = {}
-        seeds: dict[str, int] = {}
+        drawn: dict[str, list[Resampled]] = {}
         for setting, plan in experiment.settings.items():
             pairs = _pairs(by_cell, setting, better, baseline)
             for corpus in plan.test if pairs else ():
                 counts = ([one["documents"][corpus] for one in side] for side in zip(*pairs, strict=True))
-                found_difference = resampled(*counts, trainings=setting)
+                found_difference = resampled(*counts)
                 drawn.setdefault(setting, []).append(found_difference)
-                seeds[setting] = len(pairs)
-                told = overall([found_difference], seeds=len(pairs)).to_dict()
+                told = overall([found_difference]).to_dict()
                 unseen = statistics.mean(
                     one["test"][corpus]["unseen"]["recall"] - other["test"][corpus]["unseen"]["recall"]
                     for one, other in pairs
@@ -53,7 +51,7 @@ def summarise(experiment: Experiment, results: Sequence[Mapping[str, Any]]) -> d
             there = [setting for setting in settings if setting in drawn]
             if there:
                 every = [one for setting in there for one in drawn[setting]]
-                told = overall(every, seeds=min(seeds[setting] for setting in there)).to_dict()
+                told = overall(every).to_dict()
                 of_group = [one for one in comparisons if one["setting"] in there and one.items() >= names.items()]
                 unseen = statistics.mean(one["unseen"] for one in of_group)
                 groups.append({"group": group, "settings": there, **names, **told, "unseen": round(unseen, 2)})
