@@ -557,7 +557,7 @@ def test_show_and_report_tell_what_is_finished(plan, tmp_path, capsys):
     assert stopped.value.code == 0
     page = (tmp_path / "docs" / "results.md").read_text(encoding="utf-8")
     assert "A try. Of its trainings 2 are not done yet." in page
-    assert "`mse` over `no-graph`, mean of 1 settings (half)" in page and "of one seed, which shows nothing yet" in page
+    assert "`mse` over `no-graph`, in half, seeds" in page and "of one seed, which shows nothing yet" in page
     assert said["places"] == {"not recorded": 2}
     assert "Trainings: 2 on not recorded; at revisions abc." in page
     assert "| half | mine | no-graph | 33.33 | 20.0 | 50.0 | 1 | 1.0 | not recorded |" in page
@@ -578,12 +578,18 @@ def test_the_page_opens_with_what_was_better_worse_or_neither():
     groups.append(group("names", 0.7, 0.012, of="names", group="all"))
     groups.append(group("some", 0.6, 0.04))  # would do by itself, but not among five
     assert opening([{"groups": []}, {"groups": [once]}]) == ""
-    better, worse, alone, neither = opening([{"groups": []}, {"groups": groups}]).splitlines()
-    assert better == "- **Better:** names (`names` over `no-graph`) +8.8 F1 with little, +0.7 F1 with all."
-    assert worse == "- **Worse:** noise (`noise` over `no-graph`) -3.0 F1 with little."
-    assert alone.startswith("- **A difference at p < 0.05 by itself, but not after the correction")
-    assert alone.endswith(":** some (`some` over `no-graph`) +0.6 F1 with little.")
-    assert neither == "- **No difference is shown:** mse (`mse` over `no-graph`) +0.0 F1 with little."
+    assert opening([{"groups": []}, {"groups": groups}]).splitlines() == [
+        "**names (`names` over `no-graph`): +8.8 F1 (+0.0 to +0.0) with little, +0.7 F1 (+0.0 to +0.0) with all.**",
+        "",
+        "- Better:",
+        "  - names (`names` over `no-graph`) +8.8 F1 with little, +0.7 F1 with all",
+        "- Worse:",
+        "  - noise (`noise` over `no-graph`) -3.0 F1 with little",
+        "- A difference at p < 0.05 by itself, but not after the correction over all of them:",
+        "  - some (`some` over `no-graph`) +0.6 F1 with little",
+        "- No difference is shown:",
+        "  - mse (`mse` over `no-graph`) +0.0 F1 with little",
+    ]
 
 
 @pytest.mark.slow

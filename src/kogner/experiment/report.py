@@ -33,8 +33,8 @@ def page(summaries: Sequence[Mapping[str, Any]], pictures: Sequence[str]) -> str
 
 
 def opening(summaries: Sequence[Mapping[str, Any]]) -> str:
-    """The sentence that the numbers carry: what was better, what worse, and of what no difference is shown, after the
-    correction or at all.
+    """The sentence that the numbers carry, of the plan's first comparison, and then what was better, what worse, and of
+    what no difference is shown, after the correction or at all.
 
     Of the first experiment that compares arms on test with two seeds at least; empty where there is none.
     """
@@ -43,22 +43,30 @@ def opening(summaries: Sequence[Mapping[str, Any]]) -> str:
         if not told:
             continue
         shown = verdicts(summary["groups"])
-        said = []
+        first = [one for one in told if key(one)[1:] == key(told[0])[1:]]
+        parts = []
+        for one in first:
+            low, high = one["interval"]
+            parts.append(f"{one['difference']:+.1f} F1 ({low:+.1f} to {high:+.1f}) with {one['group']}")
+        said = [f"**{_called(told[0])}: {', '.join(parts)}.**\n"]
         alone = f"A difference at p < {CERTAIN} by itself, but not after the correction over all of them"
         titles = ((BETTER, "Better"), (WORSE, "Worse"), (ALONE, alone), (UNSHOWN, "No difference is shown"))
         for verdict, title in titles:
             by_name: dict[str, list[str]] = {}
             for one in told:
                 if shown[key(one)] == verdict:
-                    name = f"{one.get('of') or one['arm']} (`{one['arm']}` over `{one['baseline']}`)"
-                    by_name.setdefault(name, []).append(
+                    by_name.setdefault(_called(one), []).append(
                         f"{round(one['difference'], 1) + 0.0:+.1f} F1 with {one['group']}"  # never -0.0
                     )
             if by_name:
-                listed = "; ".join(f"{name} {', '.join(them)}" for name, them in by_name.items())
-                said.append(f"- **{title}:** {listed}.")
+                said.append(f"- {title}:")
+                said += [f"  - {name} {', '.join(them)}" for name, them in by_name.items()]
         return "\n".join(said)
     return ""
+
+
+def _called(group: Mapping[str, Any]) -> str:
+    return f"{group.get('of') or group['arm']} (`{group['arm']}` over `{group['baseline']}`)"
 
 
 def verdicts(groups: Sequence[Mapping[str, Any]]) -> dict[tuple[str, ...], str]:
@@ -91,8 +99,8 @@ def sentence(summary: Mapping[str, Any]) -> str:
         verdict = shown.get(key(one), "of one seed, which shows nothing yet")
         of = f"{one['of']}: " if "of" in one else ""
         said.append(
-            f"- {of}`{one['arm']}` over `{one['baseline']}`, mean of {len(one['settings'])} settings "
-            f"({', '.join(one['settings'])}), seeds of each at least {one['seeds']}: **{one['difference']:+.2f} F1** "
+            f"- {of}`{one['arm']}` over `{one['baseline']}`, {_where(one['settings'])}, seeds of each at least "
+            f"{one['seeds']}: **{one['difference']:+.2f} F1** "
             f"(95 % {low:+.2f} to {high:+.2f}, p {one['p']:.4f}: {verdict}), recall on names unseen in training "
             f"{one['unseen']:+.1f}"
         )
@@ -100,6 +108,10 @@ def sentence(summary: Mapping[str, Any]) -> str:
     about = summary.get("about") or ""
     note = f" Of its trainings {len(missing)} are not done yet." if missing else ""
     return f"**{summary['experiment']}.** {about}{note}\n\n" + "\n".join(said)
+
+
+def _where(settings: Sequence[str]) -> str:
+    return f"mean of {len(settings)} settings ({', '.join(settings)})" if len(settings) > 1 else f"in {settings[0]}"
 
 
 def by_breadth(groups: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
@@ -160,7 +172,8 @@ def _section(summary: Mapping[str, Any], picture: str) -> str:
             f"| {one['setting']} | {one['corpus']} | {one['arm']} - {one['baseline']} | {one['difference']:+.2f} | "
             f"{low:+.2f} to {high:+.2f} | {one['p']:.4f} | {one['unseen']:+.1f} | {one['seeds']} |"
         )
-    arms = [f"- `{name}`: {about}" for name, about in summary["arms"].items() if about]
+    there = {row["arm"] for row in summary["rows"]}
+    arms = [f"- `{name}`: {about}" for name, about in summary["arms"].items() if about and name in there]
     lines += ["", *(["Arms:", "", *arms, ""] if arms else [])]
     lines += [
         "Any one training again: `kogner experiment run "
