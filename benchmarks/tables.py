@@ -26,6 +26,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "suite": quality.suite,
     "distilled": evidence.distilled,
     "tried": evidence.tried,
+    "baseline": evidence.baseline,
     "teacher": teacher.teacher,
     "teacher-sizes": teacher.teacher_sizes,
     "unimp": teacher.unimp,
