@@ -579,7 +579,7 @@ def test_the_page_opens_with_what_was_better_worse_or_neither():
     groups.append(group("some", 0.6, 0.04))  # would do by itself, but not among five
     assert opening([{"groups": []}, {"groups": [once]}]) == ""
     assert opening([{"groups": []}, {"groups": groups}]).splitlines() == [
-        "**names (`names` over `no-graph`): +8.8 F1 (+0.0 to +0.0) with little, +0.7 F1 (+0.0 to +0.0) with all.**",
+        "**Names (`names` over `no-graph`): +8.8 F1 (+0.0 to +0.0) with little, +0.7 F1 (+0.0 to +0.0) with all.**",
         "",
         "- Better:",
         "  - names (`names` over `no-graph`) +8.8 F1 with little, +0.7 F1 with all",

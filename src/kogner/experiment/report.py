@@ -48,7 +48,8 @@ def opening(summaries: Sequence[Mapping[str, Any]]) -> str:
         for one in first:
             low, high = one["interval"]
             parts.append(f"{one['difference']:+.1f} F1 ({low:+.1f} to {high:+.1f}) with {one['group']}")
-        said = [f"**{_called(told[0])}: {', '.join(parts)}.**\n"]
+        called = _called(told[0])
+        said = [f"**{called[0].upper()}{called[1:]}: {', '.join(parts)}.**\n"]
         alone = f"A difference at p < {CERTAIN} by itself, but not after the correction over all of them"
         titles = ((BETTER, "Better"), (WORSE, "Worse"), (ALONE, alone), (UNSHOWN, "No difference is shown"))
         for verdict, title in titles:
