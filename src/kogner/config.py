@@ -9,6 +9,7 @@ from typing import Any
 
 from kogner.errors import ConfigError
 
+PARTS = ("Z", "Z'", "Z''")  # of a teacher's vector: text, Graph Transformer, TransR
 MAX_WORDS = 384  # words of one window of text, as in GLiNER
 MAX_CONTEXT = 8192  # words that a student can be told to read at once; its encoder may read fewer sub-tokens
 
@@ -248,7 +249,7 @@ class DistilConfig:
     control: `shuffled` gives the linked entities of each type one another's rows: a gain that is left was not in them.
     """
 
-    parts: tuple[str, ...] = ("Z", "Z'", "Z''")
+    parts: tuple[str, ...] = PARTS
     loss: str = "mse"
     kg_hidden: int = 58
     target: str = "linear"
@@ -265,7 +266,7 @@ class DistilConfig:
         _one_of(self, "target", ("linear", "pca", "none"))
         _one_of(self, "student_map", ("mlp", "linear", "none"))
         _not_negative(self, "negatives")
-        unknown = set(self.parts) - {"Z", "Z'", "Z''"}
+        unknown = set(self.parts) - set(PARTS)
         if unknown or not self.parts:
             raise ConfigError(f"distil.parts may hold Z, Z' and Z'', not {sorted(unknown) or 'nothing'}")
 

@@ -50,11 +50,12 @@ def build(
     """
     import torch
 
+    from kogner.config import PARTS
     from kogner.graph.store import GraphStore
     from kogner.hardware import keep_freed_memory
     from kogner.recipe import load_recipe
     from kogner.teacher.assembly import build as build_bank
-    from kogner.teacher.bank import PARTS, summary
+    from kogner.teacher.bank import summary
 
     keep_freed_memory()
     config = load_recipe(recipe, overrides).teacher

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from kogner.config import PARTS
 from kogner.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -205,7 +206,7 @@ def _check_by_entity(experiment: Experiment, name: str, arm: Arm) -> None:
             f"experiment {experiment.name}: by_entity.control of arm {name} is {' or '.join(CONTROLS)}, not "
             f"{arm.by_entity.control!r}"
         )
-    if unknown := set(arm.by_entity.parts) - {"Z", "Z'", "Z''"}:
+    if unknown := set(arm.by_entity.parts) - set(PARTS):
         raise ConfigError(
             f"experiment {experiment.name}: by_entity.parts of arm {name} may hold Z, Z' and Z'', not {sorted(unknown)}"
         )

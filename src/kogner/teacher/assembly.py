@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from kogner.artifacts import MANIFEST, check_replaceable, locked
-from kogner.config import TeacherConfig
+from kogner.config import PARTS, TeacherConfig
 from kogner.errors import ArtifactError, ConfigError
 from kogner.graph.neighbours import Adjacency
 from kogner.hardware import check_device
 from kogner.mapping import to_mapping
 from kogner.progress import note
-from kogner.teacher.bank import KIND, PARTS, Bank, write_bank
+from kogner.teacher.bank import KIND, Bank, write_bank
 from kogner.teacher.classification import pretrain_unimp
 from kogner.teacher.features import Pooler, features_key, text_features
 from kogner.teacher.pretrain import pretrain_transr

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from kogner.artifacts import Artifact, open_artifact, write_atomic, writing
+from kogner.config import PARTS
 from kogner.errors import ArtifactError, InputError, ShapeError
 
 if TYPE_CHECKING:
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
 
 Array = np.ndarray[Any, Any]
 KIND, VERSION = "bank", 1
-PARTS = ("Z", "Z'", "Z''")
 SLICE_OF = "slice_of"  # among the parents of a slice
 VECTORS, IDS, PARTS_FILE = "vectors.npy", "ids.txt", "parts.json"
 _COPY_ROWS = 65_536
