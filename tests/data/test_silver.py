@@ -3,6 +3,7 @@
 import gzip
 import json
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 
@@ -13,7 +14,9 @@ from kogner.data.formats import pubmed
 from kogner.data.overlap import BY_ID, BY_TEXT, Overlap
 from kogner.data.report import Report
 from kogner.data.silver import (
+    KEPT_APART,
     NO_NAME,
+    OF_SEVERAL_TYPES,
     ONLY_SEVERAL,
     SENTENCE_TWICE,
     SEVERAL_TYPES,
@@ -30,6 +33,8 @@ from kogner.records import Document, Entity, Triple
 ENTITIES = (
     Entity("C:1", "Chemical", "Aspirin", ("painol",)),
     Entity("C:2", "Chemical", "Doubtin"),
+    Entity("C:3", "Chemical", "Placebo"),
+    Entity("C:4", "Chemical", "Was"),
     Entity("D:1", "Disease", "Headache"),
     Entity("D:2", "Disease", "doubtin"),
     Entity("D:3", "Disease", "Painol"),
@@ -67,6 +72,30 @@ def test_names_of_several_types(scanner):
     silver = make([Document("7", text)], scanner, TYPES, settings=SilverSettings(empty_share=0))
     assert [[m.entity for m in one.mentions] for one in silver.sentences] == [["D:1"], ["D:3"]]  # own name wins
     assert silver.left_out == Counter({SEVERAL_TYPES: 2, ONLY_SEVERAL: 1})
+
+
+def test_names_in_doubt_are_kept_as_such(scanner):
+    texts = [
+        "We gave doubtin or placebo against headache here. Then placebo was given to them.",  # own name of two types
+        "Aspirin placebo (AP) was given to them. Headache was here (HW) and AP, again.",
+    ]
+    documents = [Document(str(n), text) for n, text in enumerate(texts)]
+    settings = SilverSettings(empty_share=0)
+    plain = make(documents, scanner, TYPES, settings=settings)
+    silver = make(documents, scanner, TYPES, settings=replace(settings, doubts=True))
+    assert [replace(one, unsure=()) for one in silver.sentences] == plain.sentences
+    assert not any(one.unsure for one in plain.sentences) and silver.left_out == plain.left_out
+    unsure = {one.id: [(m.text, m.type, one.text[m.start : m.end]) for m in one.unsure] for one in silver.sentences}
+    assert unsure == {
+        "0:1": [
+            ("doubtin", "chemical", "doubtin"),
+            ("doubtin", "disease", "doubtin"),
+            ("placebo", "chemical", "placebo"),
+        ],
+        "1:1": [("placebo", "chemical", "placebo")],
+        "1:2": [],
+    }  # `was` is a function word
+    assert silver.unsure == {OF_SEVERAL_TYPES: 1, KEPT_APART: 2}
 
 
 def test_share_of_sentences_without_a_name(scanner):
@@ -192,7 +221,13 @@ def test_bad_types(text):
 
 @pytest.mark.parametrize(
     "settings",
-    [{"empty_share": 1}, {"sentences": 0}, {"min_words": 9, "max_words": 3}, {"related": True, "shuffle_types": True}],
+    [
+        {"empty_share": 1},
+        {"sentences": 0},
+        {"min_words": 9, "max_words": 3},
+        {"related": True, "shuffle_types": True},
+        {"doubts": True, "shuffle_types": True},
+    ],
 )
 def test_bad_settings(settings):
     with pytest.raises(ConfigError):

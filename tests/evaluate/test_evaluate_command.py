@@ -48,6 +48,10 @@ def test_one_json_line_with_the_agreed_keys(model, tmp_path):
             assert set(row[name]) == {"precision", "recall", "f1"}
             assert row[name]["f1"] >= row["f1"]
     assert "unseen" not in result
+    low, high = result["interval"]
+    assert 0 <= low <= result["f1"] <= high <= 100
+    cost = result["cost"]
+    assert (cost["documents"], cost["words"]) == (1, 7) and cost["seconds"] > 0 and cost["threads"] >= 1
     table = CliRunner().invoke(cli, command[3:], catch_exceptions=False).stdout.splitlines()
     assert json.loads(table[-1])["made"]["gold"] == 2
     assert len(table) > 3

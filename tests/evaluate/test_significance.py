@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from kogner.errors import InputError
-from kogner.evaluate.significance import document_counts, overall, paired_bootstrap, resampled
+from kogner.evaluate.significance import document_counts, f1_interval, overall, paired_bootstrap, resampled
 from kogner.evaluate.spans import score
 from kogner.records import Document, Mention
 
@@ -111,3 +111,13 @@ def test_arms_that_do_not_fit():
     for other in (arm(0.8, seeds=2), arm(0.8, documents=3), []):
         with pytest.raises(InputError, match="same seeds and documents"):
             paired_bootstrap(arm(0.8), other)
+
+
+def test_interval_of_one_model():
+    counts = [(4, 4, 4 if number % 4 else 0) for number in range(400)]  # three documents in four are right
+    low, high = f1_interval(counts, rounds=4000)
+    spread = 100 * np.sqrt(0.75 * 0.25 / 400)  # of equal documents F1 is a share of them
+    assert low == pytest.approx(75 - 1.96 * spread, abs=0.4) and high == pytest.approx(75 + 1.96 * spread, abs=0.4)
+    assert f1_interval(counts[1:2] * 9) == (100, 100)
+    assert f1_interval(counts[1:2] * 9, missed=36) == pytest.approx((200 / 3, 200 / 3))
+    assert f1_interval([(0, 0, 0)]) == (0, 0)

@@ -205,6 +205,8 @@ def info(data: tuple[str, ...], strict: bool) -> None:
 @click.option("--empty-share", type=float, default=0.1, show_default=True, help="Share of sentences without a name.")
 @click.option("--related", is_flag=True, help="Only sentences that name two entities which the graph relates; "
               "OUT/rows.jsonl has them for 'kogner data check'.")  # fmt: skip
+@click.option("--doubts", is_flag=True, help="Names of several types, and those that the scanner leaves out as common "
+              "words or symbols, are neither mentions nor none.")  # fmt: skip
 @click.option("--shuffle-types", is_flag=True, help="A control for experiments: give each entity the type of another.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Of the order in which documents are taken.")
 @click.option("--index", type=click.Path(path_type=Path), help="Folder of the scan index. Default: GRAPH.scan.")
@@ -217,6 +219,7 @@ def silver(
     sentences: int | None,
     empty_share: float,
     related: bool,
+    doubts: bool,
     shuffle_types: bool,
     seed: int,
     exclude: tuple[Path, ...],
@@ -247,7 +250,12 @@ def silver(
 
     started = time.monotonic()
     settings = SilverSettings(
-        sentences=sentences, empty_share=empty_share, seed=seed, related=related, shuffle_types=shuffle_types
+        sentences=sentences,
+        empty_share=empty_share,
+        seed=seed,
+        related=related,
+        shuffle_types=shuffle_types,
+        doubts=doubts,
     )
     mapping = parse_types(types)
     artifacts.check_replaceable(out, kind=SILVER)
@@ -263,6 +271,8 @@ def silver(
             note(f"{name}: {line}")
     for reason, count in sorted(found.left_out.items()):
         note(f"left out: {count:,} x {reason}")
+    for reason, count in sorted(found.unsure.items()):
+        note(f"in doubt: {count:,} x name {reason}")
     if not found.sentences:
         raise InputError(f"no sentence with a name of the types {types} was found; nothing was written")
     counts = found.to_dict() | {"excluded_documents": len(excluded)}

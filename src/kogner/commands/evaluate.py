@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -90,10 +91,11 @@ def command(
 ) -> None:
     """Score a student: exact match of start, end and type, micro and per type; gold is every mention in the file.
 
-    Beside it stand the relaxed score (any overlap), those of left and right boundaries, and the expected calibration
-    error of the entities found (ECE; 15 bins of equal mass), all in percent. A mention that the reader had to skip
-    counts as missed (not with --sentences, a sample), and so does one that the student cannot reach: wider than its
-    limit, off word edges, across sentences. How many there are, and why, is said and stands in the JSON.
+    Beside it stand the 95 % interval of F1 (documents drawn again), the relaxed score (any overlap), those of left and
+    right boundaries, and the expected calibration error of the entities found (ECE; 15 bins of equal mass), all in
+    percent; the JSON holds what reading took, too (`cost`). A mention that the reader skipped counts as missed (not
+    with --sentences, a sample), and so does one that the student cannot reach: wider than its limit, off word edges,
+    across sentences. How many there are, and why, is said and stands in the JSON.
 
     With --train test documents that its train or dev split holds as well are left out, and counted.
 
@@ -232,16 +234,34 @@ def _scored(
         corpus, left_out = without(whole, seen.documents)
         here = replace(settings, nested=True) if corpus.name in chosen.nested else settings
         predicted = []
+        started = time.perf_counter()
         with counting(f"annotating {corpus.name}", len(corpus.documents)) as counter:
             for document in predictor.predict(
                 corpus.documents, labels=sorted(corpus.types), settings=here, names=of_graph
             ):
                 predicted.append(document)
                 counter.advance()
-        results[corpus.name] = _result(corpus, predicted, predictor, seen.names) | {"left_out": left_out}
+        cost = _cost(corpus, time.perf_counter() - started, settings)
+        results[corpus.name] = _result(corpus, predicted, predictor, seen.names) | {"left_out": left_out, "cost": cost}
         if chosen.suite is not None and of_graph is not None:
             results[corpus.name]["names_alone"] = names_alone(corpus, of_graph)
     return results
+
+
+def _cost(corpus: Corpus, seconds: float, settings: Settings) -> dict[str, Any]:
+    """What reading took: wall time from text to entities, without loading the model."""
+    import torch
+
+    from kogner.text import words
+
+    count = sum(len(words(document.text)) for document in corpus.documents)
+    return {
+        "seconds": round(seconds, 2),
+        "documents": len(corpus.documents),
+        "words": count,
+        "words_per_s": round(count / max(seconds, 1e-6)),
+        "threads": settings.threads or torch.get_num_threads(),
+    }
 
 
 def _refuse_options_of_students() -> None:
@@ -270,6 +290,7 @@ def _result(
     from kogner.evaluate.calibration import calibration_errors
     from kogner.evaluate.novelty import recall_by_novelty
     from kogner.evaluate.reach import unreachable
+    from kogner.evaluate.significance import document_counts, f1_interval
     from kogner.evaluate.spans import score, with_lost
     from kogner.progress import note
     from kogner.text import splitter
@@ -277,6 +298,9 @@ def _result(
     gold, types = corpus.documents, sorted(corpus.types)
     config = predictor.config
     result = with_lost(score(gold, predicted, types=types), corpus.lost).to_dict()
+    counts = document_counts(gold, predicted, types=types)
+    lost = result["gold"] - sum(one[0] for one in counts)
+    result["interval"] = [round(edge, 2) for edge in f1_interval(counts, missed=lost)]
     rows: dict[str | None, dict[str, Any]] = {None: result, **result["by_type"]}
     for name, scores in forgiving(gold, predicted, types=types).items():
         scores = with_lost(scores, corpus.lost)
@@ -308,22 +332,19 @@ def _table(results: dict[str, Any], split: str) -> None:
     from rich.table import Table
 
     grid = Table(title=f"exact span scores, {split} split; relaxed, left and right: F1", title_justify="left")
-    columns = ("precision", "recall", "F1", "relaxed", "left", "right", "ECE", "gold", "predicted", "no reach")
+    columns = ("P", "R", "F1", "95 %", "relaxed", "left", "right", "ECE", "gold", "found", "no reach")
     for name in ("corpus", "type", *columns):
         grid.add_column(name, justify="left" if name in ("corpus", "type") else "right", no_wrap=True)
     for name, result in results.items():
         for kind, row in [("all", result), *result["by_type"].items()]:
-            figures = [
-                row["precision"],
-                row["recall"],
-                row["f1"],
-                *(row[of]["f1"] for of in ("relaxed", "left", "right")),
-            ]
+            exact, other = [row[of] for of in ("precision", "recall", "f1")], ("relaxed", "left", "right")
+            interval = "{:.1f}-{:.1f}".format(*row["interval"]) if "interval" in row else ""
             error = "-" if row["ece"] is None else f"{row['ece']:.2f}"
             counts = (row["gold"], row["predicted"], sum(row["unreachable"].values()))
-            grid.add_row(name, kind, *(f"{x:.2f}" for x in figures), error, *(f"{x:,}" for x in counts))
+            figures = [*(f"{x:.2f}" for x in exact), interval, *(f"{row[of]['f1']:.2f}" for of in other)]
+            grid.add_row(name, kind, *figures, error, *(f"{x:,}" for x in counts))
         for side in ("seen", "unseen"):
             if side in result:
                 of = result[side]
-                grid.add_row(name, f"names {side}", "", f"{of['recall']:.2f}", *[""] * 5, f"{of['gold']:,}", "", "")
+                grid.add_row(name, f"names {side}", "", f"{of['recall']:.2f}", *[""] * 6, f"{of['gold']:,}", "", "")
     Console(width=None if sys.stdout.isatty() else 120).print(grid)

@@ -14,6 +14,7 @@ import numpy as np
 from kogner.data.overlap import Overlap, letters
 from kogner.data.related import Related
 from kogner.errors import ConfigError
+from kogner.graph.guard import FUNCTION
 from kogner.graph.scan import Found, Scanner
 from kogner.progress import counting
 from kogner.records import Document, Mention
@@ -29,6 +30,7 @@ ACROSS = "name across a sentence border"
 SEVERAL_TYPES = "name of several types, none of them first"
 ONLY_SEVERAL = "sentence with no other name than such"
 NOT_RELATED = "sentence without two entities that the graph relates"
+OF_SEVERAL_TYPES, KEPT_APART = "of several types", "left out by the scanner"
 
 
 @dataclass(frozen=True)
@@ -36,7 +38,8 @@ class SilverSettings:
     """What is kept. sentences: how many at most, None for all. empty_share: share of them without a name, in [0, 1).
 
     min_words, max_words: of a sentence. seed: of the order in which documents are taken. related: only sentences that
-    name two entities which the graph relates. shuffle_types: a control, see `with_shuffled_types`.
+    name two entities which the graph relates. shuffle_types: a control, see `with_shuffled_types`. doubts: names of
+    several types, and those that the scanner keeps apart, stay in the sentences as `unsure`, see `make`.
     """
 
     sentences: int | None = None
@@ -46,12 +49,15 @@ class SilverSettings:
     seed: int = 0
     related: bool = False
     shuffle_types: bool = False
+    doubts: bool = False
 
     def __post_init__(self) -> None:
         if not 0 <= self.empty_share < 1:
             raise ConfigError(f"empty share {self.empty_share} must be at least 0 and below 1")
         if self.related and self.shuffle_types:
             raise ConfigError("related sentences with shuffled types would say that the graph relates what it does not")
+        if self.doubts and self.shuffle_types:
+            raise ConfigError("names in doubt with shuffled types would say which names are of several types")
         if self.sentences is not None and self.sentences < 1:
             raise ConfigError(f"{self.sentences} sentences: at least 1 is needed")
         if not 1 <= self.min_words <= self.max_words:
@@ -62,6 +68,7 @@ class SilverSettings:
 class Silver:
     """Silver sentences, each a document of its own. mentions: by type. left_out: by reason. documents: how many read.
 
+    unsure: names in doubt, by reason, where they are kept as such.
     scanned: documents that were looked through before there were enough sentences. pairs: of each sentence, where only
     related ones are kept.
     """
@@ -69,6 +76,7 @@ class Silver:
     sentences: list[Document] = field(default_factory=list)
     mentions: Counter[str] = field(default_factory=Counter)
     left_out: Counter[str] = field(default_factory=Counter)
+    unsure: Counter[str] = field(default_factory=Counter)
     documents: int = 0
     scanned: int = 0
     without: int = 0
@@ -82,6 +90,7 @@ class Silver:
             "sentences": len(self.sentences),
             "without_names": self.without,
             "mentions": dict(sorted(self.mentions.items())),
+            "unsure": dict(sorted(self.unsure.items())),
             "left_out": dict(sorted(self.left_out.items())),
         }
 
@@ -119,6 +128,9 @@ def make(
     types: our type -> graph types. Documents are taken in an order that their ids and the seed fix, until there are
     enough sentences, so they are all held in memory. The mentions' `entity` is the best reading's id; a name whose
     best readings are of several of our types is left out. Offsets are those of the sentence.
+    With `settings.doubts` such a name is `unsure` of each of these types, and so is a name that the scanner's guard
+    leaves out (a common word, a bare symbol, an upper class), but for function words: training takes what overlaps
+    them neither for mentions of the type nor for none. Which sentences there are does not change.
     excluded: documents whose like is left out.
     """
     settings = settings or SilverSettings()
@@ -132,6 +144,7 @@ def make(
         by_id.setdefault(document.id, document)
     seen: set[str] = set()
     related = Related(scanner.store) if settings.related else None
+    doubting = scanner.unguarded() if settings.doubts else None
     with counting("silver sentences", settings.sentences) as counter:
         for document in sorted(by_id.values(), key=lambda one: rank(one.id, settings.seed)):
             if settings.sentences is not None and len(silver.sentences) >= settings.sentences:
@@ -142,7 +155,7 @@ def make(
                 silver.left_out[reason] += 1
                 continue
             before = len(silver.sentences)
-            _add(silver, document, scanner, ours, settings, seen, related)
+            _add(silver, document, scanner, ours, settings, seen, related, doubting)
             counter.advance(len(silver.sentences) - before)
     if settings.shuffle_types:
         silver.sentences = with_shuffled_types(silver.sentences, seed=settings.seed)
@@ -179,12 +192,15 @@ def _add(
     settings: SilverSettings,
     seen: set[str],
     related: Related | None,
+    doubting: Scanner | None,
 ) -> None:
     """Add the sentences of a document. Names are looked for in the whole of it, since it defines abbreviations."""
     spans = sentences(document.text)
     starts = [start for start, _ in spans]
     inside: list[list[Found]] = [[] for _ in spans]
-    for found in scanner.scan(document.text):
+    names = scanner.scan(document.text)
+    doubts = [] if doubting is None else _kept_apart(names, doubting.scan(document.text), document.text)
+    for found in names:
         number = bisect_right(starts, found.start) - 1
         if number < 0 or found.end > spans[number][1]:
             silver.left_out[ACROSS] += 1
@@ -223,9 +239,39 @@ def _add(
         if related is not None:
             silver.pairs.append(pairs)
         silver.mentions.update(mention.type for mention in mentions)
+        unsure: list[Mention] = []
+        if doubting is not None:
+            apart = [found for found in doubts if start <= found.start and found.end <= end]
+            for reason, several in ((OF_SEVERAL_TYPES, inside[number]), (KEPT_APART, apart)):
+                for found in several:
+                    types = _types(found, ours)
+                    if reason == KEPT_APART or len(types) > 1:
+                        silver.unsure[reason] += 1
+                        place = found.start - start, found.end - start
+                        unsure += [Mention(*place, type_, text[slice(*place)]) for type_ in sorted(types)]
         silver.sentences.append(
-            Document(f"{document.id}:{number + 1}", text, tuple(mentions), frozenset(ours.values()))
-        )
+            Document(
+                f"{document.id}:{number + 1}", text, tuple(mentions), frozenset(ours.values()),
+                unsure=tuple(sorted(unsure, key=lambda one: one.key)),
+            )
+        )  # fmt: skip
+
+
+def _kept_apart(names: list[Found], all_names: list[Found], text: str) -> list[Found]:
+    """Those of all names that overlap none of the scanner's and are no function words."""
+    ends = [found.end for found in names]
+    kept = []
+    for found in all_names:
+        at = bisect_right(ends, found.start)  # the first of the names that ends behind its start
+        if (at == len(names) or names[at].start >= found.end) and text[found.start : found.end].lower() not in FUNCTION:
+            kept.append(found)
+    return kept
+
+
+def _types(found: Found, ours: Mapping[str, str]) -> set[str]:
+    """Our types of the readings that are as good as the best."""
+    best = found.readings[0]
+    return {ours[one.type] for one in found.readings if (one.preferred, one.exact) == (best.preferred, best.exact)}
 
 
 def _mention(
@@ -233,8 +279,7 @@ def _mention(
 ) -> Mention | None:
     """The mention a found name is, or None, counted, where readings as good as the best are of another type of ours."""
     best = found.readings[0]
-    equal = [one for one in found.readings if (one.preferred, one.exact) == (best.preferred, best.exact)]
-    if len({ours[one.type] for one in equal}) > 1:
+    if len(_types(found, ours)) > 1:
         silver.left_out[SEVERAL_TYPES] += 1
         return None
     start, end = found.start - offset, found.end - offset

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -68,6 +68,22 @@ def document_counts(
     return list(found.values())
 
 
+def f1_interval(
+    counts: Sequence[Sequence[int]], *, missed: int = 0, rounds: int = ROUNDS, seed: int = 0
+) -> tuple[float, float]:
+    """The 95 % interval of micro F1 in points, by drawing documents again; of one model, so not of its training.
+
+    counts: (documents, 3) of `document_counts`. missed: gold mentions of no document, counted in each resample.
+    """
+    table = np.asarray(counts, np.float64).reshape(-1, 3)
+    drawn = np.empty((rounds, 3))
+    for start, weights in _draws(len(table), rounds, seed):
+        drawn[start : start + len(weights)] = weights @ table
+    drawn[:, 0] += missed
+    low, high = np.percentile(_f1(drawn), [2.5, 97.5]).tolist()
+    return low, high
+
+
 @dataclass(frozen=True)
 class Resampled:
     """A difference of two arms in F1, points. per_seed: (seeds,). drawn: (rounds,), of documents drawn again."""
@@ -122,16 +138,21 @@ def resampled(
     if ours.shape != theirs.shape or ours.ndim != 3 or ours.shape[2] != 3 or 0 in ours.shape:
         raise InputError(f"two arms need the same seeds and documents, not counts of {ours.shape} and {theirs.shape}")
     seeds, documents, _ = ours.shape
-    of_documents = np.random.default_rng([seed, 0])
     both = np.concatenate([ours, theirs]).transpose(1, 0, 2).reshape(documents, -1)
     differences = np.empty(rounds)
+    for start, weights in _draws(documents, rounds, seed):
+        f1 = _f1((weights @ both).reshape(len(weights), 2, seeds, 3))
+        differences[start : start + len(weights)] = (f1[:, 0] - f1[:, 1]).mean(1)
+    return Resampled(_f1(ours.sum(1)) - _f1(theirs.sum(1)), differences)
+
+
+def _draws(documents: int, rounds: int, seed: int) -> Iterator[tuple[int, Array]]:
+    """How often each document is drawn, (some rounds, documents), and the first of these rounds; bounded in memory."""
+    random = np.random.default_rng([seed, 0])
     step = max(1, 4_000_000 // documents)
     for start in range(0, rounds, step):
         size = min(step, rounds - start)
-        weights = of_documents.multinomial(documents, np.full(documents, 1 / documents), size).astype(np.float64)
-        f1 = _f1((weights @ both).reshape(size, 2, seeds, 3))
-        differences[start : start + size] = (f1[:, 0] - f1[:, 1]).mean(1)
-    return Resampled(_f1(ours.sum(1)) - _f1(theirs.sum(1)), differences)
+        yield start, random.multinomial(documents, np.full(documents, 1 / documents), size).astype(np.float64)
 
 
 def _f1(counts: Array) -> Array:

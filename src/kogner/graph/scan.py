@@ -124,7 +124,7 @@ class Scanner:
         self._seen = self.types.union(beside)
         self._guard = Guard(store) if guard else None
         self._abbreviations = abbreviations
-        folder = open_index(store, index)
+        self._index = folder = open_index(store, index)
         import marisa_trie
 
         self._trie: Any = marisa_trie.Trie().mmap(str(folder / "keys.marisa"))
@@ -133,6 +133,12 @@ class Scanner:
         self._stem = Stems(CACHED).__getitem__
         self._walk = Walk(self._trie, CACHED)
         self._cache: dict[str, Known] = {}
+
+    def unguarded(self) -> Scanner:
+        """The same without the guard."""
+        return Scanner(
+            self.store, self.types, rivals=self._seen, guard=False, abbreviations=self._abbreviations, index=self._index
+        )
 
     def scan(self, text: str) -> list[Found]:
         """The names in a text, in order and without overlap."""
