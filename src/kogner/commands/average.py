@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
     from kogner.artifacts import Artifact
 
-AVERAGE = "Average"
 _FREE = {"encoder", "initial", "dropout"}  # of a student's configuration: names, and what training alone has
 
 
@@ -117,10 +116,10 @@ def mean(
 
 
 def _add_to_card(card: Path, other: str, share: float) -> None:
-    from kogner.train.card import add_section
+    from kogner.train.card import AVERAGE, CALIBRATION, SCORES, TESTS, add_section
 
     said = (
-        f"Its weights are the mean of the student that is described above, {1 - share:.2g} of it, and `{other}`, "
-        f"{share:.2g}, by `kogner average`; scores above are from before."
+        f"Its weights are the mean of the student that was trained as told here, {1 - share:.2g} of it, and "
+        f"`{Path(other).name}`, {share:.2g}, by `kogner average`."
     )
-    add_section(card, AVERAGE, said)
+    add_section(card, AVERAGE, said, without=[*TESTS, CALIBRATION, SCORES])

@@ -27,10 +27,6 @@ if TYPE_CHECKING:
     from kogner.train.thresholds import Scored
 
 
-CALIBRATION = "Calibration"
-NAMES = "Weights of names"
-
-
 @click.command("calibrate")
 @click.option("--data", multiple=True, metavar="NAME=DIR", help="Corpus to fit to; may be repeated.")
 @click.option("--split", help="Split of --data to fit to; never the one you report. Default: dev.")
@@ -303,19 +299,21 @@ def copy_checkpoint(source: Path, folder: Path) -> None:
 def _add_to_card(card: Path, split: str, file: str, result: dict[str, Any]) -> None:
     """Say in the model card where its thresholds are from and what they give, instead of an earlier calibration."""
     from kogner.annotate.entity_weights import FILE as ENTITIES
-    from kogner.train.card import add_section
+    from kogner.train.card import CALIBRATION, NAMES, SCORES, TESTS, add_section, rows_of
 
     if "documents" in result:  # texts that nobody annotated
         weights = ", ".join(f"{name} {weight:g}" for name, weight in result["name_weights"].items())
         told = (
             f"How much a name of the graph counts (logits, in `{file}`) was fitted to {result['documents']:,} texts "
-            f"without annotation by `kogner calibrate`: {weights}. Scores with names above this are of other weights."
+            f"without annotation by `kogner calibrate`: {weights}. Scores with names under {CALIBRATION} are of other "
+            "weights."
         )
-        add_section(card, NAMES, told, instead=True)
+        add_section(card, NAMES, told, instead=True, without=TESTS)
         return
     said = [
         f"Thresholds, temperatures and agreement (what other places of the same text in a document count) were fitted "
-        f"again, on {split} documents, by `kogner calibrate`; scores above are from before. All stand in `{file}`. "
+        f"again, on {split} documents, by `kogner calibrate`; what stands under {SCORES} is from before. All stand in "
+        f"`{file}`. "
         "Exact F1 on the documents that were fitted to, the optimistic side:",
         "",
         f"| corpus ({split}) | F1 | with names of the graph |"
@@ -332,4 +330,8 @@ def _add_to_card(card: Path, split: str, file: str, result: dict[str, Any]) -> N
     if by_entity:
         said += ["", f"Names of {', '.join(by_entity)} count by their entities (`{ENTITIES}`): which of the graph's "
                  "entities annotators mark was learnt from the train documents of these corpora."]  # fmt: skip
-    add_section(card, CALIBRATION, "\n".join(said), instead=True, without=[NAMES])  # these weights are fitted again
+    stale = [NAMES, *TESTS]  # these weights are fitted again
+    if rows_of(card, SCORES) <= set(result["after"]):
+        stale.append(SCORES)
+        said[0] = said[0].replace(f"; what stands under {SCORES} is from before", "")
+    add_section(card, CALIBRATION, "\n".join(said), instead=True, without=stale)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from kogner.commands.evaluate_card import describe, student_to_describe
 from kogner.commands.evaluate_llm import evaluate_llm, llm_table
 from kogner.commands.llm_options import llm_options
 from kogner.commands.options import engine_options
@@ -54,6 +55,7 @@ if TYPE_CHECKING:
     show_default=True,
     help="Which of overlapping spans wins.",
 )
+@click.option("--card", is_flag=True, help="Write the scores into the model card of the student.")
 @click.option("--json", "as_json", is_flag=True, help="Print the JSON line only.")
 @click.option(
     "--cache", type=click.Path(path_type=Path), default="llm-answers.cache", show_default=True, help="Of --llm."
@@ -81,6 +83,7 @@ def command(
     nested: bool,
     multi_label: bool,
     overlap: str,
+    card: bool,
     as_json: bool,
     device: str,
     threads: int,
@@ -130,6 +133,7 @@ def command(
         token_budget=batch_tokens,
         threads=threads,
     )
+    described = student_to_describe(str(model), split, sampled=sentences is not None) if card else None
     chosen = _Chosen.load(data, suite, corpora, split)
     if sentences is not None:
         chosen.corpora = [sampled(corpus, sentences, seed=seed) for corpus in chosen.corpora]
@@ -144,6 +148,8 @@ def command(
         assert model is not None
         seen = _Seen.load(train)  # before the model, since it may be wrong
         said = _scored(Predictor.load(model, device=device), chosen, settings, seen, graph)
+        if described is not None:
+            describe(described, said, with_names=graph is not None)
     if not as_json and llm is not None:
         llm_table(said, split)
     elif not as_json:
@@ -277,6 +283,7 @@ def _refuse_options_of_students() -> None:
         "threads",
         "precision",
         "batch_tokens",
+        "card",
     ):
         if context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE:
             raise ConfigError(f"--{name.replace('_', '-')} is for students and does nothing with --llm; leave it out")

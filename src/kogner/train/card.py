@@ -16,6 +16,10 @@ from kogner.mapping import to_mapping
 from kogner.student.checkpoint import StudentInfo
 from kogner.student.layout import CARD
 
+TESTS = TEST, TEST_WITH_NAMES = "Test", "Test, with names of the graph"
+CALIBRATION, NAMES, SCORES, AVERAGE = "Calibration", "Weights of names", "Scores", "Average"
+ORDER = (*TESTS, CALIBRATION, NAMES, SCORES, AVERAGE, "Data", "Recipe")  # of a card's sections
+
 
 def write_card(folder: Path, *, recipe: Recipe, info: StudentInfo, metrics: dict[str, Any], distilled: bool) -> None:
     """Write README.md into a student's folder."""
@@ -26,7 +30,7 @@ def write_card(folder: Path, *, recipe: Recipe, info: StudentInfo, metrics: dict
         else "without a teacher's vectors (language loss only)"
     )
     labels = ",".join(info.types)
-    initial = f", going on from the student `{recipe.student.initial}`" if recipe.student.initial else ""
+    initial = f", going on from the student `{Path(recipe.student.initial).name}`" if recipe.student.initial else ""
     lines = [
         "---",
         "library_name: kogner",
@@ -45,10 +49,10 @@ def write_card(folder: Path, *, recipe: Recipe, info: StudentInfo, metrics: dict
         f"kogner annotate TEXT --model DIR --labels {shlex.quote(labels)}",
         "```",
         "",
-        "## Scores",
+        f"## {SCORES}",
         "",
         "Exact match of start, end and type. Thresholds were fitted on the dev documents below, so dev is the "
-        "optimistic side; `kogner evaluate --split test` gives the test figures.",
+        "optimistic side; `kogner evaluate --card` writes the test figures here.",
         "",
         "| corpus (dev) | precision | recall | F1 | gold |",
         "|---|---|---|---|---|",
@@ -68,10 +72,28 @@ def write_card(folder: Path, *, recipe: Recipe, info: StudentInfo, metrics: dict
 
 
 def add_section(card: Path, title: str, said: str, *, instead: bool = False, without: Sequence[str] = ()) -> None:
-    """Write a section behind all else in a card; instead: of those before it with this title, and of those without."""
+    """Write a section into a card, where ORDER has it, behind what one of its title says, or instead of that.
+
+    without: titles of sections that go.
+    """
     text = card.read_text(encoding="utf-8") if card.is_file() else ""
     head, *sections = re.split(r"^(?=## )", text, flags=re.MULTILINE)
-    gone = {f"## {one}" for one in ([title, *without] if instead else without)}
-    kept = [one for one in sections if one.partition("\n")[0].rstrip() not in gone]
-    parts = [part.rstrip() for part in (head, *kept, f"## {title}\n\n{said}") if part.strip()]
-    card.write_text("\n\n".join(parts) + "\n", encoding="utf-8")
+    known: dict[str, str] = {}
+    for section in sections:
+        name, _, body = section.removeprefix("## ").partition("\n")
+        known[name.rstrip()] = "\n\n".join(filter(None, (known.get(name.rstrip()), body.strip())))
+    for name in without:
+        known.pop(name, None)
+    known[title] = said if instead or title not in known else f"{known[title]}\n\n{said}"
+    order = {name: number for number, name in enumerate(ORDER)}
+    titles = sorted(known, key=lambda name: order.get(name, len(order)))  # stable
+    parts = [head.rstrip(), *(f"## {name}\n\n{known[name]}" for name in titles)]
+    card.write_text("\n\n".join(part for part in parts if part.strip()) + "\n", encoding="utf-8")
+
+
+def rows_of(card: Path, title: str) -> set[str]:
+    """The first cells of the table in a section of a card, its header's apart."""
+    text = card.read_text(encoding="utf-8") if card.is_file() else ""
+    section = re.search(rf"^## {re.escape(title)}\n(.*?)(?=^## |\Z)", text, flags=re.MULTILINE | re.DOTALL)
+    cells = re.findall(r"^\| *([^|]*?) *\|", section[1], flags=re.MULTILINE) if section else []
+    return {cell for cell in cells[1:] if set(cell) - {"-"}}
