@@ -17,6 +17,7 @@ def main() -> None:
     parser.add_argument("--model", default="models/kogner-mini")
     parser.add_argument("--suite", default="biomed")
     parser.add_argument("--graph", help="score with its names as well")
+    parser.add_argument("--card", action="store_true", help="write the scores into the model card as well")
     parser.add_argument("--train", action="append", default=[], metavar="NAME=DIR", help="as of kogner evaluate")
     parser.add_argument("--out", type=Path, required=True)
     args = parser.parse_args()
@@ -26,6 +27,8 @@ def main() -> None:
     command = [sys.executable, "-m", "kogner.cli", "evaluate", "--model", args.model, "--suite", args.suite, "--json"]
     for one in args.train:
         command += ["--train", one]
+    if args.card:
+        command.append("--card")
     found: dict[str, Any] = {"model": evaluated(command)}
     if args.graph:
         found["with names"] = evaluated([*command, "--graph", args.graph])

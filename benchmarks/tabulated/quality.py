@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from tabulated.markdown import NAMES, result, table, where
@@ -25,7 +26,7 @@ def suite() -> str:
     trained = {NAMES[name] for name in data["trained_on"]}
     rows = []
     for name, found in data["model"]["corpora"].items():
-        f1 = [f"{data[arm]['corpora'][name]['f1']:.1f}" for arm in arms]
+        f1 = [_with_interval(data[arm]["corpora"][name]) for arm in arms]
         alone = data.get("with names", {}).get("corpora", {}).get(name, {}).get("names_alone", {}).get("f1")
         types = ", ".join(sorted(found["by_type"]))
         row = [name, types, "yes" if name in trained else "no", *f1, _goal(name, found["f1"])]
@@ -38,10 +39,29 @@ def suite() -> str:
     header = ["corpus (test split)", "types", "trained on", *["F1", "with names of the graph"][: len(arms)]]
     left_out = (
         "\nLeft out: test documents that a train or dev split holds as well; what is scored is the rest, of so many "
-        "gold mentions. ECE: expected calibration error of the scores, in points.\n\n"
+        "gold mentions. ECE: expected calibration error of the scores, in points."
     )
+    if any("interval" in of for of in data["model"]["corpora"].values()):
+        left_out += " Behind F1: its 95 % interval, documents drawn again."
+    left_out += _costs(data, arms) + "\n\n"
     header += ["our goal", "F1, any overlap", "names alone", "ECE", "gold mentions", "left out"]
     return table(header, rows) + left_out + where(data)
+
+
+def _with_interval(of: dict[str, Any]) -> str:
+    return f"{of['f1']:.1f}" + (" ({:.1f} to {:.1f})".format(*of["interval"]) if "interval" in of else "")
+
+
+def _costs(data: dict[str, Any], arms: Sequence[str]) -> str:
+    """What reading all of it took."""
+    said = []
+    for arm in arms:
+        costs = [of["cost"] for of in data[arm]["corpora"].values() if "cost" in of]
+        if costs:
+            rate = sum(one["words"] for one in costs) / sum(one["seconds"] for one in costs)
+            said.append(f"{rate:,.0f} {'without' if arm == 'model' else 'with'} names of the graph")
+            threads = costs[0]["threads"]
+    return f" Words read a second, {threads} threads: {', '.join(said)}." if said else ""
 
 
 GOALS = {"BC5CDR": 86, "NCBI-disease": 84, "BC2GM": 77, "JNLPBA": 72, "Linnaeus": 85}  # exact F1 on test
