@@ -13,7 +13,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from tabulated import code, entities, evidence, quality, rounds, short, speed, teacher, writing
+from tabulated import code, entities, evidence, plans, quality, rounds, short, speed, teacher, writing
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = ("README.md", *sorted(str(file.relative_to(ROOT)) for file in (ROOT / "docs").rglob("*.md")))
@@ -45,6 +45,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "unseen": rounds.unseen,
     "entities": entities.entities,
     "by-entity": entities.by_entity,
+    "unfrozen": plans.unfrozen,
     "link": quality.link,
     "spans": quality.spans,
     "annotate": speed.annotate,

@@ -5,8 +5,8 @@ from __future__ import annotations
 import statistics
 from typing import Any
 
-from tabulated.evidence import as_difference, figure, setting_name
 from tabulated.markdown import NAMES, result, table, where
+from tabulated.plans import arms_and_differences
 
 _ARMS = {
     "silver-domain": "reads alone",
@@ -57,28 +57,8 @@ def entities() -> str:
 def by_entity() -> str:
     """Students of few documents and of all: a row for each setting, and what the comparisons say."""
     data = result("by-entity")
-    cells = {(row["setting"], row["corpus"], row["arm"]): row for row in data["rows"]}
-    arms = [arm for arm in _ARMS if any(name == arm for *_, name in cells)]
-    rows = []
-    for setting, corpus in dict.fromkeys(place[:2] for place in cells):
-        own = [cells.get((setting, corpus, arm)) for arm in arms]
-        figures = ["" if row is None else figure(row, data["seeds"]) for row in own]
-        rows.append([setting_name(setting, corpus), *figures])
-    whole = [one for one in data["comparisons"] if one["seeds"] == data["seeds"]]
-    differences = [[setting_name(one["setting"], one["corpus"]), *_said(one)] for one in whole]
-    means = [one for one in data["groups"] if one["seeds"] == data["seeds"] and len(one["settings"]) > 1]
-    differences += [[f"mean of {len(one['settings'])} with {one['group']}", *_said(one)] for one in means]
-    missing = len(data["missing"])
-    left = f" {missing} trainings and scorings of the plan are not done yet." if missing else ""
-    places = ", ".join(f"{count} on {place}" for place, count in data["places"].items())
-    return (
-        f"{table(['corpus, share of its train split', *(_ARMS[arm] for arm in arms)], rows)}\n"
-        f"{table(['where', 'what', 'difference (95 %)', 'recall on unseen names'], differences)}\n"
+    return arms_and_differences(
+        data, _ARMS,
         "Test F1, exact, of students that learnt from names of the graph first. Which entities annotators mark is "
-        "learnt from the same documents as the student; weights, and how much the entity adds, are chosen on dev."
-        f"{left}\n\nTrainings: {places}; summed up {data['date'][:10]}.\n"
-    )
-
-
-def _said(one: dict[str, Any]) -> list[str]:
-    return [f"{one['of']}: `{one['arm']}` over `{one['baseline']}`", as_difference(one), f"{one['unseen']:+.1f}"]
+        "learnt from the same documents as the student; weights, and how much the entity adds, are chosen on dev.",
+    )  # fmt: skip

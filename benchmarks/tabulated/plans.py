@@ -1,0 +1,56 @@
+"""A plan of trainings with all seeds: F1 of its arms, and what its comparisons say."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from tabulated.evidence import as_difference, figure, setting_name
+from tabulated.markdown import result, table
+
+_UNFROZEN = {
+    "no-graph": "no graph",
+    "no-graph-names": "and names when it reads",
+    "silver-domain": "graph's names in training",
+    "silver-domain-names": "and when it reads",
+}
+
+
+def unfrozen() -> str:
+    """Few documents, all weights free in every arm."""
+    return arms_and_differences(
+        result("unfrozen"), _UNFROZEN,
+        "Test F1, exact; the same students, documents, steps and rates as above, but word embeddings learn too in each "
+        "arm. Thresholds and weights of names from dev.",
+    )  # fmt: skip
+
+
+def arms_and_differences(data: dict[str, Any], arms: Mapping[str, str], note: str) -> str:
+    """A row for each setting, and one for each comparison that has all seeds. arms: their names in words, in order."""
+    cells = {(row["setting"], row["corpus"], row["arm"]): row for row in data["rows"]}
+    shown = [arm for arm in arms if any(name == arm for *_, name in cells)]
+    rows = []
+    for setting, corpus in dict.fromkeys(place[:2] for place in cells if place[0] != "stage"):
+        own = [cells.get((setting, corpus, arm)) for arm in shown]
+        figures = ["" if row is None else figure(row, data["seeds"]) for row in own]
+        rows.append([setting_name(setting, corpus), *figures])
+    whole = [one for one in data["comparisons"] if one["seeds"] == data["seeds"]]
+    differences = [[setting_name(one["setting"], one["corpus"]), *_said(one)] for one in whole]
+    means = [one for one in data["groups"] if one["seeds"] == data["seeds"] and len(one["settings"]) > 1]
+    differences += [[f"mean of {len(one['settings'])} with {_group(one['group'])}", *_said(one)] for one in means]
+    missing = len(data["missing"])
+    left = f" {missing} trainings and scorings of the plan are not done yet." if missing else ""
+    places = ", ".join(f"{count} on {place}" for place, count in data["places"].items())
+    second = table(["where", "what", "difference (95 %)", "recall on unseen names"], differences)
+    return (
+        f"{table(['corpus, share of its train split', *(arms[arm] for arm in shown)], rows)}\n"
+        f"{second if differences else ''}\n{note}{left}\n\nTrainings: {places}; summed up {data['date'][:10]}.\n"
+    )
+
+
+def _group(name: str) -> str:
+    return "few documents" if name == "low-resource" else name
+
+
+def _said(one: dict[str, Any]) -> list[str]:
+    return [f"{one['of']}: `{one['arm']}` over `{one['baseline']}`", as_difference(one), f"{one['unseen']:+.1f}"]
