@@ -45,7 +45,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "unseen": rounds.unseen,
     "entities": entities.entities,
     "by-entity": entities.by_entity,
-    "unfrozen": plans.unfrozen,
+    "silver-only": plans.silver_only,
     "link": quality.link,
     "spans": quality.spans,
     "annotate": speed.annotate,

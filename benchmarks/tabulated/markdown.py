@@ -24,10 +24,11 @@ def result(name: str) -> dict[str, Any]:
     return loaded
 
 
-def names_alone(corpus: str) -> str:
-    """F1 on test of the graph's names, read off without any student; empty where the suite has not scored them."""
+def names_alone(corpus: str, kind: str | None = None) -> str:
+    """F1 on test of the graph's names, or of those of a type; empty where the suite has not scored them."""
     found = result("suite").get("with names", {}).get("corpora", {}) if is_there("suite") else {}
-    f1 = found.get(NAMES.get(corpus, corpus), {}).get("names_alone", {}).get("f1")
+    alone = found.get(NAMES.get(corpus, corpus), {}).get("names_alone", {})
+    f1 = (alone if kind is None else alone.get("by_type", {}).get(kind, {})).get("f1")
     return "" if f1 is None else f"{f1:.1f}"
 
 

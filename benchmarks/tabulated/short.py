@@ -58,7 +58,7 @@ def helps() -> str:
                 low, high = gains[corpus]["interval"]
                 gain = f"{gains[corpus]['difference']:+.1f} ({low:+.1f} to {high:+.1f})"
                 gain = f"**{gain}**" if low > 0 else gain
-            alone = "" if setting == "no-chemical" else names_alone(corpus)  # measured of all types of a corpus
+            alone = names_alone(corpus, "chemical" if setting == "no-chemical" else None)  # of the type that is scored
             seeds.add(data["seeds"])
             rows.append([NAMES.get(corpus, corpus), said, alone, *figures, gain])
     header = ["scored on", "annotated for training", "(0) names alone", "(1) no graph", "(2) names in training"]

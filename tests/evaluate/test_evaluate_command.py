@@ -106,6 +106,10 @@ def test_recall_on_names_of_the_training_corpus_and_others(model, tmp_path):
     assert (result["seen"]["gold"], result["unseen"]["gold"]) == (1, 1)
     assert result["seen"]["correct"] + result["unseen"]["correct"] == result["correct"]
     assert "names unseen" in done.stdout
+    (tmp_path / "train.PubTator.txt").write_text(PUBTATOR)  # nothing is left to score
+    nothing = json.loads(evaluate(model, tmp_path, "--train", f"made={tmp_path}").stdout.splitlines()[-1])["made"]
+    assert (nothing["gold"], nothing["f1"], nothing["interval"]) == (0, 0, [0, 0])
+    assert sum(nothing["left_out"].values()) == 1 and nothing["cost"]["words"] == 0
     bad = evaluate(model, tmp_path, "--train", "nowhere")
     assert "--train 'nowhere' must look like NAME=DIR" in str(bad.exception)
 

@@ -120,4 +120,4 @@ def test_interval_of_one_model():
     assert low == pytest.approx(75 - 1.96 * spread, abs=0.4) and high == pytest.approx(75 + 1.96 * spread, abs=0.4)
     assert f1_interval(counts[1:2] * 9) == (100, 100)
     assert f1_interval(counts[1:2] * 9, missed=36) == pytest.approx((200 / 3, 200 / 3))
-    assert f1_interval([(0, 0, 0)]) == (0, 0)
+    assert f1_interval([(0, 0, 0)]) == (0, 0) == f1_interval([])

@@ -61,7 +61,8 @@ def test_a_suite_is_scored(folder, tiny_student):
         "document of an excluded corpus, by a shared run of text": 1,
     }
     assert said["corpora"]["Two"]["gold"] == 1
-    assert said["corpora"]["One"]["names_alone"] == {"precision": 100.0, "recall": 100.0, "f1": 100.0}
+    every = {"precision": 100.0, "recall": 100.0, "f1": 100.0}
+    assert said["corpora"]["One"]["names_alone"] == {**every, "by_type": {"disease": every}}
 
 
 def test_the_shipped_suite_and_what_is_none(tmp_path):

@@ -176,6 +176,11 @@ class Predictor:
         """Architecture of the student."""
         return self._model.config
 
+    @property
+    def device(self) -> str:
+        """Where it computes: `cpu`, `cuda`, `mps`."""
+        return "cpu" if isinstance(self._model, OnnxStudent) else self._model.device.type
+
     def predict_text(
         self, text: str, *, labels: Sequence[str], settings: Settings | None = None, names: Names | None = None
     ) -> list[Mention]:

@@ -116,10 +116,10 @@ def mean(
 
 
 def _add_to_card(card: Path, other: str, share: float) -> None:
-    from kogner.train.card import AVERAGE, CALIBRATION, SCORES, TESTS, add_section
+    from kogner.train.card import AVERAGE, CALIBRATION, SCORES, TESTS, add_section, said_of
 
     said = (
         f"Its weights are the mean of the student that was trained as told here, {1 - share:.2g} of it, and "
-        f"`{Path(other).name}`, {share:.2g}, by `kogner average`."
+        f"`{said_of(other)}`, {share:.2g}, by `kogner average`."
     )
     add_section(card, AVERAGE, said, without=[*TESTS, CALIBRATION, SCORES])

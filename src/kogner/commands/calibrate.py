@@ -299,16 +299,17 @@ def copy_checkpoint(source: Path, folder: Path) -> None:
 def _add_to_card(card: Path, split: str, file: str, result: dict[str, Any]) -> None:
     """Say in the model card where its thresholds are from and what they give, instead of an earlier calibration."""
     from kogner.annotate.entity_weights import FILE as ENTITIES
-    from kogner.train.card import CALIBRATION, NAMES, SCORES, TESTS, add_section, rows_of
+    from kogner.train.card import CALIBRATION, NAMES, SCORES, TEST_WITH_NAMES, TESTS, add_section, rows_of
 
     if "documents" in result:  # texts that nobody annotated
         weights = ", ".join(f"{name} {weight:g}" for name, weight in result["name_weights"].items())
         told = (
             f"How much a name of the graph counts (logits, in `{file}`) was fitted to {result['documents']:,} texts "
-            f"without annotation by `kogner calibrate`: {weights}. Scores with names under {CALIBRATION} are of other "
-            "weights."
+            f"without annotation by `kogner calibrate`: {weights}."
         )
-        add_section(card, NAMES, told, instead=True, without=TESTS)
+        if rows_of(card, CALIBRATION):
+            told += f" Scores with names under {CALIBRATION} are of other weights."
+        add_section(card, NAMES, told, instead=True, without=[TEST_WITH_NAMES])
         return
     said = [
         f"Thresholds, temperatures and agreement (what other places of the same text in a document count) were fitted "
@@ -331,7 +332,7 @@ def _add_to_card(card: Path, split: str, file: str, result: dict[str, Any]) -> N
         said += ["", f"Names of {', '.join(by_entity)} count by their entities (`{ENTITIES}`): which of the graph's "
                  "entities annotators mark was learnt from the train documents of these corpora."]  # fmt: skip
     stale = [NAMES, *TESTS]  # these weights are fitted again
-    if rows_of(card, SCORES) <= set(result["after"]):
+    if split == "dev" and rows_of(card, SCORES) <= set(result["after"]):
         stale.append(SCORES)
         said[0] = said[0].replace(f"; what stands under {SCORES} is from before", "")
     add_section(card, CALIBRATION, "\n".join(said), instead=True, without=stale)

@@ -18,6 +18,9 @@ from kogner.errors import ConfigError
 from kogner.student.decode import OVERLAPS
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from kogner.annotate.names import Names
     from kogner.annotate.predictor import Predictor, Settings
     from kogner.data.corpora import Corpus
     from kogner.data.overlap import Overlap
@@ -55,7 +58,8 @@ if TYPE_CHECKING:
     show_default=True,
     help="Which of overlapping spans wins.",
 )
-@click.option("--card", is_flag=True, help="Write the scores into the model card of the student.")
+@click.option("--card", is_flag=True, help="Write the test scores into the student's model card, which gives it "
+              "another hash.")  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="Print the JSON line only.")
 @click.option(
     "--cache", type=click.Path(path_type=Path), default="llm-answers.cache", show_default=True, help="Of --llm."
@@ -119,10 +123,13 @@ def command(
         _refuse_options_of_students()
     if (model is None) == (llm is None):
         raise ConfigError("give either --model, a student, or --llm, a language model")
+    from kogner.annotate.names import Names
     from kogner.annotate.predictor import Predictor, Settings
     from kogner.commands.options import say_report
     from kogner.evaluate.sample import sampled
+    from kogner.graph.store import GraphStore
     from kogner.progress import note
+    from kogner.student.layout import CARD
 
     settings = Settings(
         threshold=threshold,
@@ -133,7 +140,7 @@ def command(
         token_budget=batch_tokens,
         threads=threads,
     )
-    described = student_to_describe(str(model), split, sampled=sentences is not None) if card else None
+    described = student_to_describe(str(model), _given(_OF_SCORES)) if card else None
     chosen = _Chosen.load(data, suite, corpora, split)
     if sentences is not None:
         chosen.corpora = [sampled(corpus, sentences, seed=seed) for corpus in chosen.corpora]
@@ -147,9 +154,8 @@ def command(
     else:
         assert model is not None
         seen = _Seen.load(train)  # before the model, since it may be wrong
-        said = _scored(Predictor.load(model, device=device), chosen, settings, seen, graph)
-        if described is not None:
-            describe(described, said, with_names=graph is not None)
+        names = None if graph is None else Names(GraphStore.open(graph))
+        said = scored = _scored(Predictor.load(model, device=device), chosen, settings, seen, names)
     if not as_json and llm is not None:
         llm_table(said, split)
     elif not as_json:
@@ -160,6 +166,9 @@ def command(
         mean = chosen.suite.mean({name: result["f1"] for name, result in said.items()})
         said = {"suite": chosen.suite.name, "mean_f1_of_six": mean, "corpora": said, "missing": chosen.missing}
     click.echo(json.dumps(said))
+    if described is not None:
+        after = describe(described, scored, graph=None if names is None else names.store.artifact.hash)
+        note(f"the scores stand in {described.path / CARD}; the student's hash is now {after}")
 
 
 @dataclass
@@ -225,39 +234,37 @@ class _Seen:
 
 
 def _scored(
-    predictor: Predictor, chosen: _Chosen, settings: Settings, seen: _Seen, graph: str | None
+    predictor: Predictor, chosen: _Chosen, settings: Settings, seen: _Seen, names: Names | None
 ) -> dict[str, dict[str, Any]]:
     """Results by corpus."""
-    from kogner.annotate.names import Names
     from kogner.data.overlap import without
     from kogner.evaluate.suite import names_alone
-    from kogner.graph.store import GraphStore
     from kogner.progress import counting
 
-    of_graph = None if graph is None else Names(GraphStore.open(graph))
     results: dict[str, dict[str, Any]] = {}
     for whole in chosen.corpora:
         corpus, left_out = without(whole, seen.documents)
         here = replace(settings, nested=True) if corpus.name in chosen.nested else settings
-        predicted = []
+        predicted, types = [], sorted(corpus.types)
+        if names is not None:
+            names.spans("", types)  # its scanner is built outside of what is timed
         started = time.perf_counter()
         with counting(f"annotating {corpus.name}", len(corpus.documents)) as counter:
-            for document in predictor.predict(
-                corpus.documents, labels=sorted(corpus.types), settings=here, names=of_graph
-            ):
+            for document in predictor.predict(corpus.documents, labels=types, settings=here, names=names):
                 predicted.append(document)
                 counter.advance()
-        cost = _cost(corpus, time.perf_counter() - started, settings)
+        cost = _cost(corpus, time.perf_counter() - started, predictor, settings)
         results[corpus.name] = _result(corpus, predicted, predictor, seen.names) | {"left_out": left_out, "cost": cost}
-        if chosen.suite is not None and of_graph is not None:
-            results[corpus.name]["names_alone"] = names_alone(corpus, of_graph)
+        if chosen.suite is not None and names is not None:
+            results[corpus.name]["names_alone"] = names_alone(corpus, names)
     return results
 
 
-def _cost(corpus: Corpus, seconds: float, settings: Settings) -> dict[str, Any]:
-    """What reading took: wall time from text to entities, without loading the model."""
+def _cost(corpus: Corpus, seconds: float, predictor: Predictor, settings: Settings) -> dict[str, Any]:
+    """What reading took: wall time from text to entities, without loading model and graph."""
     import torch
 
+    from kogner.annotate.engine import resolved
     from kogner.text import words
 
     count = sum(len(words(document.text)) for document in corpus.documents)
@@ -267,26 +274,28 @@ def _cost(corpus: Corpus, seconds: float, settings: Settings) -> dict[str, Any]:
         "words": count,
         "words_per_s": round(count / max(seconds, 1e-6)),
         "threads": settings.threads or torch.get_num_threads(),
+        "device": predictor.device,
+        "precision": resolved(settings.precision, predictor.device),
     }
+
+
+_OF_SCORES = ("split", "sentences", "threshold", "nested", "multi_label", "overlap")
+_OF_STUDENTS = (
+    "threshold", "multi_label", "overlap", "train", "graph", "device", "threads", "precision", "batch_tokens", "card",
+)  # fmt: skip
+
+
+def _given(names: Iterable[str]) -> list[str]:
+    """Those of these options that stand on the command line, as they are written there."""
+    context = click.get_current_context()
+    source = click.core.ParameterSource.COMMANDLINE
+    return [f"--{name.replace('_', '-')}" for name in names if context.get_parameter_source(name) is source]
 
 
 def _refuse_options_of_students() -> None:
     """Raise ConfigError for an option that a language model does nothing with."""
-    context = click.get_current_context()
-    for name in (
-        "threshold",
-        "multi_label",
-        "overlap",
-        "train",
-        "graph",
-        "device",
-        "threads",
-        "precision",
-        "batch_tokens",
-        "card",
-    ):
-        if context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE:
-            raise ConfigError(f"--{name.replace('_', '-')} is for students and does nothing with --llm; leave it out")
+    for option in _given(_OF_STUDENTS):
+        raise ConfigError(f"{option} is for students and does nothing with --llm; leave it out")
 
 
 def _result(

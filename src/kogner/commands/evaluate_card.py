@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import os
+import shutil
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,46 +14,62 @@ if TYPE_CHECKING:
     from kogner.artifacts import Artifact
 
 
-def student_to_describe(model: str, split: str, *, sampled: bool) -> Artifact:
-    """The student whose card is written. Raises ConfigError where scores of this kind do not belong into a card."""
+def student_to_describe(model: str, chosen: Collection[str]) -> Artifact:
+    """The student whose card is written.
+
+    chosen: options that were given and change what is scored, or how.
+    Raises ConfigError where such scores do not belong into a card, or where it cannot be written.
+    """
     from kogner import artifacts
     from kogner.student import layout
 
-    if split != "test" or sampled:
-        raise ConfigError("--card is for the whole test split; leave out --split and --sentences")
-    if not (Path(model) / layout.STUDENT).is_file():
+    if chosen:
+        raise ConfigError(
+            f"--card tells how the student reads the whole test split by default; leave out {', '.join(chosen)}"
+        )
+    folder = Path(model)
+    if not (folder / layout.STUDENT).is_file():
         raise ConfigError(f"--card writes into the folder of a KoGNER student, and {model} is none")
-    return artifacts.open_artifact(Path(model), kind=layout.KIND, version=layout.VERSION)
+    if not os.access(folder.resolve().parent, os.W_OK):
+        raise ConfigError(f"--card cannot write beside {model}; copy the student to a folder of your own first")
+    return artifacts.open_artifact(folder, kind=layout.KIND, version=layout.VERSION)
 
 
-def describe(student: Artifact, results: Mapping[str, Mapping[str, Any]], *, with_names: bool) -> str:
-    """Write the student anew with these scores in its card, all else bit for bit, and return its new hash."""
+def describe(student: Artifact, results: Mapping[str, Mapping[str, Any]], *, graph: str | None) -> str:
+    """Write the student anew with these scores in its card, all else in its folder bit for bit; returns its new hash.
+
+    graph: hash of the graph whose names counted, None without.
+    """
     from kogner import artifacts
-    from kogner.commands.calibrate import copy_checkpoint
     from kogner.student import layout
     from kogner.train.card import TEST, TEST_WITH_NAMES, add_section
 
     unseen = any("unseen" in one for one in results.values())
-    columns = ["corpus", "precision", "recall", "F1", "95 %", *(["recall on unseen names"] if unseen else [])]
+    columns = ["corpus", "precision", "recall", "F1", "95 %", "gold mentions", "documents left out"]
+    columns += ["recall on unseen names"] if unseen else []
     lines = [f"| {' | '.join(columns)} |", "|" + "---|" * len(columns)]
     for name, one in results.items():
-        row = [
-            name,
-            *(f"{one[of]:.2f}" for of in ("precision", "recall", "f1")),
-            "{:.1f} to {:.1f}".format(*one["interval"]),
-        ]
+        row = [name, *(f"{one[of]:.2f}" for of in ("precision", "recall", "f1"))]
+        row += ["{:.1f} to {:.1f}".format(*one["interval"]), f"{one['gold']:,}", f"{sum(one['left_out'].values()):,}"]
         if unseen:
             row.append(f"{one['unseen']['recall']:.2f}" if "unseen" in one else "")
         lines.append(f"| {' | '.join(row)} |")
     said = (
         "Exact match of start, end and type on test splits, by `kogner evaluate`; the interval is of documents drawn "
-        "again."
+        "again. Left out are documents that a train or dev split holds as well."
     )
+    if graph is not None:
+        said += f" Names of the graph {graph[:12]} counted."
     with artifacts.writing(
         student.path, kind=layout.KIND, version=layout.VERSION, recipe=student.recipe,
-        parents={**student.parents, "scored": student.hash}, metrics=dict(student.metrics),
+        parents={"scored": student.hash, **student.parents}, metrics=dict(student.metrics),
     ) as folder:  # fmt: skip
-        copy_checkpoint(student.path, folder)
-        title = TEST_WITH_NAMES if with_names else TEST
+        shutil.copytree(
+            student.path,
+            folder,
+            dirs_exist_ok=True,
+            ignore=lambda place, _: [artifacts.MANIFEST] if Path(place) == student.path else [],
+        )
+        title = TEST if graph is None else TEST_WITH_NAMES
         add_section(folder / layout.CARD, title, "\n".join([said, "", *lines]), instead=True)
     return artifacts.read_manifest(student.path).hash

@@ -76,6 +76,8 @@ def f1_interval(
     counts: (documents, 3) of `document_counts`. missed: gold mentions of no document, counted in each resample.
     """
     table = np.asarray(counts, np.float64).reshape(-1, 3)
+    if not len(table):
+        return 0.0, 0.0
     drawn = np.empty((rounds, 3))
     for start, weights in _draws(len(table), rounds, seed):
         drawn[start : start + len(weights)] = weights @ table

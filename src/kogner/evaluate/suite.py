@@ -69,7 +69,7 @@ def open_member(name: str, member: Member, folder: Path, split: str) -> Corpus |
 
 
 def names_alone(corpus: Corpus, names: Names) -> dict[str, Any]:
-    """Exact scores of the graph's names as the only thing that is found: the floor."""
+    """Exact scores of the graph's names as the only thing that is found, in all and by type: the floor."""
     types = sorted(corpus.types)
     found = [
         replace(
@@ -79,4 +79,6 @@ def names_alone(corpus: Corpus, names: Names) -> dict[str, Any]:
         for document in corpus.documents
     ]
     scores = with_lost(score(corpus.documents, found, types=types), corpus.lost).to_dict()
-    return {key: scores[key] for key in ("precision", "recall", "f1")}
+    kept = ("precision", "recall", "f1")
+    by_type = {kind: {key: of[key] for key in kept} for kind, of in scores["by_type"].items()}
+    return {**{key: scores[key] for key in kept}, "by_type": by_type}

@@ -16,9 +16,10 @@ from kogner.mapping import to_mapping
 from kogner.student.checkpoint import StudentInfo
 from kogner.student.layout import CARD
 
-TESTS = TEST, TEST_WITH_NAMES = "Test", "Test, with names of the graph"
+TEST, TEST_WITH_NAMES = "Test", "Test, with names of the graph"
+TESTS = (TEST, TEST_WITH_NAMES)
 CALIBRATION, NAMES, SCORES, AVERAGE = "Calibration", "Weights of names", "Scores", "Average"
-ORDER = (*TESTS, CALIBRATION, NAMES, SCORES, AVERAGE, "Data", "Recipe")  # of a card's sections
+ORDER = (*TESTS, CALIBRATION, NAMES, SCORES, AVERAGE, "Data", "Recipe")  # of the sections that KoGNER writes
 
 
 def write_card(folder: Path, *, recipe: Recipe, info: StudentInfo, metrics: dict[str, Any], distilled: bool) -> None:
@@ -30,7 +31,7 @@ def write_card(folder: Path, *, recipe: Recipe, info: StudentInfo, metrics: dict
         else "without a teacher's vectors (language loss only)"
     )
     labels = ",".join(info.types)
-    initial = f", going on from the student `{Path(recipe.student.initial).name}`" if recipe.student.initial else ""
+    initial = f", going on from the student `{said_of(recipe.student.initial)}`" if recipe.student.initial else ""
     lines = [
         "---",
         "library_name: kogner",
@@ -52,7 +53,7 @@ def write_card(folder: Path, *, recipe: Recipe, info: StudentInfo, metrics: dict
         f"## {SCORES}",
         "",
         "Exact match of start, end and type. Thresholds were fitted on the dev documents below, so dev is the "
-        "optimistic side; `kogner evaluate --card` writes the test figures here.",
+        "optimistic side; `kogner evaluate --card` writes test figures into this card.",
         "",
         "| corpus (dev) | precision | recall | F1 | gold |",
         "|---|---|---|---|---|",
@@ -71,29 +72,51 @@ def write_card(folder: Path, *, recipe: Recipe, info: StudentInfo, metrics: dict
     (folder / CARD).write_text("\n".join(lines), encoding="utf-8")
 
 
-def add_section(card: Path, title: str, said: str, *, instead: bool = False, without: Sequence[str] = ()) -> None:
-    """Write a section into a card, where ORDER has it, behind what one of its title says, or instead of that.
+def said_of(student: str) -> str:
+    """What a card calls another student: the name of its folder, not where that lies, or its hub id."""
+    return Path(student).resolve().name if Path(student).exists() else student
 
+
+def add_section(card: Path, title: str, said: str, *, instead: bool = False, without: Sequence[str] = ()) -> None:
+    """Write a section of ORDER into a card, behind what one of its title says, or instead of that.
+
+    Sections of ORDER come in that order, where the first of them stood; all else in the card stays as it is.
     without: titles of sections that go.
     """
-    text = card.read_text(encoding="utf-8") if card.is_file() else ""
-    head, *sections = re.split(r"^(?=## )", text, flags=re.MULTILINE)
-    known: dict[str, str] = {}
-    for section in sections:
-        name, _, body = section.removeprefix("## ").partition("\n")
-        known[name.rstrip()] = "\n\n".join(filter(None, (known.get(name.rstrip()), body.strip())))
-    for name in without:
-        known.pop(name, None)
-    known[title] = said if instead or title not in known else f"{known[title]}\n\n{said}"
-    order = {name: number for number, name in enumerate(ORDER)}
-    titles = sorted(known, key=lambda name: order.get(name, len(order)))  # stable
-    parts = [head.rstrip(), *(f"## {name}\n\n{known[name]}" for name in titles)]
-    card.write_text("\n\n".join(part for part in parts if part.strip()) + "\n", encoding="utf-8")
+    parts = _sections(card.read_text(encoding="utf-8") if card.is_file() else "")
+    own: dict[str, list[str]] = {}
+    for name, body in parts:
+        if name in ORDER and name not in without:
+            own.setdefault(name, []).append(body)
+    own[title] = [said] if instead else [*own.get(title, ()), said]
+    ours = [f"## {name}\n\n" + "\n\n".join(own[name]) for name in ORDER if name in own]
+    first = next((number for number, (name, _) in enumerate(parts) if name in ORDER), len(parts))
+    before, after = (
+        [body if name is None else f"## {name}\n\n{body}" for name, body in some if name not in ORDER]
+        for some in (parts[:first], parts[first:])
+    )
+    card.write_text("\n\n".join(filter(None, [*before, *ours, *after])) + "\n", encoding="utf-8")
 
 
 def rows_of(card: Path, title: str) -> set[str]:
-    """The first cells of the table in a section of a card, its header's apart."""
-    text = card.read_text(encoding="utf-8") if card.is_file() else ""
-    section = re.search(rf"^## {re.escape(title)}\n(.*?)(?=^## |\Z)", text, flags=re.MULTILINE | re.DOTALL)
-    cells = re.findall(r"^\| *([^|]*?) *\|", section[1], flags=re.MULTILINE) if section else []
-    return {cell for cell in cells[1:] if set(cell) - {"-"}}
+    """The first cells of the tables in a section of a card, their headers apart."""
+    parts = _sections(card.read_text(encoding="utf-8") if card.is_file() else "")
+    cells = [re.findall(r"^\| *([^|]*?) *\|", body, flags=re.MULTILINE) for name, body in parts if name == title]
+    return {cell for some in cells for cell in some[1:] if set(cell) - {"-"}}
+
+
+def _sections(text: str) -> list[tuple[str | None, str]]:
+    """Titles, None before the first, and what stands below them, in order. `## ` inside a code block is no title."""
+    found: list[tuple[str | None, list[str]]] = [(None, [])]
+    fence = ""
+    for line in text.splitlines():
+        mark = re.match(r" {0,3}(`{3,}|~{3,})", line)
+        if mark and not fence:
+            fence = mark[1]
+        elif mark and mark[1].startswith(fence) and not line.strip(f" {fence[0]}"):
+            fence = ""
+        if line.startswith("## ") and not fence:
+            found.append((line.removeprefix("## ").strip(), []))
+        else:
+            found[-1][1].append(line)
+    return [(name, "\n".join(lines).strip("\n")) for name, lines in found if name is not None or any(lines)]
