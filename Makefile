@@ -208,7 +208,7 @@ SILVER := $(BIN)/kogner data silver --graph $(GRAPH) --types chemical=Chemical,d
 
 EXPERIMENTS := shares silver-only by-entity parts unseen-corpora self-training baseline rates
 RECORDED := low-resource tune  # of a GPU, by an earlier revision; their scores by document were not kept
-RESULTS_OF := build/unseen build/silver-domain build/silver-domain-shuffled build/aligned
+RESULTS_OF := build/unseen build/silver-domain build/silver-domain-shuffled build/silver-doubts build/aligned
 results: teacher linked build/joint/artifact.json $(RESULTS_OF:%=%/artifact.json) $(VENV)/.dev  ## Does the graph help? All trainings (days on 2 cores; DEVICE=cuda JOBS=13 for a GPU; goes on where it was), and docs/results.md
 	$(foreach name,$(EXPERIMENTS),$(BIN)/kogner experiment run $(name) --device $(DEVICE) $(if $(JOBS),--jobs $(JOBS)) \
 	  --scores benchmarks/results/scores --out benchmarks/results/$(name).json &&) \
@@ -227,6 +227,9 @@ build/silver-domain/artifact.json: | graph
 build/silver-domain-shuffled/artifact.json: | graph
 	$(SILVER) --corpus $(CORPORA)/bc5cdr --corpus $(CORPORA)/ncbi_disease --corpus $(CORPORA)/bc2gm --shuffle-types \
 	  --out build/silver-domain-shuffled
+
+build/silver-doubts/artifact.json: | graph
+	$(SILVER) --corpus $(CORPORA)/bc5cdr --corpus $(CORPORA)/ncbi_disease --corpus $(CORPORA)/bc2gm --doubts --out build/silver-doubts
 
 build/aligned/artifact.json: | graph $(VENV)/.minilm
 	$(BIN)/kogner encoder align --graph $(GRAPH) --types Chemical,Disease,Gene --steps 2000 --device $(DEVICE) --out build/aligned

@@ -12,6 +12,7 @@ _SILVER_ONLY = {
     "no-bank": "names of the graph as labels",
     "mse": "and distilled (the paper's)",
     "mse-shuffled": "control: rows of other entities of the type",
+    "doubts": "names as labels, those in doubt masked",
 }
 
 

@@ -10,13 +10,12 @@ import pytest
 from kogner.artifacts import read_manifest
 from kogner.cli import main
 from kogner.data import corpora
+from kogner.data.doubts import KEPT_APART, OF_SEVERAL_TYPES
 from kogner.data.formats import pubmed
 from kogner.data.overlap import BY_ID, BY_TEXT, Overlap
 from kogner.data.report import Report
 from kogner.data.silver import (
-    KEPT_APART,
     NO_NAME,
-    OF_SEVERAL_TYPES,
     ONLY_SEVERAL,
     SENTENCE_TWICE,
     SEVERAL_TYPES,

@@ -11,10 +11,10 @@ from typing import Any
 
 import numpy as np
 
+from kogner.data.doubts import Doubts, best_types
 from kogner.data.overlap import Overlap, letters
 from kogner.data.related import Related
 from kogner.errors import ConfigError
-from kogner.graph.guard import FUNCTION
 from kogner.graph.scan import Found, Scanner
 from kogner.progress import counting
 from kogner.records import Document, Mention
@@ -30,7 +30,6 @@ ACROSS = "name across a sentence border"
 SEVERAL_TYPES = "name of several types, none of them first"
 ONLY_SEVERAL = "sentence with no other name than such"
 NOT_RELATED = "sentence without two entities that the graph relates"
-OF_SEVERAL_TYPES, KEPT_APART = "of several types", "left out by the scanner"
 
 
 @dataclass(frozen=True)
@@ -129,8 +128,9 @@ def make(
     enough sentences, so they are all held in memory. The mentions' `entity` is the best reading's id; a name whose
     best readings are of several of our types is left out. Offsets are those of the sentence.
     With `settings.doubts` such a name is `unsure` of each of these types, and so is a name that the scanner's guard
-    leaves out (a common word, a bare symbol, an upper class), but for function words: training takes what overlaps
-    them neither for mentions of the type nor for none. Which sentences there are does not change.
+    leaves out (a common word, a bare symbol, an upper class, one in other case; but no function words and units):
+    training takes what overlaps them neither for mentions of the type nor for none. Which sentences there are does not
+    change.
     excluded: documents whose like is left out.
     """
     settings = settings or SilverSettings()
@@ -144,7 +144,7 @@ def make(
         by_id.setdefault(document.id, document)
     seen: set[str] = set()
     related = Related(scanner.store) if settings.related else None
-    doubting = scanner.unguarded() if settings.doubts else None
+    doubts = Doubts(scanner, ours) if settings.doubts else None
     with counting("silver sentences", settings.sentences) as counter:
         for document in sorted(by_id.values(), key=lambda one: rank(one.id, settings.seed)):
             if settings.sentences is not None and len(silver.sentences) >= settings.sentences:
@@ -155,7 +155,7 @@ def make(
                 silver.left_out[reason] += 1
                 continue
             before = len(silver.sentences)
-            _add(silver, document, scanner, ours, settings, seen, related, doubting)
+            _add(silver, document, scanner, ours, settings, seen, related, doubts)
             counter.advance(len(silver.sentences) - before)
     if settings.shuffle_types:
         silver.sentences = with_shuffled_types(silver.sentences, seed=settings.seed)
@@ -192,14 +192,14 @@ def _add(
     settings: SilverSettings,
     seen: set[str],
     related: Related | None,
-    doubting: Scanner | None,
+    doubts: Doubts | None,
 ) -> None:
     """Add the sentences of a document. Names are looked for in the whole of it, since it defines abbreviations."""
     spans = sentences(document.text)
     starts = [start for start, _ in spans]
     inside: list[list[Found]] = [[] for _ in spans]
     names = scanner.scan(document.text)
-    doubts = [] if doubting is None else _kept_apart(names, doubting.scan(document.text), document.text)
+    in_doubt = [] if doubts is None else doubts.find(document.text, names)
     for found in names:
         number = bisect_right(starts, found.start) - 1
         if number < 0 or found.end > spans[number][1]:
@@ -239,39 +239,18 @@ def _add(
         if related is not None:
             silver.pairs.append(pairs)
         silver.mentions.update(mention.type for mention in mentions)
-        unsure: list[Mention] = []
-        if doubting is not None:
-            apart = [found for found in doubts if start <= found.start and found.end <= end]
-            for reason, several in ((OF_SEVERAL_TYPES, inside[number]), (KEPT_APART, apart)):
-                for found in several:
-                    types = _types(found, ours)
-                    if reason == KEPT_APART or len(types) > 1:
-                        silver.unsure[reason] += 1
-                        place = found.start - start, found.end - start
-                        unsure += [Mention(*place, type_, text[slice(*place)]) for type_ in sorted(types)]
+        own = [one for one in in_doubt if start <= one.start and one.end <= end]
+        silver.unsure.update(one.reason for one in own)
+        unsure = [
+            Mention(one.start - start, one.end - start, name, document.text[one.start : one.end])
+            for one in own
+            for name in one.types
+        ]
         silver.sentences.append(
             Document(
-                f"{document.id}:{number + 1}", text, tuple(mentions), frozenset(ours.values()),
-                unsure=tuple(sorted(unsure, key=lambda one: one.key)),
+                f"{document.id}:{number + 1}", text, tuple(mentions), frozenset(ours.values()), unsure=tuple(unsure)
             )
-        )  # fmt: skip
-
-
-def _kept_apart(names: list[Found], all_names: list[Found], text: str) -> list[Found]:
-    """Those of all names that overlap none of the scanner's and are no function words."""
-    ends = [found.end for found in names]
-    kept = []
-    for found in all_names:
-        at = bisect_right(ends, found.start)  # the first of the names that ends behind its start
-        if (at == len(names) or names[at].start >= found.end) and text[found.start : found.end].lower() not in FUNCTION:
-            kept.append(found)
-    return kept
-
-
-def _types(found: Found, ours: Mapping[str, str]) -> set[str]:
-    """Our types of the readings that are as good as the best."""
-    best = found.readings[0]
-    return {ours[one.type] for one in found.readings if (one.preferred, one.exact) == (best.preferred, best.exact)}
+        )
 
 
 def _mention(
@@ -279,7 +258,7 @@ def _mention(
 ) -> Mention | None:
     """The mention a found name is, or None, counted, where readings as good as the best are of another type of ours."""
     best = found.readings[0]
-    if len(_types(found, ours)) > 1:
+    if len(best_types(found, ours)) > 1:
         silver.left_out[SEVERAL_TYPES] += 1
         return None
     start, end = found.start - offset, found.end - offset
