@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from tabulated.evidence import as_difference, figure, setting_name
+from tabulated.evidence import figure, setting_name
 from tabulated.markdown import result, table
 
 _SILVER_ONLY = {
@@ -53,4 +53,6 @@ def _group(name: str) -> str:
 
 
 def _said(one: dict[str, Any]) -> list[str]:
-    return [f"{one['of']}: `{one['arm']}` over `{one['baseline']}`", as_difference(one), f"{one['unseen']:+.1f}"]
+    low, high = one["interval"]
+    difference = f"{one['difference']:+.2f} ({low:+.2f} to {high:+.2f}, p {one['p']:.4f})"
+    return [f"{one['of']}: `{one['arm']}` over `{one['baseline']}`", difference, f"{one['unseen']:+.1f}"]

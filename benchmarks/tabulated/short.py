@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import statistics
+from collections.abc import Callable
 from typing import Any
 
+from kogner.evaluate.significance import holm
+from kogner.experiment.report import CERTAIN
 from tabulated.markdown import NAMES, is_there, names_alone, result, table
 
+_BOLD = "bold: a gain at p < 0.05 after Holm's correction for all of the table's differences"
 MOST = 60  # labels of a race that counts here
 # Plan, setting, arms without the graph, with its names in training, and when it reads too, and how the row is called.
 _BESIDE = ("silver-beside", "silver-beside-names")
@@ -36,6 +40,7 @@ _ROWS = (
 def helps() -> str:
     """F1 without the graph, with its names in training, and when it reads too."""
     rows, places, seeds = [], list[str](), set[int]()
+    shown: list[dict[str, Any]] = []  # comparisons, each in the last cell of its row
     for plan, setting, arms, said in _ROWS:
         if not is_there(plan):
             continue
@@ -55,15 +60,15 @@ def helps() -> str:
             figures = [""] * (len(arms) - len(figures)) + figures
             gain = ""
             if corpus in gains:
-                low, high = gains[corpus]["interval"]
-                gain = f"{gains[corpus]['difference']:+.1f} ({low:+.1f} to {high:+.1f})"
-                gain = f"**{gain}**" if low > 0 else gain
+                gain = _interval(gains[corpus])
+                shown.append(gains[corpus])
             alone = names_alone(corpus, "chemical" if setting == "no-chemical" else None)  # of the type that is scored
             seeds.add(data["seeds"])
             rows.append([NAMES.get(corpus, corpus), said, alone, *figures, gain])
+    rows = _bold(rows, shown, _interval)
     header = ["scored on", "annotated for training", "(0) names alone", "(1) no graph", "(2) names in training"]
     body = table([*header, "(3) and when it reads", "(3) over (1), 95 %"], rows)
-    below = f"Test F1, exact, {' or '.join(map(str, sorted(seeds)))} seeds each; bold: an interval above 0. "
+    below = f"Test F1, exact, {' or '.join(map(str, sorted(seeds)))} seeds each; {_BOLD}. "
     below += "Where something is annotated for training, thresholds and weights of names are from the whole dev split. "
     below += f"{_names()} {_vectors()} {_quick()} Measured on {' and '.join(places)}."
     return f"{body}\n{below}\n"
@@ -101,6 +106,7 @@ def _vectors() -> str:
 def by_entity() -> str:
     """What names gain that count by their entities, and what of it is the vectors'."""
     rows, seeds, same = [], 0, list[str]()
+    shown: list[dict[str, Any]] = []
     if is_there("by-entity"):
         data = result("by-entity")
         seeds = data["seeds"]
@@ -119,18 +125,21 @@ def by_entity() -> str:
             found = [gains[setting, corpus, "entities", base] for base in bases]
             share = setting.rpartition("-")[2]
             said = "all" if share == "100" else f"{share} %"
-            rows.append([NAMES.get(corpus, corpus), said, *figures, *map(_interval, found)])
+            rows.append([NAMES.get(corpus, corpus), said, *figures, *map(_exactly, found)])
+            shown += found
     if is_there("entities"):
         data = result("entities")
         for corpus, of in data["differences"].items():
             f1 = {name: one["corpora"][corpus]["f1"] for name, one in data["variants"].items()}
             control = statistics.mean(value for name, value in f1.items() if name.startswith("shuffled-"))
             figures = [f"{value:.1f}" for value in (f1["none"], f1["alike"], f1["entities"], control)]
-            gained = map(_interval, (of["by entity"], of["vectors"], of["vectors beyond vocabulary"]))
+            gained = [of[what] for what in ("by entity", "vectors", "vectors beyond vocabulary")]
             if of["by entity"]["interval"] == [0, 0]:
                 same.append(NAMES.get(corpus, corpus))
                 continue
-            rows.append([NAMES.get(corpus, corpus), "six corpora (kogner-mini)", *figures, *gained])
+            rows.append([NAMES.get(corpus, corpus), "six corpora (kogner-mini)", *figures, *map(_exactly, gained)])
+            shown += gained
+    rows = _bold(rows, shown, _exactly)
     if not rows:
         raise FileNotFoundError("no names by their entities were scored yet")
     header = [
@@ -139,9 +148,9 @@ def by_entity() -> str:
     ]  # fmt: skip
     return (
         f"{table(header, rows)}\n"
-        f"Test F1, exact{f', {seeds} seeds' if seeds else ''}; of kogner-mini one training. (c): each entity has the "
-        "vectors of another one of its label, which leaves a memory of entities that were seen; (d): of another one of "
-        f"its vocabulary. {_left_out(same)}\n"
+        f"Test F1, exact{f', {seeds} seeds' if seeds else ''}; of kogner-mini one training; {_BOLD}. (c): each entity "
+        "has the vectors of another one of its label, which leaves a memory of entities that were seen; (d): of one "
+        f"of its vocabulary. {_left_out(same)}\n"
     )
 
 
@@ -153,8 +162,20 @@ def _left_out(same: list[str]) -> str:
 
 def _interval(one: dict[str, Any]) -> str:
     low, high = one["interval"]
-    said = f"{one['difference']:+.1f} ({low:+.1f} to {high:+.1f})"
-    return f"**{said}**" if low > 0 else said
+    return f"{one['difference']:+.1f} ({low:+.1f} to {high:+.1f})"
+
+
+def _exactly(one: dict[str, Any]) -> str:
+    """The same with two digits, where differences are small."""
+    low, high = one["interval"]
+    return f"{one['difference']:+.2f} ({low:+.2f} to {high:+.2f})"
+
+
+def _bold(rows: list[list[str]], shown: list[dict[str, Any]], said: Callable[[dict[str, Any]], str]) -> list[list[str]]:
+    """The rows with those comparisons in bold, as they are said there, that are gains with all taken together."""
+    corrected = holm([one["p"] for one in shown])
+    gains = {said(one) for one, p in zip(shown, corrected, strict=True) if p < CERTAIN and one["difference"] > 0}
+    return [[f"**{cell}**" if cell in gains else cell for cell in row] for row in rows]
 
 
 def _quick() -> str:

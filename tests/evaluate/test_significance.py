@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from kogner.errors import InputError
-from kogner.evaluate.significance import document_counts, f1_interval, overall, paired_bootstrap, resampled
+from kogner.evaluate.significance import document_counts, f1_interval, holm, overall, paired_bootstrap, resampled
 from kogner.evaluate.spans import score
 from kogner.records import Document, Mention
 
@@ -121,3 +121,8 @@ def test_interval_of_one_model():
     assert f1_interval(counts[1:2] * 9) == (100, 100)
     assert f1_interval(counts[1:2] * 9, missed=36) == pytest.approx((200 / 3, 200 / 3))
     assert f1_interval([(0, 0, 0)]) == (0, 0) == f1_interval([])
+
+
+def test_several_comparisons():
+    assert holm([0.04, 0.01, 0.03]) == pytest.approx([0.06, 0.03, 0.06])  # 3 x 0.01, 2 x 0.03, and no less after
+    assert holm([0.5, 0.9]) == [1.0, 1.0] and holm([]) == []

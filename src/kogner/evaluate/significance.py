@@ -148,6 +148,19 @@ def resampled(
     return Resampled(_f1(ours.sum(1)) - _f1(theirs.sum(1)), differences)
 
 
+def holm(values: Sequence[float]) -> list[float]:
+    """p of several comparisons, corrected for their number by Holm's (1979) steps, in the order given, at most 1.
+
+    The chance that any of those below a level is there by chance is below that level.
+    """
+    order = sorted(range(len(values)), key=values.__getitem__)
+    corrected, worst = [0.0] * len(values), 0.0
+    for place, number in enumerate(order):
+        worst = max(worst, values[number] * (len(values) - place))
+        corrected[number] = min(1.0, worst)
+    return corrected
+
+
 def _draws(documents: int, rounds: int, seed: int) -> Iterator[tuple[int, Array]]:
     """How often each document is drawn, (some rounds, documents), and the first of these rounds; bounded in memory."""
     random = np.random.default_rng([seed, 0])

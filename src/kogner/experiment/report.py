@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from kogner.errors import MissingExtraError
+from kogner.evaluate.significance import holm
 
 CERTAIN = 0.05
 BETTER, WORSE, UNSHOWN = "better", "worse", "no difference is shown"
@@ -74,12 +75,11 @@ def verdicts(groups: Sequence[Mapping[str, Any]]) -> dict[tuple[str, ...], str]:
     """What each mean difference of two seeds at least shows, all of them taken together: after the correction of Holm
     (1979), so that the chance that any of them is called a difference and is none stays below CERTAIN.
     """
-    told = sorted((one for one in groups if one["seeds"] > 1), key=lambda one: one["p"])
-    found, worst = {}, 0.0
-    for place, one in enumerate(told):
-        worst = max(worst, one["p"] * (len(told) - place))
+    told = [one for one in groups if one["seeds"] > 1]
+    found = {}
+    for one, corrected in zip(told, holm([one["p"] for one in told]), strict=True):
         which = BETTER if one["difference"] > 0 else WORSE
-        found[key(one)] = which if worst < CERTAIN else ALONE if one["p"] < CERTAIN else UNSHOWN
+        found[key(one)] = which if corrected < CERTAIN else ALONE if one["p"] < CERTAIN else UNSHOWN
     return found
 
 
