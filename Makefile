@@ -139,6 +139,7 @@ mini: teacher build/joint/artifact.json build/silver-domain/artifact.json build/
 	  --data bc5cdr=build/joint/bc5cdr --data pseudo=build/pseudo-more --out runs/patch-bc5cdr
 	test -f runs/mini-seventh/artifact.json || $(BIN)/kogner average --share 0.3 runs/mini-sixth runs/patch-bc5cdr runs/mini-seventh
 	test runs/kogner-mini/artifact.json -nt runs/mini-seventh/artifact.json || $(BIN)/kogner calibrate --graph $(GRAPH) --bank build/bank $(SIX_DATA) runs/mini-seventh runs/kogner-mini
+	$(BIN)/python benchmarks/suite.py --model runs/kogner-mini --graph $(GRAPH) --card --out build/results/suite-of-mini.json $(SIX_DATA:--data=--train)
 
 joint: $(VENV)/.minilm joint-data  ## One student for six corpora and the graph's other types (recipe joint), into runs/joint, for a GPU: DEVICE=cuda
 	$(BIN)/kogner train --recipe joint --device $(DEVICE) --set train.epochs=1 --set train.label_siblings={} --set train.beside={} \
@@ -207,7 +208,7 @@ SILVER := $(BIN)/kogner data silver --graph $(GRAPH) --types chemical=Chemical,d
   $(foreach name,bc2gm bc5cdr genia gnormplus jnlpba linnaeus ncbi_disease nlmchem,--exclude $(CORPORA)/$(name))
 
 EXPERIMENTS := shares silver-only by-entity parts unseen-corpora self-training baseline rates
-RECORDED := low-resource tune  # of a GPU, by an earlier revision; their scores by document were not kept
+RECORDED := low-resource tune quick  # the first two of a GPU, by an earlier revision, without scores by document; `results-quick`
 RESULTS_OF := build/unseen build/silver-domain build/silver-domain-shuffled build/silver-doubts build/aligned
 results: teacher linked build/joint/artifact.json $(RESULTS_OF:%=%/artifact.json) $(VENV)/.dev  ## Does the graph help? All trainings (days on 2 cores; DEVICE=cuda JOBS=13 for a GPU; goes on where it was), and docs/results.md
 	$(foreach name,$(EXPERIMENTS),$(BIN)/kogner experiment run $(name) --device $(DEVICE) $(if $(JOBS),--jobs $(JOBS)) \
