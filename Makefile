@@ -139,7 +139,7 @@ mini: teacher build/joint/artifact.json build/silver-domain/artifact.json build/
 	  --data bc5cdr=build/joint/bc5cdr --data pseudo=build/pseudo-more --out runs/patch-bc5cdr
 	test -f runs/mini-seventh/artifact.json || $(BIN)/kogner average --share 0.3 runs/mini-sixth runs/patch-bc5cdr runs/mini-seventh
 	test runs/kogner-mini/artifact.json -nt runs/mini-seventh/artifact.json || $(BIN)/kogner calibrate --graph $(GRAPH) --bank build/bank $(SIX_DATA) runs/mini-seventh runs/kogner-mini
-	$(BIN)/python benchmarks/suite.py --model runs/kogner-mini --graph $(GRAPH) --card --out build/results/suite-of-mini.json $(SIX_DATA:--data=--train)
+	test build/results/suite-of-mini.json -nt runs/kogner-mini/artifact.json || $(BIN)/python benchmarks/suite.py --model runs/kogner-mini --graph $(GRAPH) --card --out build/results/suite-of-mini.json $(SIX_DATA:--data=--train)
 
 joint: $(VENV)/.minilm joint-data  ## One student for six corpora and the graph's other types (recipe joint), into runs/joint, for a GPU: DEVICE=cuda
 	$(BIN)/kogner train --recipe joint --device $(DEVICE) --set train.epochs=1 --set train.label_siblings={} --set train.beside={} \

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from kogner.evaluate.significance import holm
 from kogner.experiment.report import CERTAIN
 from tabulated.markdown import NAMES, is_there, names_alone, result, table
 
-_BOLD = "bold: a gain at p < 0.05 after Holm's correction for all of the table's differences"
+_BOLD = "bold: a difference at p < 0.05 after Holm's correction for all of the table's differences"
 MOST = 60  # labels of a race that counts here
 # Plan, setting, arms without the graph, with its names in training, and when it reads too, and how the row is called.
 _BESIDE = ("silver-beside", "silver-beside-names")
@@ -40,7 +40,7 @@ _ROWS = (
 def helps() -> str:
     """F1 without the graph, with its names in training, and when it reads too."""
     rows, places, seeds = [], list[str](), set[int]()
-    shown: list[dict[str, Any]] = []  # comparisons, each in the last cell of its row
+    compared: list[list[dict[str, Any]]] = []  # of each row
     for plan, setting, arms, said in _ROWS:
         if not is_there(plan):
             continue
@@ -58,14 +58,11 @@ def helps() -> str:
                 continue
             figures = [f"{one['mean']:.1f} ± {one['sd']:.1f}" for one in own if one is not None]
             figures = [""] * (len(arms) - len(figures)) + figures
-            gain = ""
-            if corpus in gains:
-                gain = _interval(gains[corpus])
-                shown.append(gains[corpus])
+            compared.append([gains[corpus]] if corpus in gains else [])
             alone = names_alone(corpus, "chemical" if setting == "no-chemical" else None)  # of the type that is scored
             seeds.add(data["seeds"])
-            rows.append([NAMES.get(corpus, corpus), said, alone, *figures, gain])
-    rows = _bold(rows, shown, _interval)
+            rows.append([NAMES.get(corpus, corpus), said, alone, *figures])
+    rows = [row if of else [*row, ""] for row, of in zip(_shown(rows, compared, _interval), compared, strict=True)]
     header = ["scored on", "annotated for training", "(0) names alone", "(1) no graph", "(2) names in training"]
     body = table([*header, "(3) and when it reads", "(3) over (1), 95 %"], rows)
     below = f"Test F1, exact, {' or '.join(map(str, sorted(seeds)))} seeds each; {_BOLD}. "
@@ -106,7 +103,7 @@ def _vectors() -> str:
 def by_entity() -> str:
     """What names gain that count by their entities, and what of it is the vectors'."""
     rows, seeds, same = [], 0, list[str]()
-    shown: list[dict[str, Any]] = []
+    compared: list[list[dict[str, Any]]] = []
     if is_there("by-entity"):
         data = result("by-entity")
         seeds = data["seeds"]
@@ -125,8 +122,8 @@ def by_entity() -> str:
             found = [gains[setting, corpus, "entities", base] for base in bases]
             share = setting.rpartition("-")[2]
             said = "all" if share == "100" else f"{share} %"
-            rows.append([NAMES.get(corpus, corpus), said, *figures, *map(_exactly, found)])
-            shown += found
+            rows.append([NAMES.get(corpus, corpus), said, *figures])
+            compared.append(found)
     if is_there("entities"):
         data = result("entities")
         for corpus, of in data["differences"].items():
@@ -137,9 +134,9 @@ def by_entity() -> str:
             if of["by entity"]["interval"] == [0, 0]:
                 same.append(NAMES.get(corpus, corpus))
                 continue
-            rows.append([NAMES.get(corpus, corpus), "six corpora (kogner-mini)", *figures, *map(_exactly, gained)])
-            shown += gained
-    rows = _bold(rows, shown, _exactly)
+            rows.append([NAMES.get(corpus, corpus), "six corpora (kogner-mini)", *figures])
+            compared.append(gained)
+    rows = _shown(rows, compared, _exactly)
     if not rows:
         raise FileNotFoundError("no names by their entities were scored yet")
     header = [
@@ -148,7 +145,8 @@ def by_entity() -> str:
     ]  # fmt: skip
     return (
         f"{table(header, rows)}\n"
-        f"Test F1, exact{f', {seeds} seeds' if seeds else ''}; of kogner-mini one training; {_BOLD}. (c): each entity "
+        f"Test F1, exact{f', {seeds} seeds' if seeds else ''}; of kogner-mini one training, whose p knows the chance "
+        f"of documents alone; {_BOLD}. (c): each entity "
         "has the vectors of another one of its label, which leaves a memory of entities that were seen; (d): of one "
         f"of its vocabulary. {_left_out(same)}\n"
     )
@@ -171,11 +169,15 @@ def _exactly(one: dict[str, Any]) -> str:
     return f"{one['difference']:+.2f} ({low:+.2f} to {high:+.2f})"
 
 
-def _bold(rows: list[list[str]], shown: list[dict[str, Any]], said: Callable[[dict[str, Any]], str]) -> list[list[str]]:
-    """The rows with those comparisons in bold, as they are said there, that are gains with all taken together."""
-    corrected = holm([one["p"] for one in shown])
-    gains = {said(one) for one, p in zip(shown, corrected, strict=True) if p < CERTAIN and one["difference"] > 0}
-    return [[f"**{cell}**" if cell in gains else cell for cell in row] for row in rows]
+def _shown(
+    rows: list[list[str]], compared: Sequence[Sequence[dict[str, Any]]], said: Callable[[dict[str, Any]], str]
+) -> list[list[str]]:
+    """The rows, each with its comparisons behind it: in bold those that are differences with all taken together."""
+    corrected = iter(holm([one["p"] for of in compared for one in of]))
+    return [
+        [*row, *(f"**{said(one)}**" if next(corrected) < CERTAIN else said(one) for one in of)]
+        for row, of in zip(rows, compared, strict=True)
+    ]
 
 
 def _quick() -> str:

@@ -7,7 +7,7 @@ from click.testing import CliRunner
 
 from kogner.cli import cli
 from kogner.data import corpora
-from kogner.data.doubts import KEPT_APART, Doubt, Doubts
+from kogner.data.doubts import KEPT_APART, OF_SEVERAL_TYPES, Doubt, Doubts
 from kogner.graph.scan import Scanner
 from kogner.graph.store import GraphStore, build
 from kogner.records import Entity
@@ -16,6 +16,9 @@ ENTITIES = (
     Entity("C:1", "Chemical", "Aspirin"),
     Entity("C:2", "Chemical", "Li", ("lithium", "mg", "drug")),
     Entity("C:3", "Chemical", "Placebo effect"),
+    Entity("C:4", "Chemical", "T4"),
+    Entity("C:5", "Chemical", "doubtin"),
+    Entity("D:5", "Disease", "doubtin"),
     Entity("D:1", "Disease", "Lithium"),
     Entity("D:2", "Disease", "Drug", ("was 2",)),
     Entity("D:3", "Disease", "Li", ("P", "AIMS")),
@@ -42,7 +45,9 @@ def scanner(graph):
         ("Li was given", [Doubt(0, 2, ("chemical", "disease"), KEPT_APART)]),  # a bare symbol
         ("the drug is", [Doubt(4, 8, ("chemical", "disease"), KEPT_APART)]),  # a common word, of all its readings
         ("our aims are", [Doubt(4, 8, ("disease",), KEPT_APART)]),  # a symbol in other case
+        ("with T4 in it", [Doubt(5, 7, ("chemical",), KEPT_APART)]),  # a bare symbol with a digit
         ("it was 2 mg, P here", []),  # a function word, a unit, a letter
+        ("of doubtin", [Doubt(3, 10, ("chemical", "disease"), OF_SEVERAL_TYPES)]),
         ("a placebo effect", []),  # a name of one type
         ("placebo", []),  # of no type that is asked for
     ],

@@ -16,6 +16,7 @@ from kogner.errors import ConfigError
 from kogner.records import Document
 from kogner.student import checkpoint, gliner, layout
 from kogner.student.checkpoint import StudentInfo
+from kogner.train.card import MARK
 
 DEV = "".join(
     f"{number}|t|Aspirin and fever\n{number}|a|Morphine caused pain in rats.\n"
@@ -94,7 +95,9 @@ def test_what_dev_says_is_written_and_the_rest_stays(model, corpus, tmp_path):
 def test_a_student_keeps_its_files_and_names_what_it_came_from(tiny_student, corpus, tmp_path):
     with artifacts.writing(tmp_path / "student", kind=checkpoint.KIND, version=checkpoint.VERSION) as place:
         checkpoint.save(tiny_student, KNOWN, place)
-        (place / "README.md").write_text("# card\n\n## Scores\n\n| corpus | F1 |\n|---|---|\n| made | 1.00 |\n")
+        (place / "README.md").write_text(
+            f"# card\n\n## Scores\n{MARK}\n\n| corpus | F1 |\n|---|---|\n| made | 1.00 |\n"
+        )
         (place / "training_log.jsonl").write_text("{}\n")
         for name in ("optimizer.pt", "training_args.bin", "pytorch_model-00001-of-00002.bin", "x.pkl"):
             (place / name).write_text("a pickle")
@@ -105,7 +108,9 @@ def test_a_student_keeps_its_files_and_names_what_it_came_from(tiny_student, cor
     assert (tmp_path / "out" / "training_log.jsonl").read_text() == "{}\n"
     assert not [name for name in written.files if name.endswith((".pt", ".bin", ".pkl"))]
     card = (tmp_path / "out" / "README.md").read_text()
-    assert card.startswith("# card\n\n## Calibration") and "Scores" not in card, "the new ones are of the same corpora"
+    assert card.startswith(f"# card\n\n## Calibration\n{MARK}\n") and "Scores" not in card, (
+        "the new ones are of the same corpora"
+    )
     assert "calibration" in written.metrics
     run("--data", f"made={corpus}", tmp_path / "out", tmp_path / "out")
     assert (tmp_path / "out" / "README.md").read_text() == card

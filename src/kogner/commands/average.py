@@ -65,12 +65,17 @@ def command(share: float, model: str, other: str, out: Path) -> None:
     metrics = {**mine.metrics, "average": {"share": share, "of": others.hash}}
     with artifacts.writing(
         out, kind=checkpoint.KIND, version=checkpoint.VERSION, recipe=mine.recipe,
-        parents={**mine.parents, "averaged": mine.hash, "averaged_with": others.hash}, metrics=metrics,
+        parents={**_unscored(mine), "averaged": mine.hash, "averaged_with": others.hash}, metrics=metrics,
     ) as folder:  # fmt: skip
         copy_checkpoint(places[0], folder)
         save_file(weights, folder / WEIGHTS, metadata={"format": "pt"})
         _add_to_card(folder / "README.md", str(other), share)
     click.echo(json.dumps({"out": str(out), "hash": artifacts.read_manifest(out).hash, "share": share}))
+
+
+def _unscored(student: Artifact) -> dict[str, str]:
+    """Its parents, but for what says of whom the scores in its card are, which go."""
+    return {name: of for name, of in student.parents.items() if name != "scored"}
 
 
 def _kin(mine: Artifact, others: Artifact) -> bool:
@@ -116,10 +121,11 @@ def mean(
 
 
 def _add_to_card(card: Path, other: str, share: float) -> None:
-    from kogner.train.card import AVERAGE, CALIBRATION, SCORES, TESTS, add_section, said_of
+    from kogner.train.card import AVERAGE, CALIBRATION, NAMES, SCORES, TESTS, add_section, said_of
 
     said = (
         f"Its weights are the mean of the student that was trained as told here, {1 - share:.2g} of it, and "
-        f"`{said_of(other)}`, {share:.2g}, by `kogner average`."
+        f"`{said_of(other)}`, {share:.2g}, by `kogner average`. "
+        "Thresholds and weights of names, where it has any, are those of that student."
     )
-    add_section(card, AVERAGE, said, without=[*TESTS, CALIBRATION, SCORES])
+    add_section(card, AVERAGE, said, without=[*TESTS, CALIBRATION, NAMES, SCORES])

@@ -19,12 +19,15 @@ if TYPE_CHECKING:
 
     from kogner.annotate.entity_weights import EntityWeights
     from kogner.annotate.names import Names
+    from kogner.artifacts import Artifact
     from kogner.records import Document
     from kogner.student.checkpoint import StudentInfo
     from kogner.student.model import Student
     from kogner.train.entity_weights import Learnt
     from kogner.train.splits import Split
     from kogner.train.thresholds import Scored
+
+WITH_NAMES = "with names of the graph"  # a column of the card
 
 
 @click.command("calibrate")
@@ -127,7 +130,7 @@ def command(
         kind=kind,
         version=version,
         recipe=artifact.recipe if artifact else None,
-        parents={**artifact.parents, "calibrated": artifact.hash} if artifact else None,
+        parents=_parents(artifact),
         metrics={**(artifact.metrics if artifact else {}), "calibration": result},
     ) as folder:
         copy_checkpoint(place, folder)
@@ -138,6 +141,13 @@ def command(
             checkpoint.describe(student, after, folder)
         _add_to_card(folder / "README.md", split or "dev", layout.SIDE if theirs else layout.STUDENT, result)
     click.echo(json.dumps({"out": str(out), **result}))
+
+
+def _parents(artifact: Artifact | None) -> dict[str, str] | None:
+    """Those of what was calibrated, and itself; but not `scored`, since test scores in its card go."""
+    if artifact is None:
+        return None
+    return {name: of for name, of in artifact.parents.items() if name != "scored"} | {"calibrated": artifact.hash}
 
 
 def _learn(data: Sequence[str], names: Names, bank: str) -> Learnt:
@@ -299,7 +309,7 @@ def copy_checkpoint(source: Path, folder: Path) -> None:
 def _add_to_card(card: Path, split: str, file: str, result: dict[str, Any]) -> None:
     """Say in the model card where its thresholds are from and what they give, instead of an earlier calibration."""
     from kogner.annotate.entity_weights import FILE as ENTITIES
-    from kogner.train.card import CALIBRATION, NAMES, SCORES, TEST_WITH_NAMES, TESTS, add_section, rows_of
+    from kogner.train.card import CALIBRATION, NAMES, SCORES, TEST_WITH_NAMES, TESTS, add_section, columns_of, rows_of
 
     if "documents" in result:  # texts that nobody annotated
         weights = ", ".join(f"{name} {weight:g}" for name, weight in result["name_weights"].items())
@@ -307,19 +317,16 @@ def _add_to_card(card: Path, split: str, file: str, result: dict[str, Any]) -> N
             f"How much a name of the graph counts (logits, in `{file}`) was fitted to {result['documents']:,} texts "
             f"without annotation by `kogner calibrate`: {weights}."
         )
-        if rows_of(card, CALIBRATION):
-            told += f" Scores with names under {CALIBRATION} are of other weights."
+        if WITH_NAMES in columns_of(card, CALIBRATION):
+            told += f" What is said under {CALIBRATION} of names, and scores with them, is from before."
         add_section(card, NAMES, told, instead=True, without=[TEST_WITH_NAMES])
         return
     said = [
         f"Thresholds, temperatures and agreement (what other places of the same text in a document count) were fitted "
-        f"again, on {split} documents, by `kogner calibrate`; what stands under {SCORES} is from before. All stand in "
-        f"`{file}`. "
+        f"again, on {split} documents, by `kogner calibrate`{{before}}. All stand in `{file}`. "
         "Exact F1 on the documents that were fitted to, the optimistic side:",
         "",
-        f"| corpus ({split}) | F1 | with names of the graph |"
-        if "with_names" in result
-        else f"| corpus ({split}) | F1 |",
+        f"| corpus ({split}) | F1 | {WITH_NAMES} |" if "with_names" in result else f"| corpus ({split}) | F1 |",
         "|---|---|---|" if "with_names" in result else "|---|---|",
     ]
     for name, scores in result["after"].items():
@@ -331,8 +338,9 @@ def _add_to_card(card: Path, split: str, file: str, result: dict[str, Any]) -> N
     if by_entity:
         said += ["", f"Names of {', '.join(by_entity)} count by their entities (`{ENTITIES}`): which of the graph's "
                  "entities annotators mark was learnt from the train documents of these corpora."]  # fmt: skip
-    stale = [NAMES, *TESTS]  # these weights are fitted again
-    if split == "dev" and rows_of(card, SCORES) <= set(result["after"]):
+    stale, earlier = [NAMES, *TESTS], rows_of(card, SCORES)  # these weights are fitted again
+    if split == "dev" and earlier and earlier <= set(result["after"]):
         stale.append(SCORES)
-        said[0] = said[0].replace(f"; what stands under {SCORES} is from before", "")
+        earlier = set()
+    said[0] = said[0].format(before=f"; what stands under {SCORES} is from before" if earlier else "")
     add_section(card, CALIBRATION, "\n".join(said), instead=True, without=stale)

@@ -167,7 +167,8 @@ def command(
         said = {"suite": chosen.suite.name, "mean_f1_of_six": mean, "corpora": said, "missing": chosen.missing}
     click.echo(json.dumps(said))
     if described is not None:
-        after = describe(described, scored, graph=None if names is None else names.store.artifact.hash)
+        of_graph = None if names is None else names.store.artifact.hash
+        after = describe(described, scored, graph=of_graph, apart=bool(train), nested=chosen.nested)
         note(f"the scores stand in {described.path / CARD}; the student's hash is now {after}")
 
 

@@ -58,8 +58,7 @@ def best_types(found: Found, ours: Mapping[str, str]) -> Collection[str]:
 
 def _may_name(written: str) -> bool:
     """Whether annotators may mean an entity by it: no function word is in it, and it is no lone letter and no unit."""
-    words = [word.lower() for word in _WORD.findall(written)]
-    letters = sum(character.isalpha() for character in written)
-    if letters < 2 or not FUNCTION.isdisjoint(words):
+    if len(written) < 2 or not FUNCTION.isdisjoint(word.lower() for word in _WORD.findall(written)):
         return False
+    letters = sum(character.isalpha() for character in written)
     return letters > SHORT_SYMBOL or not written.islower()

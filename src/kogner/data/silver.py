@@ -26,7 +26,7 @@ DOCUMENT_TWICE = "document id seen before"
 SENTENCE_TWICE = "sentence seen before"
 TOO_SHORT, TOO_LONG = "sentence with too few words", "sentence with too many words"
 NO_NAME = "sentence without a name, more than their share"
-ACROSS = "name across a sentence border"
+ACROSS, DOUBT_ACROSS = "name across a sentence border", "name in doubt across a sentence border"
 SEVERAL_TYPES = "name of several types, none of them first"
 ONLY_SEVERAL = "sentence with no other name than such"
 NOT_RELATED = "sentence without two entities that the graph relates"
@@ -90,7 +90,7 @@ class Silver:
             "without_names": self.without,
             "mentions": dict(sorted(self.mentions.items())),
             "unsure": dict(sorted(self.unsure.items())),
-            "left_out": dict(sorted(self.left_out.items())),
+            "left_out": dict(sorted((+self.left_out).items())),
         }
 
 
@@ -128,9 +128,9 @@ def make(
     enough sentences, so they are all held in memory. The mentions' `entity` is the best reading's id; a name whose
     best readings are of several of our types is left out. Offsets are those of the sentence.
     With `settings.doubts` such a name is `unsure` of each of these types, and so is a name that the scanner's guard
-    leaves out (a common word, a bare symbol, an upper class, one in other case; but no function words and units):
-    training takes what overlaps them neither for mentions of the type nor for none. Which sentences there are does not
-    change.
+    leaves out (a common word, a bare symbol, an upper class, one in other case; but no unit, and none with a function
+    word): training takes what overlaps them neither for mentions of the type nor for none. Which sentences there are
+    does not change.
     excluded: documents whose like is left out.
     """
     settings = settings or SilverSettings()
@@ -200,6 +200,9 @@ def _add(
     inside: list[list[Found]] = [[] for _ in spans]
     names = scanner.scan(document.text)
     in_doubt = [] if doubts is None else doubts.find(document.text, names)
+    silver.left_out[DOUBT_ACROSS] += sum(
+        not any(start <= one.start and one.end <= end for start, end in spans) for one in in_doubt
+    )
     for found in names:
         number = bisect_right(starts, found.start) - 1
         if number < 0 or found.end > spans[number][1]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 import shlex
 from collections.abc import Sequence
@@ -19,6 +20,7 @@ from kogner.student.layout import CARD
 TEST, TEST_WITH_NAMES = "Test", "Test, with names of the graph"
 TESTS = (TEST, TEST_WITH_NAMES)
 CALIBRATION, NAMES, SCORES, AVERAGE = "Calibration", "Weights of names", "Scores", "Average"
+MARK = "<!-- by kogner -->"  # below the title of a section that KoGNER wrote
 ORDER = (*TESTS, CALIBRATION, NAMES, SCORES, AVERAGE, "Data", "Recipe")  # of the sections that KoGNER writes
 
 
@@ -80,43 +82,75 @@ def said_of(student: str) -> str:
 def add_section(card: Path, title: str, said: str, *, instead: bool = False, without: Sequence[str] = ()) -> None:
     """Write a section of ORDER into a card, behind what one of its title says, or instead of that.
 
-    Sections of ORDER come in that order, where the first of them stood; all else in the card stays as it is.
-    without: titles of sections that go.
+    KoGNER's own sections (with MARK, or any of ORDER in a card that says it is KoGNER's) come in that order, where the
+    first of them stood; all else in the card stays as it is. without: titles of own sections that go.
     """
-    parts = _sections(card.read_text(encoding="utf-8") if card.is_file() else "")
+    parts = _sections(card)
     own: dict[str, list[str]] = {}
     for name, body in parts:
-        if name in ORDER and name not in without:
+        if name is not None and name not in without:
             own.setdefault(name, []).append(body)
     own[title] = [said] if instead else [*own.get(title, ()), said]
-    ours = [f"## {name}\n\n" + "\n\n".join(own[name]) for name in ORDER if name in own]
-    first = next((number for number, (name, _) in enumerate(parts) if name in ORDER), len(parts))
-    before, after = (
-        [body if name is None else f"## {name}\n\n{body}" for name, body in some if name not in ORDER]
-        for some in (parts[:first], parts[first:])
-    )
-    card.write_text("\n\n".join(filter(None, [*before, *ours, *after])) + "\n", encoding="utf-8")
+    ours = [f"## {name}\n{MARK}\n\n" + "\n\n".join(own[name]) for name in ORDER if name in own]
+    first = next((number for number, (name, _) in enumerate(parts) if name is not None), len(parts))
+    before, after = ([body for name, body in some if name is None] for some in (parts[:first], parts[first:]))
+    lead = "\n".join(before).rstrip("\n")
+    said = "\n\n".join(filter(None, [lead, *ours, "\n".join(after).rstrip("\n")])) + "\n"
+    card.write_text(said, encoding="utf-8")
 
 
 def rows_of(card: Path, title: str) -> set[str]:
-    """The first cells of the tables in a section of a card, their headers apart."""
-    parts = _sections(card.read_text(encoding="utf-8") if card.is_file() else "")
-    cells = [re.findall(r"^\| *([^|]*?) *\|", body, flags=re.MULTILINE) for name, body in parts if name == title]
-    return {cell for some in cells for cell in some[1:] if set(cell) - {"-"}}
+    """The first cells of the tables in a section of KoGNER's, without those of headers."""
+    found: set[str] = set()
+    for lines in (body.split("\n") for name, body in _sections(card) if name == title):
+        for line, below in itertools.zip_longest(lines, lines[1:], fillvalue=""):
+            if line.startswith("|") and not _RULE.match(line) and not _RULE.match(below):
+                found.add(line.split("|")[1].strip())
+    return found
 
 
-def _sections(text: str) -> list[tuple[str | None, str]]:
-    """Titles, None before the first, and what stands below them, in order. `## ` inside a code block is no title."""
-    found: list[tuple[str | None, list[str]]] = [(None, [])]
-    fence = ""
-    for line in text.splitlines():
-        mark = re.match(r" {0,3}(`{3,}|~{3,})", line)
-        if mark and not fence:
+def columns_of(card: Path, title: str) -> set[str]:
+    """The headers of the tables in a section of KoGNER's."""
+    rows = itertools.chain.from_iterable(
+        itertools.pairwise(body.split("\n")) for name, body in _sections(card) if name == title
+    )
+    return {cell.strip() for line, below in rows if _RULE.match(below) for cell in line.strip("|").split("|")}
+
+
+_RULE = re.compile(r"\|[ :|-]+\|$")
+_FENCE = re.compile(r" {0,3}(`{3,}(?!.*`)|~{3,})")
+
+
+def _sections(card: Path) -> list[tuple[str | None, str]]:
+    """The parts of a card in order: titles of KoGNER's own with what stands below them, and all else, with None, whole.
+
+    A heading in a code block, a comment or the front matter is none.
+    """
+    text = card.read_text(encoding="utf-8") if card.is_file() else ""
+    lines = text.split("\n")
+    parts: list[list[str]] = [[]]
+    front, fence, comment = lines[0] == "---", "", False
+    for number, line in enumerate(lines):
+        mark = None if front or comment else _FENCE.match(line)
+        if re.match(r"#{1,2} ", line) and not (front or fence or comment):
+            parts.append([])
+        parts[-1].append(line)
+        if front:
+            front = number == 0 or line != "---"
+        elif mark and not fence:
             fence = mark[1]
         elif mark and mark[1].startswith(fence) and not line.strip(f" {fence[0]}"):
             fence = ""
-        if line.startswith("## ") and not fence:
-            found.append((line.removeprefix("## ").strip(), []))
-        else:
-            found[-1][1].append(line)
-    return [(name, "\n".join(lines).strip("\n")) for name, lines in found if name is not None or any(lines)]
+        elif not fence:
+            opened, closed = line.rfind("<!--"), line.rfind("-->")
+            comment = opened > closed if max(opened, closed) >= 0 else comment
+    kogners = bool(re.match(r"---\n(?:(?!---$).*\n)*?library_name: kogner\n", text))
+    return [_own(part, kogners) for part in parts if part]
+
+
+def _own(lines: Sequence[str], kogners: bool) -> tuple[str | None, str]:
+    title = lines[0].removeprefix("## ").strip() if lines[0].startswith("## ") else ""
+    marked = len(lines) > 1 and lines[1] == MARK
+    if title not in ORDER or not (marked or kogners):
+        return None, "\n".join(lines)
+    return title, "\n".join(lines[1 + marked :]).strip("\n")
