@@ -1,0 +1,82 @@
+"""Tables made of results: what is in bold, which rows there are, what stands empty."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
+
+
+@pytest.fixture
+def results(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(BENCHMARKS)
+    from tabulated import markdown
+
+    monkeypatch.setattr(markdown, "RESULTS", tmp_path)
+    return tmp_path
+
+
+def compared(arm, baseline, difference, p, setting="bc5cdr-5", corpus="bc5cdr", seeds=2):
+    return {
+        "setting": setting, "corpus": corpus, "arm": arm, "baseline": baseline, "of": "what", "difference": difference,
+        "interval": [difference - 1, difference + 1], "p": p, "seeds": seeds, "unseen": 2.0,
+    }  # fmt: skip
+
+
+def row(arm, f1, setting="bc5cdr-5", corpus="bc5cdr"):
+    mean, sd = (sum(f1) / len(f1), 0.5) if f1 else (None, None)
+    return {"setting": setting, "corpus": corpus, "arm": arm, "f1": f1, "mean": mean, "sd": sd, "dev": 60.0}
+
+
+def test_bold_is_what_holds_among_all_of_a_table_whatever_its_sign(results):
+    from tabulated import short
+
+    ones = [compared("a", "b", 2, 0.001), compared("a", "c", 2, 0.03), compared("a", "d", -2, 0.004)]
+    first, second = short._shown([["x"], ["y"]], [ones[:2], ones[2:]], short._exactly)
+    assert first == ["x", "**+2.00 (+1.00 to +3.00)**", "**+2.00 (+1.00 to +3.00)**"]  # 3 x 0.001, 1 x 0.03
+    assert second == ["y", "**-2.00 (-3.00 to -1.00)**"]  # 2 x 0.004
+    ones[1]["p"] = 0.04  # alike in all but p, and 0.02 beside it
+    ones.append(compared("a", "e", 2, 0.03))
+    first, second = short._shown([["x"], ["y"]], [ones[:2], ones[2:]], short._exactly)
+    assert [cell.startswith("**") for cell in [*first[1:], *second[1:]]] == [True, False, True, False]
+
+
+def test_a_plan_of_which_a_part_is_done(results):
+    from tabulated import plans
+
+    data = {
+        "seeds": 2, "places": {"a processor": 3}, "date": "2026-11-29T00:00:00", "missing": ["one", "two"],
+        "rows": [row("old", [70.0, 71.0]), row("new", [72.0]), row("old", [1.0], setting="stage")],
+        "comparisons": [compared("new", "old", 1.5, 0.01, seeds=1), compared("new", "old", 0.449, 0.01)],
+        "groups": [compared("new", "old", 9, 0.01) | {"group": "low-resource", "settings": ["one"]}],
+    }  # fmt: skip
+    said = plans.arms_and_differences(data, {"old": "before", "new": "after", "none": "never run"}, "A note.")
+    assert "| corpus, share of its train split | before | after |" in said
+    assert "| BC5CDR, 5 % | 70.5 ± 0.5 | 72.0 (seeds: 1 of 2) |" in said
+    assert "+0.45 (-0.55 to +1.45, p 0.0100)" in said and "+1.50" not in said and "+9" not in said
+    assert "A note. 2 trainings and scorings of the plan are not done yet." in said and "stage" not in said
+
+
+def test_ways_of_training_in_several_settings(results):
+    from tabulated import evidence
+
+    rows = [row("plain", []), row("plain", [], "ncbi-5", "ncbi"), row("longer", []), row("first", [], "stage")]
+    data = {"rows": rows, "arms": {"plain": "as ever", "longer": "longer"}}
+    (results / "baseline.json").write_text(json.dumps(data))
+    lines = evidence.baseline().splitlines()
+    assert lines[0] == "| trained | BC5CDR, 5 % | NCBI-disease, 5 % |"
+    assert lines[2:4] == ["| as ever | 60.0 | 60.0 |", "| longer | 60.0 |  |"]
+
+
+def test_names_alone_of_a_type(results):
+    from tabulated import markdown
+
+    assert markdown.names_alone("bc5cdr") == ""
+    alone = {"f1": 80.25, "by_type": {"chemical": {"f1": 85.0}}}
+    corpora = {"BC5CDR": {"names_alone": alone}, "BC2GM": {"names_alone": {"f1": 25.0}}}
+    (results / "suite.json").write_text(json.dumps({"with names": {"corpora": corpora}}))
+    found = [markdown.names_alone(*of) for of in (("bc5cdr",), ("bc5cdr", "chemical"), ("bc2gm", "gene"))]
+    assert found == ["80.2", "85.0", ""]
