@@ -37,7 +37,7 @@ def arms_and_differences(data: dict[str, Any], arms: Mapping[str, str], note: st
     whole = [one for one in data["comparisons"] if one["seeds"] == data["seeds"]]
     differences = [[setting_name(one["setting"], one["corpus"]), *_said(one)] for one in whole]
     means = [one for one in data["groups"] if one["seeds"] == data["seeds"] and len(one["settings"]) > 1]
-    differences += [[f"mean of {len(one['settings'])} with {_group(one['group'])}", *_said(one)] for one in means]
+    differences += [[f"mean of {len(one['settings'])} settings, {_group(one['group'])}", *_said(one)] for one in means]
     missing = len(data["missing"])
     left = f" {missing} trainings and scorings of the plan are not done yet." if missing else ""
     places = ", ".join(f"{count} on {place}" for place, count in data["places"].items())

@@ -97,6 +97,10 @@ def _vectors() -> str:
     """What the paper's own way adds, which is no row of the table."""
     means = _means("mse", "no-graph")
     said = ", ".join(f"{told} F1 ({group}, settings: {count})" for group, (told, count) in means.items())
+    if is_there("silver-only"):
+        for one in result("silver-only")["groups"]:
+            if (one["arm"], one["baseline"], one["seeds"]) == ("mse", "no-bank", result("silver-only")["seeds"]):
+                said += f", {_interval(one)} F1 (trained on text that the graph labelled and nothing else)"
     return f"Distilling the teacher's vectors, the paper's way: {said}."
 
 
