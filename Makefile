@@ -138,7 +138,7 @@ mini: teacher build/joint/artifact.json build/silver-domain/artifact.json build/
 	  --set student.initial=runs/mini-sixth --set train.epochs=3 --set train.eval_every=100000 --set 'train.beside={pseudo: 0.5}' \
 	  --data bc5cdr=build/joint/bc5cdr --data pseudo=build/pseudo-more --out runs/patch-bc5cdr
 	test -f runs/mini-seventh/artifact.json || $(BIN)/kogner average --share 0.3 runs/mini-sixth runs/patch-bc5cdr runs/mini-seventh
-	test runs/kogner-mini/artifact.json -nt runs/mini-seventh/artifact.json || $(BIN)/kogner calibrate --graph $(GRAPH) --bank build/bank $(SIX_DATA) runs/mini-seventh runs/kogner-mini
+	test runs/kogner-mini/artifact.json -nt runs/mini-seventh/artifact.json || $(BIN)/kogner calibrate --graph $(GRAPH) --bank build/bank --entities-of chemical,disease,species $(SIX_DATA) runs/mini-seventh runs/kogner-mini
 	test build/results/suite-of-mini.json -nt runs/kogner-mini/artifact.json || $(BIN)/python benchmarks/suite.py --model runs/kogner-mini --graph $(GRAPH) --card --out build/results/suite-of-mini.json $(SIX_DATA:--data=--train)
 
 joint: $(VENV)/.minilm joint-data  ## One student for six corpora and the graph's other types (recipe joint), into runs/joint, for a GPU: DEVICE=cuda

@@ -206,6 +206,14 @@ def test_calibrate_keeps_them_and_calibrates_them_away(tiny_student, graph, tmp_
     assert EntityWeights.read(tmp_path / "gliner").logit("chemical", "drug:25") == weights.logit("chemical", "drug:25")
     again = run(*fit, tmp_path / "out", tmp_path / "again")  # fitted anew, to documents alone
     assert again.exit_code == 0 and not (tmp_path / "again" / FILE).exists()
+    alike = run(*fit, "--bank", bank.path, "--entities-of", "chemical", tmp_path / "student", tmp_path / "alike")
+    assert alike.exit_code == 0, alike.output
+    assert (tmp_path / "alike" / FILE).read_bytes() == (tmp_path / "out" / FILE).read_bytes()
+    for more, says in (
+        (["--bank", bank.path, "--entities-of", "drug"], "no corpus has drug; they have chemical"),
+        (["--entities-of", "chemical"], "goes with --bank"),
+    ):
+        assert says in str(run(*fit, *more, tmp_path / "student", tmp_path / "none").exception)
     foreign = run(*fit, "--bank", bank.path, tmp_path / "gliner", tmp_path / "gliner-fitted")
     assert foreign.exit_code == 0, foreign.output
     assert (tmp_path / "gliner-fitted" / FILE).read_bytes() == (tmp_path / "out" / FILE).read_bytes()

@@ -38,6 +38,8 @@ WITH_NAMES = "with names of the graph"  # a column of the card
 )
 @click.option("--bank", help="With --graph and --data: also learn from their train documents which of the graph's "
               "entities annotators mark, by the teacher's vectors in this bank (kogner teacher build).")  # fmt: skip
+@click.option("--entities-of", metavar="TYPES", help="With --bank: only names of these types count by their entities; "
+              "each type adds five bytes for each entity of the graph.  [default: all]")  # fmt: skip
 @click.option("--text", "texts", multiple=True, metavar="FILE", help="Instead of --data, texts that nobody annotated: "
               "plain text, JSON lines of {id, text}, or a PubMed file (.xml, .xml.gz); may be repeated.")  # fmt: skip
 @click.option("--corpus", "unlabelled", multiple=True, metavar="DIR", type=click.Path(path_type=Path),
@@ -53,6 +55,7 @@ def command(
     split: str | None,
     graph: str | None,
     bank: str | None,
+    entities_of: str | None,
     texts: tuple[str, ...],
     unlabelled: tuple[Path, ...],
     documents: int | None,
@@ -99,6 +102,8 @@ def command(
             raise ConfigError(f"{option} goes with --text or --corpus; --data is read whole, and has its own types")
     if bank is not None and (graph is None or raw or split == "train"):
         raise ConfigError("--bank goes with --graph and --data, of whose train split it learns; fit to another split")
+    if entities_of is not None and bank is None:
+        raise ConfigError("--entities-of goes with --bank, of whose entities it speaks")
     if split is not None and raw:
         raise ConfigError("--split goes with --data; of a --corpus the training texts are taken")
     place = hub.fetch(model)
@@ -120,7 +125,7 @@ def command(
             after, result = _fit_to_texts(student, info, first, wanted, names, model=model)
             entities = entities.without(list(result["name_weights"]))
         else:
-            learnt = None if names is None or bank is None else _learn(data, names, bank)
+            learnt = None if names is None or bank is None else _learn(data, names, bank, entities_of)
             after, result, fitted, types = _fit_to_corpora(student, info, data, split or "dev", names, learnt)
             entities = entities.without(types).joined(fitted)
     known = (place / artifacts.MANIFEST).is_file()  # a GLiNER checkpoint of another hand has none
@@ -150,10 +155,14 @@ def _parents(artifact: Artifact | None) -> dict[str, str] | None:
     return {name: of for name, of in artifact.parents.items() if name != "scored"} | {"calibrated": artifact.hash}
 
 
-def _learn(data: Sequence[str], names: Names, bank: str) -> Learnt:
-    """Which entities annotators mark, from the train documents of the corpora."""
+def _learn(data: Sequence[str], names: Names, bank: str, of: str | None) -> Learnt:
+    """Which entities annotators mark, from the train documents of the corpora; `of` these types, all where None.
+
+    Raises ConfigError for a type that none of the corpora has.
+    """
     from kogner.commands.options import named_paths
     from kogner.data import corpora
+    from kogner.errors import ConfigError
     from kogner.teacher.bank import Bank
     from kogner.train.entity_weights import learn
     from kogner.train.splits import Split
@@ -161,7 +170,10 @@ def _learn(data: Sequence[str], names: Names, bank: str) -> Learnt:
     loaded = [corpora.load(name, path, "train") for name, path in named_paths(data)]
     splits = [Split(corpus.name, corpus.documents, (), tuple(sorted(corpus.types))) for corpus in loaded]
     types = tuple(dict.fromkeys(name for one in splits for name in one.types))
-    return learn(splits, types, names=names, bank=Bank.open(bank))
+    wanted = types if of is None else tuple(split_labels(of))
+    if strange := [name for name in wanted if name not in types]:
+        raise ConfigError(f"--entities-of: no corpus has {', '.join(strange)}; they have {', '.join(types)}")
+    return learn(splits, wanted, names=names, bank=Bank.open(bank))
 
 
 def _fit_to_corpora(
