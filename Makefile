@@ -210,7 +210,7 @@ SILVER := $(BIN)/kogner data silver --graph $(GRAPH) --types chemical=Chemical,d
 EXPERIMENTS := shares silver-only by-entity parts unseen-corpora self-training baseline rates
 RECORDED := low-resource tune quick  # the first two of a GPU, by an earlier revision, without scores by document; `results-quick`
 RESULTS_OF := build/unseen build/silver-domain build/silver-domain-shuffled build/silver-doubts build/aligned
-results: teacher linked build/joint/artifact.json $(RESULTS_OF:%=%/artifact.json) $(VENV)/.dev  ## Does the graph help? All trainings (days on 2 cores; DEVICE=cuda JOBS=13 for a GPU; goes on where it was), and docs/results.md
+results: teacher linked build/bank-mpnet/artifact.json build/joint/artifact.json $(RESULTS_OF:%=%/artifact.json) $(VENV)/.dev  ## Does the graph help? All trainings (days on 2 cores; DEVICE=cuda JOBS=13 for a GPU; goes on where it was), and docs/results.md
 	$(foreach name,$(EXPERIMENTS),$(BIN)/kogner experiment run $(name) --device $(DEVICE) $(if $(JOBS),--jobs $(JOBS)) \
 	  --scores benchmarks/results/scores --out benchmarks/results/$(name).json &&) \
 	$(BIN)/kogner experiment report $(EXPERIMENTS:%=benchmarks/results/%.json) $(RECORDED:%=benchmarks/results/%.json) --out docs/results.md
@@ -231,6 +231,10 @@ build/silver-domain-shuffled/artifact.json: | graph
 
 build/silver-doubts/artifact.json: | graph
 	$(SILVER) --corpus $(CORPORA)/bc5cdr --corpus $(CORPORA)/ncbi_disease --corpus $(CORPORA)/bc2gm --doubts --out build/silver-doubts
+
+build/bank-mpnet/artifact.json: linked | build/all-mpnet-base-v2/.there
+	$(BIN)/kogner teacher build --graph $(GRAPH) --out build/bank-mpnet --part Z --linked build/linked/bc5cdr --linked build/linked/ncbi \
+	  --set teacher.features.encoder=build/all-mpnet-base-v2
 
 build/aligned/artifact.json: | graph $(VENV)/.minilm
 	$(BIN)/kogner encoder align --graph $(GRAPH) --types Chemical,Disease,Gene --steps 2000 --device $(DEVICE) --out build/aligned

@@ -211,6 +211,38 @@ def test_one_part_and_then_the_others(built, small_graph, tiny_encoder, tmp_path
     assert again.keys == {**whole.keys, "Z''": alone.keys["Z''"]}  # another test trained that one anew
 
 
+def test_text_vectors_of_some_entities_alone(built, small_graph, tiny_encoder, tmp_path):
+    whole = Bank.open(built[0])
+    mention = '{"start": 0, "end": 4, "type": "thing", "entity": "T:9"}'
+    corpus = tmp_path / "linked"
+    corpus.mkdir()
+    (corpus / "test.jsonl").write_text(f'{{"id": "1", "text": "nine", "entities": [{mention}]}}\n', encoding="utf-8")
+    (tmp_path / "ids.txt").write_text("T:5\nT:2\n", encoding="utf-8")
+    some = ["--ids", str(tmp_path / "ids.txt"), "--linked", str(corpus)]
+    overrides = [part for item in settings(tiny_encoder) for part in ("--set", item)]
+    base = ["teacher", "build", "--graph", str(small_graph), "--out", str(tmp_path / "bank"), *overrides]
+    result = CliRunner().invoke(cli, [*base, *some, "--part", "Z"], catch_exceptions=False)
+    bank = Bank.open(tmp_path / "bank")
+    assert json.loads(result.stdout.splitlines()[-1])["entities"] == 3
+    assert bank.ids == tuple(one for one in whole.ids if one in ("T:2", "T:5", "T:9")), "in the graph's order"
+    assert np.allclose(bank.vectors, whole.take(bank.ids, ["Z"]), atol=2e-3), "batches are others"
+    with pytest.raises(ConfigError, match="Z alone"):
+        CliRunner().invoke(cli, [*base, *some], catch_exceptions=False)
+    small = ["teacher", "slice", str(built[0]), "--out", str(tmp_path / "small")]
+    CliRunner().invoke(cli, [*small, *some], catch_exceptions=False)
+    assert Bank.open(tmp_path / "small").ids == ("T:5", "T:2", "T:9")
+    with pytest.raises(ConfigError, match="--linked"):
+        CliRunner().invoke(cli, small, catch_exceptions=False)
+    (tmp_path / "ids.txt").write_text("T:5\nT:no\n", encoding="utf-8")
+    with pytest.raises(InputError, match=r"has no T:no \(1 of 3 ids\)"):
+        CliRunner().invoke(cli, [*base, *some, "--part", "Z"], catch_exceptions=False)
+    (corpus / "test.jsonl").write_text('{"id": "1", "text": "nine", "entities": []}\n', encoding="utf-8")
+    with pytest.raises(InputError, match="kogner data link"):
+        CliRunner().invoke(cli, [*small, "--linked", str(corpus)], catch_exceptions=False)
+    with pytest.raises(InputError, match="no entity is asked for"):
+        assembly.build(GraphStore.open(small_graph), tmp_path / "none", TeacherConfig(), parts=["Z"], entities=[])
+
+
 def test_errors_of_the_user(built, small_graph, config, tmp_path):
     out, _ = built
     (tmp_path / "ids.txt").write_text("nothing:1\n", encoding="utf-8")

@@ -21,7 +21,7 @@ from kogner.experiment.cell import (
 )
 from kogner.experiment.folders import Folders
 from kogner.experiment.plan import load
-from kogner.experiment.recorded import check_same_files, recorded
+from kogner.experiment.recorded import recorded
 from kogner.experiment.report import opening
 from kogner.experiment.summary import summarise
 from kogner.records import Document, Mention
@@ -420,9 +420,11 @@ def test_scores_as_recorded_stand_where_files_are_others_by_now(plan, corpus, tm
     assert recorded(load(plan), folders) == [], "the recipe still counts"
     file = folders.scored(cells["half-staged-0"])
     scores = json.loads(file.read_text())
-    scores["identity"]["initial"]["data"]["mine"]["train"] = "0" * 64
-    with pytest.raises(InputError, match="half-no-graph-0 and half-staged-0 are of different files of mine train"):
-        check_same_files([json.loads(folders.scored(cells["half-no-graph-0"]).read_text()), scores])
+    for said in (scores["identity"], scores["identity"]["initial"]):
+        said["data"]["mine"]["train"] = "0" * 64
+    file.write_text(json.dumps(scores))
+    with pytest.raises(InputError, match="stage-first-0 and half-staged-0 are of different files of mine train"):
+        recorded(experiment, folders)
 
 
 def test_a_setting_without_training_scores_the_stages_as_they_are(plan, tmp_path, capsys):
@@ -455,6 +457,24 @@ def counted(setting, arm, seed, right):
         "cell": {"setting": setting, "arm": arm, "seed": seed}, "test": test, "documents": {"mine": documents},
         "dev": {"mine": 50.0}, "seconds": 60, "revision": "abc",
     }  # fmt: skip
+
+
+def test_an_arm_with_a_bank_of_its_own(plan, bank, tmp_path):
+    reduce_bank(Bank.open(bank), tmp_path / "narrow", size=4)
+    arms = yaml.safe_load(plan.read_text())["arms"] | {"narrow": {"bank": str(tmp_path / "narrow"), "only": ["half"]}}
+    experiment = load(changed(plan, bank=None, arms=arms | {"mse": {"bank": str(bank), "only": ["half"]}}, compare=[]))
+    cells, folders = {cell.name: cell for cell in experiment.cells()}, Folders(tmp_path)
+    done = {name: run(cells[name], folders, device="cpu", revision="x") for name in ("half-mse-0", "half-narrow-0")}
+    banks = {name: one["identity"]["bank"] for name, one in done.items()}
+    assert banks == {
+        "half-mse-0": Bank.open(bank).artifact.hash,
+        "half-narrow-0": Bank.open(tmp_path / "narrow").artifact.hash,
+    }
+    assert done["half-mse-0"]["student"] != done["half-narrow-0"]["student"]
+    assert len(recorded(experiment, folders)) == 2, "they are not taken for one bank that was made anew"
+    same = load(changed(plan, bank=str(bank), arms=arms | {"narrow": {"only": ["half"]}}))
+    with pytest.raises(InputError, match="half-mse-0 and half-narrow-0 are of different files of the bank"):
+        recorded(same, folders)
 
 
 def test_a_slice_of_a_bank_counts_as_the_bank_and_a_reduced_one_does_not(plan, bank, tmp_path):

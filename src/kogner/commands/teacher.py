@@ -3,11 +3,26 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import click
 
 from kogner.commands.printing import JSON
+
+SOME = (
+    click.option("--ids", type=click.Path(path_type=Path), help="Only entities of this text file, one id per line."),
+    click.option("--linked", multiple=True, type=click.Path(path_type=Path), metavar="DIR", help="Only entities that "
+                 "mentions of this corpus are linked to, in any split; can be repeated."),
+)  # fmt: skip
+
+
+def some_entities(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Which entities are wanted, --ids and --linked; see `_some`."""
+    for option in reversed(SOME):
+        command = option(command)
+    return command
 
 
 @click.group()
@@ -27,6 +42,7 @@ def command() -> None:
 @click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override one value of the recipe.")
 @click.option("--part", "parts", multiple=True, type=click.Choice(["Z", "Z'", "Z''"]), help="Only this part; can be "
               "repeated. Linking compares Z alone.  [default: all]")  # fmt: skip
+@some_entities
 @click.option("--threads", type=click.IntRange(min=1), default=None, help="Processor threads [default: all cores].")
 @click.option("--device", default="cpu", show_default=True, help="cpu or cuda.")
 def build(
@@ -35,18 +51,23 @@ def build(
     recipe: str | None,
     overrides: tuple[str, ...],
     parts: tuple[str, ...],
+    ids: Path | None,
+    linked: tuple[Path, ...],
     threads: int | None,
     device: str,
 ) -> None:
     """Make text features Z, Graph Transformer Z' and TransR Z'' of every entity of a graph.
 
-    A run that was interrupted goes on when the same command is given again. The last line on standard output is one
-    JSON object with size, metrics and minutes.
+    Z can be made for some entities alone (--ids, --linked), such as by a large encoder; the other parts learn from the
+    whole graph. A run that was interrupted goes on when the same command is given again. The last line on standard
+    output is one JSON object with size, metrics and minutes.
 
     \b
     Example:
       kogner teacher build --graph build/graph --out build/bank \\
         --set teacher.transr.epochs=10 --threads 2
+      kogner teacher build --graph build/graph --out build/bank-mpnet --part Z --linked build/linked/bc5cdr \\
+        --set teacher.features.encoder=sentence-transformers/all-mpnet-base-v2
     """
     import torch
 
@@ -61,7 +82,10 @@ def build(
     config = load_recipe(recipe, overrides).teacher
     if threads is not None:
         torch.set_num_threads(threads)
-    _show(summary(build_bank(GraphStore.open(graph), out, config, parts=parts or PARTS, device=device)))
+    entities = _some(ids, linked) if ids or linked else None
+    _show(
+        summary(build_bank(GraphStore.open(graph), out, config, parts=parts or PARTS, entities=entities, device=device))
+    )
 
 
 @command.command()
@@ -80,27 +104,50 @@ def info(bank: Path) -> None:
 
 @command.command(name="slice")
 @click.argument("bank", type=click.Path(path_type=Path))
-@click.option("--ids", type=click.Path(path_type=Path), required=True, help="Text file with one entity id per line.")
+@some_entities
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder to write the small bank to.")
-def slice_command(bank: Path, ids: Path, out: Path) -> None:
-    """Write a small bank of only the entities that a file lists.
+def slice_command(bank: Path, ids: Path | None, linked: tuple[Path, ...], out: Path) -> None:
+    """Write a small bank of only the entities that a file lists, or corpora are linked to.
 
     \b
     Example:
-      kogner teacher slice build/bank --ids linked.txt --out build/small-bank
+      kogner teacher slice build/bank --linked build/linked/bc5cdr --out build/small-bank
+      kogner teacher slice build/bank --ids wanted.txt --out build/small-bank
     """
-    from kogner.errors import InputError
+    from kogner.errors import ConfigError
     from kogner.teacher.bank import Bank, summary
 
-    try:
-        lines = ids.read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"cannot be read as UTF-8 text with one id per line: {error}", path=ids) from error
-    wanted = [line.strip() for line in lines if line.strip()]
-    if not wanted:
-        raise InputError("holds no ids; write one entity id per line", path=ids)
-    Bank.open(bank).slice(wanted, out)
+    if not ids and not linked:
+        raise ConfigError(
+            "say which entities are wanted: --linked with a corpus that 'kogner data link' wrote, or --ids"
+        )
+    Bank.open(bank).slice(_some(ids, linked), out)
     _show(summary(Bank.open(out)))
+
+
+def _some(ids: Path | None, linked: Sequence[Path]) -> list[str]:
+    """Entities of a file of ids and of linked corpora, each once. Raises InputError where one of them has none."""
+    from kogner.data import corpora
+    from kogner.errors import InputError
+
+    wanted: dict[str, None] = {}
+    if ids is not None:
+        try:
+            lines = ids.read_text(encoding="utf-8-sig").splitlines()
+        except (OSError, UnicodeDecodeError) as error:
+            raise InputError(f"cannot be read as UTF-8 text with one id per line: {error}", path=ids) from error
+        wanted |= dict.fromkeys(line.strip() for line in lines if line.strip())
+        if not wanted:
+            raise InputError("holds no ids; write one entity id per line", path=ids)
+    for folder in linked:
+        documents = [
+            one for split in corpora.splits(folder) for one in corpora.load(folder.name, folder, split).documents
+        ]
+        found = {mention.entity for one in documents for mention in one.mentions if mention.entity}
+        if not found:
+            raise InputError("has no mention that is linked to an entity; run 'kogner data link' first", path=folder)
+        wanted |= dict.fromkeys(sorted(found))
+    return list(wanted)
 
 
 @command.command()

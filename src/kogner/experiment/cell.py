@@ -50,7 +50,7 @@ def identity(cell: Cell, told: Mapping[str, Any] | None = None) -> dict[str, Any
             files = {name: train_text(cell, name) for name in cell.texts} if told is None else told.get("texts") or {}
             said["texts"] = {name: files.get(name) for name in cell.texts}
         if cell.by_entity is not None:
-            bank = origin(read_manifest(Path(str(experiment.bank)))) if told is None else told.get("bank")
+            bank = origin(read_manifest(Path(str(cell.bank)))) if told is None else told.get("bank")
             how = {**dataclasses.asdict(cell.by_entity), "learner": LEARNER}
             said |= {"by_entity": json.loads(json.dumps(how)), "bank": bank}
         return said | {"hash": _hash(said)}
@@ -67,7 +67,7 @@ def identity(cell: Cell, told: Mapping[str, Any] | None = None) -> dict[str, Any
     for name in WITHOUT_EFFECT:
         values["train"].pop(name)
     values.pop("teacher")  # the bank says how it was made
-    used = experiment.bank if recipe.loss.dist_weight > 0 else None
+    used = cell.bank if recipe.loss.dist_weight > 0 else None
     graph = experiment.graph if recipe.train.kinds else None
     said = {"recipe": values, "data": data, "train": list(cell.train), "test": list(cell.test)}
     if told is None:
@@ -215,7 +215,7 @@ def _trained(cell: Cell, folders: Folders, *, device: str) -> dict[str, Any]:
         student = student_of(cell, folders)
         about: dict[str, Any] = {"steps": 0, "best_step": None, "dev": {}, "student": read_manifest(student).hash}
         return about | _tested(cell, recipe, [], Predictor.load(str(student), device=device))
-    bank = Bank.open(str(experiment.bank)) if recipe.loss.dist_weight > 0 and experiment.bank is not None else None
+    bank = Bank.open(str(cell.bank)) if recipe.loss.dist_weight > 0 and cell.bank is not None else None
     graph = GraphStore.open(experiment.graph) if recipe.train.kinds and experiment.graph is not None else None
     splits = _splits(cell, (*cell.train, *cell.beside))
     if not cell.train:  # nothing is fitted there on what people annotated

@@ -199,7 +199,7 @@ def _check_names(experiment: Experiment, name: str, arm: Arm) -> None:
 def _check_by_entity(experiment: Experiment, name: str, arm: Arm) -> None:
     if arm.by_entity is None:
         return
-    if arm.texts or experiment.bank is None:
+    if arm.texts or (arm.bank or experiment.bank) is None:
         raise ConfigError(f"experiment {experiment.name}: by_entity of arm {name} needs a bank, and no texts beside it")
     if arm.by_entity.control not in CONTROLS:
         raise ConfigError(

@@ -93,6 +93,7 @@ class Arm:
     by_entity: with names_of, that names count by their entities; run where there are train documents.
     pseudo: texts that another arm's student labels, beside the annotated documents, or alone where there are none. That
     arm may itself have learnt from texts that a third one labelled.
+    bank: the bank that this arm distils from, or learns by_entity by, where it is not the plan's.
     """
 
     set: tuple[str, ...] = ()
@@ -102,6 +103,7 @@ class Arm:
     texts: tuple[str, ...] = ()
     by_entity: ByEntity | None = None
     pseudo: PseudoTexts | None = None
+    bank: str | None = None
     only: tuple[str, ...] = ()
     about: str = ""
 
@@ -242,6 +244,12 @@ class Cell:
         return None if self.is_stage else self.experiment.arms[self.arm].by_entity
 
     @property
+    def bank(self) -> str | None:
+        """The folder of the bank that it distils from, or learns by_entity by."""
+        own = None if self.is_stage else self.experiment.arms[self.arm].bank
+        return own or self.experiment.bank
+
+    @property
     def trains(self) -> bool:
         """Whether it makes a student of its own."""
         return self.base is None and (bool(self.train) or self.pseudo is not None)
@@ -303,7 +311,7 @@ def _check_recipe(cell: Cell) -> None:
             f"experiment {cell.experiment.name}: {cell.name} distils (loss.dist_weight={recipe.loss.dist_weight:g}), "
             "and labels of a student are linked to no entity; set loss.dist_weight=0 for it"
         )
-    if recipe.loss.dist_weight > 0 and cell.experiment.bank is None:
+    if recipe.loss.dist_weight > 0 and cell.bank is None:
         raise ConfigError(
             f"experiment {cell.experiment.name}: {cell.name} distils (loss.dist_weight={recipe.loss.dist_weight:g}), "
             "and the plan names no bank"

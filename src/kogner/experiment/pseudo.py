@@ -95,7 +95,7 @@ def pseudo_labelled(
     graph = None if names is None else names.store.artifact.hash
     recipe = {"types": types, "names": graph, "name_weights": weights}
     if cell.labeller.by_entity is not None:
-        bank = artifacts.read_manifest(Path(str(cell.experiment.bank))).hash
+        bank = artifacts.read_manifest(Path(str(cell.labeller.bank))).hash
         recipe |= {"by_entity": dataclasses.asdict(cell.labeller.by_entity), "scales": scales, "bank": bank}
         recipe |= {"seed": str(cell.seed)}
     recipe |= label_inputs(cell, {"student": of_student})

@@ -8,7 +8,7 @@ from typing import Any
 from kogner.errors import InputError
 from kogner.experiment.cell import finished
 from kogner.experiment.folders import Folders
-from kogner.experiment.plan import Experiment
+from kogner.experiment.plan import Cell, Experiment
 
 
 def recorded(experiment: Experiment, folders: Folders) -> list[dict[str, Any]]:
@@ -17,25 +17,25 @@ def recorded(experiment: Experiment, folders: Folders) -> list[dict[str, Any]]:
     The plan's recipes still decide which of them are finished. Raises InputError where two are of different files of
     one corpus, and so cannot be compared.
     """
-    found = [one for cell in experiment.cells() if (one := finished(cell, folders, as_recorded=True)) is not None]
-    check_same_files(found)
-    return found
+    cells = experiment.cells()
+    found = [(cell, one) for cell in cells if (one := finished(cell, folders, as_recorded=True)) is not None]
+    _check_same_files(found)
+    return [one for _, one in found]
 
 
-def check_same_files(results: Sequence[Mapping[str, Any]]) -> None:
-    """Raise InputError where scores are of different files of one split of a corpus, banks, or graphs' names."""
+def _check_same_files(results: Sequence[tuple[Cell, Mapping[str, Any]]]) -> None:
+    """Raise InputError where scores are of different files of one split of a corpus, bank, or graph's names."""
     first: dict[tuple[str, str], tuple[str, str]] = {}
-    for one in results:
-        cell = "-".join(str(one["cell"][name]) for name in ("setting", "arm", "seed"))
-        for what, file in _files(one["identity"]):
-            known, by = first.setdefault(what, (file, cell))
+    for cell, one in results:
+        for what, file in _files(cell, one["identity"]):
+            known, by = first.setdefault(what, (file, cell.name))
             if known != file:
                 raise InputError(
-                    f"{by} and {cell} are of different files of {' '.join(what)}; run one again with the other's"
+                    f"{by} and {cell.name} are of different files of {' '.join(what)}; run one again with the other's"
                 )
 
 
-def _files(identity: Mapping[str, Any]) -> Iterator[tuple[tuple[str, str], str]]:
+def _files(cell: Cell, identity: Mapping[str, Any]) -> Iterator[tuple[tuple[str, str], str]]:
     """Each corpus and split with the hash of its file, of a training and what it starts from; and bank and graph."""
     for name, files in (identity.get("data") or {}).items():
         for split, file in (files or {}).items():
@@ -45,7 +45,12 @@ def _files(identity: Mapping[str, Any]) -> Iterator[tuple[tuple[str, str], str]]
     if identity.get("names"):
         yield ("graph", "names"), identity["names"]
     if identity.get("bank"):
-        yield ("the", "bank"), str(identity["bank"])
-    for before in (identity.get("base"), identity.get("initial"), (identity.get("pseudo") or {}).get("by")):
-        if before:
-            yield from _files(before)
+        yield ("the bank", str(cell.bank)), str(identity["bank"])
+    labeller = (identity.get("pseudo") or {}).get("by")
+    for after, before in (
+        (cell.base, identity.get("base")),
+        (cell.initial, identity.get("initial")),
+        (cell.labeller, labeller),
+    ):
+        if after is not None and before:
+            yield from _files(after, before)

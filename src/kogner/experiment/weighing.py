@@ -79,6 +79,6 @@ def learnt_by_entity(cell: Cell, splits: Sequence[Split], names: Names) -> Learn
     ]
     types = tuple(dict.fromkeys(name for split in splits for name in split.types))
     return learn(
-        drawn, types, names=names, bank=Bank.open(str(cell.experiment.bank)), parts=cell.by_entity.parts or None,
+        drawn, types, names=names, bank=Bank.open(str(cell.bank)), parts=cell.by_entity.parts or None,
         control=cell.by_entity.control, seed=cell.seed,
     )  # fmt: skip
