@@ -207,10 +207,10 @@ CORPORA := $(KOGNER_SHARED)/corpora
 SILVER := $(BIN)/kogner data silver --graph $(GRAPH) --types chemical=Chemical,disease=Disease,gene=Gene \
   $(foreach name,bc2gm bc5cdr genia gnormplus jnlpba linnaeus ncbi_disease nlmchem,--exclude $(CORPORA)/$(name))
 
-EXPERIMENTS := shares silver-only by-entity parts unseen-corpora self-training baseline rates
+EXPERIMENTS := shares silver-only by-entity parts mpnet unseen-corpora self-training baseline rates
 RECORDED := low-resource tune quick  # the first two of a GPU, by an earlier revision, without scores by document; `results-quick`
 RESULTS_OF := build/unseen build/silver-domain build/silver-domain-shuffled build/silver-doubts build/aligned
-results: teacher linked build/bank-mpnet/artifact.json build/joint/artifact.json $(RESULTS_OF:%=%/artifact.json) $(VENV)/.dev  ## Does the graph help? All trainings (days on 2 cores; DEVICE=cuda JOBS=13 for a GPU; goes on where it was), and docs/results.md
+results: teacher linked build/bank-mpnet/artifact.json build/bank-minilm/artifact.json build/joint/artifact.json $(RESULTS_OF:%=%/artifact.json) $(VENV)/.dev  ## Does the graph help? All trainings (days on 2 cores; DEVICE=cuda JOBS=13 for a GPU; goes on where it was), and docs/results.md
 	$(foreach name,$(EXPERIMENTS),$(BIN)/kogner experiment run $(name) --device $(DEVICE) $(if $(JOBS),--jobs $(JOBS)) \
 	  --scores benchmarks/results/scores --out benchmarks/results/$(name).json &&) \
 	$(BIN)/kogner experiment report $(EXPERIMENTS:%=benchmarks/results/%.json) $(RECORDED:%=benchmarks/results/%.json) --out docs/results.md
@@ -232,9 +232,13 @@ build/silver-domain-shuffled/artifact.json: | graph
 build/silver-doubts/artifact.json: | graph
 	$(SILVER) --corpus $(CORPORA)/bc5cdr --corpus $(CORPORA)/ncbi_disease --corpus $(CORPORA)/bc2gm --doubts --out build/silver-doubts
 
-build/bank-mpnet/artifact.json: linked | build/all-mpnet-base-v2/.there
-	$(BIN)/kogner teacher build --graph $(GRAPH) --out build/bank-mpnet --part Z --linked build/linked/bc5cdr --linked build/linked/ncbi \
+LINKED := build/linked/bc5cdr build/linked/ncbi build/linked-names/bc5cdr build/linked-names/ncbi
+build/bank-mpnet/artifact.json: | linked build/linked-names/artifact.json build/all-mpnet-base-v2/.there
+	$(BIN)/kogner teacher build --graph $(GRAPH) --out build/bank-mpnet --part Z $(LINKED:%=--linked %) \
 	  --set teacher.features.encoder=build/all-mpnet-base-v2
+
+build/bank-minilm/artifact.json: | linked build/linked-names/artifact.json $(VENV)/.minilm
+	$(BIN)/kogner teacher build --graph $(GRAPH) --out build/bank-minilm --part Z $(LINKED:%=--linked %)
 
 build/aligned/artifact.json: | graph $(VENV)/.minilm
 	$(BIN)/kogner encoder align --graph $(GRAPH) --types Chemical,Disease,Gene --steps 2000 --device $(DEVICE) --out build/aligned
