@@ -372,9 +372,9 @@ $(VENV)/.teacher: $(VENV)/.installed
 	$(PIP) install -q -c constraints.txt -e '.[teacher]'
 	touch $@
 
-$(VENV)/.dev: $(VENV)/.teacher
+$(VENV)/.dev: $(TORCH_STAMP) pyproject.toml constraints.txt  # in one go, not after the smaller ones
 	$(PIP) install -q -c constraints.txt -e '.[teacher,plot,dev]'
-	touch $@
+	touch $(VENV)/.installed $(VENV)/.teacher $@
 
 $(VENV)/.engines: $(VENV)/.installed
 	$(PIP) install -q -c constraints.txt -e '.[onnx,openvino]'

@@ -37,3 +37,12 @@ def test_packing_pays_but_for_processors_with_avx2_alone(monkeypatch, capability
         assert hardware.packing_pays() is pays
     finally:
         hardware.packing_pays.cache_clear()
+
+
+@pytest.mark.parametrize(
+    ("precision", "fast", "said"), [("bf16", False, True), ("bf16", True, False), ("auto", False, False)]
+)
+def test_bf16_where_it_is_slow_is_said(monkeypatch, capsys, precision, fast, said):
+    monkeypatch.setattr(hardware, "bf16_is_fast", lambda _: fast)
+    hardware.warn_of_bf16(precision, "cpu", instead="take fp32")
+    assert ("no arithmetic for bf16" in capsys.readouterr().err) is said

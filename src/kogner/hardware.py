@@ -8,6 +8,7 @@ from functools import cache
 from pathlib import Path
 
 from kogner.errors import ConfigError
+from kogner.progress import note
 
 # Parameters of mallopt(3), from glibc's malloc.h.
 _M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_MAX = -1, -2, -4
@@ -106,6 +107,13 @@ def bf16_is_fast(device: str) -> bool:
         return bool(torch.cuda.is_bf16_supported())
     flags = _processor()
     return "avx512_bf16" in flags or "amx_bf16" in flags
+
+
+def warn_of_bf16(precision: str, device: str, *, instead: str) -> None:
+    """Say so where bf16 is asked for and the device has no arithmetic for it. instead: what the user can do."""
+    if precision == "bf16" and not bf16_is_fast(device):
+        what = "this processor" if device == "cpu" else device
+        note(f"{what} has no arithmetic for bf16, which is much slower than fp32 there: {instead}")
 
 
 def _processor() -> str:

@@ -94,7 +94,7 @@ def test_an_arm_without_graph_starts_from_the_same_student(tiny_encoder, bank):
 
 
 def command(encoder: Path, corpus: Path, bank: Path, out: Path) -> list[str]:
-    sets = [f"student.encoder={encoder}", *FAST, "train.steps=80", "train.save_every=5", "train.log_every=4"]
+    sets = [f"student.encoder={encoder}", *FAST, "train.steps=60", "train.save_every=5", "train.log_every=4"]
     arguments = [argument for value in [*sets, "train.eval_every=40"] for argument in ("--set", value)]
     return [
         sys.executable, "-m", "kogner.cli", "train", "--data", f"made={corpus}", "--bank", str(bank), "--out", str(out),
@@ -117,7 +117,7 @@ def test_killed_and_resumed_equals_uninterrupted(tiny_encoder, corpus, bank, tmp
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     subprocess.run(command(tiny_encoder, corpus, bank, whole), check=True, env=environment, capture_output=True)
-    for target in (12, 47):
+    for target in (12, 36):
         process = subprocess.Popen(
             command(tiny_encoder, corpus, bank, killed), env=environment,
             stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
@@ -137,8 +137,8 @@ def test_killed_and_resumed_equals_uninterrupted(tiny_encoder, corpus, bank, tmp
     assert read_manifest(killed).files["model.safetensors"] == read_manifest(whole).files["model.safetensors"]
     curves = [TrainingLog.lines(folder / "training_log.jsonl") for folder in (whole, killed)]
     assert curves[0] == curves[1]
-    assert [line["step"] for line in curves[1] if "loss_lang" in line] == list(range(4, 81, 4))
-    assert json.loads(done.stdout.splitlines()[-1])["steps"] == 80
+    assert [line["step"] for line in curves[1] if "loss_lang" in line] == list(range(4, 61, 4))
+    assert json.loads(done.stdout.splitlines()[-1])["steps"] == 60
 
 
 def test_a_run_in_pieces_of_a_given_time_equals_one_in_one_go(tiny_encoder, corpus, tmp_path, monkeypatch):

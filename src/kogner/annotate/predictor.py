@@ -25,7 +25,7 @@ from kogner.annotate.names import DEFAULT_WEIGHT, MAX_NAME_WEIGHT, NAME_FLOOR, N
 from kogner.annotate.onnx import OnnxEngine, OnnxStudent, engine_for
 from kogner.config import StudentConfig
 from kogner.errors import ConfigError, InputError
-from kogner.hardware import bf16_is_fast, check_device, release_freed_memory
+from kogner.hardware import check_device, release_freed_memory, warn_of_bf16
 from kogner.hub import fetch
 from kogner.progress import note
 from kogner.records import Document, Mention, Sentence
@@ -346,8 +346,7 @@ class Predictor:
         precision = resolved(settings.precision, model.device.type)
         key = (precision, settings.compile, 0)
         if key not in self._engines:
-            if precision == "bf16" and not bf16_is_fast(model.device.type):
-                note("this processor has no arithmetic for bf16, which is slow here: take precision fp32 or auto")
+            warn_of_bf16(precision, model.device.type, instead="take precision fp32 or auto")
             self._engines[key] = Engine(model, precision=precision, compile=settings.compile)
         return self._engines[key]
 

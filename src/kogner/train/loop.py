@@ -31,7 +31,7 @@ from kogner.data.batch import Example, build_examples, fingerprint, make_batch
 from kogner.data.epochs import Readings
 from kogner.errors import ConfigError, KognerError
 from kogner.graph.store import GraphStore
-from kogner.hardware import bf16_is_fast, check_device, keep_freed_memory
+from kogner.hardware import bf16_is_fast, check_device, keep_freed_memory, warn_of_bf16
 from kogner.mapping import to_mapping
 from kogner.progress import Counter, counting, note
 from kogner.student import checkpoint as student_files
@@ -111,6 +111,7 @@ def train(
     left.
     """
     check_device(device)
+    warn_of_bf16(recipe.train.precision, device, instead="train.precision=auto takes what is fast")
     deadline = None if minutes is None else time.monotonic() + 60 * minutes
     if recipe.train.tensorboard:
         check_tensorboard()
