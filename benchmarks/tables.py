@@ -46,6 +46,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "entities": entities.entities,
     "by-entity": entities.by_entity,
     "silver-only": plans.silver_only,
+    "mpnet": plans.mpnet,
     "link": quality.link,
     "spans": quality.spans,
     "annotate": speed.annotate,

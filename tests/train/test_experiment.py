@@ -367,6 +367,11 @@ def test_another_encoder_in_the_same_folder_is_another_training(plan, tiny_encod
         ({"compare": [["mse", "mse"]]}, "needs two arms, not mse twice"),
         ({"set": ["train.nope=3"]}, "stage-first-0: .*nope"),
         ({"bank": None}, "half-mse-0 distils .*names no bank"),
+        (
+            {"arms": {"a": {"bank": "x", "set": ["loss.dist_weight=0"]}}, "compare": []},
+            "half-a-0 has a bank of its own and does not distil",
+        ),
+        ({"arms": {"a": {"corpora": {"yours": "x"}}}, "compare": []}, "corpus 'yours' is not among mine"),
     ],
 )  # fmt: skip
 def test_plans_that_cannot_work_are_refused(plan, changes, message):
@@ -422,7 +427,7 @@ def test_scores_as_recorded_stand_where_files_are_others_by_now(plan, corpus, tm
     for said in (scores["identity"], scores["identity"]["initial"]):
         said["data"]["mine"]["train"] = "0" * 64
     file.write_text(json.dumps(scores))
-    with pytest.raises(InputError, match="stage-first-0 and half-staged-0 are of different files of mine train"):
+    with pytest.raises(InputError, match="stage-first-0 and half-staged-0 differ in mine train"):
         recorded(experiment, folders)
 
 
@@ -472,8 +477,48 @@ def test_an_arm_with_a_bank_of_its_own(plan, bank, tmp_path):
     assert done["half-mse-0"]["student"] != done["half-narrow-0"]["student"]
     assert len(recorded(experiment, folders)) == 2, "they are not taken for one bank that was made anew"
     same = load(changed(plan, bank=str(bank), arms=arms | {"narrow": {"only": ["half"]}}))
-    with pytest.raises(InputError, match="half-mse-0 and half-narrow-0 are of different files of the bank"):
-        recorded(same, folders)
+    assert recorded(same, folders) == [], "whose bank it was is known, wherever it is by now"
+
+
+def test_an_arm_with_corpora_of_its_own(plan, corpus, tmp_path):
+    other = tmp_path / "other"
+    shutil.copytree(corpus, other)
+    train = other / "train.jsonl"
+    train.write_text("".join(train.read_text().splitlines(keepends=True)[:-2]))
+    arms = yaml.safe_load(plan.read_text())["arms"] | {"other": {"corpora": {"mine": str(other)}, "only": ["half"]}}
+    experiment = load(changed(plan, arms=arms, compare=[["other", "mse"]]))
+    cells, folders = {cell.name: cell for cell in experiment.cells()}, Folders(tmp_path)
+    ours, theirs = (identity(cells[name])["data"]["mine"] for name in ("half-other-0", "half-mse-0"))
+    assert {split for split in ours if ours[split] != theirs[split]} == {"train"}
+    done = [run(cells[name], folders, device="cpu", revision="x") for name in ("half-other-0", "half-mse-0")]
+    assert done[0]["student"] != done[1]["student"]
+    (comparison,) = summarise(experiment, recorded(experiment, folders))["comparisons"]
+    assert comparison["arm"] == "other"
+
+
+def test_means_pair_seeds_by_their_numbers(plan, tmp_path):
+    settings = {name: {"train": ["mine"], "test": ["mine"]} for name in ("half", "other")}
+    experiment = load(changed(plan, settings=settings, seeds=3, groups={"both": ["half", "other"]}))
+
+    def scored(setting, arm, seed, correct):
+        counts, recall = [(10, 10, correct)] * 4, {"unseen": {"recall": 0.0}, "f1": 10.0 * correct}
+        cell = {"setting": setting, "arm": arm, "seed": seed}
+        return {
+            "cell": cell,
+            "documents": {"mine": counts},
+            "test": {"mine": recall},
+            "dev": {},
+            "seconds": 1,
+            "revision": "x",
+        }
+
+    of_seed = {0: 4, 1: 8, 2: 6}  # half is better by as much as other is worse, seed by seed
+    results = [scored(name, "no-graph", seed, 5) for name in settings for seed in of_seed]
+    results += [scored("half", "mse", seed, 5 + of_seed[seed] - 6) for seed in (0, 1, 2)]
+    results += [scored("other", "mse", seed, 5 - of_seed[seed] + 6) for seed in (1, 2)]
+    (group,) = summarise(experiment, results)["groups"]
+    assert group["seeds"] == 2 and group["difference"] == pytest.approx(-5.0)
+    assert group["interval"] == pytest.approx([-5.0, -5.0]), "seeds 1 and 2 say the same, together"
 
 
 def test_a_slice_of_a_bank_counts_as_the_bank_and_a_reduced_one_does_not(plan, bank, tmp_path):

@@ -54,8 +54,8 @@ def document_counts(
 ) -> list[tuple[int, int, int]]:
     """(gold, predicted, correct) mentions of each gold document, in order; exact spans and types.
 
-    Passages of one article (`ID#1`, `ID#2`, as readers of PubTator name them, and documents that share an id) count
-    together: what an article calls its entities comes again in each, so they are not drawn independently.
+    Passages of one article (`ID#1`, `ID#2`, as readers of PubTator, CoNLL and GENIA name them, and documents that share
+    an id) count together: what an article calls its entities comes again in each, so they are not drawn independently.
     """
     found: dict[str, tuple[int, int, int]] = {}
     for pair in compare(gold, predicted, types=types):
@@ -88,9 +88,9 @@ def f1_interval(
 
 @dataclass(frozen=True)
 class Resampled:
-    """A difference of two arms in F1, points. per_seed: (seeds,). drawn: (rounds,), of documents drawn again."""
+    """A difference of two arms in F1, points. per_seed: by seed. drawn: (rounds,), of documents drawn again."""
 
-    per_seed: Array
+    per_seed: dict[int, float]
     drawn: Array
 
 
@@ -114,14 +114,15 @@ def overall(resamples: Sequence[Resampled], *, seed: int = 0) -> Difference:
 
     Where the documents are the same, so are those that the same rounds draw, so that what they have in common counts.
     So it does of seeds: trainings of one seed may start from the same student, and what counts is the mean of each
-    seed, of those that all differences have.
+    seed, of those that all differences have. Where these are not two, what is said is said of one training.
     """
-    mean = float(np.mean([one.per_seed.mean() for one in resamples]))
+    mean = float(np.mean([np.mean(list(one.per_seed.values())) for one in resamples]))
     drawn = np.mean([one.drawn for one in resamples], axis=0)
-    seeds = min(len(one.per_seed) for one in resamples)
+    common = sorted(set.intersection(*(set(one.per_seed) for one in resamples)))
+    seeds = max(1, len(common))
     if seeds > 1:
         of_seeds = np.random.default_rng([seed, 1]).standard_t(seeds - 1, len(drawn))
-        per_seed = np.mean([one.per_seed[:seeds] for one in resamples], axis=0)
+        per_seed = np.mean([[one.per_seed[number] for number in common] for one in resamples], axis=0)
         drawn = drawn + per_seed.std(ddof=1) / np.sqrt(seeds) * of_seeds
     low, high = np.percentile(drawn, [2.5, 97.5]).tolist()
     other = min(float((drawn <= 0).mean()), float((drawn >= 0).mean()))
@@ -132,10 +133,14 @@ def resampled(
     better: Sequence[Sequence[Sequence[int]]],
     baseline: Sequence[Sequence[Sequence[int]]],
     *,
+    numbers: Sequence[int] | None = None,
     rounds: int = ROUNDS,
     seed: int = 0,
 ) -> Resampled:
-    """The difference of two arms, seed by seed, and in each resample of the documents. See `paired_bootstrap`."""
+    """The difference of two arms, seed by seed, and in each resample of the documents. See `paired_bootstrap`.
+
+    numbers: which seeds they are of, 0 and so on where None.
+    """
     ours, theirs = (np.asarray(one, np.float64) for one in (better, baseline))
     if ours.shape != theirs.shape or ours.ndim != 3 or ours.shape[2] != 3 or 0 in ours.shape:
         raise InputError(f"two arms need the same seeds and documents, not counts of {ours.shape} and {theirs.shape}")
@@ -145,7 +150,8 @@ def resampled(
     for start, weights in _draws(documents, rounds, seed):
         f1 = _f1((weights @ both).reshape(len(weights), 2, seeds, 3))
         differences[start : start + len(weights)] = (f1[:, 0] - f1[:, 1]).mean(1)
-    return Resampled(_f1(ours.sum(1)) - _f1(theirs.sum(1)), differences)
+    per_seed = (_f1(ours.sum(1)) - _f1(theirs.sum(1))).tolist()
+    return Resampled(dict(zip(range(seeds) if numbers is None else numbers, per_seed, strict=True)), differences)
 
 
 def holm(values: Sequence[float]) -> list[float]:

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 WITHOUT_EFFECT = ("threads", "save_every", "log_every")  # of a recipe's train section: on no figure
 LEARNER = 2  # of `kogner.train.entity_weights`: another number where it learns in another way
+WEIGHING = 2  # of `kogner.train.name_evidence`, where dev decides; 1, the best of a grid, where an identity has none
 BEFORE = {"agreement": False}  # what it was before it could be said, where that is not today's default
 
 
@@ -37,7 +38,6 @@ def identity(cell: Cell, told: Mapping[str, Any] | None = None) -> dict[str, Any
 
     told: a stored identity from which that of files is taken (data, bank, graph, encoder) instead of the files.
     """
-    from kogner.data import corpora
     from kogner.mapping import to_mapping
     from kogner.recipe import load_recipe
     from kogner.teacher.bank import origin
@@ -49,18 +49,17 @@ def identity(cell: Cell, told: Mapping[str, Any] | None = None) -> dict[str, Any
         if cell.texts:
             files = {name: train_text(cell, name) for name in cell.texts} if told is None else told.get("texts") or {}
             said["texts"] = {name: files.get(name) for name in cell.texts}
+        elif cell.train and (rule := WEIGHING if told is None else told.get("weighing")) is not None:
+            said["weighing"] = rule
         if cell.by_entity is not None:
             bank = origin(read_manifest(Path(str(cell.bank)))) if told is None else told.get("bank")
             how = {**dataclasses.asdict(cell.by_entity), "learner": LEARNER}
             said |= {"by_entity": json.loads(json.dumps(how)), "bank": bank}
-        return said | {"hash": _hash(said)}
+        return _with_hash(said, cell)
     recipe = load_recipe(experiment.recipe, cell.overrides())
     wanted = dict.fromkeys((*cell.train, *cell.beside, *cell.test))
     if told is None:
-        data = {
-            name: {split: file_sha256(file) for split, file in corpora.splits(experiment.corpora[name]).items()}
-            for name in wanted
-        }
+        data = {name: {split: file_sha256(file) for split, file in _files(cell, name).items()} for name in wanted}
     else:
         data = {name: told.get("data", {}).get(name) for name in wanted}
     values: dict[str, Any] = json.loads(json.dumps(to_mapping(recipe)))
@@ -85,7 +84,22 @@ def identity(cell: Cell, told: Mapping[str, Any] | None = None) -> dict[str, Any
         said |= {name: told[name] for name in ("encoder",) if name in told}
     elif weights.is_file():  # of one of our own, which its name does not tell
         said["encoder"] = file_sha256(weights)
+    return _with_hash(said, cell)
+
+
+def _with_hash(said: dict[str, Any], cell: Cell) -> dict[str, Any]:
+    """Files of its own are named: they are others than those of the plan, whatever is known of what they hold."""
+    said |= {"own": cell.own} if cell.own else {}
     return said | {"hash": _hash(said)}
+
+
+def _files(cell: Cell, corpus: str) -> dict[str, Path]:
+    """Files by split: what is trained on may be an arm's own, what is scored is the plan's."""
+    from kogner.data import corpora
+
+    files = corpora.splits(cell.folder(corpus))
+    scored = corpora.splits(cell.experiment.corpora[corpus]) if cell.own else files
+    return files | {split: file for split, file in scored.items() if split == "test"}
 
 
 def _of(told: Mapping[str, Any] | None, name: str) -> Mapping[str, Any] | None:
@@ -116,7 +130,7 @@ def _today(stored: dict[str, Any], now: dict[str, Any], *, before: bool = False)
         if "base" not in stored or "base" not in now:
             return {"hash": ""}  # it was of another kind
         said = {"base": _today(stored["base"], now["base"], before=before), "names": stored["names"]}
-        said |= {name: stored[name] for name in ("texts", "by_entity", "bank") if name in stored}
+        said |= {name: stored[name] for name in ("texts", "weighing", "by_entity", "bank", "own") if name in stored}
         return said | {"hash": _hash(said)}
     defaults = json.loads(json.dumps(to_mapping(Recipe())))
     defaults["train"] |= BEFORE
@@ -264,7 +278,7 @@ def _splits(cell: Cell, names: Iterable[str]) -> list[Split]:
 
     splits, annotated = [], set[str]()
     for name in names:
-        train, dev = training_corpora(name, Path(cell.experiment.corpora[name]))
+        train, dev = training_corpora(name, Path(cell.folder(name)))
         annotated |= set(train.types) if name in cell.train else set()
         if cell.without and name in cell.train:
             train, dev = _left(train, cell.without), None if dev is None else _left(dev, cell.without)

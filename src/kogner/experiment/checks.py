@@ -86,7 +86,7 @@ def _check_words(experiment: Experiment) -> None:
 def _check_corpora(experiment: Experiment) -> None:
     used = [names for one in experiment.stages.values() for names in (one.train, one.test)]
     used += [names for one in experiment.settings.values() for names in (one.train, one.test)]
-    used += [(*arm.beside, *arm.texts) for arm in experiment.arms.values()]
+    used += [(*arm.beside, *arm.texts, *arm.corpora) for arm in experiment.arms.values()]
     used += [arm.pseudo.texts for arm in experiment.arms.values() if arm.pseudo is not None]
     for name in itertools.chain(*used):
         _known(experiment, "corpus", name, experiment.corpora)
@@ -185,6 +185,9 @@ def _check_names(experiment: Experiment, name: str, arm: Arm) -> None:
             )
         return
     _check_by_entity(experiment, name, arm)
+    if arm.corpora or (arm.bank is not None and arm.by_entity is None):
+        what = "corpora" if arm.corpora else "a bank"
+        raise ConfigError(f"experiment {experiment.name}: arm {name} trains nothing, and has {what} of its own")
     _known(experiment, "arm", arm.names_of, experiment.arms)
     base = experiment.arms[arm.names_of]
     if arm.set or arm.initial or arm.beside or arm.pseudo or base.names_of is not None or experiment.graph is None:

@@ -12,6 +12,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from kogner.errors import ConfigError
 from kogner.experiment.checks import PSEUDO, STAGE, check, start_of
@@ -94,6 +95,7 @@ class Arm:
     pseudo: texts that another arm's student labels, beside the annotated documents, or alone where there are none. That
     arm may itself have learnt from texts that a third one labelled.
     bank: the bank that this arm distils from, or learns by_entity by, where it is not the plan's.
+    corpora: folders that this arm trains on instead of the plan's of the same name, such as with other links.
     """
 
     set: tuple[str, ...] = ()
@@ -104,6 +106,7 @@ class Arm:
     by_entity: ByEntity | None = None
     pseudo: PseudoTexts | None = None
     bank: str | None = None
+    corpora: Mapping[str, str] = field(default_factory=dict)
     only: tuple[str, ...] = ()
     about: str = ""
 
@@ -246,8 +249,22 @@ class Cell:
     @property
     def bank(self) -> str | None:
         """The folder of the bank that it distils from, or learns by_entity by."""
-        own = None if self.is_stage else self.experiment.arms[self.arm].bank
-        return own or self.experiment.bank
+        return self.own.get("bank") or self.experiment.bank
+
+    @property
+    def own(self) -> dict[str, Any]:
+        """Files that it has of its own, by the names that the plan gives them: `bank`, `corpora`."""
+        if self.is_stage:
+            return {}
+        arm = self.experiment.arms[self.arm]
+        return ({} if arm.bank is None else {"bank": arm.bank}) | (
+            {"corpora": dict(arm.corpora)} if arm.corpora else {}
+        )
+
+    def folder(self, corpus: str) -> str:
+        """The folder of a corpus that it trains on."""
+        own: str | None = self.own.get("corpora", {}).get(corpus)
+        return own or self.experiment.corpora[corpus]
 
     @property
     def trains(self) -> bool:
@@ -310,6 +327,11 @@ def _check_recipe(cell: Cell) -> None:
         raise ConfigError(
             f"experiment {cell.experiment.name}: {cell.name} distils (loss.dist_weight={recipe.loss.dist_weight:g}), "
             "and labels of a student are linked to no entity; set loss.dist_weight=0 for it"
+        )
+    if recipe.loss.dist_weight == 0 and "bank" in cell.own:
+        raise ConfigError(
+            f"experiment {cell.experiment.name}: {cell.name} has a bank of its own and does not distil "
+            "(loss.dist_weight=0)"
         )
     if recipe.loss.dist_weight > 0 and cell.bank is None:
         raise ConfigError(

@@ -24,22 +24,23 @@ def recorded(experiment: Experiment, folders: Folders) -> list[dict[str, Any]]:
 
 
 def _check_same_files(results: Sequence[tuple[Cell, Mapping[str, Any]]]) -> None:
-    """Raise InputError where scores are of different files of one split of a corpus, bank, or graph's names."""
+    """Raise InputError where two scores are of different files: a corpus's split, bank, graph; or of another rule."""
     first: dict[tuple[str, str], tuple[str, str]] = {}
     for cell, one in results:
         for what, file in _files(cell, one["identity"]):
             known, by = first.setdefault(what, (file, cell.name))
             if known != file:
-                raise InputError(
-                    f"{by} and {cell.name} are of different files of {' '.join(what)}; run one again with the other's"
-                )
+                raise InputError(f"{by} and {cell.name} differ in {' '.join(what)}; run one again with the other's")
 
 
 def _files(cell: Cell, identity: Mapping[str, Any]) -> Iterator[tuple[tuple[str, str], str]]:
-    """Each corpus and split with the hash of its file, of a training and what it starts from; and bank and graph."""
+    """Each corpus and split with the hash of its file, bank, graph and rule, of a training and what it starts from."""
+    own = cell.own.get("corpora", {})
     for name, files in (identity.get("data") or {}).items():
         for split, file in (files or {}).items():
-            yield (name, split), file
+            yield (name if split == "test" else own.get(name, name), split), file
+    if cell.base is not None and cell.train and not cell.texts:
+        yield ("the rule", "that weighs names"), str(identity.get("weighing", 1))
     for name, file in (identity.get("texts") or {}).items():
         yield (name, "train"), file
     if identity.get("names"):

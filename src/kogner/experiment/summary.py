@@ -38,8 +38,8 @@ def summarise(experiment: Experiment, results: Sequence[Mapping[str, Any]]) -> d
         for setting, plan in experiment.settings.items():
             pairs = _pairs(by_cell, setting, better, baseline)
             for corpus in plan.test if pairs else ():
-                counts = ([one["documents"][corpus] for one in side] for side in zip(*pairs, strict=True))
-                found_difference = resampled(*counts)
+                ours, theirs = ([one["documents"][corpus] for one in side] for side in zip(*pairs, strict=True))
+                found_difference = resampled(ours, theirs, numbers=[one["cell"]["seed"] for one, _ in pairs])
                 drawn.setdefault(setting, []).append(found_difference)
                 told = overall([found_difference]).to_dict()
                 unseen = statistics.mean(

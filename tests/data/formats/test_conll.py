@@ -5,6 +5,7 @@ import pytest
 from kogner.data.formats import conll
 from kogner.data.report import Report
 from kogner.errors import InputError
+from kogner.evaluate.significance import document_counts
 
 # One sentence with two entities side by side, in the three schemes.
 TOKENS = ["The", "zinc", "finger", "p53", "binds", "DNA", "."]
@@ -25,6 +26,13 @@ def read(tmp_path, content, *, strict=False, **options):
     path.write_bytes(content if isinstance(content, bytes) else content.encode())
     report = Report(strict=strict)
     return list(conll.read(path, report=report, **options)), report
+
+
+def test_documents_that_the_file_tells_apart_are_in_the_ids(tmp_path):
+    begin, one = "-DOCSTART-\tO\n\n", lines(["A", "."], ["B-x", "O"], "\t")
+    documents, _ = read(tmp_path, f"{begin}{one}\n{one}\n{begin}{one}")
+    assert [document.id for document in documents] == ["train:1#1", "train:1#2", "train:2#3"]
+    assert document_counts(documents, documents, types=["x"]) == [(2, 2, 2), (1, 1, 1)]
 
 
 @pytest.mark.parametrize("separator", ["\t", " ", "\tNN\t"])

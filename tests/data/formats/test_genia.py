@@ -32,6 +32,11 @@ def test_nested_half_open_token_spans_become_characters(tmp_path):
     assert (two.id, two.mentions) == ("m:1", ())
 
 
+def test_sentences_of_one_document_are_known_by_their_ids(tmp_path):
+    rows = [{**row(name, ["a"]), "doc_id": "MEDLINE:1"} for name in ("MEDLINE:1-0", "MEDLINE:1-12", "MEDLINE:12-3")]
+    assert [one.id for one in read(tmp_path, *rows)] == ["MEDLINE:1#0", "MEDLINE:1#12", "MEDLINE:12-3"]
+
+
 @pytest.mark.parametrize(
     ("bad", "message"),
     [

@@ -7,6 +7,7 @@ have drifted into mid-sentence and cut entities; such a file is read as one stre
 from __future__ import annotations
 
 import re
+from bisect import bisect
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from kogner.data.report import Report
 from kogner.errors import InputError
 from kogner.records import Document, Mention
 
+DOCUMENT = "-DOCSTART-"
 DRIFTED = "entity across a blank line"
 STRAY = "I or E without B"
 DRIFT_SHARE = 0.01  # of the blank lines; JNLPBA train has 12 %, all other corpora seen 0
@@ -37,31 +39,35 @@ class _Token:
 def read(path: Path, *, report: Report, split_again: bool | None = None) -> Iterator[Document]:
     """Yield the sentences of a CoNLL file: first column the token, last column the tag. Ids are `<file stem>:<number>`.
 
+    Where several `-DOCSTART-` lines tell documents apart an id is `<file stem>:<document>#<number>`, the number that of
+    the sentence in the file; `kogner.evaluate.significance` draws such sentences together.
     split_again: ignore the blank lines and split the whole stream of tokens into sentences; None (default) does so
     where more than 1 % of the blank lines cut an entity.
     The file is read twice: which kind of IOB it has, and how many blank lines cut, is known at its end only.
     Raises InputError for a line without a tag, or with one that is none of IOB, IOB2 and IOBES.
     """
-    plain, drifted = _looked_over(path)
+    plain, drifted, documents = _looked_over(path)
     blocks: Iterator[list[_Token]] = _blocks(path, report)
     if drifted if split_again is None else split_again:
         blocks = _split_again(_stream(blocks, plain=plain, path=path, report=report))
     number = 0
     for number, block in enumerate(blocks, start=1):
-        yield _document(f"{stem(path)}:{number}", block, plain=plain, path=path, report=report)
+        of = f"{bisect(documents, block[0].line)}#" if len(documents) > 1 else ""
+        yield _document(f"{stem(path)}:{of}{number}", block, plain=plain, path=path, report=report)
     if not number:
         raise InputError("holds no tokens", path=path)
 
 
-def _looked_over(path: Path) -> tuple[bool, bool]:
+def _looked_over(path: Path) -> tuple[bool, bool, list[int]]:
     """Whether it is IOB1, where an entity starts with I unless it follows another of its type at once; whether too many
-    blank lines cut an entity."""
+    blank lines cut an entity; the lines at which documents begin."""
+    documents: list[int] = []
     parts: set[str] = set()
     starts = False
     blocks = cut = 0
     last: _Token | None = None
     with suppress(InputError):  # raised again at its place, behind the sentences that come before it
-        for block in _blocks(path, Report()):
+        for block in _blocks(path, Report(), documents):
             blocks += 1
             cut += last is not None and _goes_on(last, block[0])
             last = block[-1]
@@ -71,13 +77,17 @@ def _looked_over(path: Path) -> tuple[bool, bool]:
                 for index, token in enumerate(block)
             )
     plain = "I" in parts and not parts & {"E", "S"} and not starts
-    return plain, not plain and cut > DRIFT_SHARE * blocks
+    return plain, not plain and cut > DRIFT_SHARE * blocks, documents
 
 
-def _blocks(path: Path, report: Report) -> Iterator[list[_Token]]:
+def _blocks(path: Path, report: Report, documents: list[int] | None = None) -> Iterator[list[_Token]]:
+    """Tokens between blank lines. documents: takes the lines at which one begins."""
     block: list[_Token] = []
     for number, line in lines(path):
-        if not line.strip() or line.startswith("-DOCSTART-"):
+        begins = line.startswith(DOCUMENT)
+        if begins and documents is not None:
+            documents.append(number)
+        if begins or not line.strip():
             if block:
                 yield block
             block = []

@@ -17,6 +17,8 @@ from kogner.records import Document, Mention
 def read(path: Path, *, report: Report) -> Iterator[Document]:
     """Yield one document per line; its text is the tokens joined by one blank, its id `sent_id` or the line number.
 
+    A `sent_id` that is the `doc_id` and a number, `X-7`, becomes `X#7`, by which sentences of one document are known.
+
     The file is read twice, first for the ids that come again. Raises InputError for a line that is not such an object
     or whose spans do not fit its tokens.
     """
@@ -25,7 +27,9 @@ def read(path: Path, *, report: Report) -> Iterator[Document]:
 
 
 def _id(raw: Any, path: Path, line: int) -> str:
-    return str(raw.get("sent_id") or f"{stem(path)}:{line}")
+    name, document = str(raw.get("sent_id") or f"{stem(path)}:{line}"), str(raw.get("doc_id") or "")
+    number = name.removeprefix(f"{document}-")
+    return f"{document}#{number}" if document and name != number and number.isdecimal() else name
 
 
 def _documents(path: Path, report: Report) -> Iterator[tuple[int, Document]]:
