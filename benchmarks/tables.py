@@ -37,6 +37,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "padding": speed.padding,
     "judged": quality.judged,
     "scanner": quality.scanner,
+    "ages": quality.ages,
     "names": quality.names,
     "thresholds": quality.thresholds,
     "overlaps": evidence.overlaps,

@@ -31,7 +31,7 @@ def suite() -> str:
         types = ", ".join(sorted(found["by_type"]))
         row = [name, types, "yes" if name in trained else "no", *f1, _goal(name, found["f1"])]
         row += [f"{found['relaxed']['f1']:.1f}", "" if alone is None else f"{alone:.1f}", f"{found['ece']:.1f}"]
-        rows.append([*row, f"{found['gold']:,}", str(sum(found["left_out"].values()))])
+        rows.append([*row, f"{found['gold']:,}", str(sum((found["left_out"] or {}).values()))])
     means = [f"{data[arm]['mean_f1_of_six']:.1f}" for arm in arms]
     rows.append(["mean of the six that are trained on", "", "", *means, *[""] * 6])
     for name, why in data["model"]["missing"].items():
@@ -46,6 +46,23 @@ def suite() -> str:
     left_out += _costs(data, arms) + "\n\n"
     header += ["our goal", "F1, any overlap", "names alone", "ECE", "gold mentions", "left out"]
     return table(header, rows) + left_out + where(data)
+
+
+def ages() -> str:
+    """Why GNormPlus reads otherwise on dev than on test, in a sentence."""
+    data = result("ages")
+    dev, test = data["dev"], data["test"]
+
+    def said(of: dict[str, Any]) -> str:
+        return "{} ({:.0f} to {:.0f})".format(f"{of['f1']:.0f}", *of["interval"])
+
+    count = {split: sum(of["documents"] for of in data[split].values()) for split in ("dev", "test")}
+    return (
+        f"{dev['older']['documents']} of {NAMES[data['corpus']]}'s {count['dev']} dev documents are abstracts from "
+        f"before PMID {data['pmid']:,}, about 1998, and {test['older']['documents']} of {count['test']} of its test "
+        f"documents. Older ones are the harder ones: F1 {said(dev['older'])} on dev, {said(test['older'])} on test; "
+        f"newer ones: {said(dev['newer'])} and {said(test['newer'])} (`make ages`).\n"
+    )
 
 
 def _with_interval(of: dict[str, Any]) -> str:

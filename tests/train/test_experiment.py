@@ -626,6 +626,8 @@ def test_show_and_report_tell_what_is_finished(plan, tmp_path, capsys):
     assert "Trainings: 2 on not recorded; at revisions abc." in page
     assert "| half | mine | no-graph | 33.33 | 20.0 | 50.0 | 1 | 1.0 | not recorded |" in page
     assert (tmp_path / "docs" / "results-tiny.png").read_bytes().startswith(b"\x89PNG")
+    told = json.loads(capsys.readouterr().out.splitlines()[-1])["plans"]["tiny"]
+    assert told["settings"]["half"]["mine"]["no-graph"] == {"f1": [33.33]} and told["groups"][0]["arm"] == "mse"
     out.write_text("[]")
     with pytest.raises(SystemExit) as stopped:
         main(["experiment", "report", str(out), "--out", str(tmp_path / "results.md")])
@@ -673,6 +675,16 @@ def test_what_a_failed_cell_says(plan, tmp_path, capsys):
         main(["experiment", "run", str(plan), "--runs", str(tmp_path / "runs"), "--jobs", "1", "--quiet"])
     said = capsys.readouterr().err
     assert stopped.value.code == 2 and "stage-first-0 failed: encoder" in said and "Traceback" not in said
+
+
+def test_a_plan_whose_corpora_are_not_here_says_what_makes_them(plan, tmp_path, capsys):
+    changed(plan, corpora={"mine": str(tmp_path / "nowhere")})
+    with pytest.raises(SystemExit) as stopped:
+        main(["experiment", "run", str(plan), "--runs", str(tmp_path / "runs"), "--jobs", "1", "--quiet"])
+    said = capsys.readouterr().err
+    assert (
+        stopped.value.code == 2 and f"Not here of what the plan names: {tmp_path / 'nowhere'}. `make results`" in said
+    )
 
 
 def test_the_control_gives_each_entity_the_row_of_another_of_its_type():

@@ -154,6 +154,8 @@ def command(
     else:
         assert model is not None
         seen = _Seen.load(train)  # before the model, since it may be wrong
+        if chosen.suite is not None and seen.names is None:
+            note("whether training held any of these documents is not looked for; name what it learnt from (--train)")
         names = None if graph is None else Names(GraphStore.open(graph))
         said = scored = _scored(Predictor.load(model, device=device), chosen, settings, seen, names)
     if not as_json and llm is not None:
@@ -237,14 +239,14 @@ class _Seen:
 def _scored(
     predictor: Predictor, chosen: _Chosen, settings: Settings, seen: _Seen, names: Names | None
 ) -> dict[str, dict[str, Any]]:
-    """Results by corpus."""
+    """Results by corpus. left_out: None where nobody said what training held."""
     from kogner.data.overlap import without
     from kogner.evaluate.suite import names_alone
     from kogner.progress import counting
 
     results: dict[str, dict[str, Any]] = {}
     for whole in chosen.corpora:
-        corpus, left_out = without(whole, seen.documents)
+        corpus, left_out = (whole, None) if seen.names is None else without(whole, seen.documents)
         here = replace(settings, nested=True) if corpus.name in chosen.nested else settings
         predicted, types = [], sorted(corpus.types)
         if names is not None:

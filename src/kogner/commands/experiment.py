@@ -60,7 +60,7 @@ def run(
       kogner experiment run recipes/experiments/low-resource.yaml --jobs 2
     """
     from kogner.environment import environment
-    from kogner.errors import ConfigError
+    from kogner.errors import ConfigError, KognerError
     from kogner.experiment.folders import Folders
     from kogner.experiment.plan import load
     from kogner.experiment.runner import run_all
@@ -73,11 +73,27 @@ def run(
     for name in cells:
         if name not in known:
             raise ConfigError(f"{plan} has no training {name}; it has {', '.join(known[:5])}, ...")
-    run_all(
-        experiment, plan, folders, jobs=jobs or os.cpu_count() or 1, device=device,
-        revision=environment()["revision"], only=settings, cells=cells,
-    )  # fmt: skip
+    try:
+        run_all(
+            experiment, plan, folders, jobs=jobs or os.cpu_count() or 1, device=device,
+            revision=environment()["revision"], only=settings, cells=cells,
+        )  # fmt: skip
+    except KognerError as error:
+        if not (lacking := _lacking(experiment)):
+            raise
+        raise ConfigError(
+            f"{error}. Not here of what the plan names: {', '.join(lacking)}. `make results` makes what the shipped "
+            "plans need, and `make results-quick` that of quick"
+        ) from error
     _say(experiment, plan, _finished(experiment, folders), out)
+
+
+def _lacking(experiment: Experiment) -> list[str]:
+    """Folders that a plan names and that are not here."""
+    own = [arm for arm in experiment.arms.values() if arm.bank is not None or arm.corpora]
+    named = [*experiment.corpora.values(), *(folder for arm in own for folder in arm.corpora.values())]
+    named += [one for one in (experiment.bank, experiment.graph, *(arm.bank for arm in own)) if one is not None]
+    return [folder for folder in dict.fromkeys(named) if not Path(folder).exists()]
 
 
 @command.command("show")
@@ -135,7 +151,19 @@ def report(results: tuple[Path, ...], out: Path) -> None:
             plot(summary, out.with_name(picture))
             drawn.append(picture)
     write_atomic(out, page(summaries, pictures))
-    click.echo(json.dumps({"out": str(out), "pictures": drawn}))
+    click.echo(json.dumps({"out": str(out), "pictures": drawn, "plans": dict(map(_figures, summaries))}))
+
+
+def _figures(summary: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
+    """A plan and its figures, for the last line: by setting, corpus and arm F1 of each seed; and means of groups."""
+    settings: dict[str, Any] = {}
+    for row in summary["rows"]:
+        settings.setdefault(row["setting"], {}).setdefault(row["corpus"], {})[row["arm"]] = {
+            "f1": [round(one, 2) for one in row["f1"]]
+        }
+    kept = ("group", "arm", "baseline", "difference", "interval", "p", "seeds")
+    groups = [{name: one[name] for name in kept} for one in summary["groups"]]
+    return summary["experiment"], {"settings": settings, "groups": groups}
 
 
 def _of_today(summary: Mapping[str, Any]) -> dict[str, Any]:
