@@ -148,7 +148,7 @@ joint: $(VENV)/.minilm joint-data  ## One student for six corpora and the graph'
 	  $(foreach one,$(SIX),--data $(firstword $(subst =, ,$(one)))=build/joint/$(firstword $(subst =, ,$(one)))) \
 	  --data silver-rest=build/silver-rest --out runs/joint
 
-joint-base: build/all-mpnet-base-v2/.there joint-data  ## The same with an encoder of 109M weights, for a GPU: DEVICE=cuda, in pieces with MINUTES=8 (again until finished), with distillation where BANK=build/bank-linked
+joint-base: build/all-mpnet-base-v2/.there joint-data $(BANK:%=%/artifact.json)  ## The same with an encoder of 109M weights, for a GPU: DEVICE=cuda, in pieces with MINUTES=8 (again until finished), with distillation where BANK=build/bank-linked
 	$(BIN)/kogner train --recipe joint --device $(DEVICE) $(if $(MINUTES),--minutes $(MINUTES)) --set student.encoder=build/all-mpnet-base-v2 \
 	  --set train.precision=auto --set train.encoder_lr=3.0e-5 --set train.head_lr=3.0e-4 --set train.batch_size=32 --set train.epochs=5 \
 	  $(if $(BANK),--bank $(BANK) --set loss.dist_weight=0.2) \
@@ -381,9 +381,9 @@ $(VENV)/.teacher: $(VENV)/.installed
 	$(PIP) install -q -c constraints.txt -e '.[teacher]'
 	touch $@
 
-$(VENV)/.dev: $(TORCH_STAMP) pyproject.toml constraints.txt  # in one go, not after the smaller ones
+$(VENV)/.dev: $(VENV)/.teacher
 	$(PIP) install -q -c constraints.txt -e '.[teacher,plot,dev]'
-	touch $(VENV)/.installed $(VENV)/.teacher $@
+	touch $@
 
 $(VENV)/.engines: $(VENV)/.installed
 	$(PIP) install -q -c constraints.txt -e '.[onnx,openvino]'

@@ -103,6 +103,7 @@ def main() -> None:
     result = {
         "model": read_manifest(args.model).hash, "bank": bank.artifact.hash, "graph": names.store.artifact.hash,
         "controls": len(controls), "variants": told, "differences": differences,
+        "documents": {name: len(of["none"]) for name, of in counts.items()},
     }  # fmt: skip
     record.write(args.out, result)
     print(json.dumps({name: {what: one["difference"] for what, one in of.items()} for name, of in differences.items()}))

@@ -31,7 +31,9 @@ def suite() -> str:
         types = ", ".join(sorted(found["by_type"]))
         row = [name, types, "yes" if name in trained else "no", *f1, _goal(name, found["f1"])]
         row += [f"{found['relaxed']['f1']:.1f}", "" if alone is None else f"{alone:.1f}", f"{found['ece']:.1f}"]
-        rows.append([*row, f"{found['gold']:,}", str(sum((found["left_out"] or {}).values()))])
+        rows.append(
+            [*row, f"{found['gold']:,}", "" if found["left_out"] is None else str(sum(found["left_out"].values()))]
+        )
     means = [f"{data[arm]['mean_f1_of_six']:.1f}" for arm in arms]
     rows.append(["mean of the six that are trained on", "", "", *means, *[""] * 6])
     for name, why in data["model"]["missing"].items():

@@ -162,11 +162,17 @@ def by_entity() -> str:
     return (
         f"{table(header, rows)}\n"
         f"Test F1, exact{f', {seeds} seeds' if seeds else ''}; of kogner-mini one training, of whose chance p knows "
-        "nothing, nor of JNLPBA's documents (sentences are drawn). All types count by their entities there; the "
-        f"shipped one has none of DNA, and reads JNLPBA as in (a); {_BOLD}. (c): each entity "
+        f"nothing{_of_sentences()}. All types count by their entities there; the shipped one has none of DNA, and "
+        f"reads JNLPBA as in (a); {_BOLD}. (c): each entity "
         "has the vectors of another one of its label, which leaves a memory of entities that were seen; (d): of one "
         f"of its vocabulary. {_left_out(same)}\n"
     )
+
+
+def _of_sentences() -> str:
+    """That earlier results drew JNLPBA's sentences, and not its documents."""
+    known = is_there("entities") and "documents" in result("entities")
+    return "" if known else ", nor of JNLPBA's documents (sentences are drawn)"
 
 
 def _left_out(same: list[str]) -> str:

@@ -108,8 +108,11 @@ def test_passages_of_an_article_count_together():
 
 
 def test_arms_that_do_not_fit():
-    for other in (arm(0.8, seeds=2), arm(0.8, documents=3), []):
+    for other in (arm(0.8, seeds=2), []):
         with pytest.raises(InputError, match="same seeds and documents"):
+            paired_bootstrap(arm(0.8), other)
+    for other in (arm(0.8, documents=3), [*arm(0.8, seeds=2), *arm(0.8, seeds=1, documents=3)]):
+        with pytest.raises(InputError, match="other numbers of documents"):
             paired_bootstrap(arm(0.8), other)
 
 

@@ -1,6 +1,7 @@
 """Experiments: cells of a plan, what makes them anew, arms paired by seed, the control, the command."""
 
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -372,6 +373,14 @@ def test_another_encoder_in_the_same_folder_is_another_training(plan, tiny_encod
             "half-a-0 has a bank of its own and does not distil",
         ),
         ({"arms": {"a": {"corpora": {"yours": "x"}}}, "compare": []}, "corpus 'yours' is not among mine"),
+        (
+            {"corpora": {"mine": "x", "yours": "y"}, "arms": {"a": {"corpora": {"yours": "x"}}}, "compare": []},
+            "arm a trains on no corpus 'yours' of its own",
+        ),
+        (
+            {"arms": {"a": {"corpora": {"mine": "x"}}, "b": {"names_of": "a"}}, "compare": [], "graph": "g"},
+            "arm b scores students of a, which has corpora of its own",
+        ),
     ],
 )  # fmt: skip
 def test_plans_that_cannot_work_are_refused(plan, changes, message):
@@ -483,8 +492,9 @@ def test_an_arm_with_a_bank_of_its_own(plan, bank, tmp_path):
 def test_an_arm_with_corpora_of_its_own(plan, corpus, tmp_path):
     other = tmp_path / "other"
     shutil.copytree(corpus, other)
-    train = other / "train.jsonl"
-    train.write_text("".join(train.read_text().splitlines(keepends=True)[:-2]))
+    for split in ("train", "test"):
+        file = other / f"{split}.jsonl"
+        file.write_text(re.sub(r'"X:(\d+)"', lambda match: f'"X:{21 - int(match[1])}"', file.read_text()))
     arms = yaml.safe_load(plan.read_text())["arms"] | {"other": {"corpora": {"mine": str(other)}, "only": ["half"]}}
     experiment = load(changed(plan, arms=arms, compare=[["other", "mse"]]))
     cells, folders = {cell.name: cell for cell in experiment.cells()}, Folders(tmp_path)
@@ -494,6 +504,10 @@ def test_an_arm_with_corpora_of_its_own(plan, corpus, tmp_path):
     assert done[0]["student"] != done[1]["student"]
     (comparison,) = summarise(experiment, recorded(experiment, folders))["comparisons"]
     assert comparison["arm"] == "other"
+    train = other / "train.jsonl"
+    train.write_text("".join(train.read_text().splitlines(keepends=True)[:-2]))
+    with pytest.raises(ConfigError, match=r"half-other-0: .* hold other documents"):
+        run(cells["half-other-0"], folders, device="cpu", revision="x")
 
 
 def test_means_pair_seeds_by_their_numbers(plan, tmp_path):
@@ -682,9 +696,7 @@ def test_a_plan_whose_corpora_are_not_here_says_what_makes_them(plan, tmp_path, 
     with pytest.raises(SystemExit) as stopped:
         main(["experiment", "run", str(plan), "--runs", str(tmp_path / "runs"), "--jobs", "1", "--quiet"])
     said = capsys.readouterr().err
-    assert (
-        stopped.value.code == 2 and f"Not here of what the plan names: {tmp_path / 'nowhere'}. `make results`" in said
-    )
+    assert stopped.value.code == 2 and f"Not here of what the plan names: {tmp_path / 'nowhere'}. What shipped" in said
 
 
 def test_the_control_gives_each_entity_the_row_of_another_of_its_type():

@@ -78,14 +78,16 @@ def run(
             experiment, plan, folders, jobs=jobs or os.cpu_count() or 1, device=device,
             revision=environment()["revision"], only=settings, cells=cells,
         )  # fmt: skip
+        done = _finished(experiment, folders)
     except KognerError as error:
-        if not (lacking := _lacking(experiment)):
+        lacking = _lacking(experiment)
+        if not any(folder in str(error) for folder in lacking):
             raise
         raise ConfigError(
-            f"{error}. Not here of what the plan names: {', '.join(lacking)}. `make results` makes what the shipped "
-            "plans need, and `make results-quick` that of quick"
+            f"{error}. Not here of what the plan names: {', '.join(lacking)}. What shipped plans need is made by `make "
+            "results`, and what they need beside it is said in their first lines; that of quick by `make results-quick`"
         ) from error
-    _say(experiment, plan, _finished(experiment, folders), out)
+    _say(experiment, plan, done, out)
 
 
 def _lacking(experiment: Experiment) -> list[str]:

@@ -13,7 +13,7 @@ CROSSES = "mention across a sentence border of the sample"
 
 
 def sampled(corpus: Corpus, count: int, *, seed: int = 0) -> Corpus:
-    """A corpus of `count` of its sentences as documents `<id>:<number>`, in the corpus' order; all where it has less.
+    """A corpus of `count` of its sentences as documents `<id>#<number>`, in the corpus' order; all where it has less.
 
     A mention that crosses the border of a sentence is in none, which the report notes.
     """
@@ -32,7 +32,7 @@ def _sentences(document: Document, corpus: Corpus) -> list[Document]:
         mentions = tuple(
             Mention(one.start - start, one.end - start, one.type, one.text, one.ids, one.entity) for one in own
         )
-        found.append(Document(f"{document.id}:{number}", document.text[start:end], mentions, document.types))
+        found.append(Document(f"{document.id}#{number}", document.text[start:end], mentions, document.types))
     if inside < len(document.mentions):
         corpus.report.note(CROSSES, len(document.mentions) - inside)
     return found

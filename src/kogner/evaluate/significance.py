@@ -141,6 +141,11 @@ def resampled(
 
     numbers: which seeds they are of, 0 and so on where None.
     """
+    if len({len(seed) for seed in (*better, *baseline)}) > 1:
+        raise InputError(
+            "trainings were scored on other numbers of documents; where an earlier version counted each sentence of a "
+            "document by itself, run these again"
+        )
     ours, theirs = (np.asarray(one, np.float64) for one in (better, baseline))
     if ours.shape != theirs.shape or ours.ndim != 3 or ours.shape[2] != 3 or 0 in ours.shape:
         raise InputError(f"two arms need the same seeds and documents, not counts of {ours.shape} and {theirs.shape}")

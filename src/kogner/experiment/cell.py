@@ -52,7 +52,8 @@ def identity(cell: Cell, told: Mapping[str, Any] | None = None) -> dict[str, Any
         elif cell.train and (rule := WEIGHING if told is None else told.get("weighing")) is not None:
             said["weighing"] = rule
         if cell.by_entity is not None:
-            bank = origin(read_manifest(Path(str(cell.bank)))) if told is None else told.get("bank")
+            # Each of a bank's entities counts here, so that a slice is another one.
+            bank = read_manifest(Path(str(cell.bank))).hash if told is None else told.get("bank")
             how = {**dataclasses.asdict(cell.by_entity), "learner": LEARNER}
             said |= {"by_entity": json.loads(json.dumps(how)), "bank": bank}
         return _with_hash(said, cell)
@@ -279,6 +280,8 @@ def _splits(cell: Cell, names: Iterable[str]) -> list[Split]:
     splits, annotated = [], set[str]()
     for name in names:
         train, dev = training_corpora(name, Path(cell.folder(name)))
+        if cell.folder(name) != cell.experiment.corpora[name]:
+            _check_alike(cell, train, training_corpora(name, Path(cell.experiment.corpora[name]))[0])
         annotated |= set(train.types) if name in cell.train else set()
         if cell.without and name in cell.train:
             train, dev = _left(train, cell.without), None if dev is None else _left(dev, cell.without)
@@ -289,6 +292,15 @@ def _splits(cell: Cell, names: Iterable[str]) -> list[Split]:
             f"{', '.join(sorted(annotated))}"
         )
     return splits
+
+
+def _check_alike(cell: Cell, own: Corpus, plan: Corpus) -> None:
+    """Raise ConfigError where an arm's own corpus has other documents, of which a share would be another one."""
+    if [one.id for one in own.documents] != [one.id for one in plan.documents]:
+        raise ConfigError(
+            f"{cell.name}: {own.path} and {plan.path} hold other documents, or in another order; arms are compared on "
+            "the same ones, so take a setting for other documents"
+        )
 
 
 def _left(corpus: Corpus, without: Collection[str]) -> Corpus:

@@ -90,6 +90,13 @@ def _check_corpora(experiment: Experiment) -> None:
     used += [arm.pseudo.texts for arm in experiment.arms.values() if arm.pseudo is not None]
     for name in itertools.chain(*used):
         _known(experiment, "corpus", name, experiment.corpora)
+    for arm_name, arm in experiment.arms.items():
+        settings = [one for name, one in experiment.settings.items() if not arm.only or name in arm.only]
+        learnt = {name for one in settings for name in one.train}
+        if idle := sorted(set(arm.corpora) - learnt - set(arm.beside)):
+            raise ConfigError(
+                f"experiment {experiment.name}: arm {arm_name} trains on no corpus {idle[0]!r} of its own"
+            )
 
 
 def _check_settings(experiment: Experiment) -> None:
@@ -190,6 +197,11 @@ def _check_names(experiment: Experiment, name: str, arm: Arm) -> None:
         raise ConfigError(f"experiment {experiment.name}: arm {name} trains nothing, and has {what} of its own")
     _known(experiment, "arm", arm.names_of, experiment.arms)
     base = experiment.arms[arm.names_of]
+    if base.corpora:
+        raise ConfigError(
+            f"experiment {experiment.name}: arm {name} scores students of {arm.names_of}, which has corpora of its "
+            "own; give these folders a name and a setting"
+        )
     if arm.set or arm.initial or arm.beside or arm.pseudo or base.names_of is not None or experiment.graph is None:
         raise ConfigError(
             f"experiment {experiment.name}: arm {name} scores the students of {arm.names_of} again, so that must be "
@@ -218,6 +230,8 @@ def _check_by_entity(experiment: Experiment, name: str, arm: Arm) -> None:
 def _check_pseudo(experiment: Experiment, name: str, arm: Arm) -> None:
     if arm.pseudo is None:
         return
+    if arm.corpora or experiment.arms[arm.pseudo.by].corpora:
+        raise ConfigError(f"experiment {experiment.name}: arm {name} has pseudo, which goes with corpora of the plan")
     if PSEUDO in experiment.corpora or not arm.pseudo.texts or arm.pseudo.ratio <= 0:
         raise ConfigError(
             f"experiment {experiment.name}: pseudo of arm {name} needs texts and a ratio above 0, and no corpus can "

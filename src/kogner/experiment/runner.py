@@ -14,7 +14,7 @@ from kogner.errors import KognerError
 from kogner.experiment.cell import finished, has_student
 from kogner.experiment.folders import Folders
 from kogner.experiment.plan import Cell, Experiment
-from kogner.hardware import warn_of_bf16
+from kogner.hardware import check_device, warn_of_bf16
 from kogner.progress import counting, note
 from kogner.recipe import load_recipe
 
@@ -62,6 +62,7 @@ def run_all(
     if done:
         note(f"{len(done)} of {len(planned)} trainings are finished already")
     asked = {load_recipe(cell.experiment.recipe, cell.overrides()).train.precision for cell in waiting if cell.trains}
+    check_device(device)
     if "bf16" in asked:
         warn_of_bf16("bf16", device, instead="the plan asks for it, and recorded figures are of it (train.precision)")
     lock = threading.Lock()

@@ -33,6 +33,11 @@ def test_documents_that_the_file_tells_apart_are_in_the_ids(tmp_path):
     documents, _ = read(tmp_path, f"{begin}{one}\n{one}\n{begin}{one}")
     assert [document.id for document in documents] == ["train:1#1", "train:1#2", "train:2#3"]
     assert document_counts(documents, documents, types=["x"]) == [(2, 2, 2), (1, 1, 1)]
+    title = lines(["A", "b"], ["O", "B-x"], "\t")  # without a full stop, and the next goes on as it ends
+    more = lines(["c", "."], ["I-x", "O"], "\t")
+    documents, report = read(tmp_path, f"{begin}{title}\n{begin}{more}", split_again=True)
+    assert [(one.id, one.text) for one in documents] == [("train:1#1", "A b"), ("train:2#2", "c .")]
+    assert not report.repaired.get(conll.DRIFTED)
 
 
 @pytest.mark.parametrize("separator", ["\t", " ", "\tNN\t"])

@@ -7,7 +7,6 @@ have drifted into mid-sentence and cut entities; such a file is read as one stre
 from __future__ import annotations
 
 import re
-from bisect import bisect
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -34,6 +33,7 @@ class _Token:
     part: str  # B, I, E, S or O
     type: str
     line: int
+    document: int  # 0 before the first line that begins one
 
 
 def read(path: Path, *, report: Report, split_again: bool | None = None) -> Iterator[Document]:
@@ -52,22 +52,21 @@ def read(path: Path, *, report: Report, split_again: bool | None = None) -> Iter
         blocks = _split_again(_stream(blocks, plain=plain, path=path, report=report))
     number = 0
     for number, block in enumerate(blocks, start=1):
-        of = f"{bisect(documents, block[0].line)}#" if len(documents) > 1 else ""
+        of = f"{block[0].document}#" if documents > 1 else ""
         yield _document(f"{stem(path)}:{of}{number}", block, plain=plain, path=path, report=report)
     if not number:
         raise InputError("holds no tokens", path=path)
 
 
-def _looked_over(path: Path) -> tuple[bool, bool, list[int]]:
+def _looked_over(path: Path) -> tuple[bool, bool, int]:
     """Whether it is IOB1, where an entity starts with I unless it follows another of its type at once; whether too many
-    blank lines cut an entity; the lines at which documents begin."""
-    documents: list[int] = []
+    blank lines cut an entity; how many documents begin."""
     parts: set[str] = set()
     starts = False
     blocks = cut = 0
     last: _Token | None = None
     with suppress(InputError):  # raised again at its place, behind the sentences that come before it
-        for block in _blocks(path, Report(), documents):
+        for block in _blocks(path, Report()):
             blocks += 1
             cut += last is not None and _goes_on(last, block[0])
             last = block[-1]
@@ -77,16 +76,16 @@ def _looked_over(path: Path) -> tuple[bool, bool, list[int]]:
                 for index, token in enumerate(block)
             )
     plain = "I" in parts and not parts & {"E", "S"} and not starts
-    return plain, not plain and cut > DRIFT_SHARE * blocks, documents
+    return plain, not plain and cut > DRIFT_SHARE * blocks, 0 if last is None else last.document
 
 
-def _blocks(path: Path, report: Report, documents: list[int] | None = None) -> Iterator[list[_Token]]:
-    """Tokens between blank lines. documents: takes the lines at which one begins."""
+def _blocks(path: Path, report: Report) -> Iterator[list[_Token]]:
+    """Tokens between blank lines."""
+    document = 0
     block: list[_Token] = []
     for number, line in lines(path):
         begins = line.startswith(DOCUMENT)
-        if begins and documents is not None:
-            documents.append(number)
+        document += begins
         if begins or not line.strip():
             if block:
                 yield block
@@ -105,14 +104,16 @@ def _blocks(path: Path, report: Report, documents: list[int] | None = None) -> I
             report.skip("empty token", f"tag {columns[-1]}", path=path, line=number)
             continue
         part = {"L": "E", "U": "S", "M": "I"}.get(tag[1], tag[1]) if tag[1] else "O"
-        block.append(_Token(token, part, tag[2].strip() if tag[2] else "", number))
+        block.append(_Token(token, part, tag[2].strip() if tag[2] else "", number, document))
     if block:
         yield block
 
 
 def _goes_on(before: _Token, after: _Token) -> bool:
     """Whether an entity that is open at `before` goes on at `after`."""
-    return before.part in "BI" and after.part in "IE" and before.type == after.type
+    return (
+        before.document == after.document and before.part in "BI" and after.part in "IE" and before.type == after.type
+    )
 
 
 def _document(name: str, tokens: Sequence[_Token], *, plain: bool, path: Path, report: Report) -> Document:
@@ -159,13 +160,14 @@ def _stream(blocks: Iterable[Sequence[_Token]], *, plain: bool, path: Path, repo
 
 
 def _split_again(tokens: Iterable[_Token]) -> Iterator[list[_Token]]:
-    """Sentences of the stream of tokens, ended by `.`, `?` or `!` unless an entity goes on there.
+    """Sentences of the stream of tokens, ended by a document's end, or by `.`, `?` or `!` unless an entity goes on.
 
     Where JNLPBA's sentences are intact (test), 3,789 of 3,791 such tokens end one.
     """
     sentence: list[_Token] = []
     for token in tokens:
-        if sentence and sentence[-1].text in SENTENCE_ENDS and not _goes_on(sentence[-1], token):
+        other = sentence and sentence[-1].document != token.document
+        if other or (sentence and sentence[-1].text in SENTENCE_ENDS and not _goes_on(sentence[-1], token)):
             yield sentence
             sentence = []
         sentence.append(token)
