@@ -24,6 +24,8 @@ def main() -> None:
 
     from kogner.artifacts import read_manifest
 
+    revision = record.environment()["revision"]  # before --card changes files that git knows
+
     command = [sys.executable, "-m", "kogner.cli", "evaluate", "--model", args.model, "--suite", args.suite, "--json"]
     for one in args.train:
         command += ["--train", one]
@@ -34,7 +36,10 @@ def main() -> None:
         found["with names"] = evaluated([*command, "--graph", args.graph])
     trained = [one.partition("=")[0] for one in args.train]
     manifest = read_manifest(Path(args.model))
-    record.write(args.out, {"model": args.model, "model_hash": manifest.hash, "trained_on": trained, **found})
+    record.write(
+        args.out,
+        {"revision": revision, "model": args.model, "model_hash": manifest.hash, "trained_on": trained, **found},
+    )
     f1 = {
         arm: {name: result["f1"] for name, result in of["corpora"].items()} | {"mean of six": of["mean_f1_of_six"]}
         for arm, of in found.items()
