@@ -104,9 +104,9 @@ def test_threads_of_calls_that_overlap_are_put_back():
 
 def test_bf16_on_a_processor_without_it_is_said(tiny_student, monkeypatch, capsys):
     for fast in (True, False):
-        monkeypatch.setattr("kogner.annotate.predictor.bf16_is_fast", lambda device, fast=fast: fast)
+        monkeypatch.setattr("kogner.hardware.bf16_is_fast", lambda device, fast=fast: fast)
         scores(Predictor(tiny_student), precision="bf16")
-        assert ("slow here" in capsys.readouterr().err) is not fast
+        assert ("no arithmetic for bf16" in capsys.readouterr().err) is not fast
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
