@@ -102,7 +102,7 @@ def test_counts_of_documents_add_up_to_the_score():
 
 
 def test_passages_of_an_article_count_together():
-    gold = [Document(name, "a b", (Mention(0, 1, "x"),)) for name in ("1#1", "2", "1#2")]
+    gold = [Document(name, "a b", (Mention(0, 1, "x"),)) for name in ("1#1", "2", "1#2#3")]
     found = [Document("1#1", "a b"), Document("2", "a b", (Mention(2, 3, "x"),)), gold[2]]
     assert document_counts(gold, found, types=["x"]) == [(2, 1, 1), (1, 1, 0)]
 

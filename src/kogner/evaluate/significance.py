@@ -22,7 +22,7 @@ from kogner.records import Document
 
 Array = np.ndarray[Any, Any]
 ROUNDS = 10_000
-_PASSAGE = re.compile(r"(.+)#\d+")
+_PASSAGE = re.compile(r"(.+?)(?:#\d+)+")  # a sentence of a passage has two numbers
 
 
 @dataclass(frozen=True)
