@@ -209,12 +209,13 @@ build/pubmed/.there: | $(VENV)/.installed
 	cd build/pubmed && ../../$(BIN)/python -m zipfile -e *.whl . && touch .there
 
 CORPORA := $(KOGNER_SHARED)/corpora
-SILVER := $(BIN)/kogner data silver --graph $(GRAPH) --types chemical=Chemical,disease=Disease,gene=Gene \
+SILVER_OF := $(BIN)/kogner data silver --graph $(GRAPH) \
   $(foreach name,bc2gm bc5cdr genia gnormplus jnlpba linnaeus ncbi_disease nlmchem,--exclude $(CORPORA)/$(name))
+SILVER := $(SILVER_OF) --types chemical=Chemical,disease=Disease,gene=Gene
 
-EXPERIMENTS := shares silver-only by-entity parts mpnet unseen-corpora self-training baseline rates
+EXPERIMENTS := shares silver-only all-types by-entity parts mpnet unseen-corpora self-training baseline rates
 RECORDED := low-resource tune quick  # the first two of a GPU, by an earlier revision, without scores by document; `results-quick`
-RESULTS_OF := build/unseen build/silver-domain build/silver-domain-shuffled build/silver-doubts build/aligned
+RESULTS_OF := build/unseen build/silver-domain build/silver-domain-shuffled build/silver-doubts build/silver-protein build/silver-species build/aligned
 results: teacher linked build/bank-mpnet/artifact.json build/bank-minilm/artifact.json build/joint/artifact.json $(RESULTS_OF:%=%/artifact.json) $(VENV)/.dev  ## Does the graph help? All trainings (days on 2 cores; DEVICE=cuda JOBS=13 for a GPU; goes on where it was), and docs/results.md
 	$(foreach name,$(EXPERIMENTS),$(BIN)/kogner experiment run $(name) --device $(DEVICE) $(if $(JOBS),--jobs $(JOBS)) \
 	  --scores benchmarks/results/scores --out benchmarks/results/$(name).json &&) \
@@ -237,6 +238,13 @@ build/silver-domain-shuffled/artifact.json: | graph
 build/silver-doubts/artifact.json: | graph
 	$(SILVER) --corpus $(CORPORA)/bc5cdr --corpus $(CORPORA)/ncbi_disease --corpus $(CORPORA)/bc2gm --doubts --out build/silver-doubts
 
+build/silver-protein/artifact.json: | graph
+	$(SILVER_OF) --types protein=Gene --corpus $(CORPORA)/jnlpba --sentences 3000 --out build/silver-protein
+
+build/silver-species/artifact.json: | graph
+	$(SILVER_OF) --types species=Organism --corpus $(CORPORA)/linnaeus --corpus $(CORPORA)/bc5cdr --corpus $(CORPORA)/jnlpba \
+	  --sentences 3000 --out build/silver-species
+
 LINKED := build/linked/bc5cdr build/linked/ncbi build/linked-names/bc5cdr build/linked-names/ncbi
 build/bank-mpnet/artifact.json: | linked build/linked-names/artifact.json build/all-mpnet-base-v2/.there
 	$(BIN)/kogner teacher build --graph $(GRAPH) --out build/bank-mpnet --part Z $(LINKED:%=--linked %) \
@@ -249,7 +257,7 @@ build/aligned/artifact.json: | graph $(VENV)/.minilm
 	$(BIN)/kogner encoder align --graph $(GRAPH) --types Chemical,Disease,Gene --steps 2000 --device $(DEVICE) --out build/aligned
 
 build/unseen/artifact.json: | graph
-	$(BIN)/kogner data link --graph $(GRAPH) --data nlm-chem=$(CORPORA)/nlmchem --out build/unseen
+	$(BIN)/kogner data link --graph $(GRAPH) --data nlm-chem=$(CORPORA)/nlmchem --data genia=$(CORPORA)/genia --out build/unseen
 
 build/joint/artifact.json: | graph
 	$(BIN)/kogner data link --graph $(GRAPH) $(foreach one,$(SIX),--data $(firstword $(subst =, ,$(one)))=$(CORPORA)/$(lastword $(subst =, ,$(one)))) \
