@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import statistics
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,7 +14,7 @@ from kogner.errors import ConfigError
 from kogner.evaluate.spans import score, with_lost
 from kogner.mapping import from_mapping
 from kogner.recipe import read_mapping, shipped
-from kogner.records import Mention
+from kogner.records import Document, Mention
 
 if TYPE_CHECKING:
     from kogner.annotate.names import Names
@@ -68,16 +68,21 @@ def open_member(name: str, member: Member, folder: Path, split: str) -> Corpus |
     return load(name, place, split) if split in splits(place) else f"no {split} split"
 
 
-def names_alone(corpus: Corpus, names: Names) -> dict[str, Any]:
-    """Exact scores of the graph's names as the only thing that is found, in all and by type: the floor."""
-    types = sorted(corpus.types)
-    found = [
+def read_names(documents: Iterable[Document], types: Sequence[str], *, names: Names) -> list[Document]:
+    """The documents with the graph's names of these types as their mentions, and nothing else."""
+    return [
         replace(
             document,
             mentions=tuple(Mention(start, end, types[kind]) for start, end, kind in names.spans(document.text, types)),
         )
-        for document in corpus.documents
+        for document in documents
     ]
+
+
+def names_alone(corpus: Corpus, names: Names) -> dict[str, Any]:
+    """Exact scores of the graph's names as the only thing that is found, in all and by type: the floor."""
+    types = sorted(corpus.types)
+    found = read_names(corpus.documents, types, names=names)
     scores = with_lost(score(corpus.documents, found, types=types), corpus.lost).to_dict()
     kept = ("precision", "recall", "f1")
     by_type = {kind: {key: of[key] for key in kept} for kind, of in scores["by_type"].items()}

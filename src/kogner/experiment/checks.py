@@ -35,6 +35,7 @@ def check(experiment: Experiment) -> None:
     _check_words(experiment)
     _check_corpora(experiment)
     for name, arm in experiment.arms.items():
+        _check_alone(experiment, name, arm)
         _check_names(experiment, name, arm)
         for setting in arm.only:
             _known(experiment, "setting", setting, experiment.settings)
@@ -132,6 +133,8 @@ def _check_initial(experiment: Experiment, name: str, initial: str | None) -> No
         return
     _known(experiment, "setting", setting, experiment.settings)
     _known(experiment, "arm", start, experiment.arms)
+    if experiment.arms[start].alone:
+        raise ConfigError(f"experiment {experiment.name}: {name} cannot start from {initial}, which has no student")
     if (base := experiment.arms[start].names_of) is not None:
         raise ConfigError(
             f"experiment {experiment.name}: {name} cannot start from {initial}, which scores the students of {base} "
@@ -180,6 +183,21 @@ def _check_starts(experiment: Experiment) -> None:
             continue
         raise ConfigError(
             f"experiment {experiment.name}: {name} starts from {initial}, and that is not run in this plan"
+        )
+
+
+def _check_alone(experiment: Experiment, name: str, arm: Arm) -> None:
+    """Raise ConfigError for an arm of names alone that says how something is trained, or from which others learn."""
+    if not arm.alone:
+        for what, of in (("names_of", arm.names_of), ("pseudo.by", None if arm.pseudo is None else arm.pseudo.by)):
+            if of is not None and of in experiment.arms and experiment.arms[of].alone:
+                raise ConfigError(f"experiment {experiment.name}: {what} of arm {name} is {of}, which has no student")
+        return
+    said = (arm.set, arm.initial, arm.beside, arm.names_of, arm.texts, arm.by_entity, arm.pseudo, arm.bank, arm.corpora)
+    if any(said) or experiment.graph is None:
+        raise ConfigError(
+            f"experiment {experiment.name}: arm {name} finds names of the graph alone; it needs the plan's graph, and "
+            "can have only and about beside"
         )
 
 

@@ -96,6 +96,7 @@ class Arm:
     arm may itself have learnt from texts that a third one labelled.
     bank: the bank that this arm distils from, or learns by_entity by, where it is not the plan's.
     corpora: folders that this arm trains on instead of the plan's of the same name, such as with other links.
+    alone: that names of the graph are all that is found, without a student: the floor. Nothing is trained.
     """
 
     set: tuple[str, ...] = ()
@@ -107,6 +108,7 @@ class Arm:
     pseudo: PseudoTexts | None = None
     bank: str | None = None
     corpora: Mapping[str, str] = field(default_factory=dict)
+    alone: bool = False
     only: tuple[str, ...] = ()
     about: str = ""
 
@@ -139,6 +141,8 @@ class Experiment:
     def runs(self, setting: str, arm: str, seed: int) -> bool:
         """Whether an arm is run in a setting: where nothing is trained on, there has to be a student from elsewhere."""
         one, train = self.arms[self.arms[arm].names_of or arm], self.settings[setting].train
+        if one.alone:
+            return bool(self.settings[setting].test) and setting in (one.only or self.settings)
         if self.arms[arm].by_entity is not None and not train:
             return False
         trained = bool(train) or one.pseudo is not None
@@ -267,9 +271,14 @@ class Cell:
         return own or self.experiment.corpora[corpus]
 
     @property
+    def alone(self) -> bool:
+        """Whether names of the graph are all that it finds."""
+        return not self.is_stage and self.experiment.arms[self.arm].alone
+
+    @property
     def trains(self) -> bool:
         """Whether it makes a student of its own."""
-        return self.base is None and (bool(self.train) or self.pseudo is not None)
+        return self.base is None and not self.alone and (bool(self.train) or self.pseudo is not None)
 
     @property
     def pseudo(self) -> PseudoTexts | None:

@@ -1,0 +1,158 @@
+"""What decides the figures of a training, told in data: two trainings of one identity have the same scores."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from kogner.artifacts import file_sha256, read_manifest
+from kogner.experiment.plan import Cell
+from kogner.experiment.pseudo import label_inputs, train_text
+
+WITHOUT_EFFECT = ("threads", "save_every", "log_every")  # of a recipe's train section: on no figure
+LEARNER = 2  # of `kogner.train.entity_weights`: another number where it learns in another way
+WEIGHING = 2  # of `kogner.train.name_evidence`, where dev decides; 1, the best of a grid, where an identity has none
+BEFORE = {"agreement": False}  # what it was before it could be said, where that is not today's default
+
+
+def identity(cell: Cell, told: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """What decides its figures, but for the code: recipe, data, bank, and the same of what it starts from.
+
+    told: a stored identity from which that of files is taken (data, bank, graph, encoder) instead of the files.
+    """
+    from kogner.mapping import to_mapping
+    from kogner.recipe import load_recipe
+    from kogner.teacher.bank import origin
+
+    experiment = cell.experiment
+    if cell.alone:
+        return _identity_alone(cell, told)
+    if cell.base is not None:
+        names = read_manifest(Path(str(experiment.graph))).hash if told is None else told.get("names")
+        said: dict[str, Any] = {"base": identity(cell.base, _of(told, "base")), "names": names}
+        if cell.texts:
+            files = {name: train_text(cell, name) for name in cell.texts} if told is None else told.get("texts") or {}
+            said["texts"] = {name: files.get(name) for name in cell.texts}
+        elif cell.train and (rule := WEIGHING if told is None else told.get("weighing")) is not None:
+            said["weighing"] = rule
+        if cell.by_entity is not None:
+            # Each of a bank's entities counts here, so that a slice is another one.
+            bank = read_manifest(Path(str(cell.bank))).hash if told is None else told.get("bank")
+            how = {**dataclasses.asdict(cell.by_entity), "learner": LEARNER}
+            said |= {"by_entity": json.loads(json.dumps(how)), "bank": bank}
+        return _with_hash(said, cell)
+    recipe = load_recipe(experiment.recipe, cell.overrides())
+    wanted = dict.fromkeys((*cell.train, *cell.beside, *cell.test))
+    if told is None:
+        data = {name: {split: file_sha256(file) for split, file in files_of(cell, name).items()} for name in wanted}
+    else:
+        data = {name: told.get("data", {}).get(name) for name in wanted}
+    values: dict[str, Any] = json.loads(json.dumps(to_mapping(recipe)))
+    for name in WITHOUT_EFFECT:
+        values["train"].pop(name)
+    values.pop("teacher")  # the bank says how it was made
+    used = cell.bank if recipe.loss.dist_weight > 0 else None
+    graph = experiment.graph if recipe.train.kinds else None
+    said = {"recipe": values, "data": data, "train": list(cell.train), "test": list(cell.test)}
+    if told is None:
+        said["bank"] = None if used is None else origin(read_manifest(Path(used)))
+        said["graph"] = None if graph is None else read_manifest(Path(graph)).hash
+    else:
+        said |= {"bank": used and told.get("bank"), "graph": graph and told.get("graph")}
+    said["initial"] = None if cell.initial is None else identity(cell.initial, _of(told, "initial"))
+    if cell.without:
+        said["without"] = sorted(cell.without)
+    if cell.labeller is not None:
+        said["pseudo"] = label_inputs(cell, identity(cell.labeller)) if told is None else _pseudo_as_told(cell, told)
+    weights = Path(recipe.student.encoder) / "model.safetensors"
+    if told is not None:
+        said |= {name: told[name] for name in ("encoder",) if name in told}
+    elif weights.is_file():  # of one of our own, which its name does not tell
+        said["encoder"] = file_sha256(weights)
+    return _with_hash(said, cell)
+
+
+def _identity_alone(cell: Cell, told: Mapping[str, Any] | None) -> dict[str, Any]:
+    """The graph, what is scored, and the train documents whose names are known."""
+    wanted = dict.fromkeys((*cell.train, *cell.test))
+    names = read_manifest(Path(str(cell.experiment.graph))).hash if told is None else told.get("names")
+    if told is None:
+        data = {name: {split: file_sha256(file) for split, file in files_of(cell, name).items()} for name in wanted}
+    else:
+        data = {name: told.get("data", {}).get(name) for name in wanted}
+    share = cell.experiment.settings[cell.setting].share
+    said = {"alone": True, "names": names, "data": data, "train": list(cell.train), "test": list(cell.test)}
+    return _with_hash(said | {"share": share, "seed": cell.seed, "without": sorted(cell.without)}, cell)
+
+
+def _with_hash(said: dict[str, Any], cell: Cell) -> dict[str, Any]:
+    """Files of its own are named: they are others than those of the plan, whatever is known of what they hold."""
+    said |= {"own": cell.own} if cell.own else {}
+    return said | {"hash": _hash(said)}
+
+
+def files_of(cell: Cell, corpus: str) -> dict[str, Path]:
+    """Files by split: what is trained on may be an arm's own, what is scored is the plan's."""
+    from kogner.data import corpora
+
+    files = corpora.splits(cell.folder(corpus))
+    scored = corpora.splits(cell.experiment.corpora[corpus]) if cell.own else files
+    return files | {split: file for split, file in scored.items() if split == "test"}
+
+
+def _of(told: Mapping[str, Any] | None, name: str) -> Mapping[str, Any] | None:
+    return None if told is None else told.get(name) or {}
+
+
+def _pseudo_as_told(cell: Cell, told: Mapping[str, Any]) -> dict[str, Any]:
+    """What decides the labels of its texts: the files as they were, the rest as the plan has it."""
+    assert cell.labeller is not None and cell.pseudo is not None
+    before = told.get("pseudo") or {}
+    texts = {name: (before.get("texts") or {}).get(name) for name in cell.pseudo.texts}
+    return {**before, "by": identity(cell.labeller, before.get("by") or {}), "texts": texts}
+
+
+def _hash(said: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
+
+
+def today(stored: dict[str, Any], now: dict[str, Any], *, before: bool = False) -> dict[str, Any]:
+    """A stored identity as it would be told today: settings that came later were then what they are by default.
+
+    before: it is of what another cell starts from, to which it does not matter on what that is scored.
+    """
+    from kogner.config import Recipe
+    from kogner.mapping import to_mapping
+
+    if "alone" in stored or "alone" in now:
+        return stored if "alone" in stored and "alone" in now else {"hash": ""}
+    if "base" in stored or "base" in now:
+        if "base" not in stored or "base" not in now:
+            return {"hash": ""}  # it was of another kind
+        said = {"base": today(stored["base"], now["base"], before=before), "names": stored["names"]}
+        said |= {name: stored[name] for name in ("texts", "weighing", "by_entity", "bank", "own") if name in stored}
+        return said | {"hash": _hash(said)}
+    defaults = json.loads(json.dumps(to_mapping(Recipe())))
+    defaults["train"] |= BEFORE
+    sections = {name: defaults[name] | values for name, values in stored["recipe"].items() if isinstance(values, dict)}
+    for name in WITHOUT_EFFECT:
+        sections["train"].pop(name, None)
+    said = {key: stored.get(key) for key in (stored | now) if key != "hash"} | {"recipe": stored["recipe"] | sections}
+    if before:
+        learnt = {*now["train"], *now["recipe"]["train"]["beside"]}
+        said["test"] = now["test"]
+        said["data"] = {
+            name: said["data"].get(name) if name in learnt else files for name, files in now["data"].items()
+        }
+    elif set(now["test"]) <= set(said["test"]):  # scored on more than is asked for now
+        said["test"] = now["test"]
+        said["data"] = {name: files for name, files in said["data"].items() if name in now["data"]}
+    if said["initial"] is not None and now["initial"] is not None:
+        said["initial"] = today(said["initial"], now["initial"], before=True)
+    if said.get("pseudo") and now.get("pseudo"):
+        said["pseudo"] = said["pseudo"] | {"by": today(said["pseudo"]["by"], now["pseudo"]["by"], before=True)}
+    return said | {"hash": _hash(said)}
