@@ -46,7 +46,8 @@ def distilled() -> str:
             difference = f"{one['difference']:+.2f} ({low:+.2f} to {high:+.2f}), p {one['p']:.4f}"
             rows.append([setting_name(one["setting"], one["corpus"]), *figures, difference, str(one["seeds"])])
     header = ["corpus, share of its train split", "no graph", "distilled", "difference (95 %)", "seeds"]
-    return table(header, rows) + "\n" + where(data)
+    places = " and ".join(data["places"])
+    return f"{table(header, rows)}\nTrainings on {places}; summed up {data['date'][:10]}.\n"
 
 
 def baseline() -> str:

@@ -30,6 +30,8 @@ def folder(tmp_path):
         "two": [Document("7", LONG, (FEVER,), frozenset({"disease"})),
                 Document("8", "aspirin raised their fever", (Mention(21, 26, "disease", "fever"),)),
                 Document("10", "chosen by: no fever", (Mention(14, 19, "disease", "fever"),), frozenset({"disease"}))],
+        "four": [Document("4#0", LONG, (FEVER,), frozenset({"disease"})),
+                 Document("4#1", "no fever", (Mention(3, 8, "disease", "fever"),), frozenset({"disease"}))],
         "train": [Document("9", f"Again: {LONG}.", (), frozenset({"disease"}))],
     }.items():  # fmt: skip
         (tmp_path / name).mkdir()
@@ -38,6 +40,7 @@ def folder(tmp_path):
     jsonl.write(tmp_path / "train" / "dev.jsonl", [Document("10", "of dev", (), frozenset({"disease"}))])
     plan = {"name": "mine", "six": ["One"], "corpora": {
         "One": {"folder": "one"}, "Two": {"folder": "two", "nested": True}, "Three": {"folder": "three"},
+        "Four": {"folder": "four"},
         "Trained": {"folder": "train"},
     }}  # fmt: skip
     (tmp_path / "mine.yaml").write_text(yaml.safe_dump(plan))
@@ -53,7 +56,10 @@ def test_a_suite_is_scored(folder, tiny_student):
     result = CliRunner().invoke(cli, run)
     assert result.exit_code == 0, result.output
     said = json.loads(result.stdout.splitlines()[-1])
-    assert said["missing"] == {"Three": "no folder three", "Trained": "no test split"}
+    assert said["missing"] == {
+        "Three": "no folder three", "Trained": "no test split",
+        "Four": "training held each of its 2 documents",  # of one article, of which the second is too short to be found
+    }  # fmt: skip
     assert set(said["corpora"]) == {"One", "Two"}
     assert said["mean_f1_of_six"] == said["corpora"]["One"]["f1"]
     assert said["corpora"]["Two"]["left_out"] == {

@@ -48,6 +48,46 @@ def test_names_of_the_graph_score_the_student_of_another_arm_again(plan, tmp_pat
     assert comparison["difference"] > 0
 
 
+def test_names_of_the_graph_without_a_student(plan, tmp_path):
+    graph = tmp_path / "graph"
+    build([Entity("X:1", "Chemical", "aspirin")], [], graph, rejected=Rejections())
+    settings = {"half": {"train": ["mine"], "test": ["mine"], "share": 0.5}, "none": {"test": ["mine"]}}
+    settings["typed"] = {"test": ["mine"], "without": ["disease"]}
+    arms = {"no-graph": {"set": ["loss.dist_weight=0"]}, "alone": {"alone": True}}
+    changes = {"settings": settings, "stages": {}, "graph": str(graph), "compare": [["no-graph", "alone"]]}
+    experiment, folders = load(changed(plan, arms=arms, **changes)), Folders(tmp_path)
+    cells = {cell.name: cell for cell in experiment.cells()}
+    assert not any(cells[f"{setting}-alone-0"].trains for setting in settings)
+    done = {name: run(cells[name], folders, device="cpu", revision="x") for name in cells if name.endswith("-alone-0")}
+    for name, found in done.items():
+        assert not folders.student(cells[name]).exists()
+        assert finished(cells[name], folders) == json.loads(folders.scored(cells[name]).read_text())
+        assert finished(cells[name], folders, as_recorded=True) is not None
+        assert "student" not in found and found["dev"] == {}
+    scores = {name: found["test"]["mine"] for name, found in done.items()}
+    assert scores["none-alone-0"]["precision"] == 100 and 0 < scores["none-alone-0"]["recall"] < 100
+    assert scores["half-alone-0"]["f1"] == scores["none-alone-0"]["f1"]
+    assert scores["typed-alone-0"]["f1"] == 0 and set(scores["typed-alone-0"]["by_type"]) == {"disease"}
+    base = run(cells["half-no-graph-0"], folders, device="cpu", revision="x")
+    (comparison,) = summarise(experiment, [base, done["half-alone-0"]])["comparisons"]
+    assert comparison["seeds"] == 1
+    build([Entity("X:1", "Chemical", "ibuprofen")], [], tmp_path / "other", rejected=Rejections())
+    later = load(changed(plan, arms=arms, **changes | {"graph": str(tmp_path / "other")}))
+    assert finished(find(later, "none-alone-0"), folders) is None, "names of another graph"
+    staged = load(changed(plan, arms={"no-graph": {}, "alone": {}}, **changes | {"graph": None}))
+    assert finished(find(staged, "half-alone-0"), folders) is None, "it is trained now"
+    for wrong, says in (
+        ({"alone": {"alone": True, "set": ["train.epochs=1"]}}, "arm alone finds names of the graph alone"),
+        (arms | {"more": {"names_of": "alone"}}, "names_of of arm more is alone, which has no student"),
+        (arms | {"more": {"pseudo": {"by": "alone", "texts": ["mine"]}}}, "by of arm more is alone, which has no stu"),
+        (arms | {"more": {"initial": "half/alone"}}, "more cannot start from half/alone, which has no student"),
+    ):
+        with pytest.raises(ConfigError, match=says):
+            load(changed(plan, arms=wrong, **changes | {"compare": []}))
+    with pytest.raises(ConfigError, match="it needs the plan's graph"):
+        load(changed(plan, arms=arms, **changes | {"graph": None}))
+
+
 def test_names_of_the_graph_at_students_of_a_stage(plan, tmp_path):
     graph = tmp_path / "graph"
     build([Entity("X:1", "Chemical", "aspirin")], [], graph, rejected=Rejections())

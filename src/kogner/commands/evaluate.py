@@ -104,7 +104,8 @@ def command(
     with --sentences, a sample), and so does one that the student cannot reach: wider than its limit, off word edges,
     across sentences. How many there are, and why, is said and stands in the JSON.
 
-    With --train test documents that its train or dev split holds as well are left out, and counted.
+    With --train test documents that its train or dev split holds as well are left out, and counted; of a corpus of
+    sentences all of an article of which it holds one.
 
     With --llm a language model is asked for the entities of each document (--sentences keeps that affordable), given
     the corpus' types and nothing else; what of its answers cannot be used is counted by reason. Keys, limits and the
@@ -246,7 +247,10 @@ def _scored(
 
     results: dict[str, dict[str, Any]] = {}
     for whole in chosen.corpora:
-        corpus, left_out = (whole, None) if seen.names is None else without(whole, seen.documents)
+        corpus, left_out = (whole, None) if seen.names is None else without(whole, seen.documents, articles=True)
+        if chosen.suite is not None and left_out and not corpus.documents:
+            chosen.missing[whole.name] = f"training held each of its {len(whole.documents):,} documents"
+            continue
         here = replace(settings, nested=True) if corpus.name in chosen.nested else settings
         predicted, types = [], sorted(corpus.types)
         if names is not None:

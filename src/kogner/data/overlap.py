@@ -13,6 +13,7 @@ RUN = 60  # letters and digits that two texts share, below which it may be chanc
 SHARE = 0.03  # of the shorter text, which articles share less of where both quote their licence
 
 BY_ID, BY_TEXT = "document of an excluded corpus, by its id", "document of an excluded corpus, by a shared run of text"
+BY_ARTICLE = "sentence of an article of which an excluded corpus holds another"
 
 
 def letters(text: str) -> str:
@@ -73,8 +74,22 @@ class Overlap:
         return left + right
 
 
-def without(corpus: Corpus, others: Overlap) -> tuple[Corpus, dict[str, int]]:
-    """The documents of a corpus that others do not hold as well, and how many were left out, by reason."""
+def without(corpus: Corpus, others: Overlap, *, articles: bool = False) -> tuple[Corpus, dict[str, int]]:
+    """The documents of a corpus that others do not hold as well, and how many were left out, by reason.
+
+    articles: of a corpus of sentences, whose ids are ARTICLE#SENTENCE, all of an article of which one is left out, so
+    that none stays because it is too short to be found.
+    """
     reasons = [others.found(document) for document in corpus.documents]
+    if articles:
+        held = {
+            document.id.partition("#")[0]
+            for document, reason in zip(corpus.documents, reasons, strict=True)
+            if reason is not None and "#" in document.id
+        }
+        reasons = [
+            BY_ARTICLE if reason is None and document.id.partition("#")[0] in held else reason
+            for document, reason in zip(corpus.documents, reasons, strict=True)
+        ]
     kept = tuple(document for document, reason in zip(corpus.documents, reasons, strict=True) if reason is None)
     return replace(corpus, documents=kept), dict(sorted(Counter(reason for reason in reasons if reason).items()))
