@@ -10,7 +10,7 @@ from typing import Any
 RESULTS = Path(__file__).parents[1] / "results"
 NAMES = {
     "bc5cdr": "BC5CDR", "ncbi": "NCBI-disease", "bc2gm": "BC2GM", "jnlpba": "JNLPBA", "gnormplus": "GNormPlus",
-    "linnaeus": "Linnaeus", "nlm-chem": "NLM-Chem",
+    "linnaeus": "Linnaeus", "nlm-chem": "NLM-Chem", "genia": "GENIA",
 }  # fmt: skip
 
 
