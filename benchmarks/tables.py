@@ -24,6 +24,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "load": speed.load,
     "mini": quality.mini,
     "suite": quality.suite,
+    "published": quality.published,
     "distilled": evidence.distilled,
     "tried": evidence.tried,
     "baseline": evidence.baseline,
