@@ -266,6 +266,8 @@ def _evidence_rows(data: dict[str, Any]) -> Iterator[tuple[int, list[str]]]:
 def figure(row: dict[str, Any], seeds: int) -> str:
     """Mean and deviation of a row's F1, and how many seeds it has where that is fewer."""
     count = len(row["f1"])
+    if row["arm"] == "names-alone":
+        return f"{row['mean']:.1f}"  # the same with any seed
     text = f"{row['mean']:.1f}" + (f" ± {row['sd']:.1f}" if count > 1 else "")
     return text + (f" (seeds: {count} of {seeds})" if count < seeds else "")
 

@@ -98,6 +98,8 @@ def arms_and_differences(data: dict[str, Any], arms: Mapping[str, str], note: st
     rows = []
     for setting, corpus in dict.fromkeys(place[:2] for place in cells if place[0] != "stage"):
         own = [cells.get((setting, corpus, arm)) for arm in shown]
+        if all(row is None or row["arm"] == "names-alone" for row in own):
+            continue  # the floor of what is not measured yet
         figures = ["" if row is None else figure(row, data["seeds"]) for row in own]
         rows.append([setting_name(setting, corpus), *figures])
     whole = [one for one in data["comparisons"] if one["seeds"] >= least]
