@@ -143,7 +143,7 @@ def low_resource() -> str:
     for data in found:
         places.update(data["places"])
     trained = ", ".join(f"{count} on {place}" for place, count in places.most_common())
-    measured = f"\nTrainings: {trained}; summed up {max(data['date'] for data in found)[:10]}.\n"
+    measured = f"\nTrainings and scorings: {trained}; summed up {max(data['date'] for data in found)[:10]}.\n"
     return table(header, [cells for _, cells in rows]) + "\n" + _worth(found[-1]) + note + _gains(found) + measured
 
 

@@ -44,9 +44,8 @@ def all_types() -> str:
         "Test F1, exact; without a label thresholds are 0.5, and of JNLPBA and GENIA proteins alone are scored. "
         "Silver text asks for chemicals, diseases and genes in the training texts of BC5CDR, NCBI-disease and BC2GM, "
         "for species in those of Linnaeus, BC5CDR and JNLPBA, for proteins in a part of JNLPBA's; of GNormPlus, GENIA "
-        "and NLM-Chem nothing was read. The scanner's lists of common words were chosen on annotated train splits. 1 "
-        "%: five documents of BC5CDR and six of NCBI-disease, thresholds and weights of names from all of dev (500 "
-        "and 100 documents).",
+        "and NLM-Chem nothing was read. The scanner's lists of common words were chosen on annotated train splits. "
+        "1 %: five or six documents, thresholds and weights of names from all of dev.",
     )  # fmt: skip
 
 

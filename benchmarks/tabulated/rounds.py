@@ -47,7 +47,7 @@ def unseen() -> str:
         f"{table(header, rows)}\n{table(differs, differences)}\n"
         "Test F1, exact. Thresholds and weights of names are from BC5CDR's dev documents. Of NCBI-disease the texts of "
         "the train split were read without their annotation where names are in training, of NLM-Chem nothing; its "
-        f"passages are drawn by article.{left}\n\nTrainings: {places}; summed up {data['date'][:10]}.\n"
+        f"passages are drawn by article.{left}\n\nTrainings and scorings: {places}; summed up {data['date'][:10]}.\n"
     )
 
 
@@ -87,7 +87,7 @@ def self_training() -> str:
         "first. More steps of names are taken on the sentences that names were found in; a student labels all "
         "sentences of these texts, and spans in doubt teach nothing. Names of the graph alone and beside "
         "annotated documents are arms of the plan `shares`, trained anew with "
-        f"today's scanner of names.{left}\n\nTrainings: {places}; summed up {data['date'][:10]}.\n"
+        f"today's scanner of names.{left}\n\nTrainings and scorings: {places}; summed up {data['date'][:10]}.\n"
     )
     return "\n".join([*parts, said])
 

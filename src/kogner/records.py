@@ -5,9 +5,12 @@ Spans are half-open [start, end) everywhere and count Unicode code points of the
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 
 from kogner.errors import InputError
+
+_PART = re.compile(r"(.+?)(?:#\d+)+")  # a sentence of a passage has two numbers
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,3 +144,13 @@ class Sentence:
 
     def __len__(self) -> int:
         return len(self.words)
+
+
+def article_of(document_id: str) -> str:
+    """The article that a passage or sentence is of, whose id is ARTICLE#NUMBER; of a whole one its own id.
+
+    >>> article_of("MEDLINE:90319091#7"), article_of("7890#2#0"), article_of("note#a")
+    ('MEDLINE:90319091', '7890', 'note#a')
+    """
+    part = _PART.fullmatch(document_id)
+    return part[1] if part else document_id

@@ -58,7 +58,8 @@ def test_a_suite_is_scored(folder, tiny_student):
     said = json.loads(result.stdout.splitlines()[-1])
     assert said["missing"] == {
         "Three": "no folder three", "Trained": "no test split",
-        "Four": "training held each of its 2 documents",  # of one article, of which the second is too short to be found
+        # of one article, of which the second sentence is too short to be found
+        "Four": "a train or dev split holds each of its 2 documents or their articles",
     }  # fmt: skip
     assert set(said["corpora"]) == {"One", "Two"}
     assert said["mean_f1_of_six"] == said["corpora"]["One"]["f1"]

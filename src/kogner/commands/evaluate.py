@@ -249,7 +249,9 @@ def _scored(
     for whole in chosen.corpora:
         corpus, left_out = (whole, None) if seen.names is None else without(whole, seen.documents, articles=True)
         if chosen.suite is not None and left_out and not corpus.documents:
-            chosen.missing[whole.name] = f"training held each of its {len(whole.documents):,} documents"
+            chosen.missing[whole.name] = (
+                f"a train or dev split holds each of its {len(whole.documents):,} documents or their articles"
+            )
             continue
         here = replace(settings, nested=True) if corpus.name in chosen.nested else settings
         predicted, types = [], sorted(corpus.types)

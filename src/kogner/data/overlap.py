@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from kogner.data.corpora import Corpus
-from kogner.records import Document
+from kogner.records import Document, article_of
 
 RUN = 60  # letters and digits that two texts share, below which it may be chance
 SHARE = 0.03  # of the shorter text, which articles share less of where both quote their licence
@@ -82,14 +82,11 @@ def without(corpus: Corpus, others: Overlap, *, articles: bool = False) -> tuple
     """
     reasons = [others.found(document) for document in corpus.documents]
     if articles:
-        held = {
-            document.id.partition("#")[0]
-            for document, reason in zip(corpus.documents, reasons, strict=True)
-            if reason is not None and "#" in document.id
-        }
+        of = [article_of(document.id) for document in corpus.documents]
+        held = {article for article, reason in zip(of, reasons, strict=True) if reason is not None}
         reasons = [
-            BY_ARTICLE if reason is None and document.id.partition("#")[0] in held else reason
-            for document, reason in zip(corpus.documents, reasons, strict=True)
+            BY_ARTICLE if reason is None and article in held else reason
+            for article, reason in zip(of, reasons, strict=True)
         ]
     kept = tuple(document for document, reason in zip(corpus.documents, reasons, strict=True) if reason is None)
     return replace(corpus, documents=kept), dict(sorted(Counter(reason for reason in reasons if reason).items()))

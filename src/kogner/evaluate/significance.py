@@ -8,7 +8,6 @@ the standard error of the seeds' differences times a draw of Student's t with on
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
@@ -18,11 +17,10 @@ import numpy as np
 
 from kogner.errors import InputError
 from kogner.evaluate.spans import compare
-from kogner.records import Document
+from kogner.records import Document, article_of
 
 Array = np.ndarray[Any, Any]
 ROUNDS = 10_000
-_PASSAGE = re.compile(r"(.+?)(?:#\d+)+")  # a sentence of a passage has two numbers
 
 
 @dataclass(frozen=True)
@@ -60,8 +58,7 @@ def document_counts(
     found: dict[str, tuple[int, int, int]] = {}
     for pair in compare(gold, predicted, types=types):
         right, guess = (Counter(mention.key for mention in side) for side in (pair.gold, pair.predicted))
-        passage = _PASSAGE.fullmatch(pair.document.id)
-        article = passage[1] if passage else pair.document.id
+        article = article_of(pair.document.id)
         before = found.get(article, (0, 0, 0))
         counts = (right.total(), guess.total(), (right & guess).total())
         found[article] = tuple(x + y for x, y in zip(before, counts, strict=True))  # type: ignore[assignment]
