@@ -50,7 +50,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "silver-only": plans.silver_only,
     "all-types": plans.all_types,
     "all-documents": plans.all_documents,
-    "mpnet": plans.mpnet,
+    "vectors": plans.vectors,
     "link": quality.link,
     "spans": quality.spans,
     "annotate": speed.annotate,
