@@ -20,19 +20,24 @@ def main() -> None:
     args = parser.parse_args()
     command = [sys.executable, "-m", "kogner.cli", "experiment", "run", PLAN, "--runs", str(args.runs)]
     command += ["--out", str(args.runs / "quick.json")]
-    before = set(args.runs.glob("quick/scores/*.json"))
+    before = _scores(args.runs)
     begun = time.monotonic()
     subprocess.run(command, check=True, stdout=sys.stderr)
     result = {
         "command": "make results-quick",
         "minutes": round((time.monotonic() - begun) / 60, 1),
-        "trained": len(set(args.runs.glob("quick/scores/*.json")) - before),
+        "trained": len(_scores(args.runs) - before),
         "arms": arms(json.loads((args.runs / "quick.json").read_text(encoding="utf-8"))),
         "recorded": {},
     }
     if args.recorded.is_file():
         result["recorded"] = arms(json.loads(args.recorded.read_text(encoding="utf-8")))
     print(json.dumps(result))
+
+
+def _scores(runs: Path) -> set[tuple[str, int]]:
+    """Files of scores, and when each was written: one that is trained again replaces its own."""
+    return {(file.name, file.stat().st_mtime_ns) for file in runs.glob("quick/scores/*.json")}
 
 
 def arms(summary: dict[str, Any]) -> dict[str, dict[str, list[float]]]:

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from kogner.artifacts import write_atomic
 from kogner.environment import environment
 
 __all__ = ["environment", "write"]
@@ -14,4 +15,4 @@ __all__ = ["environment", "write"]
 def write(path: Path, result: dict[str, Any]) -> None:
     """Write a result file: the environment first, then the figures."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(environment() | result, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    write_atomic(path, json.dumps(environment() | result, indent=2, ensure_ascii=False) + "\n")

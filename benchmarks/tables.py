@@ -13,11 +13,12 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from kogner.artifacts import write_atomic
 from tabulated import code, entities, evidence, plans, quality, rounds, short, speed, teacher, writing
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = ("README.md", *sorted(str(file.relative_to(ROOT)) for file in (ROOT / "docs").rglob("*.md")))
-BLOCK = re.compile(r"(<!-- table: ([a-z0-9-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
+BLOCK = re.compile(r"(<!-- table: ([a-z0-9-]+) -->\n)(?:(?!<!-- table: ).)*?(<!-- end -->)", re.DOTALL)
 TABLES: dict[str, Callable[[], str]] = {
     "bulk": speed.bulk,
     "bulk-cost": speed.bulk_cost,
@@ -89,7 +90,7 @@ def main() -> None:
         if new != old:
             stale.append(name)
             if "--check" not in sys.argv:
-                file.write_text(new, encoding="utf-8")
+                write_atomic(file, new)
     if "--check" in sys.argv and stale:
         sys.exit(f"tables of {', '.join(stale)} are not what benchmarks/results says; run: make tables")
     print(json.dumps({"updated": stale}))

@@ -80,3 +80,46 @@ def test_names_alone_of_a_type(results):
     (results / "suite.json").write_text(json.dumps({"with names": {"corpora": corpora}}))
     found = [markdown.names_alone(*of) for of in (("bc5cdr",), ("bc5cdr", "chemical"), ("bc2gm", "gene"))]
     assert found == ["80.2", "85.0", ""]
+
+
+def plan_of(arms, comparisons=(), seeds=2):
+    """A plan's summary with a setting of few documents."""
+    return {
+        "seeds": seeds, "places": {"a processor": 3}, "date": "2026-11-29T00:00:00", "missing": [], "arms": {},
+        "rows": [row(arm, f1) for arm, f1 in arms.items()], "comparisons": list(comparisons), "groups": [],
+    }  # fmt: skip
+
+
+def test_readmes_table_shows_what_has_all_seeds_alone(results, monkeypatch):
+    from tabulated import short
+
+    for name in ("_names", "_vectors", "_quick"):
+        monkeypatch.setattr(short, name, lambda: "")
+    both = [compared("silver-domain-names", base, 5, 0.01) for base in ("no-graph", "names-alone")]
+    arms = {
+        "names-alone": [50.0, 50.0], "no-graph": [40.0, 42.0], "no-graph-names": [45.0], "silver-domain": [60.0, 61.0],
+        "silver-domain-names": [70.0, 71.0],
+    }  # fmt: skip
+    file = results / "shares.json"
+    file.write_text(json.dumps(plan_of(arms, both)))
+    (line,) = [one for one in short.helps().splitlines() if one.startswith("| BC5CDR")]
+    cells = [cell.strip() for cell in line.strip("|").split("|")]
+    assert cells[2:7] == ["50.0", "41.0 ± 0.5", "", "60.5 ± 0.5", "70.5 ± 0.5"], "one seed of two is not shown"
+    file.write_text(json.dumps(plan_of(arms | {"silver-domain-names": [70.0]})))
+    assert "| BC5CDR" not in short.helps()
+
+
+def test_names_by_their_entities_are_not_told_before_all_seeds_are_there(results):
+    import tables
+
+    few = compared("entities", "names", 1, 0.01, seeds=1)
+    (results / "by-entity.json").write_text(json.dumps(plan_of({}, [few])))
+    (results / "entities.json").write_text(json.dumps({"differences": {}}))
+    assert tables.render("helps-by-entity-in-short") == "Not measured yet.\n"
+
+
+def test_a_table_without_an_end_takes_no_text_with_it(results):
+    import tables
+
+    text = "<!-- table: suite -->\nno end\nkept\n<!-- table: link -->\nold\n<!-- end -->\n"
+    assert [match[2] for match in tables.BLOCK.finditer(text)] == ["link"]

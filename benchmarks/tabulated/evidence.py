@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from kogner.experiment.plan import load
-from kogner.experiment.report import BETTER, WORSE, key, verdicts
-from tabulated.markdown import NAMES, is_there, names_alone, result, table, where
+from kogner.experiment.report import BETTER, WORSE, corpora_of, key, verdicts
+from tabulated.markdown import NAMES, floor, is_there, result, table, where
 
 
 def overlaps() -> str:
@@ -181,11 +181,12 @@ def _worth(shares: dict[str, Any]) -> str:
     part, whole = found.get(("bc5cdr-15", "silver-domain-names")), found.get(("bc5cdr-100", "no-graph"))
     if part is None or whole is None:
         return ""
+    alone = floor(shares, "bc5cdr-100", "bc5cdr")
     return (
         f"With the graph's names 15 % of BC5CDR's annotated train documents give {part['mean']:.1f} F1, {_unlabelled()}"
         f"all of them without the graph {whole['mean']:.1f}, and the names alone, without a student, "
-        f"{names_alone('bc5cdr')}. Where there are annotated documents, dev ones decide thresholds and how much names "
-        "count.\n\n"
+        f"{alone}. Where there are annotated documents, dev ones decide thresholds and how "
+        "much names count.\n\n"
     )
 
 
@@ -243,7 +244,7 @@ def _evidence_rows(data: dict[str, Any]) -> Iterator[tuple[int, list[str]]]:
         if setting == "stage" or sum(one is not None for one in own) < 2:
             continue
         only = setting.removeprefix("no-") if setting in ("no-chemical", "no-disease") else None  # that type is scored
-        alone = names_alone(corpus, only)
+        alone = floor(data, setting, corpus, only)
         most = max(float(alone or 0), *(one["mean"] for one in own if one is not None))
         seeds = max(len(one["f1"]) for one in own if one is not None)
         figures = []
@@ -275,12 +276,6 @@ def figure(row: dict[str, Any], seeds: int) -> str:
 def as_difference(one: dict[str, Any]) -> str:
     low, high = one["interval"]
     return f"{one['difference']:+.1f} ({low:+.1f} to {high:+.1f}, p {one['p']:.4f})"
-
-
-def corpora_of(group: Mapping[str, Any], comparisons: Sequence[Mapping[str, Any]]) -> int:
-    """Of how many corpora a group's mean is, each in each of its settings."""
-    pair = (group["arm"], group["baseline"])
-    return sum((one["arm"], one["baseline"]) == pair and one["setting"] in group["settings"] for one in comparisons)
 
 
 def setting_name(setting: str, corpus: str) -> str:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from tabulated.evidence import corpora_of, figure, setting_name
+from kogner.experiment.report import corpora_of
+from tabulated.evidence import figure, setting_name
 from tabulated.markdown import result, table
 
 _SILVER_ONLY = {

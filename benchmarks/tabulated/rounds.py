@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from tabulated.evidence import as_difference, figure, setting_name
-from tabulated.markdown import NAMES, names_alone, result, table
+from tabulated.markdown import NAMES, floor, result, table
 
 _UNSEEN = {
     "no-graph": "no graph",
@@ -27,7 +27,7 @@ def unseen() -> str:
         own = [cells.get((setting, corpus, arm)) for arm in arms]
         figures = ["" if row is None else figure(row, data["seeds"]) for row in own]
         annotated = "none" if setting == "no-labels" else f"{setting.rpartition('-')[2]} % of BC5CDR"
-        rows.append([NAMES.get(corpus, corpus), annotated, names_alone(corpus), *figures])
+        rows.append([NAMES.get(corpus, corpus), annotated, floor(data, setting, corpus), *figures])
     header = ["scored on", "annotated", "names alone, no student", *(_UNSEEN[arm] for arm in arms)]
     differences = [
         [
@@ -84,10 +84,11 @@ def self_training() -> str:
         "Test F1, exact; differences with 95 % intervals and p; of one seed they say nothing of another training. "
         "Nothing was trained or fitted on annotated documents; the scanner's lists of common words were chosen on "
         "annotated train splits, and that weights from raw text are of use was seen on dev documents of these corpora "
-        "first. More steps of names are taken on the sentences that names were found in; a student labels all "
-        "sentences of these texts, and spans in doubt teach nothing. Names of the graph alone and beside "
-        "annotated documents are arms of the plan `shares`, trained anew with "
-        f"today's scanner of names.{left}\n\nTrainings and scorings: {places}; summed up {data['date'][:10]}.\n"
+        "first; they are of an earlier rule, by which names counted that no span of a student reaches. More steps of "
+        "names are taken on the sentences that names were found in; a student labels all sentences of these texts, and "
+        "spans in doubt teach nothing. Names of the graph alone and beside annotated documents are arms of the plan "
+        f"`shares`, trained anew with today's scanner of names.{left}\n\n"
+        f"Trainings and scorings: {places}; summed up {data['date'][:10]}.\n"
     )
     return "\n".join([*parts, said])
 
@@ -96,7 +97,7 @@ def _rounds(data: dict[str, Any], settings: Sequence[str], after: str) -> str:
     """F1 of the arms that are run in these settings, a row for each, and above them the names alone."""
     cells = {(row["setting"], row["corpus"], row["arm"]): row for row in data["rows"] if row["setting"] in settings}
     places = list(dict.fromkeys(place[:2] for place in cells))
-    rows = [["nothing: names alone, no student", "", *(names_alone(corpus) for _, corpus in places)]]
+    rows = [["nothing: names alone, no student", "", *(floor(data, *place) for place in places)]]
     for arm, (learnt, reads) in _ROUNDS.items():
         own = [cells.get((*place, arm)) for place in places]
         if any(own):

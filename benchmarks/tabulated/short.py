@@ -8,7 +8,8 @@ from typing import Any
 
 from kogner.evaluate.significance import holm
 from kogner.experiment.report import CERTAIN
-from tabulated.markdown import NAMES, is_there, names_alone, result, table
+from tabulated.evidence import figure
+from tabulated.markdown import NAMES, floor, is_there, result, table
 
 _BOLD = "bold: a difference at p < 0.05 after Holm's correction for all of the table's differences"
 MOST = 60  # labels of a race that counts here
@@ -55,11 +56,12 @@ def helps() -> str:
         }
         for corpus in dict.fromkeys(corpus for corpus, _ in found):
             own = [None if arm is None else found.get((corpus, arm)) for arm in arms]
-            if any(one is None or len(one["f1"]) < data["seeds"] for one in own[2:]):
+            own = [one if one is not None and len(one["f1"]) == data["seeds"] else None for one in own]
+            if None in own[2:]:
                 continue
-            figures = ["" if one is None else f"{one['mean']:.1f} ± {one['sd']:.1f}" for one in own]
+            figures = ["" if one is None else figure(one, data["seeds"]) for one in own]
             compared.append([gains.get((corpus, base)) for base in (arms[0] or "", "names-alone")])
-            alone = names_alone(corpus, "chemical" if setting == "no-chemical" else None)  # of the type that is scored
+            alone = floor(data, setting, corpus, "chemical" if setting == "no-chemical" else None)  # what is scored
             seeds.add(data["seeds"])
             rows.append([NAMES.get(corpus, corpus), said, alone, *figures])
     rows = _shown(rows, compared, _interval)
@@ -91,7 +93,8 @@ def _names() -> str:
         f"Names in training add {every} F1 in the mean of {count} settings with few documents; {own} of that is lost "
         "in a control whose silver text has the types of entities exchanged (p "
         f"{_corrected('silver-domain', 'silver-shuffled'):.2f} after Holm's correction over all means of the plan), "
-        "and the rest comes from learning which spans are names. A name adds at most 4 to a span's logit here."
+        "and the rest comes with such text whatever types it names: steps more, and which spans are names. "
+        "A name adds at most 4 to a span's logit here."
     )
 
 
@@ -182,21 +185,25 @@ def by_entity_in_short() -> str:
     def of(baseline: str) -> list[dict[str, Any]]:
         pairs = [one for one in (*data["groups"], *data["comparisons"]) if one["seeds"] == data["seeds"]]
         ours = [one for one in pairs if (one["arm"], one["baseline"]) == ("entities", baseline)]
-        return [
-            next(one for one in ours if one.get("group") == "few documents"),
-            next(one for one in ours if one.get("setting") == "bc5cdr-100"),
+        found = [
+            next((one for one in ours if one.get(place) == name), None)
+            for place, name in (("group", "few documents"), ("setting", "bc5cdr-100"))
         ]
+        if None in found:
+            raise FileNotFoundError(f"names by their entities over {baseline} were not scored with all seeds yet")
+        return [one for one in found if one is not None]
 
     gained = [*of("names"), *(shipped[corpus]["by entity"] for corpus in ("bc5cdr", "linnaeus"))]
     vectors = [*of("entities-shuffled"), *(shipped[corpus]["vectors"] for corpus in ("bc5cdr", "linnaeus"))]
     few, every, shipped_bc5cdr, shipped_linnaeus = map(_exactly, gained)
     compared = _by_entity()[1]
     corrected = iter(holm([one["p"] for of in compared for one in of]))
-    by_vectors = [p[1] for p in [[next(corrected) for _ in of] for of in compared]]
-    holds = sum(p < CERTAIN for p in by_vectors)
+    by_vectors = [(of[1], [next(corrected) for _ in of][1]) for of in compared]
+    holds = sum(p < CERTAIN and one["difference"] > 0 for one, p in by_vectors)
     return (
-        f"Beside names that all count alike that adds, in F1 with its 95 % interval: {few} in the mean of four "
-        f"settings with few documents, {every} with all documents of BC5CDR, {shipped_bc5cdr} and {shipped_linnaeus} "
+        f"Beside names that all count alike that adds, in F1 with its 95 % interval: {few} in the mean of "
+        f"{len(gained[0]['settings'])} settings with few documents, {every} with all documents of "
+        f"BC5CDR, {shipped_bc5cdr} and {shipped_linnaeus} "
         "for kogner-mini, one training, on BC5CDR and Linnaeus. A part of it is a memory of entities that stand in the "
         "annotated documents: over a control in which each entity has the vectors of another, the same are "
         f"{', '.join(map(_exactly, vectors))}. After Holm's correction {holds or 'none'} of {len(by_vectors)} "

@@ -13,6 +13,7 @@ import os
 import re
 import shutil
 import socket
+import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
@@ -84,34 +85,35 @@ def write_lines(path: Path, lines: Iterable[str]) -> int:
 
 
 @contextmanager
-def locked(path: Path) -> Iterator[None]:
+def locked(path: Path, *, wait: bool = False) -> Iterator[None]:
     """Hold a path (an artefact, a work folder) for this process; the lock ends with the process, however it ends.
 
     The lock is the file `.<name>.lock` beside the path, removed at the end; one that a killed run left behind holds
     nobody up. The path itself need not exist and may be replaced or removed meanwhile. Of a link that which it points
     to is held, and its own name too, since a writer puts a folder in its place.
-    Raises ArtifactError naming the process that holds it: two runs would overwrite each other's files.
+    wait: until another process lets go of it. Else raises ArtifactError naming the process that holds it: two runs
+    would overwrite each other's files.
     """
     path = Path(path).absolute()
     path.parent.mkdir(parents=True, exist_ok=True)
     real = Path(os.path.realpath(path))
     with ExitStack() as held:
         if path.is_symlink():
-            held.enter_context(_held(Path(os.path.realpath(path.parent)) / path.name, path))
+            held.enter_context(_held(Path(os.path.realpath(path.parent)) / path.name, path, wait=wait))
             try:
-                held.enter_context(_held(real, path))
+                held.enter_context(_held(real, path, wait=wait))
             except OSError as error:  # where it lies nothing may be written
                 note(f"{real} cannot be locked ({error.strerror or error}); do not start a second run on it")
         else:
-            held.enter_context(_held(real, path))
+            held.enter_context(_held(real, path, wait=wait))
         yield
 
 
 @contextmanager
-def _held(place: Path, path: Path) -> Iterator[None]:
+def _held(place: Path, path: Path, *, wait: bool) -> Iterator[None]:
     """Hold a place, which whoever asks for it is told as `path`."""
     file = place.with_name(f".{place.name}.lock")
-    stream = _take(file, path)
+    stream = _take(file, path, wait=wait)
     try:
         stream.seek(0)
         stream.truncate()
@@ -124,7 +126,7 @@ def _held(place: Path, path: Path) -> Iterator[None]:
         stream.close()
 
 
-def _take(file: Path, path: Path) -> IO[str]:
+def _take(file: Path, path: Path, *, wait: bool) -> IO[str]:
     """The lock file, open and locked. Another holder may remove it between opening and locking: then once more."""
     while True:
         stream = file.open("a+", encoding="utf-8")
@@ -138,6 +140,9 @@ def _take(file: Path, path: Path) -> IO[str]:
             stream.seek(0)
             holder = stream.read() or "another process"
             stream.close()
+            if wait:
+                time.sleep(1)
+                continue
             raise ArtifactError(
                 f"{path} is in use by {holder}; wait for it, stop it, or give another place to write to"
             ) from error

@@ -4,6 +4,7 @@ import gzip
 import json
 from collections import Counter
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -12,7 +13,7 @@ from kogner.cli import main
 from kogner.data import corpora
 from kogner.data.doubts import KEPT_APART, OF_SEVERAL_TYPES
 from kogner.data.formats import pubmed
-from kogner.data.overlap import BY_ID, BY_TEXT, Overlap
+from kogner.data.overlap import BY_ARTICLE, BY_ID, BY_TEXT, Overlap, without
 from kogner.data.report import Report
 from kogner.data.silver import (
     NO_NAME,
@@ -157,6 +158,15 @@ def test_articles_that_quote_one_licence_are_two():
     assert known.found(Document("2", f"{licence} {articles[1]}")) is None
     assert known.found(Document("3", f"{licence} One short note.")) == BY_TEXT
     assert known.found(Document("4", f"{articles[1]} {articles[0][:2000]}")) == BY_TEXT
+
+
+def test_parts_of_an_article_that_is_known_are_left_out_whatever_they_say():
+    train = Overlap([Document("A#1", "One sentence of an article."), Document("B", "A whole one.")])
+    test = [Document(name, f"Other words, {name}.") for name in ("A#2", "A", "B#1", "C#1", "AA#2", "C")]
+    corpus = corpora.Corpus("mine", "test", Path("test"), tuple(test), ("disease",), Report())
+    kept, left_out = without(corpus, train, articles=True)
+    assert [one.id for one in kept.documents] == ["C#1", "AA#2", "C"] and left_out == {BY_ARTICLE: 3}
+    assert without(corpus, train)[1] == {}
 
 
 def test_exactly_the_run_counts():

@@ -106,10 +106,17 @@ def test_recall_on_names_of_the_training_corpus_and_others(model, tmp_path):
     assert (result["seen"]["gold"], result["unseen"]["gold"]) == (1, 1)
     assert result["seen"]["correct"] + result["unseen"]["correct"] == result["correct"]
     assert "names unseen" in done.stdout
-    (tmp_path / "train.PubTator.txt").write_text(PUBTATOR)  # nothing is left to score
-    nothing = json.loads(evaluate(model, tmp_path, "--train", f"made={tmp_path}").stdout.splitlines()[-1])["made"]
-    assert (nothing["gold"], nothing["f1"], nothing["interval"]) == (0, 0, [0, 0])
-    assert sum(nothing["left_out"].values()) == 1 and nothing["cost"]["words"] == 0
+    (tmp_path / "train.PubTator.txt").write_text(PUBTATOR)
+    nothing = evaluate(model, tmp_path, "--train", f"made={tmp_path}")
+    assert "nothing is left to score: made: a train or dev split holds each of its 1 documents" in str(
+        nothing.exception
+    )
+    more = tmp_path / "more"
+    more.mkdir()
+    (more / "test.PubTator.txt").write_text("3|t|Morphine caused pain.\n3\t0\t8\tMorphine\tChemical\tD1\n\n")
+    some = evaluate(model, tmp_path, "--train", f"made={tmp_path}", "--data", f"more={more}")
+    assert some.exit_code == 0 and set(json.loads(some.stdout.splitlines()[-1])) == {"more"}
+    assert "made is not scored: a train or dev split holds each" in some.stderr
     bad = evaluate(model, tmp_path, "--train", "nowhere")
     assert "--train 'nowhere' must look like NAME=DIR" in str(bad.exception)
 

@@ -10,8 +10,8 @@ from kogner.records import Document, Mention
 
 
 def arm(rate, *, seeds=3, documents=200, seed=0):
-    dice = np.random.default_rng(seed)
-    gold = dice.integers(1, 8, documents)
+    gold = np.random.default_rng(0).integers(1, 8, documents)  # the same of all arms
+    dice = np.random.default_rng([seed, 1])
     return [[(int(g), int(g), int(dice.binomial(g, rate))) for g in gold] for _ in range(seeds)]
 
 
@@ -26,7 +26,7 @@ def test_equal_arms():
 
 
 def test_a_clear_difference():
-    better, baseline = arm(0.9, seed=1), arm(0.8, seed=2)
+    better, baseline = arm(0.9, seed=1, documents=1000), arm(0.8, seed=2, documents=1000)
     found = paired_bootstrap(better, baseline, rounds=2000)
     assert found.mean == pytest.approx(np.mean([f1(b) - f1(a) for b, a in zip(better, baseline, strict=True)]))
     assert found.low < found.mean < found.high and found.low > 5 and found.p < 0.01 and found.seeds == 3
@@ -114,6 +114,10 @@ def test_arms_that_do_not_fit():
     for other in (arm(0.8, documents=3), [*arm(0.8, seeds=2), *arm(0.8, seeds=1, documents=3)]):
         with pytest.raises(InputError, match="other numbers of documents"):
             paired_bootstrap(arm(0.8), other)
+    other = [[list(document) for document in seed] for seed in arm(0.8)]
+    other[-1][0][0] += 1
+    with pytest.raises(InputError, match="other gold mentions"):
+        paired_bootstrap(arm(0.8), other)
 
 
 def test_interval_of_one_model():

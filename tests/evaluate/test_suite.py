@@ -72,6 +72,12 @@ def test_a_suite_is_scored(folder, tiny_student):
     assert said["corpora"]["One"]["names_alone"] == {**every, "by_type": {"disease": every}}
 
 
+def test_a_corpus_of_ones_own_cannot_have_the_name_of_one_of_the_suite(folder):
+    run = ["evaluate", "--model", str(folder), "--suite", str(folder / "mine.yaml"), "--corpora", str(folder)]
+    result = CliRunner().invoke(cli, [*run, "--data", f"One={folder / 'two'}"])
+    assert isinstance(result.exception, ConfigError) and "--data One has the name of a corpus" in str(result.exception)
+
+
 def test_the_shipped_suite_and_what_is_none(tmp_path):
     suite = open_suite("biomed")
     assert len(suite.six) == 6 and suite.corpora["GENIA"].nested

@@ -11,19 +11,13 @@ import yaml
 from kogner.cli import main
 from kogner.data import corpora
 from kogner.errors import ArtifactError, ConfigError, InputError
-from kogner.experiment.cell import (
-    _left,
-    _splits,
-    find,
-    finished,
-    has_student,
-    identity,
-    run,
-)
+from kogner.experiment.cell import _left, _splits, find, run
 from kogner.experiment.folders import Folders
+from kogner.experiment.identity import identity
 from kogner.experiment.plan import load
 from kogner.experiment.recorded import recorded
 from kogner.experiment.report import opening
+from kogner.experiment.stored import finished, has_student
 from kogner.experiment.summary import summarise
 from kogner.records import Document, Mention
 from kogner.teacher.bank import Bank

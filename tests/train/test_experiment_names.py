@@ -15,10 +15,12 @@ from kogner.data import corpora
 from kogner.data.formats import jsonl
 from kogner.data.overlap import BY_TEXT
 from kogner.errors import ConfigError, InputError
-from kogner.experiment.cell import find, finished, identity, run
+from kogner.experiment.cell import find, run
 from kogner.experiment.folders import Folders
+from kogner.experiment.identity import identity
 from kogner.experiment.plan import load
 from kogner.experiment.pseudo import ANNOTATED
+from kogner.experiment.stored import finished
 from kogner.experiment.summary import summarise
 from kogner.graph.rejections import Rejections
 from kogner.graph.store import GraphStore, build
@@ -239,6 +241,13 @@ def test_texts_say_how_much_a_name_counts(plan, corpus, tmp_path):
     assert done["none-trusted-0"]["name_weights"] == weights and weights
     trusted = cells["none-trusted-0"]
     assert finished(trusted, folders) and finished(trusted, folders, as_recorded=True)
+    file = folders.scored(trusted)
+    of_today = file.read_text()
+    of_before = json.loads(of_today)
+    del of_before["identity"]["trust"]
+    file.write_text(json.dumps(of_before))
+    assert finished(trusted, folders) is None and finished(trusted, folders, as_recorded=True), "of the rule before"
+    file.write_text(of_today)
     jsonl.write(folder / "train.jsonl", [Document("1", "Others.", (), frozenset({"chemical"}))])
     assert finished(trusted, folders) is None and finished(cells["none-named-0"], folders)
     assert finished(trusted, folders, as_recorded=True)

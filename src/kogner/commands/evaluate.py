@@ -202,6 +202,8 @@ class _Chosen:
             if isinstance(found, str):
                 chosen.missing[name] = found
                 continue
+            if name in {one.name for one in chosen.corpora}:
+                raise ConfigError(f"--data {name} has the name of a corpus of suite {suite}; give it another one")
             chosen.corpora.append(found)
             if member.nested:
                 chosen.nested.add(name)
@@ -248,7 +250,7 @@ def _scored(
     results: dict[str, dict[str, Any]] = {}
     for whole in chosen.corpora:
         corpus, left_out = (whole, None) if seen.names is None else without(whole, seen.documents, articles=True)
-        if chosen.suite is not None and left_out and not corpus.documents:
+        if left_out and not corpus.documents:
             chosen.missing[whole.name] = (
                 f"a train or dev split holds each of its {len(whole.documents):,} documents or their articles"
             )
@@ -266,6 +268,9 @@ def _scored(
         results[corpus.name] = _result(corpus, predicted, predictor, seen.names) | {"left_out": left_out, "cost": cost}
         if chosen.suite is not None and names is not None:
             results[corpus.name]["names_alone"] = names_alone(corpus, names)
+    if not results:
+        reasons = "; ".join(f"{name}: {reason}" for name, reason in chosen.missing.items())
+        raise ConfigError(f"nothing is left to score: {reasons}")
     return results
 
 

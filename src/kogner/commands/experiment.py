@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
-    from kogner.experiment.folders import Folders
     from kogner.experiment.plan import Experiment
 
 RUNS = Path("runs/experiments")
@@ -59,11 +58,11 @@ def run(
     Example:
       kogner experiment run recipes/experiments/low-resource.yaml --jobs 2
     """
-    from kogner.environment import environment
     from kogner.errors import ConfigError, KognerError
     from kogner.experiment.folders import Folders
     from kogner.experiment.plan import load
     from kogner.experiment.runner import run_all
+    from kogner.experiment.stored import look
 
     experiment, folders = load(plan), Folders(runs, scores)
     unknown = [name for name in settings if name not in experiment.settings]
@@ -74,11 +73,9 @@ def run(
         if name not in known:
             raise ConfigError(f"{plan} has no training {name}; it has {', '.join(known[:5])}, ...")
     try:
-        run_all(
-            experiment, plan, folders, jobs=jobs or os.cpu_count() or 1, device=device,
-            revision=environment()["revision"], only=settings, cells=cells,
-        )  # fmt: skip
-        done = _finished(experiment, folders)
+        done = run_all(
+            experiment, plan, folders, jobs=jobs or os.cpu_count() or 1, device=device, only=settings, cells=cells
+        )
     except KognerError as error:
         lacking = _lacking(experiment)
         if not any(folder in str(error) for folder in lacking):
@@ -87,7 +84,8 @@ def run(
             f"{error}. Not here of what the plan names: {', '.join(lacking)}. What shipped plans need is made by `make "
             "results`, and what they need beside it is said in their first lines; that of quick by `make results-quick`"
         ) from error
-    _say(experiment, plan, done, out)
+    found, aside = look(experiment.cells(), folders, done=done)
+    _say(experiment, plan, [one for _, one in found], out, aside=aside)
 
 
 def _lacking(experiment: Experiment) -> list[str]:
@@ -113,11 +111,14 @@ def show(plan: str, runs: Path, scores: Path | None, as_recorded: bool, out: Pat
     """
     from kogner.experiment.folders import Folders
     from kogner.experiment.plan import load
-    from kogner.experiment.recorded import recorded
+    from kogner.experiment.recorded import check_same_files
+    from kogner.experiment.stored import look
 
     experiment, folders = load(plan), Folders(runs, scores)
-    results = recorded(experiment, folders) if as_recorded else _finished(experiment, folders)
-    _say(experiment, plan, results, out)
+    found, aside = look(experiment.cells(), folders, as_recorded=as_recorded)
+    if as_recorded:
+        check_same_files(found)
+    _say(experiment, plan, [one for _, one in found], out, aside=aside)
 
 
 @command.command("report")
@@ -195,19 +196,21 @@ def _of_today(summary: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _finished(experiment: Experiment, folders: Folders) -> list[dict[str, Any]]:
-    """Scores of all its trainings that are finished, whichever of them were run just now."""
-    from kogner.experiment.cell import finished
-
-    return [found for cell in experiment.cells() if (found := finished(cell, folders)) is not None]
-
-
-def _say(experiment: Experiment, plan: str, results: Sequence[Mapping[str, Any]], out: Path | None) -> None:
-    """Tables of a summary, its file, and the last line."""
+def _say(
+    experiment: Experiment,
+    plan: str,
+    results: Sequence[Mapping[str, Any]],
+    out: Path | None,
+    *,
+    aside: Mapping[str, Sequence[str]],
+) -> None:
+    """Tables of a summary, its file, and the last line. aside: names of scores that do not count, by reason."""
     from kogner.artifacts import write_atomic
     from kogner.commands.printing import add_row, new_table, show_rich
     from kogner.environment import environment
+    from kogner.experiment.stored import in_short
     from kogner.experiment.summary import summarise
+    from kogner.progress import note
 
     summary = summarise(experiment, results)
     done = {(one["cell"]["setting"], one["cell"]["arm"], one["cell"]["seed"]) for one in results}
@@ -239,9 +242,12 @@ def _say(experiment: Experiment, plan: str, results: Sequence[Mapping[str, Any]]
         "arms": {name: arm.about for name, arm in experiment.arms.items()},
         "example": next(cell.name for cell in cells if not cell.is_stage),
         "missing": missing,
+        "set_aside": dict(aside),
         **summary,
     }
+    if aside:
+        note(in_short(aside))
     if out is not None:
         out.parent.mkdir(parents=True, exist_ok=True)
         write_atomic(out, json.dumps(said, indent=1, ensure_ascii=False) + "\n")
-    click.echo(json.dumps({"experiment": experiment.name, "missing": missing, **summary}))
+    click.echo(json.dumps({"experiment": experiment.name, "missing": missing, "set_aside": dict(aside), **summary}))

@@ -13,7 +13,7 @@ RUN = 60  # letters and digits that two texts share, below which it may be chanc
 SHARE = 0.03  # of the shorter text, which articles share less of where both quote their licence
 
 BY_ID, BY_TEXT = "document of an excluded corpus, by its id", "document of an excluded corpus, by a shared run of text"
-BY_ARTICLE = "sentence of an article of which an excluded corpus holds another"
+BY_ARTICLE = "part of an article of which an excluded corpus holds another"
 
 
 def letters(text: str) -> str:
@@ -35,10 +35,12 @@ class Overlap:
     def __init__(self, documents: Iterable[Document], *, run: int = RUN) -> None:
         self._run, self._block = run, max(run // 2, 1)
         self._ids: set[str] = set()
+        self._articles: set[str] = set()
         self._texts: list[str] = []
         self._blocks: dict[str, list[tuple[int, int]]] = {}
         for document in documents:
             self._ids.add(document.id)
+            self._articles.add(article_of(document.id))
             plain = letters(document.text)
             for at in range(0, len(plain) - self._block + 1, self._block):
                 self._blocks.setdefault(plain[at : at + self._block], []).append((len(self._texts), at))
@@ -52,6 +54,10 @@ class Overlap:
         if document.id in self._ids:
             return BY_ID
         return BY_TEXT if self._blocks and self._shares(letters(document.text)) else None
+
+    def holds_of(self, article: str) -> bool:
+        """Whether one of the corpora's documents is an article, or a part of it (its id is ARTICLE#NUMBER)."""
+        return article in self._articles
 
     def _shares(self, plain: str) -> bool:
         size = self._block
@@ -77,15 +83,16 @@ class Overlap:
 def without(corpus: Corpus, others: Overlap, *, articles: bool = False) -> tuple[Corpus, dict[str, int]]:
     """The documents of a corpus that others do not hold as well, and how many were left out, by reason.
 
-    articles: of a corpus of sentences, whose ids are ARTICLE#SENTENCE, all of an article of which one is left out, so
-    that none stays because it is too short to be found.
+    articles: of a corpus of sentences, whose ids are ARTICLE#SENTENCE, all of an article of which one is left out or
+    of which the others hold some, so that none stays because it is too short to be found. Mentions that a reader
+    lost (`Corpus.lost`) are of documents that nobody knows, so all of them stay.
     """
     reasons = [others.found(document) for document in corpus.documents]
     if articles:
         of = [article_of(document.id) for document in corpus.documents]
         held = {article for article, reason in zip(of, reasons, strict=True) if reason is not None}
         reasons = [
-            BY_ARTICLE if reason is None and article in held else reason
+            BY_ARTICLE if reason is None and (article in held or others.holds_of(article)) else reason
             for article, reason in zip(of, reasons, strict=True)
         ]
     kept = tuple(document for document, reason in zip(corpus.documents, reasons, strict=True) if reason is None)

@@ -146,6 +146,11 @@ def resampled(
     ours, theirs = (np.asarray(one, np.float64) for one in (better, baseline))
     if ours.shape != theirs.shape or ours.ndim != 3 or ours.shape[2] != 3 or 0 in ours.shape:
         raise InputError(f"two arms need the same seeds and documents, not counts of {ours.shape} and {theirs.shape}")
+    if (np.concatenate([ours, theirs])[..., 0] != ours[0, :, 0]).any():
+        raise InputError(
+            "trainings were scored on other gold mentions, though on as many documents; where a reader has changed, "
+            "run those of before it again"
+        )
     seeds, documents, _ = ours.shape
     both = np.concatenate([ours, theirs]).transpose(1, 0, 2).reshape(documents, -1)
     differences = np.empty(rounds)

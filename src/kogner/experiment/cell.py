@@ -6,6 +6,7 @@ import argparse
 import dataclasses
 import json
 import os
+import shutil
 import sys
 import threading
 import time
@@ -14,12 +15,14 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kogner.artifacts import MANIFEST, read_manifest, write_atomic
-from kogner.errors import ArtifactError, ConfigError, KognerError
+from kogner.artifacts import MANIFEST, locked, read_manifest, write_atomic
+from kogner.errors import ConfigError, KognerError
 from kogner.experiment.folders import Folders
-from kogner.experiment.identity import identity, today
+from kogner.experiment.identity import identity
 from kogner.experiment.plan import Cell, Experiment, load
 from kogner.experiment.pseudo import pseudo_labelled, student_of
+from kogner.experiment.stored import finished, has_student
+from kogner.progress import note
 
 if TYPE_CHECKING:
     from kogner.annotate.names import Names
@@ -32,52 +35,17 @@ if TYPE_CHECKING:
     Reader = Callable[[Sequence[Document], Sequence[str]], Sequence[Document]]  # of documents and types
 
 
-def finished(cell: Cell, folders: Folders, *, as_recorded: bool = False) -> dict[str, Any] | None:
-    """Its scores, if they are there and of the same recipe, data, bank, and student that it starts from.
-
-    as_recorded: data, bank and graph may be others by now, or not be there; see `kogner.experiment.recorded`.
-    Raises ArtifactError for a file that holds no scores.
-    """
-    found = _stored(folders.scored(cell))
-    if found is None:
-        return None
-    now = identity(cell, found["identity"] if as_recorded else None)
-    if today(found["identity"], now)["hash"] != now["hash"]:
-        return None
-    for said, after in (("initial", cell.start), ("labeller", cell.labeller)):
-        before = None if after is None else _stored(folders.scored(after))
-        if after is None or before is None:
-            continue
-        student = before.get("student" if after.base is None else "initial")
-        if None not in (found.get(said), student) and found[said] != student:  # earlier scores do not name it
-            return None
-        weights = before.get("name_weights", {})
-        scales = {name: of["scale"] for name, of in before.get("entity_weights", {}).items()}
-        if said == "labeller" and found.get("labeller_weights", weights) != weights:
-            return None
-        if said == "labeller" and found.get("labeller_scales", scales) != scales:
-            return None
-    return found
-
-
-def _stored(file: Path) -> dict[str, Any] | None:
-    if not file.is_file():
-        return None
-    try:
-        found: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
-        if not isinstance(found["identity"]["hash"], str):
-            raise TypeError("its identity is no text")
-    except (ValueError, KeyError, TypeError) as error:
-        raise ArtifactError(f"{file} holds no scores of a training ({error!r}); delete it to run that again") from error
-    return found
-
-
 def run(cell: Cell, folders: Folders, *, device: str, revision: str) -> dict[str, Any]:
-    """Train and score it, and write the scores. A training that was killed goes on where it was."""
+    """Train and score it, and write the scores.
+
+    A training that was killed goes on where it was, and one that was killed while it was scored is scored. Raises
+    InputError and ConfigError before any work where a corpus has no test split, or not the types to score.
+    """
     from kogner.environment import place
 
     begun = time.monotonic()
     said = identity(cell)
+    _check_tests(cell)
     if cell.alone:
         found = _alone(cell)
     else:
@@ -95,39 +63,74 @@ def run(cell: Cell, folders: Folders, *, device: str, revision: str) -> dict[str
     file = folders.scored(cell)
     file.parent.mkdir(parents=True, exist_ok=True)
     write_atomic(file, json.dumps(result))
+    _trained_file(cell, folders).unlink(missing_ok=True)
     return result
 
 
 def _trained(cell: Cell, folders: Folders, *, device: str) -> dict[str, Any]:
     from kogner.annotate.predictor import Predictor
-    from kogner.graph.store import GraphStore
-    from kogner.teacher.bank import Bank
-    from kogner.train.loop import train
 
-    experiment, out = cell.experiment, folders.student(cell)
-    recipe = _recipe(cell, folders)
+    recipe, student = _recipe(cell, folders), student_of(cell, folders)
     if not cell.trains:
-        student = student_of(cell, folders)
         about: dict[str, Any] = {"steps": 0, "best_step": None, "dev": {}, "student": read_manifest(student).hash}
         return about | _tested(cell, recipe, [], _reader(Predictor.load(str(student), device=device)))
-    bank = Bank.open(str(cell.bank)) if recipe.loss.dist_weight > 0 and cell.bank is not None else None
-    graph = GraphStore.open(experiment.graph) if recipe.train.kinds and experiment.graph is not None else None
+    inputs = {"identity": identity(cell)["hash"]}
+    for name, before in (("initial", cell.start), ("labeller", cell.labeller)):
+        inputs |= {} if before is None else {name: read_manifest(student_of(before, folders)).hash}
     splits = _splits(cell, (*cell.train, *cell.beside))
     if not cell.train:  # nothing is fitted there on what people annotated
         splits = [dataclasses.replace(split, dev=()) for split in splits]
+    told = _trained_before(cell, folders, inputs)
+    if told is None:
+        told = _train(cell, folders, recipe, splits, device=device)
+        file = _trained_file(cell, folders)
+        write_atomic(file, json.dumps({"inputs": inputs, "told": told}))  # scoring takes minutes, and may be killed
+    if not cell.test:
+        return told | {"test": {}, "documents": {}}
+    return told | _tested(cell, recipe, splits, _reader(Predictor.load(str(student), device=device)))
+
+
+def _train(cell: Cell, folders: Folders, recipe: Recipe, splits: list[Split], *, device: str) -> dict[str, Any]:
+    """Write its student, and tell how that went. A training that was killed is gone on with, if it is the same."""
+    from kogner.graph.store import GraphStore
+    from kogner.teacher.bank import Bank
+    from kogner.train.checkpoint import OtherRunError
+    from kogner.train.loop import train
+
+    experiment, out = cell.experiment, folders.student(cell)
+    bank = Bank.open(str(cell.bank)) if recipe.loss.dist_weight > 0 and cell.bank is not None else None
+    graph = GraphStore.open(experiment.graph) if recipe.train.kinds and experiment.graph is not None else None
     told: dict[str, Any] = {}
     if cell.labeller is not None:
         labelled, told = pseudo_labelled(cell, folders, splits, device=device)
-        splits.append(labelled)
+        splits = [*splits, labelled]
     out.parent.mkdir(parents=True, exist_ok=True)
-    metrics = train(recipe, splits, out, bank=bank, graph=graph, device=device)
+    try:
+        metrics = train(recipe, splits, out, bank=bank, graph=graph, device=device)
+    except OtherRunError as error:  # the plan, its data or what it starts from changed after a training was killed
+        note(f"{cell.name}: what a killed training left there is removed: {error}")
+        shutil.rmtree(out.with_name(out.name + ".work"))
+        metrics = train(recipe, splits, out, bank=bank, graph=graph, device=device)
     dev = {name: found["f1"] for name, found in metrics["dev"].items() if name != "all" and "f1" in found}
     told |= {"steps": metrics["steps"], "best_step": metrics["best_step"], "dev": dev}
     told["seconds_before"] = metrics["seconds_before"]
-    told["student"] = read_manifest(out).hash
-    if not cell.test:
-        return told | {"test": {}, "documents": {}}
-    return told | _tested(cell, recipe, splits, _reader(Predictor.load(str(out), device=device)))
+    return told | {"student": read_manifest(out).hash}
+
+
+def _trained_file(cell: Cell, folders: Folders) -> Path:
+    """What is told of a training whose student is there and not scored yet."""
+    return folders.student(cell).with_name(f"{cell.name}.trained.json")
+
+
+def _trained_before(cell: Cell, folders: Folders, inputs: Mapping[str, str]) -> dict[str, Any] | None:
+    """What is told of its student, where it was trained of the same inputs and is there."""
+    file, student = _trained_file(cell, folders), folders.student(cell)
+    if not file.is_file() or not (student / MANIFEST).is_file():
+        return None
+    found = json.loads(file.read_text(encoding="utf-8"))
+    told: dict[str, Any] = found["told"]
+    fits = found["inputs"] == inputs and told["student"] == read_manifest(student).hash
+    return told if fits else None
 
 
 def _named(cell: Cell, folders: Folders, *, device: str) -> dict[str, Any]:
@@ -213,6 +216,23 @@ def _left(corpus: Corpus, without: Collection[str]) -> Corpus:
     return dataclasses.replace(corpus, documents=documents, types=types)
 
 
+def _check_tests(cell: Cell) -> None:
+    """Raise before hours of training what would stop its scoring: a test split that is not there, or no type of it."""
+    from kogner.data import corpora
+
+    for name in cell.test:
+        corpus = corpora.load(name, cell.experiment.corpora[name], "test")
+        if not _types_scored(cell, corpus):
+            raise ConfigError(
+                f"{cell.setting} scores {', '.join(sorted(cell.without))} alone, which the test split of {name} does "
+                f"not have; it has {', '.join(corpus.types)}"
+            )
+
+
+def _types_scored(cell: Cell, corpus: Corpus) -> list[str]:
+    return sorted(set(corpus.types) & set(cell.without) if cell.without else corpus.types)
+
+
 def _reader(predictor: Predictor, names: Names | None = None) -> Reader:
     """What a student finds."""
     from kogner.annotate.predictor import Settings
@@ -235,7 +255,7 @@ def _tested(cell: Cell, recipe: Recipe, splits: Sequence[Split], read: Reader) -
     told: dict[str, Any] = {"test": {}, "documents": {}}
     for name in cell.test:
         corpus = corpora.load(name, cell.experiment.corpora[name], "test")
-        types = sorted(set(corpus.types) & set(cell.without) if cell.without else corpus.types)
+        types = _types_scored(cell, corpus)
         found = read(corpus.documents, types)
         lost = {kind: count for kind, count in corpus.lost.items() if kind in types}
         scores = with_lost(score(corpus.documents, found, types=types), lost).to_dict()
@@ -243,14 +263,6 @@ def _tested(cell: Cell, recipe: Recipe, splits: Sequence[Split], read: Reader) -
         told["test"][name] = scores | {"skipped": dict(sorted(lost.items())), **novelty}
         told["documents"][name] = document_counts(corpus.documents, found, types=types)
     return told
-
-
-def has_student(cell: Cell, found: Mapping[str, Any], folders: Folders) -> bool:
-    """Whether the student that its scores are of is there."""
-    folder = folders.student(cell)
-    if not (folder / MANIFEST).is_file():
-        return False
-    return found.get("student") in (None, read_manifest(folder).hash)  # earlier scores do not name it
 
 
 def _end_with(parent: int) -> None:
@@ -277,15 +289,20 @@ def main() -> None:
     parser.add_argument("--runs", type=Path, required=True)
     parser.add_argument("--scores", type=Path)
     parser.add_argument("--device", default="cpu")
-    parser.add_argument("--revision", default="unknown")
+    parser.add_argument("--parent", type=int, required=True, help="process with which this one ends")
     args = parser.parse_args()
+    _end_with(args.parent)
+    from kogner.environment import environment
     from kogner.progress import set_quiet
 
     set_quiet(True)
-    _end_with(os.getppid())
     try:
         folders = Folders(args.runs, args.scores)
-        run(find(load(args.plan), args.cell), folders, device=args.device, revision=args.revision)
+        cell = find(load(args.plan), args.cell)
+        with locked(folders.student(cell).with_name(f"{cell.name}.cell"), wait=True):
+            found = finished(cell, folders)  # another run may have done it meanwhile
+            if found is None or (cell.trains and not has_student(cell, found, folders)):
+                run(cell, folders, device=args.device, revision=environment()["revision"])
     except KognerError as error:
         sys.stderr.write(f"{error}\n")
         sys.exit(2)

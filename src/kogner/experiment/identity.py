@@ -16,6 +16,7 @@ from kogner.experiment.pseudo import label_inputs, train_text
 WITHOUT_EFFECT = ("threads", "save_every", "log_every")  # of a recipe's train section: on no figure
 LEARNER = 2  # of `kogner.train.entity_weights`: another number where it learns in another way
 WEIGHING = 2  # of `kogner.train.name_evidence`, where dev decides; 1, the best of a grid, where an identity has none
+TRUST = 2  # of `kogner.train.trust` and how many texts are read; 1, where names that no span reached counted, if absent
 BEFORE = {"agreement": False}  # what it was before it could be said, where that is not today's default
 
 
@@ -37,6 +38,7 @@ def identity(cell: Cell, told: Mapping[str, Any] | None = None) -> dict[str, Any
         if cell.texts:
             files = {name: train_text(cell, name) for name in cell.texts} if told is None else told.get("texts") or {}
             said["texts"] = {name: files.get(name) for name in cell.texts}
+            said |= {"trust": TRUST if told is None else told["trust"]} if told is None or "trust" in told else {}
         elif cell.train and (rule := WEIGHING if told is None else told.get("weighing")) is not None:
             said["weighing"] = rule
         if cell.by_entity is not None:
@@ -68,12 +70,23 @@ def identity(cell: Cell, told: Mapping[str, Any] | None = None) -> dict[str, Any
         said["without"] = sorted(cell.without)
     if cell.labeller is not None:
         said["pseudo"] = label_inputs(cell, identity(cell.labeller)) if told is None else _pseudo_as_told(cell, told)
-    weights = Path(recipe.student.encoder) / "model.safetensors"
-    if told is not None:
-        said |= {name: told[name] for name in ("encoder",) if name in told}
-    elif weights.is_file():  # of one of our own, which its name does not tell
-        said["encoder"] = file_sha256(weights)
+    for name in (
+        "encoder",
+        "label_encoder",
+        "initial",
+    ):  # folders of our own, of which a name does not tell what they hold
+        folder = Path(getattr(recipe.student, name) or "")
+        if told is None and folder != Path() and folder.is_dir():
+            said[f"files of {name}"] = _files_in(folder)
+        elif told is not None and f"files of {name}" in told:
+            said[f"files of {name}"] = told[f"files of {name}"]
     return _with_hash(said, cell)
+
+
+def _files_in(folder: Path) -> str:
+    """One hash of all files of a folder, by name."""
+    files = sorted(file for file in folder.rglob("*") if file.is_file())
+    return _hash({str(file.relative_to(folder)): file_sha256(file) for file in files})
 
 
 def _identity_alone(cell: Cell, told: Mapping[str, Any] | None) -> dict[str, Any]:
@@ -134,7 +147,9 @@ def today(stored: dict[str, Any], now: dict[str, Any], *, before: bool = False) 
         if "base" not in stored or "base" not in now:
             return {"hash": ""}  # it was of another kind
         said = {"base": today(stored["base"], now["base"], before=before), "names": stored["names"]}
-        said |= {name: stored[name] for name in ("texts", "weighing", "by_entity", "bank", "own") if name in stored}
+        said |= {
+            name: stored[name] for name in ("texts", "trust", "weighing", "by_entity", "bank", "own") if name in stored
+        }
         return said | {"hash": _hash(said)}
     defaults = json.loads(json.dumps(to_mapping(Recipe())))
     defaults["train"] |= BEFORE

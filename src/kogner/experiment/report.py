@@ -99,8 +99,9 @@ def sentence(summary: Mapping[str, Any]) -> str:
         low, high = one["interval"]
         verdict = shown.get(key(one), "of one seed, which shows nothing yet")
         of = f"{one['of']}: " if "of" in one else ""
+        where = _where(one, summary["comparisons"])
         said.append(
-            f"- {of}`{one['arm']}` over `{one['baseline']}`, {_where(one['settings'])}, seeds of each at least "
+            f"- {of}`{one['arm']}` over `{one['baseline']}`, {where}, seeds of each at least "
             f"{one['seeds']}: **{one['difference']:+.2f} F1** "
             f"(95 % {low:+.2f} to {high:+.2f}, p {one['p']:.4f}: {verdict}), recall on names unseen in training "
             f"{one['unseen']:+.1f}"
@@ -111,8 +112,18 @@ def sentence(summary: Mapping[str, Any]) -> str:
     return f"**{summary['experiment']}.** {about}{note}\n\n" + "\n".join(said)
 
 
-def _where(settings: Sequence[str]) -> str:
-    return f"mean of {len(settings)} settings ({', '.join(settings)})" if len(settings) > 1 else f"in {settings[0]}"
+def corpora_of(group: Mapping[str, Any], comparisons: Sequence[Mapping[str, Any]]) -> int:
+    """Of how many corpora a group's mean is, each in each of its settings."""
+    pair = (group["arm"], group["baseline"])
+    return sum((one["arm"], one["baseline"]) == pair and one["setting"] in group["settings"] for one in comparisons)
+
+
+def _where(group: Mapping[str, Any], comparisons: Sequence[Mapping[str, Any]]) -> str:
+    settings, corpora = group["settings"], corpora_of(group, comparisons)
+    said = ", ".join(settings)
+    if corpora > len(settings):
+        return f"mean of {corpora} corpora ({said})"
+    return f"mean of {len(settings)} settings ({said})" if len(settings) > 1 else f"in {said}"
 
 
 def by_breadth(groups: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:

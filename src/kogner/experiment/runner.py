@@ -11,9 +11,9 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from typing import Any
 
 from kogner.errors import KognerError
-from kogner.experiment.cell import finished, has_student
 from kogner.experiment.folders import Folders
 from kogner.experiment.plan import Cell, Experiment
+from kogner.experiment.stored import finished, has_student
 from kogner.hardware import check_device, warn_of_bf16
 from kogner.progress import counting, note
 from kogner.recipe import load_recipe
@@ -26,11 +26,10 @@ def run_all(
     *,
     jobs: int,
     device: str,
-    revision: str,
     only: Sequence[str] = (),
     cells: Sequence[str] = (),
-) -> list[dict[str, Any]]:
-    """Run what is not finished, and return the scores of all cells.
+) -> dict[str, dict[str, Any]]:
+    """Run what is not finished, and return the scores of all cells that are asked for, by name.
 
     only: settings that are run; cells: names of cells that are run, with what they start from; all if empty.
     A cell starts as soon as the stage it needs is there. Raises KognerError with what a cell said that failed, once
@@ -59,6 +58,18 @@ def run_all(
         if cell.name not in to_run and all(after.name in done for after in cell.after if after.name in chosen):
             done[cell.name] = scores[cell.name]
     waiting = [cell for cell in planned if cell.name not in done]
+    again = {cell.name for cell in waiting if cell.trains}
+    behind = [
+        cell.name
+        for cell in every
+        if cell.name not in chosen and folders.scored(cell).is_file() and any(one.name in again for one in cell.after)
+    ]
+    if behind:
+        some = ", ".join(behind[:3]) + (", ..." if behind[3:] else "")
+        note(
+            f"{len(behind)} scores that were not asked for ({some}) are of students that started from one "
+            "that is not here and is trained again: they count only if it comes out the same"
+        )
     if done:
         note(f"{len(done)} of {len(planned)} trainings are finished already")
     asked = {load_recipe(cell.experiment.recipe, cell.overrides()).train.precision for cell in waiting if cell.trains}
@@ -70,11 +81,9 @@ def run_all(
     def start(cell: Cell) -> dict[str, Any]:
         command = [sys.executable, "-m", "kogner.experiment.cell", plan, cell.name, "--runs", str(folders.runs)]
         command += [] if folders.scores is None else ["--scores", str(folders.scores)]
+        command += ["--device", device, "--parent", str(os.getpid())]
         environment = os.environ | {"OMP_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false"}
-        ended = subprocess.run(
-            [*command, "--device", device, "--revision", revision],
-            capture_output=True, text=True, env=environment, check=False,
-        )  # fmt: skip
+        ended = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
         if ended.returncode:
             raise KognerError(f"{cell.name} failed: {ended.stderr.strip()[-1500:]}")
         with lock:
@@ -119,8 +128,8 @@ def run_all(
     stale = [cell.name for cell in planned if finished(cell, folders) is None]
     if stale:
         note(f"{len(stale)} trainings started from a student that is another one by now, and are run again")
-        return run_all(experiment, plan, folders, jobs=jobs, device=device, revision=revision, only=only, cells=cells)
-    return [done[cell.name] for cell in every if cell.name in chosen]
+        return run_all(experiment, plan, folders, jobs=jobs, device=device, only=only, cells=cells)
+    return done
 
 
 def _at_hand(cell: Cell, folders: Folders) -> bool:

@@ -26,6 +26,10 @@ STATE = "state"
 FORMAT = 4  # of a work folder; since 2 no random states, since 3 labels once a step, since 4 other masks and groups
 
 
+class OtherRunError(ConfigError):
+    """A work folder holds the state of a run with other inputs."""
+
+
 @dataclass
 class Progress:
     """How far a run is.
@@ -68,13 +72,13 @@ class Workspace:
         if file.is_file():
             found = json.loads(file.read_text(encoding="utf-8"))
             if found.pop("format", 1) != FORMAT:
-                raise ConfigError(
+                raise OtherRunError(
                     f"{folder} holds a run that another version of KoGNER began, and this one would go on with it "
                     "differently; finish it with that version, remove the folder, or give another --out"
                 )
             changed = sorted(key for key in identity.keys() | found.keys() if identity.get(key) != found.get(key))
             if changed:
-                raise ConfigError(
+                raise OtherRunError(
                     f"{folder} holds a run with another {', '.join(changed)}; finish that run, remove the folder, "
                     "or give another --out"
                 )

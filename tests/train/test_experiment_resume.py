@@ -1,0 +1,155 @@
+"""Experiments that were stopped, or that two processes run: what is trained once is not trained again."""
+
+import json
+import shutil
+import threading
+import time
+
+import pytest
+import yaml
+from tests.train.test_experiment import changed
+
+from kogner.artifacts import locked
+from kogner.cli import main
+from kogner.errors import ConfigError, InputError
+from kogner.experiment import cell as cells_module
+from kogner.experiment.cell import find, run
+from kogner.experiment.folders import Folders
+from kogner.experiment.plan import load
+from kogner.experiment.stored import ABSENT, OTHER_INPUTS, OTHER_START, look
+
+
+class KilledError(Exception):
+    """In the place of a kill."""
+
+
+def test_a_student_whose_scoring_was_killed_is_scored_and_not_trained_again(plan, tmp_path, monkeypatch):
+    cell, folders = find(load(plan), "half-no-graph-0"), Folders(tmp_path)
+
+    def killed(*args, **settings):
+        raise KilledError
+
+    with monkeypatch.context() as patched:
+        patched.setattr(cells_module, "_tested", killed)
+        with pytest.raises(KilledError):
+            run(cell, folders, device="cpu", revision="x")
+    assert folders.student(cell).is_dir() and not folders.scored(cell).exists()
+    with monkeypatch.context() as patched:
+        patched.setattr(cells_module, "_train", killed)
+        scored = run(cell, folders, device="cpu", revision="x")
+    assert scored["steps"] > 0 and scored["test"]["mine"] and scored["dev"]["mine"] is not None
+    assert not list(folders.runs.rglob("*.trained.json"))
+
+
+def test_a_student_of_other_inputs_is_trained_again(plan, tmp_path, monkeypatch):
+    folders = Folders(tmp_path)
+
+    def killed(*args, **settings):
+        raise KilledError
+
+    with monkeypatch.context() as patched:
+        patched.setattr(cells_module, "_tested", killed)
+        with pytest.raises(KilledError):
+            run(find(load(plan), "half-no-graph-0"), folders, device="cpu", revision="x")
+    raw = yaml.safe_load(plan.read_text())
+    cell = find(load(changed(plan, set=[*raw["set"], "train.steps=3"])), "half-no-graph-0")
+    assert run(cell, folders, device="cpu", revision="x")["steps"] == 3
+
+
+def test_what_a_killed_training_left_of_another_recipe_is_removed(plan, tmp_path, capsys):
+    cell, folders = find(load(plan), "half-no-graph-0"), Folders(tmp_path)
+    work = folders.student(cell).with_name(f"{cell.name}.work")
+    work.mkdir(parents=True)
+    (work / "run.json").write_text(json.dumps({"format": 4, "recipe": {"name": "another"}}))
+    assert run(cell, folders, device="cpu", revision="x")["steps"] > 0
+    said = capsys.readouterr().err
+    assert "half-no-graph-0: what a killed training left there is removed" in said and "another" in said
+    assert not work.exists()
+
+
+def test_what_would_stop_the_scoring_is_said_before_the_training(plan, corpus, tmp_path, monkeypatch):
+    monkeypatch.setattr(cells_module, "_trained", lambda *args, **settings: pytest.fail("it was trained"))
+    untested = shutil.copytree(corpus, tmp_path / "untested", ignore=shutil.ignore_patterns("test*"))
+    experiment = load(changed(plan, corpora={"mine": str(untested)}))
+    with pytest.raises(InputError, match="test"):
+        run(find(experiment, "half-no-graph-0"), Folders(tmp_path), device="cpu", revision="x")
+    settings = {"none": {"test": ["mine"], "without": ["protien"]}}
+    stages = {"first": {"train": ["mine"]}}
+    arms = {"a": {"initial": "first"}}
+    experiment = load(
+        changed(plan, corpora={"mine": str(corpus)}, settings=settings, stages=stages, arms=arms, compare=[])
+    )
+    with pytest.raises(ConfigError, match=r"none scores protien alone.* mine .*it has chemical, disease"):
+        run(find(experiment, "none-a-0"), Folders(tmp_path), device="cpu", revision="x")
+
+
+def test_a_cell_waits_for_another_process_and_takes_what_that_made(plan, tmp_path, monkeypatch):
+    cell, folders = find(load(plan), "half-no-graph-0"), Folders(tmp_path)
+    calls = []
+    command = ["cell", str(plan), cell.name, "--runs", str(tmp_path), "--parent", "0"]
+    monkeypatch.setattr(cells_module, "_end_with", lambda parent: None)
+    monkeypatch.setattr("sys.argv", command)
+    real = cells_module.run
+    monkeypatch.setattr(cells_module, "run", lambda *args, **settings: calls.append(args) or real(*args, **settings))
+    held = threading.Event()
+
+    def other():
+        with locked(folders.student(cell).with_name(f"{cell.name}.cell")):
+            held.set()
+            time.sleep(0.2)
+            real(cell, folders, device="cpu", revision="other")
+
+    thread = threading.Thread(target=other)
+    thread.start()
+    held.wait()
+    cells_module.main()
+    thread.join()
+    assert not calls, "it was finished when its turn came"
+    assert json.loads(folders.scored(cell).read_text())["revision"] == "other"
+    shutil.rmtree(folders.student(cell))
+    cells_module.main()
+    assert len(calls) == 1, "scores without the student that another training starts from"
+    assert json.loads(folders.scored(cell).read_text())["revision"] != "other", "of the code that ran"
+
+
+def test_scores_that_do_not_count_are_told_with_the_reason(plan, corpus, tmp_path, capsys):
+    mine = shutil.copytree(corpus, tmp_path / "mine")
+    yours = shutil.copytree(corpus, tmp_path / "yours")
+    settings = {"half": {"train": ["mine"], "test": ["mine"]}, "other": {"train": ["yours"], "test": ["yours"]}}
+    arms = {"no-graph": {}, "staged": {"initial": "first", "only": ["half"]}}
+    changes = {"settings": settings, "corpora": {"mine": str(mine), "yours": str(yours)}, "arms": arms, "compare": []}
+    experiment, folders = load(changed(plan, **changes)), Folders(tmp_path)
+    cells = {cell.name: cell for cell in experiment.cells()}
+    for name in ("stage-first-0", "half-staged-0", "half-no-graph-0", "other-no-graph-0"):
+        run(cells[name], folders, device="cpu", revision="x")
+    found, aside = look(experiment.cells(), folders)
+    assert len(found) == 4 and not aside
+    file = folders.scored(cells["stage-first-0"])
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"student": "another"}))
+    test = mine / "test.jsonl"
+    test.write_text("".join(test.read_text().splitlines(keepends=True)[:-1]))
+    three = ["stage-first-0", "half-no-graph-0", "half-staged-0"]
+    assert look(experiment.cells(), folders)[1] == {OTHER_INPUTS: three}
+    assert look(experiment.cells(), folders, as_recorded=True)[1] == {OTHER_START: ["half-staged-0"]}
+    shutil.rmtree(yours)
+    with pytest.raises(SystemExit) as stopped:
+        main(["experiment", "run", str(plan), "--runs", str(tmp_path), "--cell", "half-no-graph-0", "--jobs", "1"])
+    assert stopped.value.code == 0, "files of what was not asked for need not be here"
+    out, err = capsys.readouterr()
+    said = json.loads(out.splitlines()[-1])
+    assert said["set_aside"] == {OTHER_INPUTS: ["stage-first-0", "half-staged-0"], ABSENT: ["other-no-graph-0"]}
+    assert f"1 scores are there that do not count, {ABSENT}: other-no-graph-0" in err
+    assert [(row["setting"], row["arm"]) for row in said["rows"]] == [("half", "no-graph")]
+
+
+def test_folders_that_a_plan_sets_count_by_what_they_hold(plan, tiny_encoder, tmp_path):
+    from kogner.experiment.identity import identity
+
+    raw = yaml.safe_load(plan.read_text())
+    for option in ("label_encoder", "initial"):
+        folder = shutil.copytree(tiny_encoder, tmp_path / option)
+        cell = find(load(changed(plan, set=[*raw["set"], f"student.{option}={folder}"])), "half-no-graph-0")
+        before = identity(cell)
+        assert identity(cell, before) == before
+        (folder / "tokenizer.json").write_text("{}")
+        assert identity(cell)["hash"] != before["hash"], option
