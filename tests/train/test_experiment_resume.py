@@ -153,3 +153,31 @@ def test_folders_that_a_plan_sets_count_by_what_they_hold(plan, tiny_encoder, tm
         assert identity(cell, before) == before
         (folder / "tokenizer.json").write_text("{}")
         assert identity(cell)["hash"] != before["hash"], option
+
+
+def test_one_that_fails_lets_those_under_way_end_and_no_other_begin(plan, tmp_path, monkeypatch, capsys):
+    from kogner.errors import KognerError
+    from kogner.experiment import runner
+
+    begun, failed = [], threading.Event()
+
+    def made(cell, plan, folders, device):
+        begun.append(cell.name)
+        if cell.name == "half-no-graph-0":
+            failed.set()
+            raise KognerError("half-no-graph-0 failed: no space left")
+        failed.wait()
+        time.sleep(0.2)
+        run(cell, folders, device=device, revision="x")
+
+    monkeypatch.setattr(runner, "_run", made)
+    folders, experiment = Folders(tmp_path), load(plan)
+    with pytest.raises(KognerError, match="no space left"):
+        runner.run_all(experiment, str(plan), folders, jobs=2, device="cpu", only=["half"])
+    assert begun == ["stage-first-0", "half-no-graph-0"]
+    assert [cell.name for cell, _ in look(experiment.cells(), folders)[0]] == ["stage-first-0"]
+    cells = {cell.name: cell for cell in experiment.cells()}
+    planned = [cells[name] for name in ("stage-first-0", "half-staged-0")]
+    assert [cell.name for cell in runner.to_do(planned, folders)] == ["half-staged-0"]
+    shutil.rmtree(folders.student(cells["stage-first-0"]))
+    assert [cell.name for cell in runner.to_do(planned, folders)] == ["stage-first-0", "half-staged-0"]

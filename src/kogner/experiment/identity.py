@@ -6,6 +6,7 @@ import dataclasses
 import hashlib
 import json
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -50,7 +51,7 @@ def identity(cell: Cell, told: Mapping[str, Any] | None = None) -> dict[str, Any
     recipe = load_recipe(experiment.recipe, cell.overrides())
     wanted = dict.fromkeys((*cell.train, *cell.beside, *cell.test))
     if told is None:
-        data = {name: {split: file_sha256(file) for split, file in files_of(cell, name).items()} for name in wanted}
+        data = {name: {split: _sha256(file) for split, file in files_of(cell, name).items()} for name in wanted}
     else:
         data = {name: told.get("data", {}).get(name) for name in wanted}
     values: dict[str, Any] = json.loads(json.dumps(to_mapping(recipe)))
@@ -83,10 +84,21 @@ def identity(cell: Cell, told: Mapping[str, Any] | None = None) -> dict[str, Any
     return _with_hash(said, cell)
 
 
+def _sha256(file: Path) -> str:
+    """As `file_sha256`, once for each state of a file: a plan asks for a corpus in all of its cells."""
+    state = file.stat()
+    return _sha256_at(file, state.st_size, state.st_mtime_ns, state.st_ctime_ns, state.st_ino)
+
+
+@cache
+def _sha256_at(file: Path, *state: int) -> str:
+    return file_sha256(file)
+
+
 def _files_in(folder: Path) -> str:
     """One hash of all files of a folder, by name."""
     files = sorted(file for file in folder.rglob("*") if file.is_file())
-    return _hash({str(file.relative_to(folder)): file_sha256(file) for file in files})
+    return _hash({str(file.relative_to(folder)): _sha256(file) for file in files})
 
 
 def _identity_alone(cell: Cell, told: Mapping[str, Any] | None) -> dict[str, Any]:
@@ -94,7 +106,7 @@ def _identity_alone(cell: Cell, told: Mapping[str, Any] | None) -> dict[str, Any
     wanted = dict.fromkeys((*cell.train, *cell.test))
     names = read_manifest(Path(str(cell.experiment.graph))).hash if told is None else told.get("names")
     if told is None:
-        data = {name: {split: file_sha256(file) for split, file in files_of(cell, name).items()} for name in wanted}
+        data = {name: {split: _sha256(file) for split, file in files_of(cell, name).items()} for name in wanted}
     else:
         data = {name: told.get("data", {}).get(name) for name in wanted}
     share = cell.experiment.settings[cell.setting].share
