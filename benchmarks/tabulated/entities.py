@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import statistics
-from typing import Any
 
-from tabulated.markdown import NAMES, result, table, where
+from tabulated.markdown import NAMES, difference_with_p, result, table, where
 from tabulated.plans import arms_and_differences
 
 _ARMS = {
@@ -27,11 +26,6 @@ _PARTS = (
 )
 
 
-def _gain(found: dict[str, Any]) -> str:
-    low, high = found["interval"]
-    return f"{found['difference']:+.2f} ({low:+.2f} to {high:+.2f}), p {found['p']:.4f}"
-
-
 def entities() -> str:
     """The shipped model: a row for each corpus."""
     data = result("entities")
@@ -46,10 +40,14 @@ def entities() -> str:
         figures = [f1["none"], f1["alike"], f1["entities"], *controls, f1["text"], f1["structure"], f1["transr"]]
         cells = [f"{value:.2f}" for value in figures]
         cells[2] = f"**{cells[2]}**"
-        gains = map(_gain, (differences[what] for what in ("by entity", "vectors", "vectors beyond vocabulary")))
+        gains = map(
+            difference_with_p, (differences[what] for what in ("by entity", "vectors", "vectors beyond vocabulary"))
+        )
         rows.append([NAMES.get(corpus, corpus), *cells, *gains])
         if differences["by entity"]["interval"] != [0, 0]:
-            said = map(_gain, (differences[what] for what in ("structure beside text", "structure", "TransR")))
+            said = map(
+                difference_with_p, (differences[what] for what in ("structure beside text", "structure", "TransR"))
+            )
             parts.append([NAMES.get(corpus, corpus), *said])
     header = [
         "corpus (test split)", "without names", *list(_ARMS.values())[1:], "by entity over alike (95 %)",

@@ -9,7 +9,7 @@ from typing import Any
 
 from kogner.experiment.plan import load
 from kogner.experiment.report import BETTER, WORSE, corpora_of, key, verdicts
-from tabulated.markdown import NAMES, floor, is_there, result, table, where
+from tabulated.markdown import NAMES, difference, difference_with_p, floor, is_there, result, table, where
 
 
 def overlaps() -> str:
@@ -42,9 +42,8 @@ def distilled() -> str:
             for arm in ("no-graph", "mse"):
                 row = means[one["setting"], one["corpus"], arm]
                 figures.append(f"{row['mean']:.1f}" + (f" ± {row['sd']:.1f}" if row["sd"] is not None else ""))
-            low, high = one["interval"]
-            difference = f"{one['difference']:+.2f} ({low:+.2f} to {high:+.2f}), p {one['p']:.4f}"
-            rows.append([setting_name(one["setting"], one["corpus"]), *figures, difference, str(one["seeds"])])
+            where_of = setting_name(one["setting"], one["corpus"])
+            rows.append([where_of, *figures, difference_with_p(one), str(one["seeds"])])
     header = ["corpus, share of its train split", "no graph", "distilled", "difference (95 %)", "seeds"]
     places = " and ".join(data["places"])
     return f"{table(header, rows)}\nTrainings on {places}; summed up {data['date'][:10]}.\n"
@@ -156,8 +155,7 @@ def _gains(found: Sequence[dict[str, Any]]) -> str:
         own: dict[tuple[str, str], dict[str, str]] = {}
         shown = verdicts(data["groups"])
         for one in data["groups"]:
-            low, high = one["interval"]
-            said = f"{one['difference']:+.1f} ({low:+.1f} to {high:+.1f})"
+            said = difference(one)
             if shown.get(key(one)) in (BETTER, WORSE):
                 said = f"**{said}**"
             count = corpora_of(one, data["comparisons"])
@@ -252,16 +250,15 @@ def _evidence_rows(data: dict[str, Any]) -> Iterator[tuple[int, list[str]]]:
             text = "" if one is None else figure(one, seeds)
             figures.append(f"**{text}**" if one is not None and one["mean"] == most else text)
         best = next((gains[setting, corpus, arm] for arm in reversed(arms) if (setting, corpus, arm) in gains), None)
-        difference = unseen = ""
+        gained = unseen = ""
         if best is not None:
-            low, high = best["interval"]
-            difference = f"{best['difference']:+.1f} ({low:+.1f} to {high:+.1f}), p {best['p']:.4f}"
+            gained = difference_with_p(best, 1)
             unseen, seeds = f"{best['unseen']:+.1f}", best["seeds"]
         percent = setting.rpartition("-")[2]
         order = 0 if setting.startswith("no-labels") else int(percent) if percent.isdigit() else 101
         said = setting_name(setting, corpus) + (", silver kept beside the others" if beside else "")
         alone = f"**{alone}**" if alone and float(alone) == most else alone
-        yield order, [said, alone, *figures, difference, unseen, str(seeds)]
+        yield order, [said, alone, *figures, gained, unseen, str(seeds)]
 
 
 def figure(row: dict[str, Any], seeds: int) -> str:
@@ -271,11 +268,6 @@ def figure(row: dict[str, Any], seeds: int) -> str:
         return f"{row['mean']:.1f}"  # the same with any seed
     text = f"{row['mean']:.1f}" + (f" ± {row['sd']:.1f}" if count > 1 else "")
     return text + (f" (seeds: {count} of {seeds})" if count < seeds else "")
-
-
-def as_difference(one: dict[str, Any]) -> str:
-    low, high = one["interval"]
-    return f"{one['difference']:+.1f} ({low:+.1f} to {high:+.1f}, p {one['p']:.4f})"
 
 
 def setting_name(setting: str, corpus: str) -> str:

@@ -40,6 +40,17 @@ def floor(data: dict[str, Any], setting: str, corpus: str, kind: str | None = No
     return names_alone(corpus, kind)
 
 
+def difference(one: dict[str, Any], digits: int = 1) -> str:
+    """A difference in F1 and its 95 % interval."""
+    low, high = one["interval"]
+    return f"{one['difference']:+.{digits}f} ({low:+.{digits}f} to {high:+.{digits}f})"
+
+
+def difference_with_p(one: dict[str, Any], digits: int = 2) -> str:
+    """The same and its p, by itself."""
+    return f"{difference(one, digits)}, p {one['p']:.4f}"
+
+
 def table(header: list[str], rows: list[list[str]]) -> str:
     lines = ["| " + " | ".join(header) + " |", "|" + "|".join("---" for _ in header) + "|"]
     return "\n".join(lines + ["| " + " | ".join(row) + " |" for row in rows]) + "\n"

@@ -7,7 +7,7 @@ from typing import Any
 
 from kogner.experiment.report import corpora_of
 from tabulated.evidence import figure, setting_name
-from tabulated.markdown import result, table
+from tabulated.markdown import difference_with_p, result, table
 
 _SILVER_ONLY = {
     "no-bank": "names of the graph as labels",
@@ -130,7 +130,6 @@ def _group(name: str) -> str:
 
 
 def _said(one: dict[str, Any], seeds: int) -> list[str]:
-    low, high = one["interval"]
     few = f"; seeds: {one['seeds']} of {seeds}" if one["seeds"] < seeds else ""
-    difference = f"{one['difference']:+.2f} ({low:+.2f} to {high:+.2f}, p {one['p']:.4f}{few})"
-    return [f"{one['of']}: `{one['arm']}` over `{one['baseline']}`", difference, f"{one['unseen']:+.1f}"]
+    of = f"{one['of']}: `{one['arm']}` over `{one['baseline']}`"
+    return [of, difference_with_p(one) + few, f"{one['unseen']:+.1f}"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tabulated.markdown import NAMES, result, table, where
+from tabulated.markdown import NAMES, difference_with_p, result, table, where
 
 
 def mini() -> str:
@@ -106,10 +106,6 @@ def names() -> str:
     data = result("names")
     alone = data["names_alone"]
 
-    def gain(found: dict[str, Any]) -> str:
-        low, high = found["interval"]
-        return f"{found['difference']:+.2f} ({low:+.2f} to {high:+.2f}), p {found['p']:.4f}"
-
     rows = []
     for said in data["models"].values():
         for corpus, of in said["corpora"].items():
@@ -119,9 +115,9 @@ def names() -> str:
             figures = [
                 f"{of['sentences']['f1']:.2f}",
                 f"{of['without']['f1']:.2f}",
-                gain(of["difference_of_agreement"]),
+                difference_with_p(of["difference_of_agreement"]),
             ]
-            figures += [f"**{of['with']['f1']:.2f}**", gain(of["difference"])]
+            figures += [f"**{of['with']['f1']:.2f}**", difference_with_p(of["difference"])]
             rows.append([NAMES.get(corpus, corpus), f"{alone[corpus]['f1']:.1f}", *figures, weights])
     header = ["corpus (test split)", "names alone", "each sentence for itself", "with agreement", "difference (95 %)"]
     header += ["and with names", "difference (95 %)", "agreement, weight of names"]

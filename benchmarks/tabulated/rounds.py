@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from tabulated.evidence import as_difference, figure, setting_name
-from tabulated.markdown import NAMES, floor, result, table
+from tabulated.evidence import figure, setting_name
+from tabulated.markdown import NAMES, difference_with_p, floor, result, table
 
 _UNSEEN = {
     "no-graph": "no graph",
@@ -33,7 +33,7 @@ def unseen() -> str:
         [
             NAMES.get(one["corpus"], one["corpus"]),
             f"{one['of']}: `{one['arm']}` over `{one['baseline']}`",
-            as_difference(one),
+            difference_with_p(one, 1),
             f"{one['unseen']:+.1f}",
         ]
         for one in data["comparisons"]
@@ -126,8 +126,8 @@ def _gains_of(data: dict[str, Any], means: Sequence[dict[str, Any]]) -> str:
         title = f"{mean['of']}: `{pair[0]}` over `{pair[1]}`" + (
             f" (seeds: {mean['seeds']})" if mean["seeds"] < data["seeds"] else ""
         )
-        differences = [as_difference(own[corpus]) if corpus in own else "" for corpus in corpora]
-        rows.append([title, *differences, as_difference(mean), f"{mean['unseen']:+.1f}"])
+        differences = [difference_with_p(own[corpus], 1) if corpus in own else "" for corpus in corpora]
+        rows.append([title, *differences, difference_with_p(mean, 1), f"{mean['unseen']:+.1f}"])
     few = means[0]["group"] == "few documents"  # without any document there is no name that was seen in one
     recall = "recall on names of no annotated document" if few else "recall"
     header = ["what", *(NAMES.get(corpus, corpus) for corpus in corpora), "mean", recall]

@@ -9,7 +9,7 @@ from typing import Any
 from kogner.evaluate.significance import holm
 from kogner.experiment.report import CERTAIN
 from tabulated.evidence import figure
-from tabulated.markdown import NAMES, floor, is_there, result, table
+from tabulated.markdown import NAMES, difference, floor, is_there, result, table
 
 _BOLD = "bold: a difference at p < 0.05 after Holm's correction for all of the table's differences"
 MOST = 60  # labels of a race that counts here
@@ -64,7 +64,7 @@ def helps() -> str:
             alone = floor(data, setting, corpus, "chemical" if setting == "no-chemical" else None)  # what is scored
             seeds.add(data["seeds"])
             rows.append([NAMES.get(corpus, corpus), said, alone, *figures])
-    rows = _shown(rows, compared, _interval)
+    rows = _shown(rows, compared, difference)
     header = ["scored on", "annotated for training", "(0) names alone", "(1) no graph", "(1) and names when it reads"]
     header += ["(2) names in training", "(3) and when it reads", "(3) over (1), 95 %", "(3) over (0), 95 %"]
     below = f"Test F1, exact, {' or '.join(map(str, sorted(seeds)))} seeds each; {_BOLD}. "
@@ -78,9 +78,7 @@ def _means(better: str, baseline: str) -> dict[str, tuple[str, int]]:
     said = {}
     for one in result("shares")["groups"]:
         if (one["arm"], one["baseline"]) == (better, baseline):
-            low, high = one["interval"]
-            told = f"{one['difference']:+.1f} ({low:+.1f} to {high:+.1f})"
-            said[one["group"]] = (told, len(one["settings"]))
+            said[one["group"]] = (difference(one), len(one["settings"]))
     return said
 
 
@@ -112,10 +110,15 @@ def _vectors() -> str:
     """What the paper's own way adds, which is no row of the table."""
     means = _means("mse", "no-graph")
     said = ", ".join(f"{told} F1 ({group}, settings: {count})" for group, (told, count) in means.items())
-    if is_there("silver-only"):
-        for one in result("silver-only")["groups"]:
-            if (one["arm"], one["baseline"], one["seeds"]) == ("mse", "no-bank", result("silver-only")["seeds"]):
-                said += f", {_interval(one)} F1 (trained on text that the graph labelled and nothing else)"
+    only = "trained on text that the graph labelled and nothing else"
+    for plan, baseline, where in (
+        ("silver-only", "no-bank", only),
+        ("all-types", "silver", f"{only}, names of all types, eight corpora"),
+        ("all-types", "mse-shuffled", "the same, over vectors of other entities of the type"),
+    ):
+        for one in result(plan)["groups"] if is_there(plan) else ():
+            if (one["arm"], one["baseline"], one["seeds"]) == ("mse", baseline, result(plan)["seeds"]):
+                said += f", {difference(one)} F1 ({where})"
     return f"Distilling the teacher's vectors, the paper's way: {said}."
 
 
@@ -224,15 +227,9 @@ def _left_out(same: list[str]) -> str:
     return f"Dev gives entities nothing on {', '.join(same)}, where kogner-mini reads as before."
 
 
-def _interval(one: dict[str, Any]) -> str:
-    low, high = one["interval"]
-    return f"{one['difference']:+.1f} ({low:+.1f} to {high:+.1f})"
-
-
 def _exactly(one: dict[str, Any]) -> str:
-    """The same with two digits, where differences are small."""
-    low, high = one["interval"]
-    return f"{one['difference']:+.2f} ({low:+.2f} to {high:+.2f})"
+    """With two digits, where differences are small."""
+    return difference(one, 2)
 
 
 def _shown(
