@@ -34,9 +34,14 @@ def test_a_student_whose_scoring_was_killed_is_scored_and_not_trained_again(plan
         with pytest.raises(KilledError):
             run(cell, folders, device="cpu", revision="x")
     assert folders.student(cell).is_dir() and not folders.scored(cell).exists()
+    (file,) = folders.runs.rglob("*.trained.json")
+    kept = json.loads(file.read_text())
+    kept["told"]["seconds_before"] += 100
+    file.write_text(json.dumps(kept))
     with monkeypatch.context() as patched:
         patched.setattr(cells_module, "_train", killed)
         scored = run(cell, folders, device="cpu", revision="x")
+    assert scored["seconds"] >= 100, "what the training took counts"
     assert scored["steps"] > 0 and scored["test"]["mine"] and scored["dev"]["mine"] is not None
     assert not list(folders.runs.rglob("*.trained.json"))
 

@@ -74,17 +74,20 @@ def _trained(cell: Cell, folders: Folders, *, device: str) -> dict[str, Any]:
     if not cell.trains:
         about: dict[str, Any] = {"steps": 0, "best_step": None, "dev": {}, "student": read_manifest(student).hash}
         return about | _tested(cell, recipe, [], _reader(Predictor.load(str(student), device=device)))
-    inputs = {"identity": identity(cell)["hash"]}
+    inputs: dict[str, Any] = {"identity": identity(cell)["hash"]}
     for name, before in (("initial", cell.start), ("labeller", cell.labeller)):
         inputs |= {} if before is None else {name: read_manifest(student_of(before, folders)).hash}
+    if cell.labeller is not None:  # its weights of names decide the labels too
+        by = json.loads(folders.scored(cell.labeller).read_text(encoding="utf-8"))
+        inputs["weights"] = [by.get("name_weights"), by.get("entity_weights")]
     splits = _splits(cell, (*cell.train, *cell.beside))
     if not cell.train:  # nothing is fitted there on what people annotated
         splits = [dataclasses.replace(split, dev=()) for split in splits]
     told = _trained_before(cell, folders, inputs)
     if told is None:
         told = _train(cell, folders, recipe, splits, device=device)
-        file = _trained_file(cell, folders)
-        write_atomic(file, json.dumps({"inputs": inputs, "told": told}))  # scoring takes minutes, and may be killed
+        kept = {"inputs": inputs, "told": told | {"seconds_before": told["seconds"]}}
+        write_atomic(_trained_file(cell, folders), json.dumps(kept))  # scoring takes minutes, and may be killed
     if not cell.test:
         return told | {"test": {}, "documents": {}}
     return told | _tested(cell, recipe, splits, _reader(Predictor.load(str(student), device=device)))
@@ -113,7 +116,7 @@ def _train(cell: Cell, folders: Folders, recipe: Recipe, splits: list[Split], *,
         metrics = train(recipe, splits, out, bank=bank, graph=graph, device=device)
     dev = {name: found["f1"] for name, found in metrics["dev"].items() if name != "all" and "f1" in found}
     told |= {"steps": metrics["steps"], "best_step": metrics["best_step"], "dev": dev}
-    told["seconds_before"] = metrics["seconds_before"]
+    told |= {name: metrics[name] for name in ("seconds", "seconds_before")}
     return told | {"student": read_manifest(out).hash}
 
 
