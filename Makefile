@@ -213,9 +213,9 @@ SILVER_OF := $(BIN)/kogner data silver --graph $(GRAPH) \
   $(foreach name,bc2gm bc5cdr genia gnormplus jnlpba linnaeus ncbi_disease nlmchem,--exclude $(CORPORA)/$(name))
 SILVER := $(SILVER_OF) --types chemical=Chemical,disease=Disease,gene=Gene
 
-EXPERIMENTS := shares silver-only all-types all-documents by-entity parts vectors unseen-corpora self-training baseline rates
+EXPERIMENTS := shares other-shares silver-only all-types all-documents by-entity vectors unseen-corpora self-training baseline rates
 RECORDED := low-resource tune quick  # the first two of a GPU, by an earlier revision, without scores by document; `results-quick`
-RESULTS_OF := build/unseen build/silver-domain build/silver-domain-shuffled build/silver-doubts build/silver-protein build/silver-species build/aligned
+RESULTS_OF := build/unseen build/silver-domain build/silver-domain-shuffled build/silver-protein build/silver-species build/aligned
 results: teacher linked build/bank-mpnet/artifact.json build/bank-minilm/artifact.json build/joint/artifact.json $(RESULTS_OF:%=%/artifact.json) $(VENV)/.dev  ## Does the graph help? All trainings (days on 2 cores; DEVICE=cuda JOBS=13 for a GPU; goes on where it was), and docs/results.md
 	$(foreach name,$(EXPERIMENTS),$(BIN)/kogner experiment run $(name) --device $(DEVICE) $(if $(JOBS),--jobs $(JOBS)) \
 	  --scores benchmarks/results/scores --out benchmarks/results/$(name).json &&) \
@@ -234,9 +234,6 @@ build/silver-domain/artifact.json: | graph
 build/silver-domain-shuffled/artifact.json: | graph
 	$(SILVER) --corpus $(CORPORA)/bc5cdr --corpus $(CORPORA)/ncbi_disease --corpus $(CORPORA)/bc2gm --shuffle-types \
 	  --out build/silver-domain-shuffled
-
-build/silver-doubts/artifact.json: | graph
-	$(SILVER) --corpus $(CORPORA)/bc5cdr --corpus $(CORPORA)/ncbi_disease --corpus $(CORPORA)/bc2gm --doubts --out build/silver-doubts
 
 build/silver-protein/artifact.json: | graph
 	$(SILVER_OF) --types protein=Gene --corpus $(CORPORA)/jnlpba --sentences 3000 --out build/silver-protein

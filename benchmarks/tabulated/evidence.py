@@ -241,8 +241,7 @@ def _evidence_rows(data: dict[str, Any]) -> Iterator[tuple[int, list[str]]]:
         own = [cells.get((setting, corpus, arm)) for arm in arms]
         if setting == "stage" or sum(one is not None for one in own) < 2:
             continue
-        only = setting.removeprefix("no-") if setting in ("no-chemical", "no-disease") else None  # that type is scored
-        alone = floor(data, setting, corpus, only)
+        alone = floor(data, setting, corpus, left_out(setting))
         most = max(float(alone or 0), *(one["mean"] for one in own if one is not None))
         seeds = max(len(one["f1"]) for one in own if one is not None)
         figures = []
@@ -270,12 +269,17 @@ def figure(row: dict[str, Any], seeds: int) -> str:
     return text + (f" (seeds: {count} of {seeds})" if count < seeds else "")
 
 
+def left_out(setting: str) -> str | None:
+    """The type that nobody annotated in a setting, which alone is scored there."""
+    return setting.removeprefix("no-") if setting in ("no-chemical", "no-disease") else None
+
+
 def setting_name(setting: str, corpus: str) -> str:
     """A setting of the plans in words."""
     share = f"{setting.rpartition('-')[2]} %"
     if setting.startswith("no-labels"):
         share = "no label at all"
         share = f"proteins, {share}" if setting.endswith("-proteins") else share
-    elif setting.startswith("no-"):
-        share = f"{setting.removeprefix('no-')} never annotated"
+    elif (kind := left_out(setting)) is not None:
+        share = f"{kind} never annotated"
     return f"{NAMES.get(corpus, corpus)}, {share}"

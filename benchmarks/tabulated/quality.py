@@ -53,6 +53,21 @@ def suite() -> str:
     return table(header, rows) + left_out + where(data)
 
 
+def suite_in_short() -> str:
+    """The README's columns of it, of the corpora that were scored."""
+    data = result("suite")
+    rows = []
+    for name, found in data["model"]["corpora"].items():
+        named = data["with names"]["corpora"][name]
+        trained = "" if name in {NAMES[one] for one in data["trained_on"]} else ", of which it learnt nothing"
+        alone = f"{named['names_alone']['f1']:.1f}"
+        rows.append([name + trained, _with_interval(found), _with_interval(named), alone, _goal(name, found["f1"])])
+    means = [f"{data[arm]['mean_f1_of_six']:.1f}" for arm in ("model", "with names")]
+    rows.append(["mean of the six that it learnt from", *means, "", ""])
+    header = ["corpus (test split)", "F1 (95 %)", "with names of the graph", "names alone, no student", "our goal"]
+    return f"{table(header, rows)}\nExact spans and types. All columns: [start](docs/start.md).\n"
+
+
 def ages() -> str:
     """Why GNormPlus reads otherwise on dev than on test, in a sentence."""
     data = result("ages")

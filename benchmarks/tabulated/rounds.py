@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
-from tabulated.evidence import figure, setting_name
+from tabulated.evidence import figure
 from tabulated.markdown import NAMES, difference_with_p, floor, result, table
 
 _UNSEEN = {
@@ -13,7 +12,6 @@ _UNSEEN = {
     "no-graph-names": "and names when it reads",
     "silver-domain": "names in training",
     "silver-domain-names": "and names when it reads",
-    "silver-domain-trusted": "which count as raw text says",
 }
 
 
@@ -26,7 +24,7 @@ def unseen() -> str:
     for setting, corpus in dict.fromkeys(place[:2] for place in cells):
         own = [cells.get((setting, corpus, arm)) for arm in arms]
         figures = ["" if row is None else figure(row, data["seeds"]) for row in own]
-        annotated = "none" if setting == "no-labels" else f"{setting.rpartition('-')[2]} % of BC5CDR"
+        annotated = f"{setting.rpartition('-')[2]} % of BC5CDR"
         rows.append([NAMES.get(corpus, corpus), annotated, floor(data, setting, corpus), *figures])
     header = ["scored on", "annotated", "names alone, no student", *(_UNSEEN[arm] for arm in arms)]
     differences = [
@@ -61,22 +59,14 @@ _ROUNDS = {
         ("silver-longer", _AS_LONG),
         ("taught", _LABELS),
         ("taught-alone", _ALONE),
-        ("longer-first", _AS_LONG),
-        ("taught-first", _LABELS),
     )
     for by, reads in zip(_BY, _READS, strict=True)
 }
 
 
 def self_training() -> str:
-    """A row for each corpus: F1 of both rounds, without any label and before few; and what the second adds."""
+    """A row for each corpus: F1 of both rounds, without any label; and what the second adds."""
     data = result("self-training")
-    parts = []
-    for group, after in (("no label", ""), ("few documents", ", then annotated documents")):
-        means = [one for one in data["groups"] if one["group"] == group]
-        if means:
-            settings = list(dict.fromkeys(setting for one in means for setting in one["settings"]))
-            parts.append(_rounds(data, settings, after) + "\n" + _gains_of(data, means))
     missing = len(data["missing"])
     left = f" {missing} trainings of the plan are not done yet." if missing else ""
     places = ", ".join(f"{count} on {place}" for place, count in data["places"].items())
@@ -86,49 +76,35 @@ def self_training() -> str:
         "annotated train splits, and that weights from raw text are of use was seen on dev documents of these corpora "
         "first; they are of an earlier rule, by which names counted that no span of a student reaches. More steps of "
         "names are taken on the sentences that names were found in; a student labels all sentences of these texts, and "
-        "spans in doubt teach nothing. Names of the graph alone and beside annotated documents are arms of the plan "
-        f"`shares`, trained anew with today's scanner of names.{left}\n\n"
+        f"spans in doubt teach nothing.{left}\n\n"
         f"Trainings and scorings: {places}; summed up {data['date'][:10]}.\n"
     )
-    return "\n".join([*parts, said])
+    return "\n".join([_rounds(data), _gains_of(data), said])
 
 
-def _rounds(data: dict[str, Any], settings: Sequence[str], after: str) -> str:
-    """F1 of the arms that are run in these settings, a row for each, and above them the names alone."""
-    cells = {(row["setting"], row["corpus"], row["arm"]): row for row in data["rows"] if row["setting"] in settings}
+def _rounds(data: dict[str, Any]) -> str:
+    """F1 of the arms, a row for each, and above them the names alone."""
+    cells = {(row["setting"], row["corpus"], row["arm"]): row for row in data["rows"] if row["setting"] != "stage"}
     places = list(dict.fromkeys(place[:2] for place in cells))
     rows = [["nothing: names alone, no student", "", *(floor(data, *place) for place in places)]]
     for arm, (learnt, reads) in _ROUNDS.items():
         own = [cells.get((*place, arm)) for place in places]
         if any(own):
             figures = ["" if row is None else figure(row, data["seeds"]) for row in own]
-            rows.append([learnt + after, reads, *figures])
-    named = [
-        NAMES.get(corpus, corpus) if setting.startswith("no-") else setting_name(setting, corpus)
-        for setting, corpus in places
-    ]
-    return table(["learnt from", "reads", *named], rows)
+            rows.append([learnt, reads, *figures])
+    return table(["learnt from", "reads", *(NAMES.get(corpus, corpus) for _, corpus in places)], rows)
 
 
-def _gains_of(data: dict[str, Any], means: Sequence[dict[str, Any]]) -> str:
+def _gains_of(data: dict[str, Any]) -> str:
     """A row for each comparison: its difference in each corpus, and in their mean."""
-    corpora = list(
-        dict.fromkeys(one["corpus"] for one in data["comparisons"] if one["setting"] in means[0]["settings"])
-    )
+    corpora = list(dict.fromkeys(one["corpus"] for one in data["comparisons"]))
     rows = []
-    for mean in means:
+    for mean in data["groups"]:
         pair = mean["arm"], mean["baseline"]
-        own = {
-            one["corpus"]: one
-            for one in data["comparisons"]
-            if (one["arm"], one["baseline"]) == pair and one["setting"] in mean["settings"]
-        }
+        own = {one["corpus"]: one for one in data["comparisons"] if (one["arm"], one["baseline"]) == pair}
         title = f"{mean['of']}: `{pair[0]}` over `{pair[1]}`" + (
             f" (seeds: {mean['seeds']})" if mean["seeds"] < data["seeds"] else ""
         )
         differences = [difference_with_p(own[corpus], 1) if corpus in own else "" for corpus in corpora]
         rows.append([title, *differences, difference_with_p(mean, 1), f"{mean['unseen']:+.1f}"])
-    few = means[0]["group"] == "few documents"  # without any document there is no name that was seen in one
-    recall = "recall on names of no annotated document" if few else "recall"
-    header = ["what", *(NAMES.get(corpus, corpus) for corpus in corpora), "mean", recall]
-    return table(header, rows)
+    return table(["what", *(NAMES.get(corpus, corpus) for corpus in corpora), "mean", "recall"], rows)

@@ -23,7 +23,7 @@ def command() -> None:
     \b
     Example:
       kogner experiment run recipes/experiments/quick.yaml
-      kogner experiment report benchmarks/results/low-resource.json --out docs/results.md
+      kogner experiment report runs/quick.json --out runs/quick.md
     """
 
 
@@ -56,7 +56,7 @@ def run(
 
     \b
     Example:
-      kogner experiment run recipes/experiments/low-resource.yaml --jobs 2
+      kogner experiment run recipes/experiments/quick.yaml --jobs 2
     """
     from kogner.errors import ConfigError, KognerError
     from kogner.experiment.folders import Folders
@@ -129,7 +129,7 @@ def report(results: tuple[Path, ...], out: Path) -> None:
 
     \b
     Example:
-      kogner experiment report benchmarks/results/low-resource.json --out docs/results.md
+      kogner experiment report runs/quick.json --out runs/quick.md
     """
     from kogner.artifacts import write_atomic
     from kogner.errors import InputError

@@ -16,8 +16,11 @@ from kogner.experiment.pseudo import label_inputs, train_text
 
 WITHOUT_EFFECT = ("threads", "save_every", "log_every")  # of a recipe's train section: on no figure
 LEARNER = 2  # of `kogner.train.entity_weights`: another number where it learns in another way
+THRESHOLDS = 2  # of `kogner.train.thresholds`, where dev decides; 1, the best of a grid, where an identity has none
+SCANNER = 2  # of the names that are found in a text; 1, where blanks beside Greek letters counted, if absent
 WEIGHING = 2  # of `kogner.train.name_evidence`, where dev decides; 1, the best of a grid, where an identity has none
 TRUST = 2  # of `kogner.train.trust` and how many texts are read; 1, where names that no span reached counted, if absent
+OWN_FOLDERS = ("encoder", "label_encoder", "initial")  # of a student: a name does not tell what they hold
 BEFORE = {"agreement": False}  # what it was before it could be said, where that is not today's default
 
 
@@ -36,12 +39,13 @@ def identity(cell: Cell, told: Mapping[str, Any] | None = None) -> dict[str, Any
     if cell.base is not None:
         names = read_manifest(Path(str(experiment.graph))).hash if told is None else told.get("names")
         said: dict[str, Any] = {"base": identity(cell.base, _of(told, "base")), "names": names}
+        said |= _rule("scanner", SCANNER, told)
         if cell.texts:
             files = {name: train_text(cell, name) for name in cell.texts} if told is None else told.get("texts") or {}
             said["texts"] = {name: files.get(name) for name in cell.texts}
-            said |= {"trust": TRUST if told is None else told["trust"]} if told is None or "trust" in told else {}
-        elif cell.train and (rule := WEIGHING if told is None else told.get("weighing")) is not None:
-            said["weighing"] = rule
+            said |= _rule("trust", TRUST, told)
+        elif cell.train:
+            said |= _rule("weighing", WEIGHING, told)
         if cell.by_entity is not None:
             # Each of a bank's entities counts here, so that a slice is another one.
             bank = read_manifest(Path(str(cell.bank))).hash if told is None else told.get("bank")
@@ -67,21 +71,26 @@ def identity(cell: Cell, told: Mapping[str, Any] | None = None) -> dict[str, Any
     else:
         said |= {"bank": used and told.get("bank"), "graph": graph and told.get("graph")}
     said["initial"] = None if cell.initial is None else identity(cell.initial, _of(told, "initial"))
+    if cell.train and not cell.is_stage:
+        said |= _rule("thresholds", THRESHOLDS, told)
     if cell.without:
         said["without"] = sorted(cell.without)
     if cell.labeller is not None:
         said["pseudo"] = label_inputs(cell, identity(cell.labeller)) if told is None else _pseudo_as_told(cell, told)
-    for name in (
-        "encoder",
-        "label_encoder",
-        "initial",
-    ):  # folders of our own, of which a name does not tell what they hold
+    for name in OWN_FOLDERS:
         folder = Path(getattr(recipe.student, name) or "")
         if told is None and folder != Path() and folder.is_dir():
             said[f"files of {name}"] = _files_in(folder)
         elif told is not None and f"files of {name}" in told:
             said[f"files of {name}"] = told[f"files of {name}"]
     return _with_hash(said, cell)
+
+
+def _rule(name: str, number: int, told: Mapping[str, Any] | None) -> dict[str, int]:
+    """The number of a rule in an identity; earlier ones that are told may have none."""
+    if told is None:
+        return {name: number}
+    return {name: told[name]} if name in told else {}
 
 
 def _sha256(file: Path) -> str:
@@ -111,7 +120,8 @@ def _identity_alone(cell: Cell, told: Mapping[str, Any] | None) -> dict[str, Any
         data = {name: told.get("data", {}).get(name) for name in wanted}
     share = cell.experiment.settings[cell.setting].share
     said = {"alone": True, "names": names, "data": data, "train": list(cell.train), "test": list(cell.test)}
-    return _with_hash(said | {"share": share, "seed": cell.seed, "without": sorted(cell.without)}, cell)
+    said |= {"share": share, "seed": cell.seed, "without": sorted(cell.without)} | _rule("scanner", SCANNER, told)
+    return _with_hash(said, cell)
 
 
 def _with_hash(said: dict[str, Any], cell: Cell) -> dict[str, Any]:
@@ -159,9 +169,7 @@ def today(stored: dict[str, Any], now: dict[str, Any], *, before: bool = False) 
         if "base" not in stored or "base" not in now:
             return {"hash": ""}  # it was of another kind
         said = {"base": today(stored["base"], now["base"], before=before), "names": stored["names"]}
-        said |= {
-            name: stored[name] for name in ("texts", "trust", "weighing", "by_entity", "bank", "own") if name in stored
-        }
+        said |= {name: value for name, value in stored.items() if name not in ("base", "names", "hash")}
         return said | {"hash": _hash(said)}
     defaults = json.loads(json.dumps(to_mapping(Recipe())))
     defaults["train"] |= BEFORE

@@ -40,6 +40,8 @@ def _files(cell: Cell, identity: Mapping[str, Any]) -> Iterator[tuple[tuple[str,
     for name, files in (identity.get("data") or {}).items():
         for split, file in (files or {}).items():
             yield (name if split == "test" else own.get(name, name), split), file
+    if cell.base is None and cell.train and not cell.is_stage and not cell.alone:
+        yield ("the rule", "that fits thresholds"), str(identity.get("thresholds", 1))
     if cell.base is not None and cell.train and not cell.texts:
         yield ("the rule", "that weighs names"), str(identity.get("weighing", 1))
     if cell.base is not None and cell.texts:

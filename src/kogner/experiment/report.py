@@ -34,8 +34,8 @@ def page(summaries: Sequence[Mapping[str, Any]], pictures: Sequence[str]) -> str
 
 
 def opening(summaries: Sequence[Mapping[str, Any]]) -> str:
-    """The sentence that the numbers carry, of the plan's first comparison, and then what was better, what worse, and of
-    what no difference is shown, after the correction or at all.
+    """The sentence that the numbers carry, of the plan's first comparison where that shows a difference, and then what
+    was better, what worse, and of what no difference is shown, after the correction or at all.
 
     Of the first experiment that compares arms on test with two seeds at least; empty where there is none.
     """
@@ -44,7 +44,8 @@ def opening(summaries: Sequence[Mapping[str, Any]]) -> str:
         if not told:
             continue
         shown = verdicts(summary["groups"])
-        first = [one for one in told if key(one)[1:] == key(told[0])[1:]]
+        of_first = [one for one in told if key(one)[1:] == key(told[0])[1:]]
+        first = [one for one in of_first if shown[key(one)] in (BETTER, WORSE)] or of_first
         parts = []
         for one in first:
             low, high = one["interval"]
