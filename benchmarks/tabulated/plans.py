@@ -29,6 +29,7 @@ _OTHER_SHARES = {
     "names-alone": "names alone, no student",
     "no-graph": "no graph",
     "no-graph-names": "no graph, and names when it reads",
+    "no-graph-exchanged": "control: entities have each other's types",
     "silver-domain": "graph's names in training",
     "silver-domain-names": "and when it reads",
     "silver-beside": "names in training, and silver kept beside the others",

@@ -16,7 +16,7 @@ import numpy as np
 
 from kogner.annotate.entity_weights import EntityWeights
 from kogner.data.linking import graph_types
-from kogner.graph.scan import Scanner
+from kogner.graph.scan import Reading, Scanner
 from kogner.graph.store import GraphStore
 from kogner.records import Sentence
 from kogner.student.decode import Candidate
@@ -65,7 +65,7 @@ class Names:
                 of.setdefault(kind, []).append(number)
         if not of:
             return {}
-        kinds = frozenset(of)
+        kinds = self.scanned(frozenset(of))
         scanner = self._scanners.pop(kinds, None) or Scanner(self.store, kinds, index=self._index)
         self._scanners[kinds] = scanner  # the last one used stands last
         if len(self._scanners) > SCANNERS:
@@ -73,9 +73,17 @@ class Names:
         found: dict[Span, int] = {}
         for one in scanner.scan(text):
             for reading in one.readings:
-                for number in of[reading.type]:
+                for number in of.get(self.type_of(reading), ()):
                     found.setdefault((one.start, one.end, number), reading.row)
         return found
+
+    def scanned(self, kinds: frozenset[str]) -> frozenset[str]:
+        """Types of the graph whose names are looked for where labels are of these."""
+        return kinds
+
+    def type_of(self, reading: Reading) -> str:
+        """As which type a reading counts; of none of the labels', it is no evidence."""
+        return reading.type
 
 
 def shifted(score: float, weight: float) -> float:

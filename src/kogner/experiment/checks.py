@@ -193,7 +193,10 @@ def _check_alone(experiment: Experiment, name: str, arm: Arm) -> None:
             if of is not None and of in experiment.arms and experiment.arms[of].alone:
                 raise ConfigError(f"experiment {experiment.name}: {what} of arm {name} is {of}, which has no student")
         return
-    said = (arm.set, arm.initial, arm.beside, arm.names_of, arm.texts, arm.by_entity, arm.pseudo, arm.bank, arm.corpora)
+    said = (
+        arm.set, arm.initial, arm.beside, arm.names_of, arm.texts, arm.by_entity, arm.exchanged, arm.pseudo, arm.bank,
+        arm.corpora,
+    )  # fmt: skip
     if any(said) or experiment.graph is None:
         raise ConfigError(
             f"experiment {experiment.name}: arm {name} finds names of the graph alone; it needs the plan's graph, and "
@@ -203,12 +206,16 @@ def _check_alone(experiment: Experiment, name: str, arm: Arm) -> None:
 
 def _check_names(experiment: Experiment, name: str, arm: Arm) -> None:
     if arm.names_of is None:
-        if arm.texts or arm.by_entity is not None:
-            what = "texts" if arm.texts else "by_entity"
+        if arm.texts or arm.by_entity is not None or arm.exchanged:
+            what = "texts" if arm.texts else "exchanged" if arm.exchanged else "by_entity"
             raise ConfigError(
                 f"experiment {experiment.name}: {what} of arm {name} says how much a name counts; that needs names_of"
             )
         return
+    if arm.exchanged and arm.by_entity is not None:
+        raise ConfigError(
+            f"experiment {experiment.name}: arm {name} has exchanged beside by_entity, which has a control of its own"
+        )
     _check_by_entity(experiment, name, arm)
     if arm.corpora or (arm.bank is not None and arm.by_entity is None):
         what = "corpora" if arm.corpora else "a bank"

@@ -92,6 +92,8 @@ class Arm:
     (`kogner calibrate --graph`); nothing is trained. texts: corpora whose train texts decide instead, their annotation
     unread (`kogner calibrate --graph --text`); without any a name counts as by default where there is no dev.
     by_entity: with names_of, that names count by their entities; run where there are train documents.
+    exchanged: with names_of, a control: types of the graph; entities of these that dev and test texts name exchange
+    theirs (`kogner.experiment.exchanged`).
     pseudo: texts that another arm's student labels, beside the annotated documents, or alone where there are none. That
     arm may itself have learnt from texts that a third one labelled.
     bank: the bank that this arm distils from, or learns by_entity by, where it is not the plan's.
@@ -105,6 +107,7 @@ class Arm:
     names_of: str | None = None
     texts: tuple[str, ...] = ()
     by_entity: ByEntity | None = None
+    exchanged: tuple[str, ...] = ()
     pseudo: PseudoTexts | None = None
     bank: str | None = None
     corpora: Mapping[str, str] = field(default_factory=dict)
@@ -249,6 +252,11 @@ class Cell:
     def by_entity(self) -> ByEntity | None:
         """That names count by their entities."""
         return None if self.is_stage else self.experiment.arms[self.arm].by_entity
+
+    @property
+    def exchanged(self) -> tuple[str, ...]:
+        """Types of the graph among which entities exchange theirs."""
+        return () if self.is_stage else self.experiment.arms[self.arm].exchanged
 
     @property
     def bank(self) -> str | None:
