@@ -52,6 +52,7 @@ def test_an_arm_reads_with_them(plan, graph, tmp_path):
         "exchanged": {"names_of": "no-graph", "exchanged": ["Chemical", "Disease"], "only": ["half"]},
     }
     experiment = load(changed(plan, arms=arms, graph=str(graph), compare=[["named", "exchanged"]], seeds=3))
+    # Seeds 0 and 1 draw the types that these four have.
     arms_of = ("no-graph", "named", "exchanged")
     base, named, control = (
         find(experiment, f"half-{arm}-2") for arm in arms_of
