@@ -221,7 +221,7 @@ results: teacher linked build/bank-mpnet/artifact.json build/bank-minilm/artifac
 	  --scores benchmarks/results/scores --out benchmarks/results/$(name).json &&) \
 	$(BIN)/kogner experiment report $(EXPERIMENTS:%=benchmarks/results/%.json) $(RECORDED:%=benchmarks/results/%.json) --out docs/results.md
 
-results-quick: $(VENV)/.minilm linked build/silver-quick/artifact.json  ## One row of it again, in a quarter of an hour
+results-quick: $(VENV)/.minilm linked build/silver-quick/artifact.json  ## A short form of one row of it again, beside what was recorded, in a quarter of an hour
 	@$(BIN)/python benchmarks/quick.py
 
 build/silver/artifact.json: | graph build/pubmed/.there

@@ -93,20 +93,39 @@ def plan_of(arms, comparisons=(), seeds=2):
 def test_readmes_table_shows_what_has_all_seeds_alone(results, monkeypatch):
     from tabulated import short
 
-    for name in ("_names", "_vectors", "_quick"):
+    for name in ("_names", "_longer", "_quick"):
         monkeypatch.setattr(short, name, lambda: "")
-    both = [compared("silver-domain-names", base, 5, 0.01) for base in ("no-graph", "names-alone")]
+    gains = {"no-graph": 29.5, "names-alone": 20.5, "no-graph-names": 10.5}
+    all_three = [compared("silver-domain-names", base, gain, 0.01) for base, gain in gains.items()]
     arms = {
-        "names-alone": [50.0, 50.0], "no-graph": [40.0, 42.0], "no-graph-names": [45.0], "silver-domain": [60.0, 61.0],
+        "names-alone": [50.0, 50.0], "no-graph": [40.0, 42.0], "no-graph-names": [60.0],
         "silver-domain-names": [70.0, 71.0],
     }  # fmt: skip
     file = results / "shares.json"
-    file.write_text(json.dumps(plan_of(arms, both)))
-    (line,) = [one for one in short.helps().splitlines() if one.startswith("| BC5CDR")]
-    cells = [cell.strip() for cell in line.strip("|").split("|")]
-    assert cells[2:7] == ["50.0", "41.0 ± 0.5", "", "60.5 ± 0.5", "70.5 ± 0.5"], "one seed of two is not shown"
-    file.write_text(json.dumps(plan_of(arms | {"silver-domain-names": [70.0]})))
-    assert "| BC5CDR" not in short.helps()
+
+    def cells(arms):
+        file.write_text(json.dumps(plan_of(arms, all_three) | {"plan": "shares"}))
+        return [
+            [cell.strip() for cell in line.strip("|").split("|")]
+            for line in short.helps().splitlines()
+            if line.startswith("| BC5CDR")
+        ]
+
+    (found,) = cells(arms)
+    assert found[2:6] == ["50.0", "41.0 ± 0.5", "", "70.5 ± 0.5"], "one seed of two is not shown"
+    assert "29.5" in found[6] and "20.5" in found[7] and "over (0)" in found[7], "nor the best of the others"
+    (found,) = cells(arms | {"no-graph-names": [60.0, 60.0]})
+    assert "10.5" in found[7] and "over (2)" in found[7]
+    assert cells(arms | {"silver-domain-names": [70.0]}) == []
+
+
+def test_readmes_table_wants_the_settings_of_its_plans(results, monkeypatch):
+    from tabulated import short
+
+    monkeypatch.setattr(short, "_ROWS", (("shares", "bc5cdr-7", short._ARMS, "7 %"),))
+    (results / "shares.json").write_text(json.dumps(plan_of({}) | {"plan": "shares"}))
+    with pytest.raises(KeyError, match="bc5cdr-7"):
+        short.helps()
 
 
 def test_names_by_their_entities_are_not_told_before_all_seeds_are_there(results):

@@ -76,10 +76,11 @@ def _row(found: Sequence[Mapping[str, Any]], corpus: str) -> dict[str, Any]:
     f1 = [one["f1"] for one in tested]
     unseen = [one["unseen"]["recall"] for one in tested]
     dev = [one["dev"][corpus] for one in found if corpus in one["dev"]]
+    by_chance = len(f1) > 1 and not any(one["identity"].get("alone") for one in found)  # names alone are the same ones
     return {
         "f1": f1,
         "mean": round(statistics.mean(f1), 2) if f1 else None,
-        "sd": round(statistics.stdev(f1), 2) if len(f1) > 1 else None,
+        "sd": round(statistics.stdev(f1), 2) if by_chance else None,
         "unseen_recall": round(statistics.mean(unseen), 2) if unseen else None,
         "dev": round(statistics.mean(dev), 2) if dev else None,
         "seconds": round(statistics.mean(one["seconds"] for one in found)),
