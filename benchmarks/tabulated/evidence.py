@@ -135,8 +135,8 @@ def low_resource() -> str:
         "keep names apart were chosen on annotated train splits. Students that read names first take an epoch of "
         "unlabelled text more, 16,528 sentences, where 5 % of BC5CDR are about 216, each read 16 times, and then go on "
         "at a quarter of the rates. A name adds at most 4 to a span's logit here, which with few documents was often "
-        "chosen; today's rule, up to 8 and a mean of what dev leaves possible, is that of names by their entities "
-        "below. All arms, controls and intervals: [results](results.md).\n\n"
+        "chosen; later rules are told in [experiments](howto/experiments.md#figures-by-earlier-rules). All arms, "
+        "controls and intervals: [results](results.md).\n\n"
     )
     places = Counter[str]()
     for data in found:

@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner
 
 from kogner import artifacts
-from kogner.annotate.names import Names, shifted, with_names
+from kogner.annotate.names import NAME_FLOOR, Names, shifted, with_names
 from kogner.annotate.predictor import Predictor, Settings
 from kogner.cli import cli
 from kogner.data.formats import jsonl
@@ -52,9 +52,42 @@ def test_a_shifted_score_is_a_logit_away():
 def test_what_is_no_name_has_to_reach_the_threshold_by_itself():
     sentence = Sentence("d", ((0, 7), (8, 15), (16, 19), (20, 25)), ("aspirin", "lowered", "the", "fever"))
     candidates = [Candidate(0, 1, 0, 0.3), Candidate(1, 2, 0, 0.3), Candidate(3, 4, 0, 0.6)]
-    assert with_names(candidates, sentence, {(0, 7, 0): 0.0}, [0.5], [0.5]) == [candidates[2]]
-    kept = with_names(candidates, sentence, {(0, 7, 0): 0.0}, [2.0], [0.5])
+    names, floors = {(0, 7, 0): 0.0}, [NAME_FLOOR]
+    assert with_names(candidates, sentence, names, [0.5], [0.5], floors=floors) == [candidates[2]]
+    kept = with_names(candidates, sentence, names, [2.0], [0.5], floors=floors)
     assert [one.start for one in kept] == [0, 3] and kept[0].score == shifted(0.3, 2)
+
+
+def test_a_name_that_the_student_gave_nothing_counts_from_the_floor_on():
+    sentence = Sentence("d", ((30, 37), (38, 45), (46, 49), (50, 55)), ("aspirin", "lowered", "the", "fever"))
+    names = {(0, 7, 0): 0.0, (30, 37, 0): 0.0, (38, 44, 0): 0.0, (46, 55, 1): 0.0, (50, 55, 1): 1.0, (60, 65, 1): 9.0}
+    within_reach, floors = sorted(names), [NAME_FLOOR, 0.01]
+    candidates = [Candidate(0, 1, 0, 1e-6), Candidate(1, 2, 0, 0.6)]
+    kept = with_names(
+        candidates, sentence, names, [9.0, 5.0], [0.4, 0.6], floors=floors, within_reach=within_reach
+    )  # fmt: skip
+    assert kept == [
+        Candidate(0, 1, 0, shifted(NAME_FLOOR, 9)),  # which it gave less than that
+        Candidate(1, 2, 0, 0.6),
+        Candidate(3, 4, 1, shifted(0.01, 6)),  # (46, 55) scores less than 0.6, (38, 44) ends within a word
+    ]
+    assert with_names([], sentence, names, [1.0, 1.0], [0.4, 0.6], floors=floors, within_reach=within_reach) == []
+
+
+def test_predictions_with_names_that_the_student_gave_nothing(tiny_student, store):
+    """They come in where the weight carries them over the threshold, wider ones than the student scores too."""
+    at_most = Predictor(tiny_student, StudentInfo(types=("disease",)))
+    plain = {m.key for m in at_most.predict_text(TEXT, labels=["disease"], settings=Settings(threshold=0.99))}
+    assert plain == set()
+    for temperature, weight, wanted in ((1.0, 9.0, False), (3.0, 9.0, True), (3.0, 4.0, False)):
+        info = StudentInfo(types=("disease",), temperatures={"disease": temperature}, name_weights={"disease": weight})
+        predictor = Predictor(tiny_student, info)
+        with pytest.MonkeyPatch.context() as patched:
+            patched.setattr(Predictor, "_score", lambda self, sentences, *args: [[] for _ in sentences])
+            found = predictor.predict_text(
+                TEXT, labels=["disease"], names=Names(store), settings=Settings(threshold=0.9, agreement=0.0)
+            )
+        assert [(m.start, m.end, m.type) for m in found] == ([(20, 25, "disease")] if wanted else [])
 
 
 def test_predictions_with_names(tiny_student, store):

@@ -9,6 +9,7 @@ much more or less a name of one entity counts than one of another (`kogner.annot
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -24,9 +25,9 @@ from kogner.student.decode import Candidate
 SCANNERS = 4  # sets of types that a scanner is kept for
 DEFAULT_WEIGHT = 1.0  # logits; for a label that none was fitted for
 MAX_NAME_WEIGHT = 10.0  # logits: a name that the student gives 0.0001 would count
-NAME_FLOOR = (
-    1e-4  # score before calibration; a name below it counts for nothing, or nearly every span would be looked at
-)
+# Score before calibration that a name has at least: a student, of few documents above all, is not surer than that of a
+# span that it is no entity. Spans below it are not looked at, or nearly every one would be.
+NAME_FLOOR = 1e-4
 CACHED = 100_000  # entities whose weight is remembered
 Span = tuple[int, int, int]  # start, end, number of the label; half-open code points
 
@@ -105,16 +106,34 @@ def with_names(
     names: Mapping[Span, float],
     weights: Sequence[float],
     thresholds: Sequence[float],
+    *,
+    floors: Sequence[float],
+    within_reach: Sequence[Span] = (),
 ) -> list[Candidate]:
     """Candidates that reach their threshold, those that are names with their weight added.
 
     candidates: that reach it, or would with the weight. names: as of `Names.evidence`. weights, thresholds: by label.
+    floors: by label, what a name scores at least, NAME_FLOOR calibrated. within_reach: the names of the document, in
+    order, that would reach their threshold from there; those on edges of words are candidates, whatever their width.
     """
-    kept = []
+    kept, seen = [], set[Span]()
     for one in candidates:
         place = (sentence.words[one.start][0], sentence.words[one.end - 1][1], one.type)
         if (more := names.get(place)) is not None:
-            one = one._replace(score=shifted(one.score, total(weights[one.type], more)))
+            seen.add(place)
+            score = max(one.score, floors[one.type])
+            one = one._replace(score=shifted(score, total(weights[one.type], more)))
         if one.score >= thresholds[one.type]:
             kept.append(one)
+    if not within_reach:
+        return kept
+    firsts = {start: at for at, (start, _) in enumerate(sentence.words)}
+    lasts = {end: at for at, (_, end) in enumerate(sentence.words, start=1)}
+    first = bisect_left(within_reach, (sentence.words[0][0],))
+    for at in range(first, bisect_left(within_reach, (sentence.words[-1][1],))):
+        start, end, label = place = within_reach[at]
+        if place not in seen and start in firsts and end in lasts:
+            score = shifted(floors[label], total(weights[label], names[place]))
+            if score >= thresholds[label]:
+                kept.append(Candidate(firsts[start], lasts[end], label, score))
     return kept

@@ -239,8 +239,14 @@ class Predictor:
         candidates = self._score(sentences, labels, floor, settings)
         if names is not None:
             named = [names.evidence(document.text, labels, by_entity) for document in documents]
+            floors = [warmed(NAME_FLOOR, self.info.temperature(label)) for label in labels]
+            lifted = [shifted(value, max(weight, 0.0)) for value, weight in zip(floors, most, strict=True)]
+            reach = [value >= bound for value, bound in zip(lifted, bounds, strict=True)]
+            within_reach = [sorted(span for span in of if reach[span[2]]) if any(reach) else [] for of in named]
             candidates = [
-                with_names(found, sentence, named[number], weights, bounds)
+                with_names(
+                    found, sentence, named[number], weights, bounds, floors=floors, within_reach=within_reach[number]
+                )
                 for found, sentence, number in zip(candidates, sentences, owner, strict=True)
             ]
         chosen: list[list[Candidate]] = [[] for _ in documents]  # from here on by characters

@@ -18,7 +18,9 @@ WITHOUT_EFFECT = ("threads", "save_every", "log_every")  # of a recipe's train s
 LEARNER = 2  # of `kogner.train.entity_weights`: another number where it learns in another way
 THRESHOLDS = 2  # of `kogner.train.thresholds`, where dev decides; 1, the best of a grid, where an identity has none
 SCANNER = 2  # of the names that are found in a text; 1, where blanks beside Greek letters counted, if absent
-WEIGHING = 2  # of `kogner.train.name_evidence`, where dev decides; 1, the best of a grid, where an identity has none
+# Of `kogner.train.name_evidence` and `kogner.annotate.names`, where dev decides; 1, the best of a grid, where an
+# identity has none; 2, where a name counted for nothing that the student gave less than NAME_FLOOR.
+WEIGHING = 3
 TRUST = 2  # of `kogner.train.trust` and how many texts are read; 1, where names that no span reached counted, if absent
 OWN_FOLDERS = ("encoder", "label_encoder", "initial")  # of a student: a name does not tell what they hold
 BEFORE = {"agreement": False}  # what it was before it could be said, where that is not today's default

@@ -17,7 +17,7 @@ from kogner.train.thresholds import NEAR, Scored, asked, calibrated, candidates_
 if TYPE_CHECKING:
     from kogner.train.splits import Split
 
-WEIGHTS = (0.0, 0.5, 1.0, 1.5, 2.0, 2.5, 3.0, 3.5, 4.0, 5.0, 6.0, 7.0, 8.0)  # logits
+WEIGHTS = (0.0, 0.5, 1.0, 1.5, 2.0, 2.5, 3.0, 3.5, 4.0, 5.0, 6.0, 7.0, 8.0, 9.0, 10.0)  # logits
 SCALES = (0.0, 0.5, 0.75, 1.0, 1.25, 1.5, 2.0, 3.0)  # of what the entity adds to that
 PRIOR = ((1.0, 1.0), (3.0, 3.0))  # mean and deviation of a scale and of a weight, before dev is looked at
 

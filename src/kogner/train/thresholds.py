@@ -55,8 +55,8 @@ class Fitted:
 
 @dataclass(frozen=True)
 class Scored:
-    """Every span of the dev documents that scores FLOOR or more, names of the graph NAME_FLOOR or more, overlapping or
-    not, before calibration.
+    """Every span of the dev documents that scores FLOOR or more, and every name of the graph, NAME_FLOOR at least,
+    overlapping or not, before calibration.
 
     spans: (spans, 4) int64 of document, start, end (half-open characters), type index; in order of the documents.
     scores: (spans,) float64. right: (spans,) bool, whether it is a gold mention. named: (spans,) bool, whether it is a
@@ -107,7 +107,9 @@ def scored_dev(
     index = {name: number for number, name in enumerate(types)}
     # Small blocks: of a student that has learned nothing, every span scores FLOOR.
     floor = min(FLOOR, NAME_FLOOR if names is not None else 1.0, WEAK if agreement else 1.0)
-    everything = Settings(threshold=floor, multi_label=True, overlap="all", token_budget=8192, block=100_000, digits=17)
+    everything = Settings(
+        threshold=floor, multi_label=True, overlap="all", token_budget=8192, block=100_000, digits=17, name_weight=0.0
+    )  # with names, of which each is found then, and none counts
     gold: list[list[int]] = []
     spans, scores, right, named = array("q"), array("d"), array("b"), array("b")
     number = 0
@@ -116,7 +118,7 @@ def scored_dev(
             labels = asked(split, index)
             if not split.dev or not labels:
                 continue
-            predicted = predictor.predict(split.dev, labels=labels, settings=everything)
+            predicted = predictor.predict(split.dev, labels=labels, settings=everything, names=names)
             for document, found in zip(split.dev, predicted, strict=True):
                 keys = {mention.key for mention in document.mentions}
                 known = set() if names is None else names.spans(document.text, labels)
@@ -126,7 +128,6 @@ def scored_dev(
                 for mention in found.mentions:
                     is_name = (mention.start, mention.end, labels.index(mention.type)) in known
                     is_weak = (mention.score or 0.0) < FLOOR
-                    is_name &= not is_weak or (mention.score or 0.0) >= NAME_FLOOR
                     if is_weak and not is_name and (mention.text.lower(), mention.type) not in strong:
                         continue
                     spans.extend((number, mention.start, mention.end, index[mention.type]))
