@@ -68,10 +68,10 @@ def main() -> None:
         if how is not None and variant != "alike":
             learnt = learn(splits, types, names=names, bank=bank, **how)
             weights, said["learnt"] = learnt.weights, learnt.told
-        after, found = replace(info, name_weights={}), test
+        after, found = replace(info, name_weights={}, name_losses={}), test
         if how is not None:
             evidence = best_name_evidence(by_entity(dev, splits, types, names, weights), splits, types, after)
-            after = replace(after, name_weights=evidence.weights)
+            after = replace(after, name_weights=evidence.weights, name_losses=evidence.losses)
             found = by_entity(test, tested, types, names, weights.scaled(evidence.scales))
             said |= {"weights": evidence.weights, "scales": evidence.scales}
         predicted = found_at(found, tested, types, after)

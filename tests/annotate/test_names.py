@@ -56,6 +56,8 @@ def test_what_is_no_name_has_to_reach_the_threshold_by_itself():
     assert with_names(candidates, sentence, names, [0.5], [0.5], floors=floors) == [candidates[2]]
     kept = with_names(candidates, sentence, names, [2.0], [0.5], floors=floors)
     assert [one.start for one in kept] == [0, 3] and kept[0].score == shifted(0.3, 2)
+    kept = with_names(candidates, sentence, names, [2.0], [0.5], floors=floors, losses=[0.6])
+    assert [one.start for one in kept] == [0], "what is no name may lose"
 
 
 def test_a_name_that_the_student_gave_nothing_counts_from_the_floor_on():
@@ -112,12 +114,32 @@ def test_predictions_with_names(tiny_student, store):
         assert ((20, 25) in {m.key[:2] for m in found}) == wanted
 
 
+def test_what_is_no_name_loses_where_the_graph_knows_the_label(tiny_student, store):
+    labels, everything = (
+        ["disease", "anything else"],
+        Settings(threshold=1e-6, overlap="all", multi_label=True, digits=12),
+    )
+    info = StudentInfo(name_weights={"disease": 2.0}, name_losses={"Disease": 1.5, "anything else": 1.5})
+    predictor, names = Predictor(tiny_student, info), Names(store)
+    plain = {m.key: m.score for m in predictor.predict_text(TEXT, labels=labels, settings=everything)}
+    found = {m.key: m.score for m in predictor.predict_text(TEXT, labels=labels, settings=everything, names=names)}
+    for (start, end, label), score in found.items():
+        by = 0.0 if label != "disease" else 2.0 if (start, end) == (20, 25) else -1.5
+        assert score == pytest.approx(shifted(plain[start, end, label], by), rel=1e-9)
+    weighed = Settings(threshold=1e-6, overlap="all", multi_label=True, digits=12, name_weight=2.0)
+    found = {m.key: m.score for m in predictor.predict_text(TEXT, labels=labels, settings=weighed, names=names)}
+    assert found.items() >= {key: score for key, score in plain.items() if key[:2] != (20, 25)}.items()
+
+
 def test_settings_and_checkpoints_that_cannot_be():
     with pytest.raises(InputError, match="name_weight"):
         Settings(name_weight=-1)
     with pytest.raises(ArtifactError, match="name_weights"):
         StudentInfo(name_weights={"a": -0.5})
+    with pytest.raises(ArtifactError, match="name_losses"):
+        StudentInfo(name_losses={"a": "much"})
     assert StudentInfo(name_weights={"a": 0}).name_weight("A", 1.0) == 0
+    assert StudentInfo(name_losses={"a": 2}).name_loss("A") == 2 and StudentInfo().name_loss("a") == 0
 
 
 def test_weights_are_what_dev_says():
@@ -151,6 +173,30 @@ def test_weights_are_what_dev_says():
     assert best_name_evidence(both, [split, other], ["a", "b", "c"], StudentInfo()).weights == {"a": 0.0, "b": 0.0}
 
 
+def test_losses_are_what_dev_says():
+    """Type a: what is no name is wrong, at scores that names do not reach. Type b: no less right than names are."""
+    spans, scores, right, named = [], [], [], []
+    for document in range(200):
+        for kind, start, score, is_right, is_name in (
+            (0, 0, 0.2, True, True), (0, 5, 0.7, False, False), (0, 10, 0.99, True, False),
+            (1, 20, 0.2, True, True), (1, 25, 0.7, True, False),
+        ):  # fmt: skip
+            spans.append((document, start, start + 3, kind))
+            scores.append(score)
+            right.append(is_right)
+            named.append(is_name)
+    mentions = tuple(Mention(at, at + 3, kind) for at, kind in ((0, "a"), (10, "a"), (20, "b"), (25, "b")))
+    split = Split("made", (), [Document(str(number), "x" * 40, mentions) for number in range(200)], ("a", "b"))
+    gold = np.array([[2, 2]] * 200)
+    made = (np.array(spans), np.array(scores), np.array(right), gold, np.array(named))
+    fitted = best_name_evidence(Scored(*made, by_graph=np.array([True, True])), [split], ["a", "b"], StudentInfo())
+    # 0.7 lies 0.85 logits above 0.5, 0.99 4.6.
+    assert 0.85 < fitted.losses["a"] < 4.6 and fitted.losses["b"] == 0
+    assert all(weight > 1.39 for weight in fitted.weights.values()), "that a name needs"
+    unknown = best_name_evidence(Scored(*made), [split], ["a", "b"], StudentInfo())
+    assert unknown.losses == {"a": 0.0, "b": 0.0}, "nothing is lost where the graph has no names of a type"
+
+
 def test_calibrate_fits_them_and_annotate_takes_them(tiny_student, store, tmp_path):
     with artifacts.writing(tmp_path / "student", kind=checkpoint.KIND, version=checkpoint.VERSION) as folder:
         checkpoint.save(tiny_student, StudentInfo(types=("disease",)), folder)
@@ -164,7 +210,7 @@ def test_calibrate_fits_them_and_annotate_takes_them(tiny_student, store, tmp_pa
     said = json.loads(result.stdout.splitlines()[-1])
     assert set(said["name_weights"]) == {"disease"} and said["with_names"]["made"]["f1"] >= said["after"]["made"]["f1"]
     _, info, _ = checkpoint.load(tmp_path / "out")
-    assert dict(info.name_weights) == said["name_weights"]
+    assert dict(info.name_weights) == said["name_weights"] and dict(info.name_losses) == said["name_losses"]
     result = CliRunner().invoke(
         cli, ["evaluate", "--model", str(tmp_path / "out"), "--data", f"made={corpus}", "--split", "dev", "--json",
               "--graph", str(store.path)],

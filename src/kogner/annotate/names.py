@@ -3,7 +3,8 @@
 The scanner (`kogner.graph.scan`) reads text many times faster than a student. A span it finds as a name of an entity of
 the label's type gets a weight added to its logit, so that the student still refuses names that its context speaks
 against, and what is no name scores as ever. The weights are fitted on dev documents per type (`kogner calibrate
---graph`): high where annotators mark what the graph names, 0 where they mark other spans. A student may also know how
+--graph`): high where annotators mark what the graph names, 0 where they mark other spans. What is no name may lose
+something, fitted likewise. A student may also know how
 much more or less a name of one entity counts than one of another (`kogner.annotate.entity_weights`).
 """
 
@@ -58,6 +59,10 @@ class Names:
             found[span] = self._remembered[place]
         return found
 
+    def knows(self, label: str) -> bool:
+        """Whether the graph has types for a label, so that what is no name of them says something."""
+        return bool(graph_types(label, self.store.types))
+
     def rows(self, text: str, labels: Sequence[str]) -> dict[Span, int]:
         """The same, with the row of the entity of the label's types that the name most likely means."""
         of: dict[str, list[int]] = {}
@@ -108,11 +113,13 @@ def with_names(
     thresholds: Sequence[float],
     *,
     floors: Sequence[float],
+    losses: Sequence[float] | None = None,
     within_reach: Sequence[Span] = (),
 ) -> list[Candidate]:
     """Candidates that reach their threshold, those that are names with their weight added.
 
     candidates: that reach it, or would with the weight. names: as of `Names.evidence`. weights, thresholds: by label.
+    losses: by label, what is taken from the logit of what is no name, by default nothing.
     floors: by label, what a name scores at least, NAME_FLOOR calibrated. within_reach: the names of the document, in
     order, that would reach their threshold from there; those on edges of words are candidates, whatever their width.
     """
@@ -123,6 +130,8 @@ def with_names(
             seen.add(place)
             score = max(one.score, floors[one.type])
             one = one._replace(score=shifted(score, total(weights[one.type], more)))
+        elif losses is not None:
+            one = one._replace(score=shifted(one.score, -losses[one.type]))
         if one.score >= thresholds[one.type]:
             kept.append(one)
     if not within_reach:

@@ -235,7 +235,9 @@ class Predictor:
         by_entity = EntityWeights() if names is None or settings.name_weight is not None else self.entity_weights
         most = [total(weight, by_entity.most(label)) for weight, label in zip(weights, labels, strict=True)]
         least = [shifted(value, -max(weight, 0.0)) for value, weight in zip(bounds, most, strict=True)]
-        floor = np.minimum(self._raw(labels, bounds), np.maximum(self._raw(labels, least), NAME_FLOOR))
+        losses = self._name_losses(labels, settings, names)
+        alone = [shifted(value, loss) for value, loss in zip(bounds, losses, strict=True)]  # for what is no name
+        floor = np.minimum(self._raw(labels, alone), np.maximum(self._raw(labels, least), NAME_FLOOR))
         candidates = self._score(sentences, labels, floor, settings)
         if names is not None:
             named = [names.evidence(document.text, labels, by_entity) for document in documents]
@@ -245,7 +247,14 @@ class Predictor:
             within_reach = [sorted(span for span in of if reach[span[2]]) if any(reach) else [] for of in named]
             candidates = [
                 with_names(
-                    found, sentence, named[number], weights, bounds, floors=floors, within_reach=within_reach[number]
+                    found,
+                    sentence,
+                    named[number],
+                    weights,
+                    bounds,
+                    floors=floors,
+                    losses=losses,
+                    within_reach=within_reach[number],
                 )
                 for found, sentence, number in zip(candidates, sentences, owner, strict=True)
             ]
@@ -374,6 +383,11 @@ class Predictor:
         if settings.name_weight is not None:
             return [settings.name_weight] * len(labels)
         return [self.info.name_weight(label, DEFAULT_WEIGHT) for label in labels]
+
+    def _name_losses(self, labels: Sequence[str], settings: Settings, names: Names | None) -> list[float]:
+        if names is None or settings.name_weight is not None:
+            return [0.0] * len(labels)
+        return [self.info.name_loss(label) if names.knows(label) else 0.0 for label in labels]
 
     def _agreement(self, labels: Sequence[str], settings: Settings) -> list[float]:
         if settings.overlap == "all":  # whoever wants all spans wants those that the student found

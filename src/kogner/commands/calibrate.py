@@ -34,7 +34,9 @@ WITH_NAMES = "with names of the graph"  # a column of the card
 @click.option("--data", multiple=True, metavar="NAME=DIR", help="Corpus to fit to; may be repeated.")
 @click.option("--split", help="Split of --data to fit to; never the one you report. Default: dev.")
 @click.option(
-    "--graph", help="Graph store: also fit how much a name of it counts for a span (kogner annotate --graph)."
+    "--graph",
+    help="Graph store: also fit how much a name of it counts for a span, and what a span loses that is none "
+    "(kogner annotate --graph).",
 )
 @click.option("--bank", help="With --graph and --data: also learn from their train documents which of the graph's "
               "entities annotators mark, by the teacher's vectors in this bank (kogner teacher build).")  # fmt: skip
@@ -206,26 +208,32 @@ def _fit_to_corpora(
         thresholds={**_without(info.thresholds, types), **fitted.thresholds},
         temperatures={**_without(info.temperatures, types), **fitted.temperatures},
         name_weights=_without(info.name_weights, types),  # they held at the old thresholds
+        name_losses=_without(info.name_losses, types),
         agreement=_without(info.agreement, types),
     )
-    agreement = best_agreement(dev, splits, types, replace(after, name_weights={}))
+    agreement = best_agreement(dev, splits, types, _nameless(after))
     if names is not None:
         weighed = by_entity(dev, splits, types, names, weights)
         evidence = best_name_evidence(weighed, splits, types, after)
-        after = replace(after, name_weights={**_without(info.name_weights, types), **evidence.weights})
+        after = replace(
+            after,
+            name_weights={**after.name_weights, **evidence.weights},
+            name_losses={**after.name_losses, **evidence.losses},
+        )
         weighed, weights = evidence.applied(weighed, types), weights.scaled(evidence.scales)
-    alone = replace(after, name_weights={})
+    alone = _nameless(after)
     after = replace(after, agreement={**after.agreement, **agreement})
     result: dict[str, Any] = {
         "thresholds": dict(fitted.thresholds),
         "temperatures": dict(fitted.temperatures),
         "agreement": agreement,
-        "before": _scores(dev, splits, types, replace(info, name_weights={})),
+        "before": _scores(dev, splits, types, _nameless(info)),
         "after_alone": _scores(dev, splits, types, alone),
-        "after": _scores(dev, splits, types, replace(after, name_weights={})),
+        "after": _scores(dev, splits, types, _nameless(after)),
     }
     if names is not None:
-        result |= {"name_weights": evidence.weights, "with_names": _scores(weighed, splits, types, after)}
+        result |= {"name_weights": evidence.weights, "name_losses": evidence.losses}
+        result["with_names"] = _scores(weighed, splits, types, after)
     if names is not None and learnt is not None:
         result["entity_weights"] = {
             name: told | {"scale": evidence.scales.get(name, 0.0)} for name, told in learnt.told.items()
@@ -261,7 +269,11 @@ def _fit_to_texts(
             f"fewer than {LEAST} names of {', '.join(labels)} each stand in {len(documents):,} documents: give more "
             "text, or labels that the graph has types for (kogner graph info)"
         )
-    after = replace(info, name_weights={**_without(info.name_weights, list(weights)), **weights})
+    after = replace(
+        info,
+        name_weights={**_without(info.name_weights, list(weights)), **weights},
+        name_losses=_without(info.name_losses, list(weights)),
+    )
     left = [label for label in labels if label not in weights]
     return after, {"name_weights": weights, "documents": len(documents), "too_few_names": left}
 
@@ -284,6 +296,11 @@ def _without(values: Any, types: Sequence[str]) -> dict[str, float]:
     """What a checkpoint says of other types than these, whatever their case."""
     fitted = {name.lower() for name in types}
     return {name: value for name, value in values.items() if name.lower() not in fitted}
+
+
+def _nameless(info: StudentInfo) -> StudentInfo:
+    """The same where no graph is read."""
+    return replace(info, name_weights={}, name_losses={})
 
 
 def _scores(dev: Scored, splits: Sequence[Split], types: Sequence[str], info: StudentInfo) -> dict[str, Any]:

@@ -79,7 +79,7 @@ def _trained(cell: Cell, folders: Folders, *, device: str) -> dict[str, Any]:
         inputs |= {} if before is None else {name: read_manifest(student_of(before, folders)).hash}
     if cell.labeller is not None:  # its weights of names decide the labels too
         by = json.loads(folders.scored(cell.labeller).read_text(encoding="utf-8"))
-        inputs["weights"] = [by.get("name_weights"), by.get("entity_weights")]
+        inputs["weights"] = [by.get(what) for what in ("name_weights", "name_losses", "entity_weights")]
     splits = _splits(cell, (*cell.train, *cell.beside))
     if not cell.train:  # nothing is fitted there on what people annotated
         splits = [dataclasses.replace(split, dev=()) for split in splits]

@@ -86,14 +86,16 @@ def pseudo_labelled(
     of_student = artifacts.read_manifest(student).hash
     names = None
     weights: dict[str, float] = {}
+    losses: dict[str, float] = {}
     scales: dict[str, float] = {}
     if cell.labeller.base is not None:
         names = Names(GraphStore.open(str(cell.experiment.graph)))
         scored = json.loads(folders.scored(cell.labeller).read_text(encoding="utf-8"))
         weights = scored.get("name_weights", {})  # none are fitted where there is no dev: as by default
+        losses = scored.get("name_losses", {})
         scales = {name: of["scale"] for name, of in scored.get("entity_weights", {}).items()}
     graph = None if names is None else names.store.artifact.hash
-    recipe = {"types": types, "names": graph, "name_weights": weights}
+    recipe = {"types": types, "names": graph, "name_weights": weights} | ({"name_losses": losses} if losses else {})
     if cell.labeller.by_entity is not None:
         bank = artifacts.read_manifest(Path(str(cell.labeller.bank))).hash
         recipe |= {"by_entity": dataclasses.asdict(cell.labeller.by_entity), "scales": scales, "bank": bank}
@@ -103,7 +105,7 @@ def pseudo_labelled(
     out = folders.student(cell).with_name(f"{cell.name}.labels")
     if not (out / artifacts.MANIFEST).is_file() or artifacts.read_manifest(out).recipe != recipe:
         predictor = Predictor.load(str(student), device=device)
-        predictor.info = dataclasses.replace(predictor.info, name_weights=weights)
+        predictor.info = dataclasses.replace(predictor.info, name_weights=weights, name_losses=losses)
         if names is not None and cell.labeller.by_entity is not None:
             learnt = learnt_by_entity(cell.labeller, splits[: len(cell.train)], names)
             predictor.entity_weights = learnt.weights.scaled(scales)
@@ -122,6 +124,7 @@ def pseudo_labelled(
     labelled = corpora.load(PSEUDO, out, "train")
     told = {"labeller": of_student, "labeller_weights": weights, PSEUDO: artifacts.read_manifest(out).metrics}
     told |= {"labeller_scales": scales} if scales else {}
+    told |= {"labeller_losses": losses} if losses else {}
     return Split(PSEUDO, labelled.documents, (), tuple(sorted(types))), told
 
 

@@ -87,8 +87,10 @@ def _standing(
         scales = {name: of["scale"] for name, of in before.get("entity_weights", {}).items()}
         if said == "labeller" and found.get("labeller_weights", weights) != weights:
             return None, OTHER_LABELS
-        if said == "labeller" and found.get("labeller_scales", scales) != scales:
-            return None, OTHER_LABELS
+        losses = before.get("name_losses", {})
+        for known, now in (("labeller_scales", scales), ("labeller_losses", losses)):
+            if said == "labeller" and found.get(known, now) != now:
+                return None, OTHER_LABELS
     return found, None
 
 

@@ -42,11 +42,11 @@ def weigh_names(cell: Cell, predictor: Predictor, splits: Sequence[Split], names
     if learnt is not None:
         scored = by_entity(scored, splits, types, names, entities)
     evidence = best_name_evidence(scored, splits, types, predictor.info)
-    predictor.info = dataclasses.replace(predictor.info, name_weights=evidence.weights)
+    predictor.info = dataclasses.replace(predictor.info, name_weights=evidence.weights, name_losses=evidence.losses)
     predictor.entity_weights = entities.scaled(evidence.scales)
     on_dev = found_at(evidence.applied(scored, types), splits, types, predictor.info)
     told["dev"] = {s.name: score(s.dev, on_dev[s.name], types=s.types).to_dict()["f1"] for s in splits if s.dev}
-    told["name_weights"] = evidence.weights
+    told |= {"name_weights": evidence.weights, "name_losses": evidence.losses}
     if learnt is not None:
         told["entity_weights"] = {
             name: of | {"scale": evidence.scales.get(name, 0.0)} for name, of in learnt.told.items()

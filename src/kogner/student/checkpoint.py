@@ -37,6 +37,11 @@ from kogner.student.layout import CARD, KIND, STUDENT, VERSION, WEIGHTS, is_glin
 from kogner.student.model import Student
 from kogner.student.uni import UniStudent
 
+# Of what is fitted for each type the value that is too large.
+MOST = {
+    "thresholds": 1.0, "temperatures": math.inf, "name_weights": math.inf, "name_losses": math.inf, "agreement": 1.0,
+}  # fmt: skip
+
 
 @dataclass(frozen=True)
 class StudentInfo:
@@ -48,6 +53,8 @@ class StudentInfo:
     dev data, 1 for all other labels. Thresholds are probabilities after that.
     name_weights: logits that a name of the graph adds to a span of the type, fitted on dev data; see
     `kogner.annotate.names`.
+    name_losses: logits that a span of the type loses where it is no name of the graph, fitted on dev data; 0 for all
+    other labels.
     agreement: how much other places of the same text in a document count for a type, in [0, 1), fitted on dev data; 0
     for all other labels; see `kogner.annotate.agreement`.
     """
@@ -59,17 +66,17 @@ class StudentInfo:
     temperatures: Mapping[str, float] = field(default_factory=dict)
     name_weights: Mapping[str, float] = field(default_factory=dict)
     agreement: Mapping[str, float] = field(default_factory=dict)
+    name_losses: Mapping[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if not all(isinstance(name, str) for name in (*self.types, self.base)):
             raise ArtifactError(f"types and base of a student must be text, not {self.types!r} and {self.base!r}")
-        most_of = {"thresholds": 1.0, "temperatures": math.inf, "name_weights": math.inf, "agreement": 1.0}
-        for field_name, most in most_of.items():
+        for field_name, most in MOST.items():
             values = getattr(self, field_name)
             if not isinstance(values, Mapping):
                 raise ArtifactError(f"{field_name} of a student must be a mapping of types to numbers, not {values!r}")
             for name, value in values.items():
-                if field_name not in ("name_weights", "agreement") or value != 0:
+                if field_name in ("thresholds", "temperatures") or value != 0:
                     _between(f"{field_name}[{name!r}]", value, most)
         _between("default_threshold", self.default_threshold, 1.0)
 
@@ -100,6 +107,10 @@ class StudentInfo:
         """The weight of a name of the label, whatever its case; `default` where none was fitted."""
         return self._folded["name_weights"].get(label.lower(), default)
 
+    def name_loss(self, label: str) -> float:
+        """What a span of the label loses where it is no name, whatever its case."""
+        return self._folded["name_losses"].get(label.lower(), 0.0)
+
     def agreement_of(self, label: str) -> float:
         """What other places of the same text count for a label, whatever its case."""
         return self._folded["agreement"].get(label.lower(), 0.0)
@@ -107,8 +118,7 @@ class StudentInfo:
     @cached_property
     def _folded(self) -> dict[str, dict[str, float]]:
         """What is fitted for each type, by the type in small letters."""
-        names = ("thresholds", "temperatures", "name_weights", "agreement")
-        fitted: dict[str, Mapping[str, float]] = {name: getattr(self, name) for name in names}
+        fitted: dict[str, Mapping[str, float]] = {name: getattr(self, name) for name in MOST}
         return {what: {name.lower(): value for name, value in of.items()} for what, of in fitted.items()}
 
 

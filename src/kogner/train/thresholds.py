@@ -61,7 +61,8 @@ class Scored:
     spans: (spans, 4) int64 of document, start, end (half-open characters), type index; in order of the documents.
     scores: (spans,) float64. right: (spans,) bool, whether it is a gold mention. named: (spans,) bool, whether it is a
     name of its type in the graph; all False without one. gold: (documents, types) int64, gold mentions.
-    entity: (spans,) float64, what the entity adds to the weight of that name.
+    entity: (spans,) float64, what the entity adds to the weight of that name. by_graph: (types,) bool, whether the
+    graph has names of a type and they were looked for; none by default.
     """
 
     spans: np.ndarray
@@ -70,11 +71,14 @@ class Scored:
     gold: np.ndarray
     named: np.ndarray = field(default_factory=lambda: np.zeros(0, dtype=bool))
     entity: np.ndarray = field(default_factory=lambda: np.zeros(0))
+    by_graph: np.ndarray = field(default_factory=lambda: np.zeros(0, dtype=bool))
 
     def __post_init__(self) -> None:
         for name in ("named", "entity"):  # none was looked for
             if len(getattr(self, name)) != len(self.scores):
                 object.__setattr__(self, name, np.zeros(len(self.scores), dtype=getattr(self, name).dtype))
+        if len(self.by_graph) != self.gold.shape[1]:
+            object.__setattr__(self, "by_graph", np.zeros(self.gold.shape[1], dtype=bool))
 
 
 def fit(student: Student, splits: Sequence[Split], types: Sequence[str], *, calibrate: bool = True) -> Fitted:
@@ -138,6 +142,7 @@ def scored_dev(
     return Scored(
         np.array(spans).reshape(-1, 4), np.array(scores), np.array(right, dtype=bool),
         np.array(gold, dtype=np.int64).reshape(-1, len(types)), np.array(named, dtype=bool),
+        by_graph=np.array([names is not None and names.knows(name) for name in types]),
     )  # fmt: skip
 
 
@@ -194,7 +199,8 @@ def found_at(
 def shown(dev: Scored, types: Sequence[str], info: StudentInfo) -> np.ndarray:
     """Scores as a user sees them, calibrated and with what `info` says of names: (spans,)."""
     scores = calibrated(dev, [info.temperature(name) for name in types])
-    return with_names(dev, scores, [info.name_weight(name, 0) for name in types])
+    weights, losses = ([of(name) for name in types] for of in (lambda name: info.name_weight(name, 0), info.name_loss))
+    return with_names(dev, scores, weights, losses)
 
 
 def by_document(
@@ -272,10 +278,12 @@ def best_thresholds(dev: Scored, types: Sequence[str], temperatures: Mapping[str
     return fitted
 
 
-def with_names(dev: Scored, scores: np.ndarray, weights: Sequence[float]) -> np.ndarray:
-    """Scores with the weight of its type, and what its entity adds, added to the logit of each span that is a name."""
-    whole = np.clip(np.array(weights)[dev.spans[:, 3]] + dev.entity, -MAX_NAME_WEIGHT, MAX_NAME_WEIGHT)
-    added = whole * dev.named
+def with_names(dev: Scored, scores: np.ndarray, weights: Sequence[float], losses: Sequence[float]) -> np.ndarray:
+    """Scores with the weight of its type, and what its entity adds, added to the logit of each span that is a name, and
+    the loss of its type taken from that of each that is none."""
+    kinds = dev.spans[:, 3]
+    whole = np.clip(np.array(weights)[kinds] + dev.entity, -MAX_NAME_WEIGHT, MAX_NAME_WEIGHT)
+    added = np.where(dev.named, whole, -(np.array(losses) * dev.by_graph)[kinds])
     found: np.ndarray = np.where(added == 0, scores, _sigmoid(_logits(scores) + added))
     return found
 
