@@ -117,6 +117,9 @@ def test_readmes_table_shows_what_has_all_seeds_alone(results, monkeypatch):
     (found,) = cells(arms | {"no-graph-names": [60.0, 60.0]})
     assert "10.5" in found[7] and "over (2)" in found[7]
     assert cells(arms | {"silver-domain-names": [70.0]}) == []
+    all_three.append(compared("no-graph-names", "no-graph", 19.0, 0.01))
+    (found,) = cells(arms | {"silver-domain-names": [70.0], "no-graph-names": [60.0, 60.0]})
+    assert found[5] == "" and "19.0" in found[6] and "(2) over (1)" in found[6]
 
 
 def test_readmes_table_wants_the_settings_of_its_plans(results, monkeypatch):

@@ -48,23 +48,31 @@ def helps() -> str:
         places += [place for place in data["places"] if place not in places]
         found = {(row["corpus"], row["arm"]): row for row in data["rows"] if row["setting"] == setting}
         gains = {
-            (one["corpus"], one["baseline"]): one
+            (one["corpus"], one["arm"], one["baseline"]): one
             for one in data["comparisons"]
-            if (one["setting"], one["arm"], one["seeds"]) == (setting, arms[-1], data["seeds"])
+            if (one["setting"], one["seeds"]) == (setting, data["seeds"])
         }
         for corpus in dict.fromkeys(corpus for corpus, _ in found):
             own = [None if arm is None else found.get((corpus, arm)) for arm in arms]
             own = [one if one is not None and len(one["f1"]) == data["seeds"] else None for one in own]
-            if own[-1] is None:
+            last = max((at for at, one in enumerate(own) if one is not None), default=0)
+            if last == 0:
                 continue
             figures = ["" if one is None else figure(one, data["seeds"]) for one in own]
             alone = floor(data, setting, corpus, left_out(setting))
             others = {"(0)": (float(alone), "names-alone")}
-            for name, arm, one in zip(("(1)", "(2)"), arms[:-1], own[:-1], strict=True):
+            for name, arm, one in zip(("(1)", "(2)"), arms[:last], own[:last], strict=False):
                 others |= {} if one is None or arm is None else {name: (one["mean"], arm)}
             best = max(others, key=lambda name: others[name][0])
-            over_best = gains.get((corpus, others[best][1]))
-            compared.append([gains.get((corpus, arms[0] or "")), over_best and over_best | {"over": f" over {best}"}])
+            which = "" if last == 2 else f" ({last + 1})"
+            over_first = gains.get((corpus, arms[last], arms[0]))
+            over_best = gains.get((corpus, arms[last], others[best][1]))
+            compared.append(
+                [
+                    over_first and over_first | {"over": which and f"{which} over (1)"},
+                    over_best and over_best | {"over": f"{which} over {best}"},
+                ]
+            )
             seeds.add(data["seeds"])
             rows.append([NAMES.get(corpus, corpus), said, alone, *figures])
     rows = _shown(rows, compared, lambda one: difference(one) + one.get("over", ""))

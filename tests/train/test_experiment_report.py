@@ -19,7 +19,7 @@ def counted(setting, arm, seed, right):
     test = {"mine": {"f1": 100.0 * 2 * right / (20 + right), "unseen": {"recall": 5.0 * right}}}
     return {
         "cell": {"setting": setting, "arm": arm, "seed": seed}, "test": test, "documents": {"mine": documents},
-        "dev": {"mine": 50.0}, "seconds": 60, "revision": "abc",
+        "dev": {"mine": 50.0}, "seconds": 60, "revision": "abc", "identity": {},
     }  # fmt: skip
 
 
@@ -37,6 +37,7 @@ def test_means_pair_seeds_by_their_numbers(plan, tmp_path):
             "dev": {},
             "seconds": 1,
             "revision": "x",
+            "identity": {},
         }
 
     of_seed = {0: 4, 1: 8, 2: 6}  # half is better by as much as other is worse, seed by seed
