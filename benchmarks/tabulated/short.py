@@ -120,8 +120,9 @@ def _names() -> str:
         f"Names in training add {every} F1 in the mean of {count} settings with few documents, of which {own} is lost "
         "where the entities of the silver text have each other's types (p "
         f"{_corrected('silver-domain', 'silver-shuffled'):.2f} after Holm's correction over all means of the plan). "
-        "The rows with annotated documents but those of other corpora were made by an earlier scanner of names and an "
-        "earlier rule for thresholds ([which](docs/howto/experiments.md#figures-by-earlier-rules))."
+        "Only the rows with 1 % are by today's rule for names that are read: by the earlier one names that a student "
+        "overlooks counted for nothing, which makes (2) the lower the fewer documents there are "
+        "([which](docs/howto/experiments.md#figures-by-earlier-rules))."
     )
 
 
