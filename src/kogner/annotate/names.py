@@ -134,14 +134,17 @@ def with_names(
             one = one._replace(score=shifted(one.score, -losses[one.type]))
         if one.score >= thresholds[one.type]:
             kept.append(one)
-    if not within_reach:
+    if not within_reach or not sentence.words:
+        return kept
+    first, last = (bisect_left(within_reach, (at,)) for at in (sentence.words[0][0], sentence.words[-1][1]))
+    left = [place for place in within_reach[first:last] if place not in seen]
+    if not left:
         return kept
     firsts = {start: at for at, (start, _) in enumerate(sentence.words)}
     lasts = {end: at for at, (_, end) in enumerate(sentence.words, start=1)}
-    first = bisect_left(within_reach, (sentence.words[0][0],))
-    for at in range(first, bisect_left(within_reach, (sentence.words[-1][1],))):
-        start, end, label = place = within_reach[at]
-        if place not in seen and start in firsts and end in lasts:
+    for place in left:
+        start, end, label = place
+        if start in firsts and end in lasts:
             score = shifted(floors[label], total(weights[label], names[place]))
             if score >= thresholds[label]:
                 kept.append(Candidate(firsts[start], lasts[end], label, score))
