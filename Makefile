@@ -213,7 +213,7 @@ SILVER_OF := $(BIN)/kogner data silver --graph $(GRAPH) \
   $(foreach name,bc2gm bc5cdr genia gnormplus jnlpba linnaeus ncbi_disease nlmchem,--exclude $(CORPORA)/$(name))
 SILVER := $(SILVER_OF) --types chemical=Chemical,disease=Disease,gene=Gene
 
-EXPERIMENTS := shares other-shares silver-only all-types all-documents by-entity vectors unseen-corpora self-training baseline rates
+EXPERIMENTS := shares few-documents silver-only all-types all-documents by-entity vectors unseen-corpora self-training baseline rates
 RECORDED := low-resource tune quick  # the first two of a GPU, by an earlier revision, without scores by document; `results-quick`
 RESULTS_OF := build/unseen build/silver-domain build/silver-domain-shuffled build/silver-protein build/silver-species build/aligned
 results: teacher linked build/bank-mpnet/artifact.json build/bank-minilm/artifact.json build/joint/artifact.json $(RESULTS_OF:%=%/artifact.json) $(VENV)/.dev  ## Does the graph help? All trainings (days on 2 cores; DEVICE=cuda JOBS=13 for a GPU; goes on where it was), and docs/results.md

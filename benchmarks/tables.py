@@ -51,7 +51,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "by-entity": entities.by_entity,
     "silver-only": plans.silver_only,
     "all-types": plans.all_types,
-    "other-shares": plans.other_shares,
+    "few-documents": plans.few_documents,
     "all-documents": plans.all_documents,
     "vectors": plans.vectors,
     "link": quality.link,

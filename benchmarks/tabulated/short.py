@@ -20,17 +20,17 @@ _BESIDE = ("no-graph", "no-graph-names", "silver-beside-names")
 _NOTHING = (None, None, "silver-domain-trusted")  # the first of its kind, whatever test says of the others
 _ROWS = (
     ("self-training", "no-labels", _NOTHING, "nothing"),
-    ("other-shares", "bc5cdr-1", _ARMS, "1 % of its train split"),
-    ("other-shares", "ncbi-1", _ARMS, "1 %"),
+    ("few-documents", "bc5cdr-1", _ARMS, "1 % of its train split"),
+    ("few-documents", "ncbi-1", _ARMS, "1 %"),
     ("shares", "bc5cdr-5", _ARMS, "5 % of its train split"),
     ("shares", "ncbi-5", _ARMS, "5 %"),
     ("shares", "bc5cdr-15", _ARMS, "15 %"),
     ("shares", "ncbi-15", _ARMS, "15 %"),
     ("shares", "bc2gm-15", _ARMS, "15 %"),
-    ("other-shares", "bc5cdr-50", _ARMS, "50 %"),
+    ("few-documents", "bc5cdr-50", _ARMS, "50 %"),
     ("shares", "bc5cdr-100", _ARMS, "all"),
     ("shares", "no-chemical", _BESIDE, "15 %, no chemicals; they are scored"),
-    ("other-shares", "no-disease", _BESIDE, "15 %, no diseases; they are scored"),
+    ("few-documents", "no-disease", _BESIDE, "15 %, no diseases; they are scored"),
     ("unseen-corpora", "bc5cdr-15", _ARMS, "nothing of it; 15 % of BC5CDR"),
 )
 
