@@ -29,11 +29,11 @@ _FEW_DOCUMENTS = {
     "names-alone": "names alone, no student",
     "no-graph": "no graph",
     "no-graph-names": "no graph, and names when it reads",
-    "no-graph-exchanged": "control: entities have each other's types",
+    "no-graph-untyped": "control: a name of any type counts for each",
     "silver-domain": "graph's names in training",
     "silver-domain-names": "and when it reads",
     "silver-shuffled": "control: types of other entities in training",
-    "silver-shuffled-exchanged": "control: and when it reads",
+    "silver-shuffled-untyped": "control: and a name of any type counts for each when it reads",
     "silver-beside": "names in training, and silver kept beside the others",
     "silver-beside-names": "and names when it reads",
 }

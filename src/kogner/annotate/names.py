@@ -4,8 +4,8 @@ The scanner (`kogner.graph.scan`) reads text many times faster than a student. A
 the label's type gets a weight added to its logit, so that the student still refuses names that its context speaks
 against, and what is no name scores as ever. The weights are fitted on dev documents per type (`kogner calibrate
 --graph`): high where annotators mark what the graph names, 0 where they mark other spans. What is no name may lose
-something, fitted likewise. A student may also know how
-much more or less a name of one entity counts than one of another (`kogner.annotate.entity_weights`).
+something, fitted likewise. A student may also know how much more or less a name of one entity counts than one of
+another (`kogner.annotate.entity_weights`).
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import numpy as np
 
 from kogner.annotate.entity_weights import EntityWeights
 from kogner.data.linking import graph_types
-from kogner.graph.scan import Reading, Scanner
+from kogner.graph.scan import Scanner
 from kogner.graph.store import GraphStore
 from kogner.records import Sentence
 from kogner.student.decode import Candidate
@@ -65,13 +65,10 @@ class Names:
 
     def rows(self, text: str, labels: Sequence[str]) -> dict[Span, int]:
         """The same, with the row of the entity of the label's types that the name most likely means."""
-        of: dict[str, list[int]] = {}
-        for number, label in enumerate(labels):
-            for kind in graph_types(label, self.store.types):
-                of.setdefault(kind, []).append(number)
+        of = self.kinds(labels)
         if not of:
             return {}
-        kinds = self.scanned(frozenset(of))
+        kinds = frozenset(of)
         scanner = self._scanners.pop(kinds, None) or Scanner(self.store, kinds, index=self._index)
         self._scanners[kinds] = scanner  # the last one used stands last
         if len(self._scanners) > SCANNERS:
@@ -79,17 +76,17 @@ class Names:
         found: dict[Span, int] = {}
         for one in scanner.scan(text):
             for reading in one.readings:
-                for number in of.get(self.type_of(reading), ()):
+                for number in of.get(reading.type, ()):
                     found.setdefault((one.start, one.end, number), reading.row)
         return found
 
-    def scanned(self, kinds: frozenset[str]) -> frozenset[str]:
-        """Types of the graph whose names are looked for where labels are of these."""
-        return kinds
-
-    def type_of(self, reading: Reading) -> str:
-        """As which type a reading counts; of none of the labels', it is no evidence."""
-        return reading.type
+    def kinds(self, labels: Sequence[str]) -> dict[str, list[int]]:
+        """By type of the graph, the numbers of the labels that its names are names of."""
+        found: dict[str, list[int]] = {}
+        for number, label in enumerate(labels):
+            for kind in graph_types(label, self.store.types):
+                found.setdefault(kind, []).append(number)
+        return found
 
 
 def shifted(score: float, weight: float) -> float:

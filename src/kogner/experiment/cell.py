@@ -10,7 +10,7 @@ import shutil
 import sys
 import threading
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -138,31 +138,14 @@ def _trained_before(cell: Cell, folders: Folders, inputs: Mapping[str, str]) -> 
 
 def _named(cell: Cell, folders: Folders, *, device: str) -> dict[str, Any]:
     """The student of its base, read with names of the graph."""
-    from kogner.annotate.names import Names
     from kogner.annotate.predictor import Predictor
-    from kogner.experiment.exchanged import ExchangedNames
-    from kogner.experiment.weighing import weigh_names
-    from kogner.graph.store import GraphStore
+    from kogner.experiment.weighing import names_of, weigh_names
 
     assert cell.base is not None
-    store, splits = GraphStore.open(str(cell.experiment.graph)), _splits(cell, cell.train)
-    if cell.exchanged:
-        names: Names = ExchangedNames(store, cell.exchanged, _read(cell, splits), seed=cell.seed)
-    else:
-        names = Names(store)
+    splits, names = _splits(cell, cell.train), names_of(cell)
     predictor = Predictor.load(str(student_of(cell.base, folders)), device=device)
     told = weigh_names(cell, predictor, splits, names)
     return told | _tested(cell, _recipe(cell.base, folders), splits, _reader(predictor, names))
-
-
-def _read(cell: Cell, splits: Sequence[Split]) -> Iterator[str]:
-    """The texts that its names are found in: of dev, where their weights come from, and of test."""
-    from kogner.data import corpora
-
-    for split in splits:
-        yield from (document.text for document in split.dev)
-    for name in cell.test:
-        yield from (one.text for one in corpora.load(name, cell.experiment.corpora[name], "test").documents)
 
 
 def _alone(cell: Cell) -> dict[str, Any]:

@@ -194,7 +194,7 @@ def _check_alone(experiment: Experiment, name: str, arm: Arm) -> None:
                 raise ConfigError(f"experiment {experiment.name}: {what} of arm {name} is {of}, which has no student")
         return
     said = (
-        arm.set, arm.initial, arm.beside, arm.names_of, arm.texts, arm.by_entity, arm.exchanged, arm.pseudo, arm.bank,
+        arm.set, arm.initial, arm.beside, arm.names_of, arm.texts, arm.by_entity, arm.untyped, arm.pseudo, arm.bank,
         arm.corpora,
     )  # fmt: skip
     if any(said) or experiment.graph is None:
@@ -206,15 +206,15 @@ def _check_alone(experiment: Experiment, name: str, arm: Arm) -> None:
 
 def _check_names(experiment: Experiment, name: str, arm: Arm) -> None:
     if arm.names_of is None:
-        if arm.texts or arm.by_entity is not None or arm.exchanged:
-            what = "texts" if arm.texts else "exchanged" if arm.exchanged else "by_entity"
+        if arm.texts or arm.by_entity is not None or arm.untyped:
+            what = "texts" if arm.texts else "untyped" if arm.untyped else "by_entity"
             raise ConfigError(
                 f"experiment {experiment.name}: {what} of arm {name} says how much a name counts; that needs names_of"
             )
         return
-    if arm.exchanged and arm.by_entity is not None:
+    if arm.untyped and arm.by_entity is not None:
         raise ConfigError(
-            f"experiment {experiment.name}: arm {name} has exchanged beside by_entity, which has a control of its own"
+            f"experiment {experiment.name}: arm {name} has untyped beside by_entity, which has a control of its own"
         )
     _check_by_entity(experiment, name, arm)
     if arm.corpora or (arm.bank is not None and arm.by_entity is None):

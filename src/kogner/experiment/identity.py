@@ -42,7 +42,7 @@ def identity(cell: Cell, told: Mapping[str, Any] | None = None) -> dict[str, Any
         names = read_manifest(Path(str(experiment.graph))).hash if told is None else told.get("names")
         said: dict[str, Any] = {"base": identity(cell.base, _of(told, "base")), "names": names}
         said |= _rule("scanner", SCANNER, told)
-        said |= {"exchanged": sorted(cell.exchanged), "seed": cell.seed} if cell.exchanged else {}
+        said |= {"untyped": sorted(cell.untyped)} if cell.untyped else {}
         if cell.texts:
             files = {name: train_text(cell, name) for name in cell.texts} if told is None else told.get("texts") or {}
             said["texts"] = {name: files.get(name) for name in cell.texts}

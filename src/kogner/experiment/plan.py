@@ -92,8 +92,8 @@ class Arm:
     (`kogner calibrate --graph`); nothing is trained. texts: corpora whose train texts decide instead, their annotation
     unread (`kogner calibrate --graph --text`); without any a name counts as by default where there is no dev.
     by_entity: with names_of, that names count by their entities; run where there are train documents.
-    exchanged: with names_of, a control: types of the graph; entities of these that dev and test texts name exchange
-    theirs (`kogner.experiment.exchanged`).
+    untyped: with names_of, a control: labels whose names all count for each label that is asked for
+    (`kogner.experiment.untyped`).
     pseudo: texts that another arm's student labels, beside the annotated documents, or alone where there are none. That
     arm may itself have learnt from texts that a third one labelled.
     bank: the bank that this arm distils from, or learns by_entity by, where it is not the plan's.
@@ -107,7 +107,7 @@ class Arm:
     names_of: str | None = None
     texts: tuple[str, ...] = ()
     by_entity: ByEntity | None = None
-    exchanged: tuple[str, ...] = ()
+    untyped: tuple[str, ...] = ()
     pseudo: PseudoTexts | None = None
     bank: str | None = None
     corpora: Mapping[str, str] = field(default_factory=dict)
@@ -254,9 +254,9 @@ class Cell:
         return None if self.is_stage else self.experiment.arms[self.arm].by_entity
 
     @property
-    def exchanged(self) -> tuple[str, ...]:
-        """Types of the graph among which entities exchange theirs."""
-        return () if self.is_stage else self.experiment.arms[self.arm].exchanged
+    def untyped(self) -> tuple[str, ...]:
+        """Labels whose names count for all of them alike."""
+        return () if self.is_stage else self.experiment.arms[self.arm].untyped
 
     @property
     def bank(self) -> str | None:

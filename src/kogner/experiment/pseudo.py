@@ -68,12 +68,10 @@ def pseudo_labelled(
     or without any those that the student that labels was trained on. The labels lie beside the student, and are made
     once. Raises InputError where no text is left.
     """
-    from kogner.annotate.names import Names
     from kogner.annotate.predictor import Predictor, Settings
     from kogner.data import corpora
     from kogner.data.formats import jsonl
-    from kogner.experiment.weighing import learnt_by_entity
-    from kogner.graph.store import GraphStore
+    from kogner.experiment.weighing import learnt_by_entity, names_of
     from kogner.student.checkpoint import StudentInfo
     from kogner.student.layout import STUDENT, read_student
     from kogner.train.splits import Split
@@ -89,13 +87,14 @@ def pseudo_labelled(
     losses: dict[str, float] = {}
     scales: dict[str, float] = {}
     if cell.labeller.base is not None:
-        names = Names(GraphStore.open(str(cell.experiment.graph)))
+        names = names_of(cell.labeller)
         scored = json.loads(folders.scored(cell.labeller).read_text(encoding="utf-8"))
         weights = scored.get("name_weights", {})  # none are fitted where there is no dev: as by default
         losses = scored.get("name_losses", {})
         scales = {name: of["scale"] for name, of in scored.get("entity_weights", {}).items()}
     graph = None if names is None else names.store.artifact.hash
     recipe = {"types": types, "names": graph, "name_weights": weights} | ({"name_losses": losses} if losses else {})
+    recipe |= {"untyped": ", ".join(sorted(cell.labeller.untyped))} if cell.labeller.untyped else {}
     if cell.labeller.by_entity is not None:
         bank = artifacts.read_manifest(Path(str(cell.labeller.bank))).hash
         recipe |= {"by_entity": dataclasses.asdict(cell.labeller.by_entity), "scales": scales, "bank": bank}

@@ -17,6 +17,16 @@ if TYPE_CHECKING:
 TEXTS = 300  # documents of a corpus that say how much a name counts
 
 
+def names_of(cell: Cell) -> Names:
+    """What a cell reads with: names of the plan's graph, each of its type, or as a control of any."""
+    from kogner.annotate.names import Names
+    from kogner.experiment.untyped import UntypedNames
+    from kogner.graph.store import GraphStore
+
+    store = GraphStore.open(str(cell.experiment.graph))
+    return UntypedNames(store, cell.untyped) if cell.untyped else Names(store)
+
+
 def weigh_names(cell: Cell, predictor: Predictor, splits: Sequence[Split], names: Names) -> dict[str, Any]:
     """Give a predictor its weights, and return what is told of them.
 
