@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from click.testing import CliRunner
 
 from kogner import artifacts
+from kogner.annotate.agreement import FLOOR
+from kogner.annotate.bounds import Bounds
+from kogner.annotate.entity_weights import EntityWeights
 from kogner.annotate.names import NAME_FLOOR, Names, shifted, with_names
 from kogner.annotate.predictor import Predictor, Settings
 from kogner.cli import cli
@@ -20,7 +24,7 @@ from kogner.graph.store import GraphStore, build
 from kogner.records import Document, Entity, Mention, Sentence
 from kogner.student import checkpoint
 from kogner.student.checkpoint import StudentInfo
-from kogner.student.decode import Candidate
+from kogner.student.decode import Candidate, warmed
 from kogner.train.name_evidence import best_name_evidence
 from kogner.train.splits import Split
 from kogner.train.thresholds import Scored
@@ -34,6 +38,15 @@ def store(tmp_path_factory):
     entities = [Entity("X:1", "Chemical", "aspirin"), Entity("X:2", "Disease", "fever"), Entity("X:3", "Gene", "THB1")]
     build(entities, [], path, rejected=Rejections())
     return GraphStore.open(path)
+
+
+def bounds(*thresholds: float, weights: float = 0.0, losses: float = 0.0) -> Bounds:
+    count = len(thresholds)
+    nothing, floors = [0.0] * count, [NAME_FLOOR] * count
+    return Bounds(
+        thresholds, agreement=nothing, looked_at=thresholds, temperatures=[1.0] * count, weights=[weights] * count,
+        most=[weights] * count, losses=[losses] * count, floors=floors, by_entity=EntityWeights(),
+    )  # fmt: skip
 
 
 def test_names_count_for_the_labels_of_their_type(store):
@@ -52,28 +65,27 @@ def test_a_shifted_score_is_a_logit_away():
 def test_what_is_no_name_has_to_reach_the_threshold_by_itself():
     sentence = Sentence("d", ((0, 7), (8, 15), (16, 19), (20, 25)), ("aspirin", "lowered", "the", "fever"))
     candidates = [Candidate(0, 1, 0, 0.3), Candidate(1, 2, 0, 0.3), Candidate(3, 4, 0, 0.6)]
-    names, floors = {(0, 7, 0): 0.0}, [NAME_FLOOR]
-    assert with_names(candidates, sentence, names, [0.5], [0.5], floors=floors) == [candidates[2]]
-    kept = with_names(candidates, sentence, names, [2.0], [0.5], floors=floors)
+    names = {(0, 7, 0): 0.0}
+    assert with_names(candidates, sentence, names, bounds(0.5, weights=0.5)) == [candidates[2]]
+    kept = with_names(candidates, sentence, names, bounds(0.5, weights=2.0))
     assert [one.start for one in kept] == [0, 3] and kept[0].score == shifted(0.3, 2)
-    kept = with_names(candidates, sentence, names, [2.0], [0.5], floors=floors, losses=[0.6])
+    kept = with_names(candidates, sentence, names, bounds(0.5, weights=2.0, losses=0.6))
     assert [one.start for one in kept] == [0], "what is no name may lose"
 
 
 def test_a_name_that_the_student_gave_nothing_counts_from_the_floor_on():
     sentence = Sentence("d", ((30, 37), (38, 45), (46, 49), (50, 55)), ("aspirin", "lowered", "the", "fever"))
     names = {(0, 7, 0): 0.0, (30, 37, 0): 0.0, (38, 44, 0): 0.0, (46, 55, 1): 0.0, (50, 55, 1): 1.0, (60, 65, 1): 9.0}
-    within_reach, floors = sorted(names), [NAME_FLOOR, 0.01]
+    within_reach = sorted(names)
     candidates = [Candidate(0, 1, 0, 1e-6), Candidate(1, 2, 0, 0.6)]
-    kept = with_names(
-        candidates, sentence, names, [9.0, 5.0], [0.4, 0.6], floors=floors, within_reach=within_reach
-    )  # fmt: skip
+    reached = replace(bounds(0.4, 0.6), weights=[9.0, 5.0], floors=[NAME_FLOOR, 0.01])
+    kept = with_names(candidates, sentence, names, reached, within_reach=within_reach)
     assert kept == [
         Candidate(0, 1, 0, shifted(NAME_FLOOR, 9)),  # which it gave less than that
         Candidate(1, 2, 0, 0.6),
         Candidate(3, 4, 1, shifted(0.01, 6)),  # (46, 55) scores less than 0.6, (38, 44) ends within a word
     ]
-    assert with_names([], sentence, names, [1.0, 1.0], [0.4, 0.6], floors=floors, within_reach=within_reach) == []
+    assert with_names([], sentence, names, replace(reached, weights=[1.0, 1.0]), within_reach=within_reach) == []
 
 
 def test_predictions_with_names_that_the_student_gave_nothing(tiny_student, store):
@@ -90,6 +102,21 @@ def test_predictions_with_names_that_the_student_gave_nothing(tiny_student, stor
                 TEXT, labels=["disease"], names=Names(store), settings=Settings(threshold=0.9, agreement=0.0)
             )
         assert [(m.start, m.end, m.type) for m in found] == ([(20, 25, "disease")] if wanted else [])
+
+
+def test_names_that_count_for_nothing_change_nothing(tiny_student, store):
+    """Also where the calibrated floor lies above the score from which agreement looks at a span."""
+    info = StudentInfo(types=("disease",), temperatures={"disease": 3.0}, name_weights={"disease": 0.0})
+    settings = Settings(threshold=0.9, agreement=0.5)
+    of = Bounds.of(["disease"], settings, info, names=Names(store))
+    assert warmed(NAME_FLOOR, 3.0) > of.looked_at[0] == FLOOR
+    assert of.floors == [0.0] and of.within_reach([(20, 25, 0)]) == []
+    sentence = Sentence("d", ((20, 25),), ("fever",))
+    assert with_names([Candidate(0, 1, 0, 0.01)], sentence, {(20, 25, 0): 0.0}, of) == []
+    counts = Bounds.of(["disease"], replace(settings, name_weight=0.5), info, names=Names(store))
+    assert counts.floors == [warmed(NAME_FLOOR, 3.0)] and counts.within_reach([(20, 25, 0)]) == [(20, 25, 0)]
+    (kept,) = with_names([Candidate(0, 1, 0, 0.04)], sentence, {(20, 25, 0): -0.6}, counts)
+    assert kept.score == pytest.approx(shifted(0.04, -0.1)), "a name that counts against a span does not lift it first"
 
 
 def test_predictions_with_names(tiny_student, store):

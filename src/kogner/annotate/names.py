@@ -13,6 +13,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -22,6 +23,9 @@ from kogner.graph.scan import Scanner
 from kogner.graph.store import GraphStore
 from kogner.records import Sentence
 from kogner.student.decode import Candidate
+
+if TYPE_CHECKING:
+    from kogner.annotate.bounds import Bounds
 
 SCANNERS = 4  # sets of types that a scanner is kept for
 DEFAULT_WEIGHT = 1.0  # logits; for a label that none was fitted for
@@ -106,30 +110,27 @@ def with_names(
     candidates: Sequence[Candidate],
     sentence: Sentence,
     names: Mapping[Span, float],
-    weights: Sequence[float],
-    thresholds: Sequence[float],
+    bounds: Bounds,
     *,
-    floors: Sequence[float],
-    losses: Sequence[float] | None = None,
     within_reach: Sequence[Span] = (),
 ) -> list[Candidate]:
-    """Candidates that reach their threshold, those that are names with their weight added.
+    """Candidates that are to be looked at, those that are names with their weight added, others with their loss taken.
 
-    candidates: that reach it, or would with the weight. names: as of `Names.evidence`. weights, thresholds: by label.
-    losses: by label, what is taken from the logit of what is no name, by default nothing.
-    floors: by label, what a name scores at least, NAME_FLOOR calibrated. within_reach: the names of the document, in
-    order, that would reach their threshold from there; those on edges of words are candidates, whatever their width.
+    candidates: that score as much, or would with the weight. names: of the document, as of `Names.evidence`.
+    within_reach: `Bounds.within_reach` of these; those on edges of words are candidates, whatever their width.
     """
     kept, seen = [], set[Span]()
     for one in candidates:
-        place = (sentence.words[one.start][0], sentence.words[one.end - 1][1], one.type)
-        if (more := names.get(place)) is not None:
+        kind = one.type
+        place = (sentence.words[one.start][0], sentence.words[one.end - 1][1], kind)
+        if (more := names.get(place)) is None:
+            one = one._replace(score=shifted(one.score, -bounds.losses[kind]))
+        else:
             seen.add(place)
-            score = max(one.score, floors[one.type])
-            one = one._replace(score=shifted(score, total(weights[one.type], more)))
-        elif losses is not None:
-            one = one._replace(score=shifted(one.score, -losses[one.type]))
-        if one.score >= thresholds[one.type]:
+            weight = total(bounds.weights[kind], more)
+            score = max(one.score, bounds.floors[kind]) if weight >= 0 else one.score
+            one = one._replace(score=shifted(score, weight))
+        if one.score >= bounds.looked_at[kind]:
             kept.append(one)
     if not within_reach or not sentence.words:
         return kept
@@ -140,9 +141,9 @@ def with_names(
     firsts = {start: at for at, (start, _) in enumerate(sentence.words)}
     lasts = {end: at for at, (_, end) in enumerate(sentence.words, start=1)}
     for place in left:
-        start, end, label = place
+        start, end, kind = place
         if start in firsts and end in lasts:
-            score = shifted(floors[label], total(weights[label], names[place]))
-            if score >= thresholds[label]:
-                kept.append(Candidate(firsts[start], lasts[end], label, score))
+            score = shifted(bounds.floors[kind], total(bounds.weights[kind], names[place]))
+            if score >= bounds.looked_at[kind]:
+                kept.append(Candidate(firsts[start], lasts[end], kind, score))
     return kept

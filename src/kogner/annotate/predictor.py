@@ -15,13 +15,14 @@ from typing import Any
 import numpy as np
 import torch
 
-from kogner.annotate.agreement import FLOOR, settled
+from kogner.annotate.agreement import settled
 from kogner.annotate.batching import batches, blocks
+from kogner.annotate.bounds import Bounds
 from kogner.annotate.engine import CHOICES, Engine, resolved, threads
 from kogner.annotate.entity_weights import EntityWeights
 from kogner.annotate.label_check import check_labels
 from kogner.annotate.labels import LabelCache, label_hash
-from kogner.annotate.names import DEFAULT_WEIGHT, MAX_NAME_WEIGHT, NAME_FLOOR, Names, shifted, total, with_names
+from kogner.annotate.names import MAX_NAME_WEIGHT, Names, with_names
 from kogner.annotate.onnx import OnnxEngine, OnnxStudent, engine_for
 from kogner.config import StudentConfig
 from kogner.errors import ConfigError, InputError
@@ -30,7 +31,7 @@ from kogner.hub import fetch
 from kogner.progress import note
 from kogner.records import Document, Mention, Sentence
 from kogner.student.checkpoint import StudentInfo, open_student
-from kogner.student.decode import Candidate, check_overlap, decode, warmed
+from kogner.student.decode import Candidate, check_overlap, decode
 from kogner.student.encoder import Prompt, special_tokens, tokenise
 from kogner.student.model import Student
 from kogner.student.windows import Window, windows
@@ -205,9 +206,9 @@ class Predictor:
         """
         settings = settings or Settings()
         labels = check_labels(labels)
-        thresholds = self._thresholds(labels, settings)
+        bounds = Bounds.of(labels, settings, self.info, names=names, entity_weights=self.entity_weights)
         for block in blocks(documents, settings.block):
-            yield from self._predict_block(block, labels, thresholds, settings, names)
+            yield from self._predict_block(block, labels, bounds, settings, names)
             self._since_release += sum(len(document.text) for document in block)
             if self._since_release >= RELEASE_EVERY:  # over calls too: a shard or a request may be small
                 self._since_release = 0
@@ -217,7 +218,7 @@ class Predictor:
         self,
         documents: Sequence[Document],
         labels: Sequence[str],
-        thresholds: Sequence[float],
+        bounds: Bounds,
         settings: Settings,
         names: Names | None,
     ) -> Iterator[Document]:
@@ -229,48 +230,29 @@ class Predictor:
             found, _ = to_sentences(replace(document, mentions=(), unsure=()), context=config.context, words=words)
             sentences.extend(found)
             owner.extend([number] * len(found))
-        agreement = self._agreement(labels, settings)
-        bounds = [min(value, FLOOR) if weight else value for value, weight in zip(thresholds, agreement, strict=True)]
-        weights = [0.0] * len(labels) if names is None else self._name_weights(labels, settings)
-        by_entity = EntityWeights() if names is None or settings.name_weight is not None else self.entity_weights
-        most = [total(weight, by_entity.most(label)) for weight, label in zip(weights, labels, strict=True)]
-        least = [shifted(value, -max(weight, 0.0)) for value, weight in zip(bounds, most, strict=True)]
-        losses = self._name_losses(labels, settings, names)
-        alone = [shifted(value, loss) for value, loss in zip(bounds, losses, strict=True)]  # for what is no name
-        floor = np.minimum(self._raw(labels, alone), np.maximum(self._raw(labels, least), NAME_FLOOR))
-        candidates = self._score(sentences, labels, floor, settings)
+        candidates = self._score(sentences, labels, bounds.asked(), settings)
         if names is not None:
-            named = [names.evidence(document.text, labels, by_entity) for document in documents]
-            floors = [warmed(NAME_FLOOR, self.info.temperature(label)) for label in labels]
-            lifted = [shifted(value, max(weight, 0.0)) for value, weight in zip(floors, most, strict=True)]
-            reach = [value >= bound for value, bound in zip(lifted, bounds, strict=True)]
-            within_reach = [sorted(span for span in of if reach[span[2]]) if any(reach) else [] for of in named]
+            named = [names.evidence(document.text, labels, bounds.by_entity) for document in documents]
+            within_reach = [bounds.within_reach(of) for of in named]
             candidates = [
-                with_names(
-                    found,
-                    sentence,
-                    named[number],
-                    weights,
-                    bounds,
-                    floors=floors,
-                    losses=losses,
-                    within_reach=within_reach[number],
-                )
+                with_names(found, sentence, named[number], bounds, within_reach=within_reach[number])
                 for found, sentence, number in zip(candidates, sentences, owner, strict=True)
             ]
         chosen: list[list[Candidate]] = [[] for _ in documents]  # from here on by characters
         others: list[list[Candidate]] = [[] for _ in documents]
         for sentence, number, spans in zip(sentences, owner, candidates, strict=True):
-            enough = [span for span in spans if span.score >= thresholds[span.type]] if any(agreement) else spans
+            enough = spans
+            if any(bounds.agreement):
+                enough = [span for span in spans if span.score >= bounds.thresholds[span.type]]
             best = decode(enough, nested=settings.nested, multi_label=settings.multi_label, overlap=settings.overlap)
             chosen[number] += [_in_text(span, sentence) for span in best]
-            if any(agreement):
+            if any(bounds.agreement):
                 others[number] += [_in_text(span, sentence) for span in spans]
         for document, spans, weaker in zip(documents, chosen, others, strict=True):
             if weaker:
                 spans = settled(
-                    document.text, spans, weaker, thresholds=thresholds, weights=agreement, nested=settings.nested,
-                    multi_label=settings.multi_label, overlap=settings.overlap,
+                    document.text, spans, weaker, thresholds=bounds.thresholds, weights=bounds.agreement,
+                    nested=settings.nested, multi_label=settings.multi_label, overlap=settings.overlap,
                 )  # fmt: skip
             found_mentions = [
                 Mention(
@@ -378,41 +360,6 @@ class Predictor:
         vectors = self._model.encode_labels(labels)
         assert isinstance(vectors, torch.Tensor)
         return vectors
-
-    def _name_weights(self, labels: Sequence[str], settings: Settings) -> list[float]:
-        if settings.name_weight is not None:
-            return [settings.name_weight] * len(labels)
-        return [self.info.name_weight(label, DEFAULT_WEIGHT) for label in labels]
-
-    def _name_losses(self, labels: Sequence[str], settings: Settings, names: Names | None) -> list[float]:
-        if names is None or settings.name_weight is not None:
-            return [0.0] * len(labels)
-        return [self.info.name_loss(label) if names.knows(label) else 0.0 for label in labels]
-
-    def _agreement(self, labels: Sequence[str], settings: Settings) -> list[float]:
-        if settings.overlap == "all":  # whoever wants all spans wants those that the student found
-            return [0.0] * len(labels)
-        if settings.agreement is not None:
-            return [settings.agreement] * len(labels)
-        return [self.info.agreement_of(label) for label in labels]
-
-    def _raw(self, labels: Sequence[str], scores: Sequence[float]) -> np.ndarray:
-        """By label, the score before calibration that is the given one after it: (labels,)."""
-        heats = [self.info.temperature(label) for label in labels]
-        return np.array(
-            [score if heat == 1 else warmed(score, 1 / heat) for score, heat in zip(scores, heats, strict=True)]
-        )
-
-    def _thresholds(self, labels: Sequence[str], settings: Settings) -> list[float]:
-        """By label, the score from which a span counts."""
-        own = {name.strip(): value for name, value in (settings.thresholds or {}).items()}
-        unknown = sorted(set(own) - set(labels))
-        if unknown:
-            raise InputError(f"threshold given for {unknown[0]!r}, which is not among the labels: {', '.join(labels)}")
-        return [
-            own.get(label, self.info.threshold(label) if settings.threshold is None else settings.threshold)
-            for label in labels
-        ]
 
 
 def _in_text(span: Candidate, sentence: Sentence) -> Candidate:
