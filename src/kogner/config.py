@@ -10,6 +10,7 @@ from typing import Any
 from kogner.errors import ConfigError
 
 PARTS = ("Z", "Z'", "Z''")  # of a teacher's vector: text, Graph Transformer, TransR
+CONTROLS = ("none", "shuffled", "vocabulary")  # of weights by entity, `kogner.train.entity_weights.learn`
 MAX_WORDS = 384  # words of one window of text, as in GLiNER
 MAX_CONTEXT = 8192  # words that a student can be told to read at once; its encoder may read fewer sub-tokens
 

@@ -185,16 +185,16 @@ def test_weights_are_what_dev_says():
     mentions = tuple(Mention(at, at + 3, kind) for at, kind in zip((0, 10, 25, 30), kinds, strict=True))
     split = Split("made", (), [Document(str(number), "x" * 40, mentions) for number in range(200)], ("a", "b", "c"))
     gold = np.array([[2, 1, 1]] * 200)
-    dev = Scored(np.array(spans), np.array(scores), np.array(right), gold, np.array(named))
+    dev = Scored.of(np.array(spans), np.array(scores), np.array(right), gold, named=np.array(named))
     weights = best_name_evidence(dev, [split], ["a", "b", "c"], StudentInfo()).weights
     assert weights.keys() == {"a", "b"} and weights["b"] == 0  # c has no names
     assert 1 < weights["a"] < 4  # 0.3 reaches 0.5 with 0.85 logits; more is as good, and less likely from the start
     # Another corpus, small as it is, counts as much: there the names are wrong.
     extra = np.array([(200, 10, 13, 0), (200, 0, 3, 0), (200, 20, 23, 0)])
-    both = Scored(
+    both = Scored.of(
         np.concatenate([dev.spans, extra]), np.append(dev.scores, [0.9, 0.3, 0.3]),
         np.append(dev.right, [True, False, False]), np.append(gold, [[1, 0, 0]], 0),
-        np.append(dev.named, [False, True, True]),
+        named=np.append(dev.named, [False, True, True]),
     )  # fmt: skip
     other = Split("other", (), [Document("1", "x" * 40, (Mention(10, 13, "a"),))], ("a",))
     assert best_name_evidence(both, [split, other], ["a", "b", "c"], StudentInfo()).weights == {"a": 0.0, "b": 0.0}
@@ -215,12 +215,14 @@ def test_losses_are_what_dev_says():
     mentions = tuple(Mention(at, at + 3, kind) for at, kind in ((0, "a"), (10, "a"), (20, "b"), (25, "b")))
     split = Split("made", (), [Document(str(number), "x" * 40, mentions) for number in range(200)], ("a", "b"))
     gold = np.array([[2, 2]] * 200)
-    made = (np.array(spans), np.array(scores), np.array(right), gold, np.array(named))
-    fitted = best_name_evidence(Scored(*made, by_graph=np.array([True, True])), [split], ["a", "b"], StudentInfo())
+    made, known = (np.array(spans), np.array(scores), np.array(right), gold), np.array(named)
+    fitted = best_name_evidence(
+        Scored.of(*made, named=known, by_graph=np.array([True, True])), [split], ["a", "b"], StudentInfo()
+    )
     # 0.7 lies 0.85 logits above 0.5, 0.99 4.6.
     assert 0.85 < fitted.losses["a"] < 4.6 and fitted.losses["b"] == 0
     assert all(weight > 1.39 for weight in fitted.weights.values()), "that a name needs"
-    unknown = best_name_evidence(Scored(*made), [split], ["a", "b"], StudentInfo())
+    unknown = best_name_evidence(Scored.of(*made, named=known), [split], ["a", "b"], StudentInfo())
     assert unknown.losses == {"a": 0.0, "b": 0.0}, "nothing is lost where the graph has no names of a type"
 
 

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import yaml
 
 DRUGS = {"aspirin": "X:1", "ibuprofen": "X:2", "morphine": "X:3"}
 ILLS = {"fever": "X:4", "headache": "X:5", "pain": "X:6"}
@@ -67,25 +66,3 @@ def still_encoder(tiny_encoder, tmp_path_factory) -> Path:
         raw = json.loads((folder / name).read_text(encoding="utf-8")) | changes
         (folder / name).write_text(json.dumps(raw), encoding="utf-8")
     return folder
-
-
-@pytest.fixture
-def plan(tmp_path, corpus, bank, tiny_encoder):
-    raw = {
-        "name": "tiny",
-        "bank": str(bank),
-        "seeds": 1,
-        "set": [f"student.encoder={tiny_encoder}", "train.steps=2", "train.eval_every=100000", "train.batch_size=4"],
-        "corpora": {"mine": str(corpus)},
-        "stages": {"first": {"train": ["mine"], "set": ["loss.dist_weight=0"]}},
-        "settings": {"half": {"train": ["mine"], "test": ["mine"], "share": 0.5}, "other": {"train": ["mine"]}},
-        "arms": {
-            "no-graph": {"set": ["loss.dist_weight=0"], "only": ["half"]},
-            "staged": {"initial": "first", "set": ["loss.dist_weight=0"], "only": ["half"]},
-            "mse": {"only": ["half"]},
-        },
-        "compare": [["mse", "no-graph"]],
-    }
-    path = tmp_path / "tiny.yaml"
-    path.write_text(yaml.safe_dump(raw, sort_keys=False))
-    return path

@@ -26,7 +26,7 @@ def scored(*documents: tuple[list[float], float]) -> Scored:
         for (start, end), value in zip([*PLACES, LEAD], [*zinc, lead], strict=True):
             spans.append((number, start, end, 0))
             scores.append(value)
-    return Scored(np.array(spans), np.array(scores), np.zeros(len(scores), bool), np.array([[1]]))
+    return Scored.of(np.array(spans), np.array(scores), np.zeros(len(scores), bool), np.array([[1]]))
 
 
 def split(name: str, *gold: list[tuple[int, int]]) -> Split:

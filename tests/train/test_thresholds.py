@@ -83,7 +83,7 @@ def made(logits: np.ndarray, temperature: float, *, kind: int = 0) -> Scored:
     count = int(seen.sum())
     places = np.arange(count) // 20, np.arange(count) % 20 * 5, np.arange(count) % 20 * 5 + 3, np.full(count, kind)
     mentions = np.bincount(places[0], right[seen]).astype(np.int64)[:, None]
-    return Scored(np.stack(places, axis=1), scores[seen], right[seen], mentions)
+    return Scored.of(np.stack(places, axis=1), scores[seen], right[seen], mentions)
 
 
 @pytest.mark.parametrize("temperature", [0.5, 1.0, 2.0])

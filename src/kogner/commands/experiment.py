@@ -240,7 +240,7 @@ def _say(
         "plan": plan,
         "seeds": experiment.seeds,
         "arms": {name: arm.about for name, arm in experiment.arms.items()},
-        "example": next(cell.name for cell in cells if not cell.is_stage),
+        "example": next((cell.name for cell in cells if not cell.is_stage), cells[-1].name),
         "missing": missing,
         "set_aside": dict(aside),
         **summary,

@@ -179,6 +179,12 @@ def _splits(cell: Cell, names: Iterable[str]) -> list[Split]:
         if cell.folder(name) != cell.experiment.corpora[name]:
             _check_alike(cell, train, training_corpora(name, Path(cell.experiment.corpora[name]))[0])
         annotated |= set(train.types) if name in cell.train else set()
+        told = sorted(set(cell.without) & set(train.types))
+        if told and name not in cell.train and not _is_silver(Path(cell.folder(name))):
+            raise ConfigError(
+                f"{cell.name} is to learn no {told[0]}, and {name} beside it has {told[0]} annotated; take silver "
+                "text, or a corpus without"
+            )
         if cell.without and name in cell.train:
             train, dev = _left(train, cell.without), None if dev is None else _left(dev, cell.without)
         splits.append(to_split(name, train, dev))
@@ -188,6 +194,13 @@ def _splits(cell: Cell, names: Iterable[str]) -> list[Split]:
             f"{', '.join(sorted(annotated))}"
         )
     return splits
+
+
+def _is_silver(corpus: Path) -> bool:
+    """Whether its labels are a graph's names, which no annotator has seen."""
+    from kogner.data.silver import KIND
+
+    return (corpus / MANIFEST).is_file() and read_manifest(corpus).kind == KIND
 
 
 def _check_alike(cell: Cell, own: Corpus, plan: Corpus) -> None:

@@ -9,14 +9,13 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kogner.config import PARTS
+from kogner.config import CONTROLS, PARTS
 from kogner.errors import ConfigError
 
 if TYPE_CHECKING:
     from kogner.experiment.plan import Arm, Cell, Experiment
 
 STAGE = "stage"
-CONTROLS = ("none", "shuffled", "vocabulary")  # of an arm's `by_entity`
 PSEUDO = "pseudo"  # what the texts of an arm's `pseudo` are called among the corpora of a training
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")  # they become names of files
 _OURS = ("train.seed", "train.data_seed", "train.train_share")  # what the plan itself says of a training
@@ -53,6 +52,9 @@ def check(experiment: Experiment) -> None:
             _known(experiment, "setting", name, experiment.settings)
     _check_settings(experiment)
     _check_cells(experiment)
+    twice = [one for one, count in Counter(tuple(pair[:2]) for pair in experiment.compare).items() if count > 1]
+    if twice:
+        raise ConfigError(f"experiment {experiment.name}: compare has {' and '.join(twice[0])} twice")
     for pair in experiment.compare:
         if len(pair) not in (2, 3):
             raise ConfigError(f"experiment {experiment.name}: compare needs pairs of arms, not {list(pair)}")
@@ -297,13 +299,19 @@ def _check_cells(experiment: Experiment) -> None:
 
 
 def _check_annotation(experiment: Experiment, cell: Cell) -> None:
-    """Raise ConfigError where a cell of another setting that it goes back to learnt annotation that its own has not.
+    """Raise ConfigError where a cell learns annotation that its setting has not, or one of another setting that it goes
+    back to did.
 
     What a stage learns is not looked at: that stands with the stage, which has no other use.
     """
     setting, every = experiment.settings[cell.setting], list(cell.after)
     folders = {name: str(Path(folder).resolve()) for name, folder in experiment.corpora.items()}
     own, tested = ({folders[name] for name in names} for names in (setting.train, setting.test))
+    if scored := sorted(name for name in cell.beside if folders[name] in tested - own):
+        raise ConfigError(
+            f"experiment {experiment.name}: {cell.name} has {scored[0]} beside it, which {cell.setting} scores and "
+            "does not train on; leave it out of beside"
+        )
     while every:
         before = every.pop()
         every += before.after

@@ -74,7 +74,7 @@ def identity(cell: Cell, told: Mapping[str, Any] | None = None) -> dict[str, Any
     else:
         said |= {"bank": used and told.get("bank"), "graph": graph and told.get("graph")}
     said["initial"] = None if cell.initial is None else identity(cell.initial, _of(told, "initial"))
-    if cell.train and not cell.is_stage:
+    if cell.train and (not cell.is_stage or any("dev" in (data[name] or {}) for name in cell.train)):
         said |= _rule("thresholds", THRESHOLDS, told)
     if cell.without:
         said["without"] = sorted(cell.without)

@@ -40,12 +40,15 @@ def _files(cell: Cell, identity: Mapping[str, Any]) -> Iterator[tuple[tuple[str,
     for name, files in (identity.get("data") or {}).items():
         for split, file in (files or {}).items():
             yield (name if split == "test" else own.get(name, name), split), file
-    if cell.base is None and cell.train and not cell.is_stage and not cell.alone:
+    fitted = not cell.is_stage or "thresholds" in identity  # a stage may have no dev split
+    if cell.base is None and cell.train and fitted and not cell.alone:
         yield ("the rule", "that fits thresholds"), str(identity.get("thresholds", 1))
     if cell.base is not None and cell.train and not cell.texts:
         yield ("the rule", "that weighs names"), str(identity.get("weighing", 1))
     if cell.base is not None and cell.texts:
         yield ("the rule", "that weighs names by texts"), str(identity.get("trust", 1))
+    if cell.base is not None:  # names alone, which no student reads, may be of another one
+        yield ("the rule", f"that finds names in {cell.setting}"), str(identity.get("scanner", 1))
     pseudo = identity.get("pseudo") or {}
     for name, file in ((identity.get("texts") or {}) | (pseudo.get("texts") or {})).items():
         yield (name, "train"), file

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -83,15 +83,16 @@ def _standing(
         student = before.get("student" if after.base is None else "initial")
         if None not in (found.get(said), student) and found[said] != student:  # earlier scores do not name it
             return None, OTHER_START if said == "initial" else OTHER_LABELS
-        weights = before.get("name_weights", {})
-        scales = {name: of["scale"] for name, of in before.get("entity_weights", {}).items()}
-        if said == "labeller" and found.get("labeller_weights", weights) != weights:
+        if said == "labeller" and any(found.get(name, value) != value for name, value in _weighed_by(before)):
             return None, OTHER_LABELS
-        losses = before.get("name_losses", {})
-        for known, now in (("labeller_scales", scales), ("labeller_losses", losses)):
-            if said == "labeller" and found.get(known, now) != now:
-                return None, OTHER_LABELS
     return found, None
+
+
+def _weighed_by(labeller: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """How much names counted for a student that made labels, as what learnt from them tells it."""
+    yield "labeller_weights", labeller.get("name_weights", {})
+    yield "labeller_losses", labeller.get("name_losses", {})
+    yield "labeller_scales", {name: of["scale"] for name, of in labeller.get("entity_weights", {}).items()}
 
 
 def _stored(file: Path) -> dict[str, Any] | None:

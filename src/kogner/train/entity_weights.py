@@ -20,6 +20,7 @@ import torch
 
 from kogner.annotate.entity_weights import EntityWeights
 from kogner.annotate.names import Names
+from kogner.config import CONTROLS
 from kogner.data.linking import graph_types
 from kogner.errors import ConfigError
 from kogner.progress import counting, note
@@ -75,8 +76,11 @@ def learn(
     few names in the documents, or of which nothing holds for documents left out (FOLDS of them), gets no weights; what
     is told says why. Entities that stand in several documents are on both sides of such a fold, as they are of the
     documents that teach and of those that are read later.
-    Raises ConfigError where the bank holds none of the graph's entities of these types, or two types differ in case.
+    Raises ConfigError for another control, where the bank holds none of the graph's entities of these types, or where
+    two types differ in case.
     """
+    if control not in CONTROLS:
+        raise ConfigError(f"control is {' or '.join(CONTROLS)}, not {control!r}")
     parts = tuple(bank.ranges(tuple(bank.parts) if parts is None else parts))
     if len({label.lower() for label in types}) < len(types):
         raise ConfigError(f"{', '.join(types)}: two types differ in their case alone; call them by one name")

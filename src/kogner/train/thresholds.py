@@ -60,25 +60,35 @@ class Scored:
 
     spans: (spans, 4) int64 of document, start, end (half-open characters), type index; in order of the documents.
     scores: (spans,) float64. right: (spans,) bool, whether it is a gold mention. named: (spans,) bool, whether it is a
-    name of its type in the graph; all False without one. gold: (documents, types) int64, gold mentions.
+    name of its type in the graph. gold: (documents, types) int64, gold mentions.
     entity: (spans,) float64, what the entity adds to the weight of that name. by_graph: (types,) bool, whether the
-    graph has names of a type and they were looked for; none by default.
+    graph has names of a type and they were looked for.
     """
 
     spans: np.ndarray
     scores: np.ndarray
     right: np.ndarray
     gold: np.ndarray
-    named: np.ndarray = field(default_factory=lambda: np.zeros(0, dtype=bool))
-    entity: np.ndarray = field(default_factory=lambda: np.zeros(0))
-    by_graph: np.ndarray = field(default_factory=lambda: np.zeros(0, dtype=bool))
+    named: np.ndarray
+    entity: np.ndarray
+    by_graph: np.ndarray
 
-    def __post_init__(self) -> None:
-        for name in ("named", "entity"):  # none was looked for
-            if len(getattr(self, name)) != len(self.scores):
-                object.__setattr__(self, name, np.zeros(len(self.scores), dtype=getattr(self, name).dtype))
-        if len(self.by_graph) != self.gold.shape[1]:
-            object.__setattr__(self, "by_graph", np.zeros(self.gold.shape[1], dtype=bool))
+    @classmethod
+    def of(
+        cls,
+        spans: np.ndarray,
+        scores: np.ndarray,
+        right: np.ndarray,
+        gold: np.ndarray,
+        *,
+        named: np.ndarray | None = None,
+        by_graph: np.ndarray | None = None,
+    ) -> Scored:
+        """Spans of which entities add nothing; without names, where none were looked for."""
+        count, types = len(scores), gold.shape[1]
+        named = np.zeros(count, dtype=bool) if named is None else named
+        by_graph = np.zeros(types, dtype=bool) if by_graph is None else by_graph
+        return cls(spans, scores, right, gold, named, np.zeros(count), by_graph)
 
 
 def fit(student: Student, splits: Sequence[Split], types: Sequence[str], *, calibrate: bool = True) -> Fitted:
@@ -139,9 +149,9 @@ def scored_dev(
                     right.append(mention.key in keys)
                     named.append(is_name)
                 number += 1
-    return Scored(
+    return Scored.of(
         np.array(spans).reshape(-1, 4), np.array(scores), np.array(right, dtype=bool),
-        np.array(gold, dtype=np.int64).reshape(-1, len(types)), np.array(named, dtype=bool),
+        np.array(gold, dtype=np.int64).reshape(-1, len(types)), named=np.array(named, dtype=bool),
         by_graph=np.array([names is not None and names.knows(name) for name in types]),
     )  # fmt: skip
 

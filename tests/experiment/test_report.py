@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from tests.train.test_experiment import changed
+from tests.experiment.conftest import changed
 
 from kogner.cli import main
 from kogner.experiment.folders import Folders

@@ -7,7 +7,7 @@ import time
 
 import pytest
 import yaml
-from tests.train.test_experiment import changed
+from tests.experiment.conftest import changed
 
 from kogner.artifacts import locked
 from kogner.cli import main

@@ -6,7 +6,7 @@ import shutil
 import pytest
 import yaml
 from click.testing import CliRunner
-from tests.train.test_experiment import changed
+from tests.experiment.conftest import changed
 
 from kogner.annotate.names import Names
 from kogner.annotate.predictor import Predictor

@@ -2,10 +2,10 @@
 
 import json
 import shutil
-from pathlib import Path
 
 import pytest
 import yaml
+from tests.experiment.conftest import changed
 
 from kogner.cli import main
 from kogner.errors import ArtifactError, InputError
@@ -14,16 +14,10 @@ from kogner.experiment.cell import find, run
 from kogner.experiment.folders import Folders
 from kogner.experiment.identity import identity
 from kogner.experiment.plan import load
-from kogner.experiment.recorded import recorded
+from kogner.experiment.recorded import check_same_files, recorded
 from kogner.experiment.stored import finished, has_student
 from kogner.teacher.bank import Bank
 from kogner.teacher.reduction import reduce_bank
-
-
-def changed(path: Path, **changes):
-    raw = yaml.safe_load(path.read_text()) | changes
-    path.write_text(yaml.safe_dump(raw, sort_keys=False))
-    return path
 
 
 def test_scores_from_before_a_setting_was_there_still_count(plan, tmp_path):
@@ -156,11 +150,46 @@ def test_scores_by_an_earlier_rule_stand_as_recorded_and_are_not_mixed_with_late
         for name in ("stage-first-0", "half-no-graph-0"):
             run(cells[name], folders, device="cpu", revision="x")
     assert finished(cells["half-no-graph-0"], folders) is None, "it would be trained again"
-    assert finished(cells["stage-first-0"], folders) is not None, "a stage has no thresholds"
+    assert finished(cells["stage-first-0"], folders) is None, "it has a dev split, which says what its thresholds are"
     assert len(recorded(experiment, folders)) == 2
     run(cells["half-staged-0"], folders, device="cpu", revision="x")
     with pytest.raises(InputError, match="half-no-graph-0 and half-staged-0 differ in the rule that fits thresholds"):
         recorded(experiment, folders)
+
+
+def test_the_rule_for_thresholds_does_not_count_for_a_stage_without_dev(plan, corpus, tmp_path):
+    silver = tmp_path / "silver"
+    shutil.copytree(corpus, silver, ignore=shutil.ignore_patterns("dev*"))
+    cells = {cell.name: cell for cell in load(plan).cells()}
+    assert "thresholds" in identity(cells["stage-first-0"])
+    raw = yaml.safe_load(plan.read_text())
+    both = raw["corpora"] | {"silver": str(silver)}
+    stages = {"first": raw["stages"]["first"] | {"train": ["silver"]}}
+    cells = {cell.name: cell for cell in load(changed(plan, corpora=both, stages=stages)).cells()}
+    assert "thresholds" not in identity(cells["stage-first-0"])
+    assert "thresholds" in identity(cells["half-staged-0"])
+
+
+@pytest.mark.parametrize("what", ["graph", "bank", "weighing", "trust", "scanner", "thresholds"])
+def test_scores_of_other_files_or_rules_are_not_compared(plan, what):
+    """Each of what decides scores besides the corpora."""
+    raw = yaml.safe_load(plan.read_text())
+    arms = raw["arms"] | {"named": {"names_of": "no-graph"}, "by-texts": {"names_of": "no-graph", "texts": ["mine"]}}
+    del raw["settings"]["other"]
+    experiment = load(changed(plan, arms=arms, graph="g", seeds=2, settings=raw["settings"]))
+    said = {"weighing": 1, "scanner": 1, "names": "g", "base": {"thresholds": 1, "data": {}}}
+    results = {
+        "named": said, "no-graph": said["base"], "mse": {"bank": "b", "thresholds": 1},
+        "by-texts": {"trust": 1, "scanner": 1, "names": "g", "texts": {"mine": "t"}, "base": said["base"]},
+    }  # fmt: skip
+    arm = {"bank": "mse", "thresholds": "no-graph", "trust": "by-texts"}.get(what, "named")
+    key = {"graph": "names"}.get(what, what)
+    cells = {cell.name: cell for cell in experiment.cells()}
+    pair = [(cells[f"half-{arm}-{seed}"], {"identity": dict(results[arm])}) for seed in (0, 1)]
+    check_same_files(pair)
+    pair[1][1]["identity"][key] = 2
+    with pytest.raises(InputError, match=f"half-{arm}-0 and half-{arm}-1 differ in the"):
+        check_same_files(pair)
 
 
 def test_a_setting_without_training_scores_the_stages_as_they_are(plan, tmp_path, capsys):

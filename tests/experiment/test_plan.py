@@ -6,8 +6,9 @@ import shutil
 
 import pytest
 import yaml
-from tests.train.test_experiment import changed
+from tests.experiment.conftest import changed
 
+from kogner import artifacts
 from kogner.cli import main
 from kogner.data import corpora
 from kogner.errors import ConfigError, InputError
@@ -276,6 +277,16 @@ def test_arms_of_a_seed_differ_in_what_the_arm_says_alone(plan):
         ({"name": "../evil"}, "'../evil' is no name"),
         ({"set": ["train.seed=5"]}, "'train.seed=5' is set by the plan itself"),
         ({"compare": [["mse", "mse"]]}, "needs two arms, not mse twice"),
+        ({"compare": [["mse", "no-graph"], ["mse", "no-graph", "again"]]}, "compare has mse and no-graph twice"),
+        (
+            {
+                "corpora": {"mine": "m", "other": "o"},
+                "settings": {"half": {"train": ["mine"], "test": ["other"]}},
+                "arms": {"a": {"beside": {"other": 1}}},
+                "compare": [],
+            },
+            "a-0 has other beside it, which half scores and does not train on",
+        ),
         ({"set": ["train.nope=3"]}, "stage-first-0: .*nope"),
         ({"bank": None}, "half-mse-0 distils .*names no bank"),
         (
@@ -296,6 +307,23 @@ def test_arms_of_a_seed_differ_in_what_the_arm_says_alone(plan):
 def test_plans_that_cannot_work_are_refused(plan, changes, message):
     with pytest.raises(ConfigError, match=message):
         load(changed(plan, **changes))
+
+
+def test_a_type_that_is_left_out_is_not_learnt_from_a_corpus_beside(plan, corpus, tmp_path):
+    other = tmp_path / "other"
+    shutil.copytree(corpus, other)
+    settings = {"half": {"train": ["mine"], "test": ["mine"], "without": ["disease"]}}
+    arms = {"no-graph": {"beside": {"other": 1.0}}}
+    both = {"mine": str(corpus), "other": str(other)}
+    cell = find(load(changed(plan, settings=settings, arms=arms, corpora=both, compare=[])), "half-no-graph-0")
+    with pytest.raises(ConfigError, match="to learn no disease, and other beside it has disease annotated"):
+        _splits(cell, ["mine", "other"])
+    with artifacts.writing(tmp_path / "silver", kind="silver", version=1, recipe={}, metrics={}) as folder:
+        shutil.copy(corpus / "train.jsonl", folder)
+    both["other"] = str(tmp_path / "silver")
+    cell = find(load(changed(plan, corpora=both)), "half-no-graph-0")
+    mine, silver = _splits(cell, ["mine", "other"])
+    assert mine.types == ("chemical",) and silver.types == ("chemical", "disease")
 
 
 def test_a_corpus_without_a_train_split_is_refused(plan, corpus, tmp_path):

@@ -2,7 +2,7 @@
 
 import pytest
 import yaml
-from tests.train.test_experiment import changed
+from tests.experiment.conftest import changed
 
 from kogner.annotate.names import Names
 from kogner.errors import ConfigError, InputError
