@@ -57,7 +57,7 @@ def test_a_plan_of_which_a_part_is_done(results):
     assert "| corpus, share of its train split | before | after |" in said
     assert "| BC5CDR, 5 % | 70.5 ± 0.5 | 72.0 (seeds: 1 of 2) |" in said
     assert "+0.45 (-0.55 to +1.45), p 0.0100" in said and "+1.50" not in said and "+9" not in said
-    assert "A note. 2 trainings and scorings of the plan are not done yet." in said and "stage" not in said
+    assert "A note. Unseen names" in said and "2 of the plan are not done yet." in said and "stage" not in said
 
 
 def test_ways_of_training_in_several_settings(results):

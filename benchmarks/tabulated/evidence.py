@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 import itertools
-from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any
 
 from kogner.experiment.plan import load
 from kogner.experiment.report import BETTER, WORSE, corpora_of, key, verdicts
-from tabulated.markdown import NAMES, difference, difference_with_p, floor, is_there, result, table, where
+from tabulated.markdown import (
+    NAMES,
+    by_today,
+    difference,
+    difference_with_p,
+    floor,
+    is_there,
+    result,
+    table,
+    trained,
+    where,
+)
 
 
 def overlaps() -> str:
@@ -45,8 +55,7 @@ def distilled() -> str:
             where_of = setting_name(one["setting"], one["corpus"])
             rows.append([where_of, *figures, difference_with_p(one), str(one["seeds"])])
     header = ["corpus, share of its train split", "no graph", "distilled", "difference (95 %)", "seeds"]
-    places = " and ".join(data["places"])
-    return f"{table(header, rows)}\nTrainings on {places}; summed up {data['date'][:10]}.\n"
+    return f"{table(header, rows)}\n{trained(data)}"
 
 
 def baseline() -> str:
@@ -112,11 +121,8 @@ _BESIDE = {"silver-domain": "silver-beside", "silver-domain-names": "silver-besi
 
 def low_resource() -> str:
     """A row for each setting and corpus: F1 of the arms, what the best of the graph's adds, and the means of groups."""
-    found = [_without(result("shares"), {})]
-    if is_there("low-resource"):
-        found = [one for one in (_without(result("low-resource"), found[0]), *found) if one["rows"] or one["groups"]]
-    rows = [row for data in found for row in _evidence_rows(data)]
-    rows.sort(key=lambda row: row[0])
+    data = result("shares")
+    rows = sorted(_evidence_rows(data), key=lambda row: row[0])
     header = [
         "corpus, share of its train split",
         "names alone, no student",
@@ -125,46 +131,40 @@ def low_resource() -> str:
         "recall on unseen names",
         "seeds",
     ]
-    missing = len(found[-1]["missing"])
-    left = f"{missing} trainings of the plan are not done yet. " if missing else ""
+    earlier = (
+        ""
+        if all(by_today(row, "weighing") for row in data["rows"])
+        else "A name adds at most 4 to a span's logit here, which with few documents was often chosen; later rules are "
+        "told in [experiments](howto/experiments.md#figures-by-earlier-rules). "
+    )
     note = (
         "Test F1, exact; difference: the rightmost arm that was run, against no graph, by a paired bootstrap over "
-        "documents, with Student's t for seeds. Unseen names: those of no annotated document in training. "
-        f"{left}"
-        "Without a label names of three types were read (chemical, disease, gene), and the lists of common words that "
-        "keep names apart were chosen on annotated train splits. Students that read names first take an epoch of "
-        "unlabelled text more, 16,528 sentences, where 5 % of BC5CDR are about 216, each read 16 times, and then go on "
-        "at a quarter of the rates. A name adds at most 4 to a span's logit here, which with few documents was often "
-        "chosen; later rules are told in [experiments](howto/experiments.md#figures-by-earlier-rules). All arms, "
-        "controls and intervals: [results](results.md).\n\n"
+        "documents, with Student's t for seeds. Unseen names: those of no annotated document in training. Without a "
+        "label names of three types were read (chemical, disease, gene), and the lists of common words that keep names "
+        "apart were chosen on annotated train splits. Students that read names first take an epoch of unlabelled text "
+        "more, 16,528 sentences, where 5 % of BC5CDR are about 216, each read 16 times, and then go on at a quarter of "
+        f"the rates. {earlier}All arms, controls and intervals: [results](results.md).\n\n"
     )
-    places = Counter[str]()
-    for data in found:
-        places.update(data["places"])
-    trained = ", ".join(f"{count} on {place}" for place, count in places.most_common())
-    measured = f"\nTrainings and scorings: {trained}; summed up {max(data['date'] for data in found)[:10]}.\n"
-    return table(header, [cells for _, cells in rows]) + "\n" + _worth(found[-1]) + note + _gains(found) + measured
+    body = table(header, [cells for _, cells in rows])
+    return f"{body}\n{_worth(data)}{note}{_gains(data)}\n{trained(data)}"
 
 
-def _gains(found: Sequence[dict[str, Any]]) -> str:
-    """What each comparison showed, in the mean of each group's settings; of the last plan that has it."""
-    groups = list(dict.fromkeys(one["group"] for one in found[-1]["groups"]))
+def _gains(data: dict[str, Any]) -> str:
+    """What each comparison showed, in the mean of each group's settings."""
+    groups = list(dict.fromkeys(one["group"] for one in data["groups"]))
     rows: dict[tuple[str, str], dict[str, str]] = {}
     titles: dict[tuple[str, str], str] = {}
-    for data in reversed(found):
-        own: dict[tuple[str, str], dict[str, str]] = {}
-        shown = verdicts(data["groups"])
-        for one in data["groups"]:
-            said = difference(one)
-            if shown.get(key(one)) in (BETTER, WORSE):
-                said = f"**{said}**"
-            count = corpora_of(one, data["comparisons"])
-            few = f", {one['seeds']} seed{'s' if one['seeds'] > 1 else ''}" if one["seeds"] < data["seeds"] else ""
-            said += f" in {count}{few}" if count > 1 or few else ""
-            pair = one["arm"], one["baseline"]
-            titles.setdefault(pair, f"{one['of']}: `{pair[0]}` over `{pair[1]}`")
-            own.setdefault(pair, {})[one["group"]] = said
-        rows |= {pair: cells for pair, cells in own.items() if pair not in rows}
+    shown = verdicts(data["groups"])
+    for one in data["groups"]:
+        said = difference(one)
+        if shown.get(key(one)) in (BETTER, WORSE):
+            said = f"**{said}**"
+        count = corpora_of(one, data["comparisons"])
+        few = f", {one['seeds']} seed{'s' if one['seeds'] > 1 else ''}" if one["seeds"] < data["seeds"] else ""
+        said += f" in {count}{few}" if count > 1 or few else ""
+        pair = one["arm"], one["baseline"]
+        titles[pair] = f"{one['of']}: `{pair[0]}` over `{pair[1]}`"
+        rows.setdefault(pair, {})[one["group"]] = said
     header = ["what helped", *(f"{group}, F1 (95 %)" for group in groups)]
     body = [[titles[pair], *(cells.get(group, "") for group in groups)] for pair, cells in rows.items()]
     return table(header, body) + (
@@ -199,34 +199,6 @@ def _unlabelled() -> str:
     return ""
 
 
-def _without(data: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
-    """An experiment without the settings, and the means, that the other has in all seeds of as many arms at least."""
-
-    def arms(rows: list[dict[str, Any]], setting: str) -> set[str]:
-        return {row["arm"] for row in rows if row["setting"] == setting and len(row["f1"]) >= data["seeds"]}
-
-    if not other:
-        return data
-    twice = {
-        row["setting"]
-        for row in data["rows"]
-        if arms(other["rows"], row["setting"]) & set(_EVIDENCE) >= arms(data["rows"], row["setting"]) & set(_EVIDENCE)
-    }
-    groups = [
-        one
-        for one in data["groups"]
-        if not any(
-            (of["arm"], of["baseline"]) == (one["arm"], one["baseline"])
-            and set(of["settings"]) >= set(one["settings"])
-            and of["seeds"] >= one["seeds"]
-            for of in other["groups"]
-        )
-    ]
-    rows = [row for row in data["rows"] if row["setting"] not in twice]
-    comparisons = [one for one in data["comparisons"] if one["setting"] not in twice]
-    return data | {"rows": rows, "comparisons": comparisons, "groups": groups}
-
-
 def _evidence_rows(data: dict[str, Any]) -> Iterator[tuple[int, list[str]]]:
     """Rows with what they are ordered by: settings without labels, then by share, then those without a type."""
     cells = {(row["setting"], row["corpus"], row["arm"]): row for row in data["rows"]}
@@ -242,6 +214,8 @@ def _evidence_rows(data: dict[str, Any]) -> Iterator[tuple[int, list[str]]]:
         if setting == "stage" or sum(one is not None for one in own) < 2:
             continue
         alone = floor(data, setting, corpus, left_out(setting))
+        if any(one is not None and one["mean"] is None for one in own):
+            continue  # scored on dev alone
         most = max(float(alone or 0), *(one["mean"] for one in own if one is not None))
         seeds = max(len(one["f1"]) for one in own if one is not None)
         figures = []

@@ -7,7 +7,7 @@ from typing import Any
 
 from kogner.experiment.report import corpora_of
 from tabulated.evidence import figure, setting_name
-from tabulated.markdown import difference_with_p, result, table
+from tabulated.markdown import difference_with_p, result, table, trained
 
 _SILVER_ONLY = {
     "no-bank": "names of the graph as labels",
@@ -131,15 +131,11 @@ def arms_and_differences(data: dict[str, Any], arms: Mapping[str, str], note: st
         of = corpora_of(one, data["comparisons"])
         if one["seeds"] >= least and of > 1:
             differences.append([f"mean of {of}, {_group(one['group'])}", *_said(one)])
-    missing = len(data["missing"])
-    left = f" {missing} trainings and scorings of the plan are not done yet." if missing else ""
-    left += " Unseen names: those of no annotated document in training, all where there is none. p: each by itself."
-    places = ", ".join(f"{count} on {place}" for place, count in data["places"].items())
+    unseen = "Unseen names: those of no annotated document in training, all where there is none. p: each by itself."
     second = table(["where", "what", "difference (95 %)", "recall on unseen names"], differences)
     return (
         f"{table(['corpus, share of its train split', *(arms[arm] for arm in shown)], rows)}\n"
-        f"{second if differences else ''}\n{note}{left}\n\nTrainings and scorings: {places}; summed up "
-        f"{data['date'][:10]}.\n"
+        f"{second if differences else ''}\n{note} {unseen}\n\n{trained(data)}"
     )
 
 

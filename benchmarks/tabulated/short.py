@@ -10,7 +10,7 @@ from kogner.evaluate.significance import holm
 from kogner.experiment.plan import load
 from kogner.experiment.report import CERTAIN
 from tabulated.evidence import figure, left_out
-from tabulated.markdown import NAMES, difference, floor, is_there, result, table
+from tabulated.markdown import NAMES, by_today, difference, floor, is_there, result, table
 
 _BOLD = "bold: a difference at p < 0.05 after Holm's correction for all of the table's differences"
 MOST = 60  # labels of a race that counts here
@@ -37,7 +37,7 @@ _ROWS = (
 
 def helps() -> str:
     """F1 without the graph, with its names when it reads, and in training too, beside the names alone."""
-    rows, places, seeds = [], list[str](), set[int]()
+    rows, places, seeds, marked = [], list[str](), set[int](), False
     compared: list[list[dict[str, Any] | None]] = []  # over no graph, and over the best of the others
     for plan, setting, arms, said in _ROWS:
         if not is_there(plan):
@@ -60,6 +60,9 @@ def helps() -> str:
                 continue
             figures = ["" if one is None else figure(one, data["seeds"]) for one in own]
             alone = floor(data, setting, corpus, left_out(setting))
+            if not alone:
+                continue  # without the floor a row says little
+            earlier = any(one is not None and not by_today(one, "weighing") for one in own)
             others = {"(0)": (float(alone), "names-alone")}
             for name, arm, one in zip(("(1)", "(2)"), arms[:last], own[:last], strict=False):
                 others |= {} if one is None or arm is None else {name: (one["mean"], arm)}
@@ -74,19 +77,25 @@ def helps() -> str:
                 ]
             )
             seeds.add(data["seeds"])
-            rows.append([NAMES.get(corpus, corpus), said, alone, *figures])
+            rows.append([NAMES.get(corpus, corpus), f"{said} \\*" if earlier else said, alone, *figures])
+            marked = marked or earlier
     rows = _shown(rows, compared, lambda one: difference(one) + one.get("over", ""))
     header = ["scored on", "annotated for training", "(0) names alone", "(1) no graph", "(2) names when it reads"]
     header += ["(3) and in training", "(3) over (1), 95 %", "(3) over the best of the others"]
-    return f"{table(header, rows)}\n{_below(seeds, places)}\n"
+    return f"{table(header, rows)}\n{_below(seeds, places, marked=marked)}\n"
 
 
-def _below(seeds: set[int], places: Sequence[str]) -> str:
-    """What has to be known to read the table."""
+def _below(seeds: set[int], places: Sequence[str], *, marked: bool) -> str:
+    """What has to be known to read the table. marked: rows of an earlier rule are."""
+    earlier = (
+        "\\*: by an earlier rule for names that are read, by which those that a student overlooked counted for "
+        "nothing, which makes (2) the lower the fewer documents there are "
+        "([which](docs/howto/experiments.md#figures-by-earlier-rules)). "
+    )
     return (
         f"Test F1, exact, {' or '.join(map(str, sorted(seeds)))} seeds each; {_BOLD}: few seeds that differ much need "
         "a large one. Where something is annotated for training, thresholds and weights of names are from all of dev. "
-        f"{_longer()}{_names()} Measured on {' and '.join(places)}; {_quick()}"
+        f"{_longer()}{_names()} {earlier if marked else ''}Measured on {' and '.join(places)}; {_quick()}"
     )
 
 
@@ -96,6 +105,8 @@ def _longer() -> str:
         return ""
     data = result("all-documents")
     f1 = {row["arm"]: row["mean"] for row in data["rows"]}
+    if not {"longer", "longer-names"} <= set(f1):
+        return ""
     return (
         f"With all of BC5CDR and twice the steps (1) has {f1['longer']:.1f} and (2) {f1['longer-names']:.1f} "
         f"({data['seeds']} seed). "
@@ -119,10 +130,7 @@ def _names() -> str:
     return (
         f"Names in training add {every} F1 in the mean of {count} settings with few documents, of which {own} is lost "
         "where the entities of the silver text have each other's types (p "
-        f"{_corrected('silver-domain', 'silver-shuffled'):.2f} after Holm's correction over all means of the plan). "
-        "Only the rows with 1 % are by today's rule for names that are read: by the earlier one names that a student "
-        "overlooks counted for nothing, which makes (2) the lower the fewer documents there are "
-        "([which](docs/howto/experiments.md#figures-by-earlier-rules))."
+        f"{_corrected('silver-domain', 'silver-shuffled'):.2f} after Holm's correction over all means of the plan)."
     )
 
 

@@ -9,12 +9,13 @@ import yaml
 from click.testing import CliRunner
 
 from kogner import artifacts
+from kogner.annotate.names import Names
 from kogner.cli import cli
 from kogner.data.formats import jsonl
 from kogner.errors import ConfigError
-from kogner.evaluate.suite import open_suite
+from kogner.evaluate.suite import open_suite, read_names
 from kogner.graph.rejections import Rejections
-from kogner.graph.store import build
+from kogner.graph.store import GraphStore, build
 from kogner.records import Document, Entity, Mention
 from kogner.student import checkpoint
 from kogner.student.checkpoint import StudentInfo
@@ -92,3 +93,21 @@ def test_the_shipped_suite_and_what_is_none(tmp_path):
 def test_nothing_to_score(folder):
     result = CliRunner().invoke(cli, ["evaluate", "--model", str(folder)])
     assert isinstance(result.exception, ConfigError) and "nothing to score" in str(result.exception)
+
+
+def test_a_name_of_several_types_counts_for_the_most_general(tmp_path):
+    entities = [
+        Entity("X:1", "Gene", "THB1"),
+        Entity("X:2", "Chemical", "aspirin"),
+        Entity("X:3", "Disease", "aspirin"),
+    ]
+    build(entities, [], tmp_path / "graph", rejected=Rejections())
+    names = Names(GraphStore.open(tmp_path / "graph"))
+
+    def found(*types):
+        (document,) = read_names([Document("1", "THB1 and aspirin")], types, names=names)
+        return {(mention.start, mention.type) for mention in document.mentions}
+
+    assert found("DNA", "RNA", "protein") == {(0, "protein")}
+    assert found("DNA", "RNA") == {(0, "DNA")}
+    assert found("disease", "chemical", "protein") == {(0, "protein"), (9, "chemical"), (9, "disease")}

@@ -41,6 +41,15 @@ def graph_types(kind: str, available: Iterable[str]) -> frozenset[str]:
     return frozenset(one for one in available if _plain(one) in wanted)
 
 
+def generality(kind: str) -> int:
+    """Which of several types that a name may be of comes first, where the graph has one type for all: smallest first.
+
+    A gene before a protein, before DNA and RNA; a cell type before a cell line; those that we know nothing of last.
+    """
+    known = [*CORRESPONDING, _plain(kind)]
+    return known.index(_plain(kind))
+
+
 class Match(Protocol):
     """An entity that a name stands for (`kogner.graph.lexicon.NameMatch`)."""
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kogner.data.corpora import Corpus, load, splits
+from kogner.data.linking import generality
 from kogner.errors import ConfigError
 from kogner.evaluate.spans import score, with_lost
 from kogner.mapping import from_mapping
@@ -69,14 +70,19 @@ def open_member(name: str, member: Member, folder: Path, split: str) -> Corpus |
 
 
 def read_names(documents: Iterable[Document], types: Sequence[str], *, names: Names) -> list[Document]:
-    """The documents with the graph's names of these types as their mentions, and nothing else."""
-    return [
-        replace(
-            document,
-            mentions=tuple(Mention(start, end, types[kind]) for start, end, kind in names.spans(document.text, types)),
-        )
-        for document in documents
-    ]
+    """The documents with the graph's names of these types as their mentions, and nothing else.
+
+    A name of an entity that several of the types may mean, as a protein and DNA, counts for the most general of them.
+    """
+    found = []
+    for document in documents:
+        of: dict[tuple[int, int, int], str] = {}
+        for (start, end, kind), row in names.rows(document.text, types).items():
+            place = start, end, row
+            of[place] = min(of.get(place, types[kind]), types[kind], key=generality)
+        mentions = [Mention(start, end, kind) for (start, end, _), kind in of.items()]
+        found.append(replace(document, mentions=tuple(dict.fromkeys(mentions))))
+    return found
 
 
 def names_alone(corpus: Corpus, names: Names) -> dict[str, Any]:

@@ -22,6 +22,7 @@ SCANNER = 2  # of the names that are found in a text; 1, where blanks beside Gre
 # identity has none; 2, where a name counted for nothing that the student gave less than NAME_FLOOR, and no name lost.
 WEIGHING = 3
 TRUST = 2  # of `kogner.train.trust` and how many texts are read; 1, where names that no span reached counted, if absent
+RULES = {"thresholds": THRESHOLDS, "scanner": SCANNER, "weighing": WEIGHING, "trust": TRUST}
 OWN_FOLDERS = ("encoder", "label_encoder", "initial")  # of a student: a name does not tell what they hold
 BEFORE = {"agreement": False}  # what it was before it could be said, where that is not today's default
 
@@ -94,6 +95,14 @@ def _rule(name: str, number: int, told: Mapping[str, Any] | None) -> dict[str, i
     if told is None:
         return {name: number}
     return {name: told[name]} if name in told else {}
+
+
+def rules(said: Mapping[str, Any]) -> dict[str, int]:
+    """The numbers of the rules that decided a score, by what they decide; today's are in `RULES`."""
+    if "base" not in said:
+        return {"scanner": said.get("scanner", 1)} if "alone" in said else {"thresholds": said.get("thresholds", 1)}
+    weighed = "trust" if "texts" in said else "weighing"
+    return rules(said["base"]) | {name: said.get(name, 1) for name in ("scanner", weighed)}
 
 
 def _sha256(file: Path) -> str:

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from kogner.evaluate.significance import Resampled, overall, resampled
+from kogner.experiment.identity import rules
 from kogner.experiment.plan import STAGE, Experiment
 
 Cells = Mapping[tuple[str, str, int], Mapping[str, Any]]
@@ -87,4 +88,14 @@ def _row(found: Sequence[Mapping[str, Any]], corpus: str) -> dict[str, Any]:
         "seeds": [one["cell"]["seed"] for one in found],
         "places": sorted({one.get("place", "not recorded") for one in found}),
         "revisions": sorted({one["revision"] for one in found}),
+        "rules": _rules(found),
     }
+
+
+def _rules(found: Sequence[Mapping[str, Any]]) -> dict[str, list[int]]:
+    """By rule the numbers of those that decided these scores."""
+    numbers: dict[str, set[int]] = {}
+    for one in found:
+        for name, number in rules(one["identity"]).items():
+            numbers.setdefault(name, set()).add(number)
+    return {name: sorted(those) for name, those in numbers.items()}
