@@ -68,6 +68,16 @@ def test_groups_average_over_settings_and_count_shared_seeds_alone(plan):
     assert low < group["difference"] < high and high <= half["interval"][1] / 2 + 0.01
 
 
+def test_mentions_that_a_reader_lost_count_in_differences_too(plan):
+    arms, compare = {"no-graph": {}, "mse": {}}, [["mse", "no-graph"]]
+    experiment = load(changed(plan, arms=arms, compare=compare, stages={}))
+    found = [counted("half", "no-graph", 0, 4), counted("half", "mse", 0, 8)]
+    for one in found:
+        one["test"]["mine"]["skipped"] = {"gene": 6, "disease": 10}
+    (told,) = summarise(experiment, found)["comparisons"]
+    assert told["difference"] == round(160 / 44 * 10 - 80 / 40 * 10, 2)
+
+
 def test_a_setting_without_test_shows_its_scores_on_dev(plan, tmp_path, capsys):
     pytest.importorskip("matplotlib")
     changed(plan, settings={"half": {"train": ["mine"], "share": 0.5}})

@@ -131,12 +131,13 @@ def resampled(
     baseline: Sequence[Sequence[Sequence[int]]],
     *,
     numbers: Sequence[int] | None = None,
+    missed: int = 0,
     rounds: int = ROUNDS,
     seed: int = 0,
 ) -> Resampled:
     """The difference of two arms, seed by seed, and in each resample of the documents. See `paired_bootstrap`.
 
-    numbers: which seeds they are of, 0 and so on where None.
+    numbers: which seeds they are of, 0 and so on where None. missed: as in `f1_interval`.
     """
     if len({len(seed) for seed in (*better, *baseline)}) > 1:
         raise InputError(
@@ -152,12 +153,13 @@ def resampled(
             "run those of before it again"
         )
     seeds, documents, _ = ours.shape
+    more = np.array([missed, 0, 0], np.float64)
     both = np.concatenate([ours, theirs]).transpose(1, 0, 2).reshape(documents, -1)
     differences = np.empty(rounds)
     for start, weights in _draws(documents, rounds, seed):
-        f1 = _f1((weights @ both).reshape(len(weights), 2, seeds, 3))
+        f1 = _f1((weights @ both).reshape(len(weights), 2, seeds, 3) + more)
         differences[start : start + len(weights)] = (f1[:, 0] - f1[:, 1]).mean(1)
-    per_seed = (_f1(ours.sum(1)) - _f1(theirs.sum(1))).tolist()
+    per_seed = (_f1(ours.sum(1) + more) - _f1(theirs.sum(1) + more)).tolist()
     return Resampled(dict(zip(range(seeds) if numbers is None else numbers, per_seed, strict=True)), differences)
 
 

@@ -205,7 +205,7 @@ def _is_silver(corpus: Path) -> bool:
 
 def _check_alike(cell: Cell, own: Corpus, plan: Corpus) -> None:
     """Raise ConfigError where an arm's own corpus has other documents, of which a share would be another one."""
-    if [one.id for one in own.documents] != [one.id for one in plan.documents]:
+    if [(one.id, one.text) for one in own.documents] != [(one.id, one.text) for one in plan.documents]:
         raise ConfigError(
             f"{cell.name}: {own.path} and {plan.path} hold other documents, or in another order; arms are compared on "
             "the same ones, so take a setting for other documents"

@@ -6,11 +6,11 @@ import dataclasses
 import hashlib
 import json
 from collections.abc import Mapping
-from functools import cache
 from pathlib import Path
 from typing import Any
 
-from kogner.artifacts import file_sha256, read_manifest
+from kogner.artifacts import read_manifest
+from kogner.experiment.hashes import sha256_of
 from kogner.experiment.plan import Cell
 from kogner.experiment.pseudo import label_inputs, train_text
 
@@ -59,7 +59,7 @@ def identity(cell: Cell, told: Mapping[str, Any] | None = None) -> dict[str, Any
     recipe = load_recipe(experiment.recipe, cell.overrides())
     wanted = dict.fromkeys((*cell.train, *cell.beside, *cell.test))
     if told is None:
-        data = {name: {split: _sha256(file) for split, file in files_of(cell, name).items()} for name in wanted}
+        data = {name: {split: sha256_of(file) for split, file in files_of(cell, name).items()} for name in wanted}
     else:
         data = {name: told.get("data", {}).get(name) for name in wanted}
     values: dict[str, Any] = json.loads(json.dumps(to_mapping(recipe)))
@@ -105,21 +105,10 @@ def rules(said: Mapping[str, Any]) -> dict[str, int]:
     return rules(said["base"]) | {name: said.get(name, 1) for name in ("scanner", weighed)}
 
 
-def _sha256(file: Path) -> str:
-    """As `file_sha256`, once for each state of a file: a plan asks for a corpus in all of its cells."""
-    state = file.stat()
-    return _sha256_at(file, state.st_size, state.st_mtime_ns, state.st_ctime_ns, state.st_ino)
-
-
-@cache
-def _sha256_at(file: Path, *state: int) -> str:
-    return file_sha256(file)
-
-
 def _files_in(folder: Path) -> str:
     """One hash of all files of a folder, by name."""
     files = sorted(file for file in folder.rglob("*") if file.is_file())
-    return _hash({str(file.relative_to(folder)): _sha256(file) for file in files})
+    return _hash({str(file.relative_to(folder)): sha256_of(file) for file in files})
 
 
 def _identity_alone(cell: Cell, told: Mapping[str, Any] | None) -> dict[str, Any]:
@@ -127,7 +116,7 @@ def _identity_alone(cell: Cell, told: Mapping[str, Any] | None) -> dict[str, Any
     wanted = dict.fromkeys((*cell.train, *cell.test))
     names = read_manifest(Path(str(cell.experiment.graph))).hash if told is None else told.get("names")
     if told is None:
-        data = {name: {split: _sha256(file) for split, file in files_of(cell, name).items()} for name in wanted}
+        data = {name: {split: sha256_of(file) for split, file in files_of(cell, name).items()} for name in wanted}
     else:
         data = {name: told.get("data", {}).get(name) for name in wanted}
     share = cell.experiment.settings[cell.setting].share

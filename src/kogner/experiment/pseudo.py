@@ -13,6 +13,7 @@ from kogner import artifacts
 from kogner.data.pseudo import KIND, VERSION, PseudoSettings, label
 from kogner.errors import InputError
 from kogner.experiment.folders import Folders
+from kogner.experiment.hashes import sha256_of
 from kogner.experiment.plan import PSEUDO, Cell
 from kogner.records import Document
 
@@ -33,7 +34,7 @@ def label_inputs(cell: Cell, by: Mapping[str, Any]) -> dict[str, Any]:
     """
     assert cell.pseudo is not None
     texts = {name: train_text(cell, name) for name in cell.pseudo.texts}
-    apart = {f"{name} {split}": artifacts.file_sha256(file) for name, split, file in _kept_apart(cell)}
+    apart = {f"{name} {split}": sha256_of(file) for name, split, file in _kept_apart(cell)}
     return {"by": dict(by), "texts": texts, "apart": apart, "settings": dataclasses.asdict(PseudoSettings())}
 
 
@@ -45,7 +46,7 @@ def train_text(cell: Cell, name: str) -> str:
     if "train" not in files:
         what = "are to be labelled" if cell.pseudo is not None else "are to say how much a name counts"
         raise InputError(f"corpus {name}, whose texts {what} for {cell.name}, has no train split")
-    return artifacts.file_sha256(files["train"])
+    return sha256_of(files["train"])
 
 
 def _kept_apart(cell: Cell) -> Iterator[tuple[str, str, Path]]:

@@ -40,7 +40,10 @@ def summarise(experiment: Experiment, results: Sequence[Mapping[str, Any]]) -> d
             pairs = _pairs(by_cell, setting, better, baseline)
             for corpus in plan.test if pairs else ():
                 ours, theirs = ([one["documents"][corpus] for one in side] for side in zip(*pairs, strict=True))
-                found_difference = resampled(ours, theirs, numbers=[one["cell"]["seed"] for one, _ in pairs])
+                found_difference = resampled(
+                    ours, theirs, numbers=[one["cell"]["seed"] for one, _ in pairs],
+                    missed=sum(pairs[0][0]["test"][corpus].get("skipped", {}).values()),
+                )  # fmt: skip
                 drawn.setdefault(setting, []).append(found_difference)
                 told = overall([found_difference]).to_dict()
                 unseen = statistics.mean(
