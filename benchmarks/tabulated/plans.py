@@ -111,7 +111,8 @@ def vectors() -> str:
 
 
 def arms_and_differences(data: dict[str, Any], arms: Mapping[str, str], note: str) -> str:
-    """A row for each setting, and one for each comparison that has all of the plan's seeds.
+    """A row for each setting, and one for each comparison that has all of the plan's seeds: of its mean, where it is
+    in one.
 
     arms: their names in words, in order.
     """
@@ -125,13 +126,19 @@ def arms_and_differences(data: dict[str, Any], arms: Mapping[str, str], note: st
             continue  # the floor of what is not measured yet
         figures = ["" if row is None else figure(row, data["seeds"]) for row in own]
         rows.append([setting_name(setting, corpus), *figures])
-    whole = [one for one in data["comparisons"] if one["seeds"] >= least]
-    differences = [[setting_name(one["setting"], one["corpus"]), *_said(one)] for one in whole]
-    for one in data["groups"]:
-        of = corpora_of(one, data["comparisons"])
-        if one["seeds"] >= least and of > 1:
-            differences.append([f"mean of {of}, {_group(one['group'])}", *_said(one)])
-    unseen = "Unseen names: those of no annotated document in training, all where there is none. p: each by itself."
+    means = [(corpora_of(one, data["comparisons"]), one) for one in data["groups"] if one["seeds"] >= least]
+    means = [(of, one) for of, one in means if of > 1]
+    covered = {(setting, one["arm"], one["baseline"]) for _, one in means for setting in one["settings"]}
+    differences = [
+        [setting_name(one["setting"], one["corpus"]), *_said(one)]
+        for one in data["comparisons"]
+        if one["seeds"] >= least and (one["setting"], one["arm"], one["baseline"]) not in covered
+    ]
+    differences += [[f"mean of {of}, {_group(one['group'])}", *_said(one)] for of, one in means]
+    unseen = (
+        "Unseen names: those of no annotated document in training, all where there is none. p: each by itself"
+        f"{'; of each corpus: [results](results.md)' if covered else ''}."
+    )
     second = table(["where", "what", "difference (95 %)", "recall on unseen names"], differences)
     return (
         f"{table(['corpus, share of its train split', *(arms[arm] for arm in shown)], rows)}\n"
