@@ -14,7 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from kogner.artifacts import write_atomic
-from tabulated import code, entities, evidence, plans, quality, rounds, short, speed, teacher, writing
+from tabulated import answer, code, entities, evidence, plans, quality, rounds, short, speed, teacher, writing
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = ("README.md", *sorted(str(file.relative_to(ROOT)) for file in (ROOT / "docs").rglob("*.md")))
@@ -44,12 +44,12 @@ TABLES: dict[str, Callable[[], str]] = {
     "names": quality.names,
     "thresholds": quality.thresholds,
     "overlaps": evidence.overlaps,
-    "low-resource": evidence.low_resource,
+    "in-short": answer.in_short,
+    "few-and-all": evidence.few_and_all,
     "self-training": rounds.self_training,
     "unseen": rounds.unseen,
     "entities": entities.entities,
     "by-entity": entities.by_entity,
-    "silver-only": plans.silver_only,
     "all-types": plans.all_types,
     "few-documents": plans.few_documents,
     "all-documents": plans.all_documents,
@@ -66,7 +66,6 @@ TABLES: dict[str, Callable[[], str]] = {
     "training": speed.training,
     "training-avx2": lambda: speed.training("train-avx2"),
     "helps": short.helps,
-    "helps-by-entity": short.by_entity,
     "helps-by-entity-in-short": short.by_entity_in_short,
     "fast": short.speed,
     "formats": code.formats,

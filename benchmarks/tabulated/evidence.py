@@ -14,7 +14,6 @@ from tabulated.markdown import (
     difference,
     difference_with_p,
     floor,
-    is_there,
     result,
     table,
     trained,
@@ -30,14 +29,10 @@ def overlaps() -> str:
         for name, found in data["corpora"].items()
         if found["left_out"]
     )
-    few = [one for one in data["groups"] if one["group"] == "low-resource"]
-    said = "; ".join(
-        f"{one['of']} {one['difference']:+.2f} F1, and {one['without']['difference']:+.2f} without them" for one in few
-    )
     most = max(abs(one["difference"] - one["without"]["difference"]) for one in data["groups"])
     return (
-        f"Test documents that share 60 letters or more with the train split: {left_out}. Over the low-resource "
-        f"settings: {said}. No mean of a group moves by more than {most:.2f}.\n\n" + where(data)
+        f"Test documents that share 60 letters or more with the train split: {left_out}. Without them no mean "
+        f"difference of a group of settings moves by more than {most:.2f}.\n\n" + where(data)
     )
 
 
@@ -119,7 +114,7 @@ _EVIDENCE = {
 _BESIDE = {"silver-domain": "silver-beside", "silver-domain-names": "silver-beside-names"}
 
 
-def low_resource() -> str:
+def few_and_all() -> str:
     """A row for each setting and corpus: F1 of the arms, what the best of the graph's adds, and the means of groups."""
     data = result("shares")
     rows = sorted(_evidence_rows(data), key=lambda row: row[0])
@@ -146,7 +141,7 @@ def low_resource() -> str:
         f"the rates. {earlier}All arms, controls and intervals: [results](results.md).\n\n"
     )
     body = table(header, [cells for _, cells in rows])
-    return f"{body}\n{_worth(data)}{note}{_gains(data)}\n{trained(data)}"
+    return f"{body}\n{note}{_gains(data)}\n{trained(data)}"
 
 
 def _gains(data: dict[str, Any]) -> str:
@@ -171,32 +166,6 @@ def _gains(data: dict[str, Any]) -> str:
         "\nBold: a difference at p < 0.05 after Holm's correction over all of them, two seeds at least. Several "
         "settings: their mean, `in` how many.\n"
     )
-
-
-def _worth(shares: dict[str, Any]) -> str:
-    """A sentence on what part of the documents, or none, gives with the graph, and all of them without it."""
-    found = {(row["setting"], row["arm"]): row for row in shares["rows"] if len(row["f1"]) == shares["seeds"]}
-    part, whole = found.get(("bc5cdr-15", "silver-domain-names")), found.get(("bc5cdr-100", "no-graph"))
-    if part is None or whole is None:
-        return ""
-    alone = floor(shares, "bc5cdr-100", "bc5cdr")
-    return (
-        f"With the graph's names 15 % of BC5CDR's annotated train documents give {part['mean']:.1f} F1, {_unlabelled()}"
-        f"all of them without the graph {whole['mean']:.1f}, and the names alone, without a student, "
-        f"{alone}. Where there are annotated documents, dev ones decide thresholds and how "
-        "much names count.\n\n"
-    )
-
-
-def _unlabelled() -> str:
-    """What BC5CDR has without a label, once all seeds have it."""
-    if not is_there("self-training"):
-        return ""
-    data = result("self-training")
-    for row in data["rows"]:
-        if (row["corpus"], row["arm"], len(row["f1"])) == ("bc5cdr", "silver-domain-trusted", data["seeds"]):
-            return f"none of them {row['mean']:.1f} (below), "
-    return ""
 
 
 def _evidence_rows(data: dict[str, Any]) -> Iterator[tuple[int, list[str]]]:

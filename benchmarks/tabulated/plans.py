@@ -9,22 +9,6 @@ from kogner.experiment.report import corpora_of
 from tabulated.evidence import figure, setting_name
 from tabulated.markdown import difference_with_p, result, table, trained
 
-_SILVER_ONLY = {
-    "no-bank": "names of the graph as labels",
-    "mse": "and distilled (the paper's)",
-    "mse-shuffled": "control: rows of other entities of the type",
-}
-
-
-def silver_only() -> str:
-    """Trained on silver alone, with the teacher's vectors and without."""
-    return arms_and_differences(
-        result("silver-only"), _SILVER_ONLY,
-        "Test F1, exact, without any annotated document; thresholds are 0.5. Names of three types (chemical, disease, "
-        "gene) in the training texts of BC5CDR, NCBI-disease and BC2GM; of GNormPlus and NLM-Chem nothing was read.",
-    )  # fmt: skip
-
-
 _FEW_DOCUMENTS = {
     "names-alone": "names alone, no student",
     "no-graph": "no graph",
@@ -134,7 +118,7 @@ def arms_and_differences(data: dict[str, Any], arms: Mapping[str, str], note: st
         for one in data["comparisons"]
         if one["seeds"] >= least and (one["setting"], one["arm"], one["baseline"]) not in covered
     ]
-    differences += [[f"mean of {of}, {_group(one['group'])}", *_said(one)] for of, one in means]
+    differences += [[f"mean of {of}, {one['group']}", *_said(one)] for of, one in means]
     unseen = (
         "Unseen names: those of no annotated document in training, all where there is none. p: each by itself"
         f"{'; of each corpus: [results](results.md)' if covered else ''}."
@@ -144,10 +128,6 @@ def arms_and_differences(data: dict[str, Any], arms: Mapping[str, str], note: st
         f"{table(['corpus, share of its train split', *(arms[arm] for arm in shown)], rows)}\n"
         f"{second if differences else ''}\n{note} {unseen}\n\n{trained(data)}"
     )
-
-
-def _group(name: str) -> str:
-    return "few documents" if name == "low-resource" else name
 
 
 def _said(one: dict[str, Any]) -> list[str]:

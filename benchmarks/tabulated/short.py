@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import statistics
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -93,8 +92,8 @@ def _below(seeds: set[int], places: Sequence[str], *, marked: bool) -> str:
         "([which](docs/howto/experiments.md#figures-by-earlier-rules)). "
     )
     return (
-        f"Test F1, exact, {' or '.join(map(str, sorted(seeds)))} seeds each; {_BOLD}: few seeds that differ much need "
-        "a large one. Where something is annotated for training, thresholds and weights of names are from all of dev. "
+        f"Test F1, exact, {' or '.join(map(str, sorted(seeds)))} seeds each; {_BOLD}, so that with three seeds that "
+        "scatter even a large one may not be. "
         f"{_longer()}{_names()} {earlier if marked else ''}Measured on {' and '.join(places)}; {_quick()}"
     )
 
@@ -124,13 +123,19 @@ def _means(better: str, baseline: str) -> dict[str, tuple[str, int]]:
 
 def _names() -> str:
     """How much of the gain is of the names, and not of reading more, or of what names are found in."""
-    (every, count), (own, _) = (
-        _means("silver-domain", base)["low-resource"] for base in ("no-graph", "silver-shuffled")
+    every, of_text, own = (
+        _means(*pair)["few documents"]
+        for pair in (
+            ("silver-domain", "no-graph"),
+            ("silver-shuffled", "no-graph"),
+            ("silver-domain", "silver-shuffled"),
+        )
     )
     return (
-        f"Names in training add {every} F1 in the mean of {count} settings with few documents, of which {own} is lost "
-        "where the entities of the silver text have each other's types (p "
-        f"{_corrected('silver-domain', 'silver-shuffled'):.2f} after Holm's correction over all means of the plan)."
+        f"Names in training add {every[0]} F1 in the mean of {every[1]} settings with few documents. The same text "
+        f"with types of other entities as its labels adds {of_text[0]}: most is of more text and steps, and of where "
+        f"names stand. What they are names of adds {own[0]} (p {_corrected('silver-domain', 'silver-shuffled'):.2f} "
+        "after Holm's correction over all means of the plan)."
     )
 
 
@@ -138,69 +143,32 @@ def _corrected(better: str, baseline: str) -> float:
     """p of a difference's mean over few documents, corrected for all means of its plan."""
     groups = [one for one in result("shares")["groups"] if one["seeds"] > 1]
     values = holm([one["p"] for one in groups])
-    wanted = ("low-resource", better, baseline)
+    wanted = ("few documents", better, baseline)
     return next(
         p for one, p in zip(groups, values, strict=True) if (one["group"], one["arm"], one["baseline"]) == wanted
     )
 
 
-def _by_entity() -> tuple[list[list[str]], list[list[dict[str, Any]]], int, list[str]]:
-    """Rows, the comparisons of each (over alike, over the controls), seeds, and corpora to which dev gives nothing."""
-    rows, seeds, same = [], 0, list[str]()
+def _by_entity() -> list[list[dict[str, Any]]]:
+    """What is compared with names that count by their entities: alike, and both controls; a row for each setting."""
+    bases = ("names", "entities-shuffled", "entities-vocabulary")
     compared: list[list[dict[str, Any]]] = []
     if is_there("by-entity"):
         data = result("by-entity")
-        seeds = data["seeds"]
-        cells = {(row["setting"], row["corpus"], row["arm"]): row for row in data["rows"]}
-        gains = {(one["setting"], one["corpus"], one["arm"], one["baseline"]): one for one in data["comparisons"]}
-        for setting, corpus in dict.fromkeys(place[:2] for place in cells):
-            own = [
-                cells.get((setting, corpus, arm)) for arm in ("silver-domain", "names", "entities", "entities-shuffled")
-            ]
-            if any(one is None or len(one["f1"]) < seeds for one in own):
-                continue
-            figures = [f"{one['mean']:.1f} ± {one['sd']:.1f}" for one in own if one is not None]
-            bases = ("names", "entities-shuffled", "entities-vocabulary")
-            if any((setting, corpus, "entities", base) not in gains for base in bases):
-                continue
-            found = [gains[setting, corpus, "entities", base] for base in bases]
-            share = setting.rpartition("-")[2]
-            said = "all" if share == "100" else f"{share} %"
-            rows.append([NAMES.get(corpus, corpus), said, *figures])
-            compared.append(found)
+        gains = {
+            (one["setting"], one["corpus"], one["arm"], one["baseline"]): one
+            for one in data["comparisons"]
+            if one["seeds"] == data["seeds"]
+        }
+        for setting, corpus in dict.fromkeys(place[:2] for place in gains):
+            found = [gains.get((setting, corpus, "entities", base)) for base in bases]
+            if None not in found:
+                compared.append([one for one in found if one is not None])
     if is_there("entities"):
-        data = result("entities")
-        for corpus, of in data["differences"].items():
-            f1 = {name: one["corpora"][corpus]["f1"] for name, one in data["variants"].items()}
-            control = statistics.mean(value for name, value in f1.items() if name.startswith("shuffled-"))
-            figures = [f"{value:.1f}" for value in (f1["none"], f1["alike"], f1["entities"], control)]
-            gained = [of[what] for what in ("by entity", "vectors", "vectors beyond vocabulary")]
-            if of["by entity"]["interval"] == [0, 0]:
-                same.append(NAMES.get(corpus, corpus))
-                continue
-            rows.append([NAMES.get(corpus, corpus), "six corpora (kogner-mini)", *figures])
-            compared.append(gained)
-    return rows, compared, seeds, same
-
-
-def by_entity() -> str:
-    """What names gain that count by their entities, and what of it is the vectors'."""
-    found, compared, seeds, same = _by_entity()
-    rows = _shown(found, compared, _exactly)
-    if not rows:
-        raise FileNotFoundError("no names by their entities were scored yet")
-    header = [
-        "scored on", "trained on", "without names", "(a) names, all alike", "(b) each by its entity", "(c) control",
-        "(b) over (a), 95 %", "(b) over (c): vectors", "(b) over (d)",
-    ]  # fmt: skip
-    return (
-        f"{table(header, rows)}\n"
-        f"Test F1, exact{f', {seeds} seeds' if seeds else ''}; of kogner-mini one training, of whose chance p knows "
-        f"nothing{_of_sentences()}. All types count by their entities there; the shipped one has none of DNA, and "
-        f"reads JNLPBA as in (a); {_BOLD}. (c): each entity "
-        "has the vectors of another one of its label, which leaves a memory of entities that were seen; (d): of one "
-        f"of its vocabulary. {_left_out(same)}\n"
-    )
+        for of in result("entities")["differences"].values():
+            if of["by entity"]["interval"] != [0, 0]:  # else dev gives entities nothing there
+                compared.append([of[what] for what in ("by entity", "vectors", "vectors beyond vocabulary")])
+    return compared
 
 
 def by_entity_in_short() -> str:
@@ -220,31 +188,22 @@ def by_entity_in_short() -> str:
 
     few, every = map(_exactly, of("names"))
     bc5cdr, linnaeus = (_exactly(shipped[corpus]["all"]) for corpus in ("bc5cdr", "linnaeus"))
-    compared = _by_entity()[1]
+    rest = [one["all"] for corpus, one in shipped.items() if corpus not in ("bc5cdr", "linnaeus")]
+    shown = sum(low > 0 for low, _ in (one["interval"] for one in rest))
+    compared = _by_entity()
     corrected = iter(holm([one["p"] for of in compared for one in of]))
     by_vectors = [(of[1], [next(corrected) for _ in of][1]) for of in compared]
     holds = sum(p < CERTAIN and one["difference"] > 0 for one, p in by_vectors)
     return (
         f"Over names that all count alike that adds {every} F1 with all documents of BC5CDR, {few} with few. "
         f"kogner-mini, one training, reads {bc5cdr} better with such names than without names on BC5CDR, and "
-        f"{linnaeus} on the 20 test documents of Linnaeus. Most of it is a memory of entities that stand in the "
+        f"{linnaeus} on the 20 test documents of Linnaeus (weights from 7 dev documents), and on {shown or 'none'} of "
+        f"the other {len(rest)} corpora. Most of it is a memory of entities that stand in the "
         "annotated documents: over a control in which each entity has the vectors of another, it is "
         f"{_exactly(of('entities-shuffled')[1])} with all documents of BC5CDR, and after Holm's correction "
         f"{holds or 'none'} of {len(by_vectors)} differences from this control holds "
         "([evidence](docs/evidence.md#which-names-annotators-mark)).\n"
     )
-
-
-def _of_sentences() -> str:
-    """That earlier results drew JNLPBA's sentences, and not its documents."""
-    known = is_there("entities") and "documents" in result("entities")
-    return "" if known else ", nor of JNLPBA's documents (sentences are drawn)"
-
-
-def _left_out(same: list[str]) -> str:
-    if not same:
-        return ""
-    return f"Dev gives entities nothing on {', '.join(same)}, where kogner-mini reads as before."
 
 
 def _exactly(one: dict[str, Any]) -> str:

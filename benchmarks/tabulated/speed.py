@@ -47,11 +47,11 @@ def annotate(name: str = "annotate") -> str:
     fast = [race for _, _, by_labels in races for race in by_labels.values() if "fp32_over_fast_gliner" in race]
     if fast:
         ratios = {name: [race.get(f"{name}_over_fast_gliner") for race in fast] for name in ("fp32", "bf16")}
-        same = int(100 * min(race["identical_to_fast_gliner"] for race in fast))
+        same = [f"{100 * race['identical_to_fast_gliner']:.0f}" for race in fast]
         below += " Beside fast-gliner, on the uni-encoder it can read: " + ", ".join(
             f"{name} {min(some):.1f}x to {max(some):.1f}x" for name, some in ratios.items() if None not in some
         )
-        below += f" (the same spans in {same} % of the texts of a race or more)."
+        below += f" (the same spans in {', '.join(same)} % of the texts of these races)."
     if "memory" in data:
         memory = data["memory"]
         below += (

@@ -125,8 +125,10 @@ def test_show_and_report_tell_what_is_finished(plan, tmp_path, capsys):
         main(["experiment", "report", str(out), "--out", str(tmp_path / "docs" / "results.md")])
     assert stopped.value.code == 0
     page = (tmp_path / "docs" / "results.md").read_text(encoding="utf-8")
-    assert "A try. Of its trainings 2 are not done yet." in page
-    assert "`mse` over `no-graph`, in half, seeds" in page and "of one seed, which shows nothing yet" in page
+    assert "A try. 2 trainings are not done yet." in page
+    (mean,) = [line for line in page.splitlines() if line.startswith("| mse (`mse` over `no-graph`) | half | +")]
+    assert mean.endswith(" | 1 | nothing yet, of one seed |")
+    assert page.count("a paired bootstrap over test documents") == 1
     assert said["places"] == {"not recorded": 2}
     assert "Trainings: 2 on not recorded; at revisions abc." in page
     assert "| half | mine | no-graph | 33.33 | 20.0 | 50.0 | 1 | 1.0 | not recorded |" in page

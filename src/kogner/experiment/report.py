@@ -13,6 +13,16 @@ CERTAIN = 0.05
 BETTER, WORSE, UNSHOWN = "better", "worse", "no difference is shown"
 ALONE = "a difference by itself, not among so many"  # p below CERTAIN, and not after the correction
 
+_METHOD = (
+    "F1 is of exact spans and types, on test, as mean ± standard deviation over seeds; each seed also draws other "
+    "train documents. The same documents, order, student and number of steps in each arm, unless it says "
+    "otherwise. Intervals and p: a paired bootstrap over test documents, with Student's t for the seeds; of one "
+    "seed they say nothing of another training. Better or worse is what is so after Holm's correction over all "
+    f"means of a plan; a difference by itself has p < {CERTAIN} before it, as the blue ones of the pictures have. "
+    "A stage that all seeds share is one training, whose chance is in no interval. Unseen: recall on names that "
+    "the annotated documents in training have not; a first stage may have met them in unlabelled text.\n"
+)
+
 
 def check_plotting() -> None:
     """Raise MissingExtraError where matplotlib is not installed."""
@@ -27,7 +37,7 @@ def page(summaries: Sequence[Mapping[str, Any]], pictures: Sequence[str]) -> str
     parts = ["# Results\n"]
     if said := opening(summaries):
         parts.append(said + "\n")
-    parts += [sentence(one) + "\n" for one in summaries]
+    parts.append(_METHOD)
     for summary, picture in zip(summaries, pictures, strict=True):
         parts.append(_section(summary, picture))
     return "\n".join(parts)
@@ -89,28 +99,23 @@ def key(group: Mapping[str, Any]) -> tuple[str, ...]:
     return group["group"], group["arm"], group["baseline"]
 
 
-def sentence(summary: Mapping[str, Any]) -> str:
-    """What the numbers of an experiment carry, in words: each mean difference of a group, with its interval and p."""
-    if not summary["groups"]:
-        about = f" {summary['about']}" if summary.get("about") else ""
-        return f"**{summary['experiment']}.**{about} {len(summary['rows'])} rows, no group of settings to average over."
-    said = []
+def means(summary: Mapping[str, Any]) -> list[str]:
+    """A table of the mean differences of an experiment's groups, with intervals, p and what they show; lines."""
     shown = verdicts(summary["groups"])
+    lines = []
+    if summary["groups"]:
+        lines = [
+            "| difference of means | where | F1 (95 %) | p | unseen | seeds | shows |",
+            "|---|---|---|---|---|---|---|",
+        ]
     for one in by_breadth(summary["groups"]):
         low, high = one["interval"]
-        verdict = shown.get(key(one), "of one seed, which shows nothing yet")
-        of = f"{one['of']}: " if "of" in one else ""
-        where = _where(one, summary["comparisons"])
-        said.append(
-            f"- {of}`{one['arm']}` over `{one['baseline']}`, {where}, seeds of each at least "
-            f"{one['seeds']}: **{one['difference']:+.2f} F1** "
-            f"(95 % {low:+.2f} to {high:+.2f}, p {one['p']:.4f}: {verdict}), recall on names unseen in training "
-            f"{one['unseen']:+.1f}"
+        lines.append(
+            f"| {_called(one)} | {_where(one, summary['comparisons'])} | {one['difference']:+.2f} ({low:+.2f} to "
+            f"{high:+.2f}) | {one['p']:.4f} | {one['unseen']:+.1f} | {one['seeds']} | "
+            f"{shown.get(key(one), 'nothing yet, of one seed')} |"
         )
-    missing = summary.get("missing") or []
-    about = summary.get("about") or ""
-    note = f" Of its trainings {len(missing)} are not done yet." if missing else ""
-    return f"**{summary['experiment']}.** {about}{note}\n\n" + "\n".join(said)
+    return lines
 
 
 def corpora_of(group: Mapping[str, Any], comparisons: Sequence[Mapping[str, Any]]) -> int:
@@ -124,7 +129,7 @@ def _where(group: Mapping[str, Any], comparisons: Sequence[Mapping[str, Any]]) -
     said = ", ".join(settings)
     if corpora > len(settings):
         return f"mean of {corpora} corpora ({said})"
-    return f"mean of {len(settings)} settings ({said})" if len(settings) > 1 else f"in {said}"
+    return f"mean of {len(settings)} settings ({said})" if len(settings) > 1 else said
 
 
 def by_breadth(groups: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
@@ -146,20 +151,18 @@ def _section(summary: Mapping[str, Any], picture: str) -> str:
     places = ", ".join(f"{count} on {place}" for place, count in summary["places"].items())
     picture_of = [f"![Differences of the arms with their intervals]({picture})\n"] if summary["comparisons"] else []
     revisions = sorted({short(one) for row in summary["rows"] for one in row["revisions"]})
-    scored = "F1 on dev alone: nothing here was scored on test."
-    if any(row["f1"] for row in summary["rows"]):
-        scored = (
-            "Exact F1 on test, mean ± standard deviation over seeds. Intervals and p: paired bootstrap over test "
-            "documents, with Student's t for the seeds; of one seed they say nothing about another training. What is "
-            "called better or worse above is so after Holm's correction over all means; a difference by itself has p < "
-            f"{CERTAIN} before it, as the blue ones of the picture have. A stage that all seeds share is one training, "
-            "whose chance is in no interval. Unseen: recall on names that the annotated documents in training have "
-            "not; a first stage may have met them in unlabelled text."
-        )
+    missing = summary.get("missing") or []
+    about = [
+        one for one in (summary.get("about"), f"{len(missing)} trainings are not done yet." if missing else "") if one
+    ]
+    scored = any(row["f1"] for row in summary["rows"])
+    told = means(summary)
     lines = [
         f"\n## {summary['experiment']}\n",
+        *([" ".join(about) + "\n"] if about else []),
+        *([] if scored else ["F1 on dev alone: nothing here was scored on test.\n"]),
+        *([*told, ""] if told else []),
         *picture_of,
-        f"{scored} The same documents, order, student and number of steps in each arm unless it says otherwise. "
         f"Summed up {summary['date'][:10]} at revision {short(summary['revision'])}. Trainings: {places}; at revisions "
         f"{', '.join(revisions)}.\n",
         "| setting | corpus | arm | F1 | unseen | dev | seeds | minutes | on |",
