@@ -145,3 +145,25 @@ def test_a_table_without_an_end_takes_no_text_with_it(results):
 
     text = "<!-- table: suite -->\nno end\nkept\n<!-- table: link -->\nold\n<!-- end -->\n"
     assert [match[2] for match in tables.BLOCK.finditer(text)] == ["link"]
+
+
+def test_answers_say_what_holds_and_what_does_not(results):
+    from tabulated import answer
+
+    def group(arm, difference, p, seeds=3):
+        one = compared(arm, "no-graph", difference, p, seeds=seeds)
+        return one | {"group": "few documents", "settings": ["bc5cdr-5", "bc2gm-15"]}
+
+    groups = [group("names", 6.0, 0.001), group("some", 2.0, 0.04), group("none", 0.1, 0.8), group("once", 9, 0.001, 1)]
+    parts = [compared("names", "no-graph", 4.0, 0.01), compared("names", "no-graph", 8.0, 0.01, "bc2gm-15", "bc2gm")]
+    (results / "made.json").write_text(json.dumps({"seeds": 3, "groups": groups, "comparisons": parts}))
+    said = [answer._said("made", "few documents", arm, "no-graph") for arm in ("names", "some", "none")]
+    assert said == [
+        "**+6.0 (+5.0 to +7.0)**",
+        "+2.0 (+1.0 to +3.0; not after the correction)",
+        "+0.1 (-0.9 to +1.1; not shown)",
+    ]
+    assert answer._from_one("made", "few documents", "names", "no-graph", "bc2gm-15") == "4.0 of these 6.0"
+    assert answer._of_corpora("made", "bc5cdr-5", "names", "no-graph") == "+4.0 (+3.0 to +5.0) on BC5CDR"
+    with pytest.raises(FileNotFoundError, match="once over no-graph"):
+        answer._said("made", "few documents", "once", "no-graph")

@@ -37,7 +37,7 @@ def _of_corpora(plan: str, setting: str, better: str, baseline: str) -> str:
         if (one["setting"], one["arm"], one["baseline"]) == (setting, better, baseline)
     ]
     said = [f"{difference(one)} on {NAMES.get(one['corpus'], one['corpus'])}" for one in found]
-    return ", ".join(said[:-1]) + f" and {said[-1]}"
+    return " and ".join(one for one in (", ".join(said[:-1]), said[-1]) if one)
 
 
 def _from_one(plan: str, group: str, better: str, baseline: str, setting: str) -> str:
