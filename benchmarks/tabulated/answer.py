@@ -57,8 +57,9 @@ def in_short() -> str:
     told = [
         "*Names of the graph help*, most where little is annotated. With 5 or 15 % of the documents (mean of five "
         f"settings) F1 changes by {_said('shares', _FEW, train, 'no-graph')} with names in training, as labels of "
-        f"unlabelled text; by {_said('shares', _FEW, read, 'no-graph')} with names when the student reads; by "
-        f"{_said('shares', _FEW, both, 'no-graph')} with both. With all documents of BC5CDR it is names when it reads "
+        f"unlabelled text; by {_said('shares', _FEW, read, 'no-graph')} with names when the student reads, by an "
+        f"[earlier rule](howto/experiments.md#figures-by-earlier-rules); by {_said('shares', _FEW, both, 'no-graph')} "
+        "with both. With all documents of BC5CDR it is names when it reads "
         f"that help: {_said('shares', _ALL, read, 'no-graph')}; names in training: "
         f"{_said('shares', _ALL, train, 'no-graph')}.",
         "*Of what names in training give* the larger part comes with more text, more steps, and where names stand: "
