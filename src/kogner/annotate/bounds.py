@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -85,9 +86,13 @@ class Bounds:
 
     def within_reach(self, names: Collection[Span]) -> list[Span]:
         """Those, in order, that would be looked at if the student gave them nothing."""
+        return sorted(span for span in names if self._reach[span[2]]) if any(self._reach) else []
+
+    @cached_property
+    def _reach(self) -> list[bool]:
+        """By label, whether the most that a name may add lifts the floor to where spans are looked at."""
         lifted = [shifted(value, max(weight, 0.0)) for value, weight in zip(self.floors, self.most, strict=True)]
-        reach = [value >= bound for value, bound in zip(lifted, self.looked_at, strict=True)]
-        return sorted(span for span in names if reach[span[2]]) if any(reach) else []
+        return [value >= bound for value, bound in zip(lifted, self.looked_at, strict=True)]
 
     def _before_calibration(self, scores: Sequence[float]) -> np.ndarray:
         return np.array(
