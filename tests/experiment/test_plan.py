@@ -309,6 +309,38 @@ def test_plans_that_cannot_work_are_refused(plan, changes, message):
         load(changed(plan, **changes))
 
 
+def test_an_arm_that_starts_from_another_student_in_each_setting(plan, corpus, tmp_path):
+    arms = {
+        "a": {"only": ["half", "other"]},
+        "reader": {"initials": {"half-texts": "half/a", "other-texts": "other/a"}},
+        "taught": {"pseudo": {"by": "reader", "texts": ["mine"]}, "only": ["half-texts", "other-texts"]},
+        "b": {"initials": {"half": "half-texts/taught", "other": "other-texts/taught"}},
+    }
+    settings = {
+        "half": {"train": ["mine"], "test": ["mine"], "share": 0.5},
+        "other": {"train": ["mine"]},
+        "half-texts": {},
+        "other-texts": {},
+        "more": {"train": ["mine"]},
+    }
+    changes = {"settings": settings, "arms": arms, "compare": [["b", "a"]], "set": ["loss.dist_weight=0"]}
+    cells = {cell.name: cell for cell in load(changed(plan, stages={}, **changes)).cells()}
+    started = {name: cell.initial.name for name, cell in cells.items() if cell.initial is not None}
+    assert started == {
+        f"{setting}{after}-{name}-0": f"{setting}{before}"
+        for setting in ("half", "other")
+        for after, name, before in (("-texts", "reader", "-a-0"), ("", "b", "-texts-taught-0"))
+    }
+    for change, says in (
+        ({"only": ["half"]}, "leave out initial and only"),
+        ({"initials": {"nowhere": "half/a"}}, "setting 'nowhere' is not among"),
+        ({"initials": {"half": "half/nobody"}}, "'nobody'"),
+        ({"initials": {"half": "more/a"}}, "is not run in this plan"),
+    ):
+        with pytest.raises(ConfigError, match=re.escape(says)):
+            load(changed(plan, stages={}, **changes | {"arms": arms | {"b": arms["b"] | change}}))
+
+
 def test_a_type_that_is_left_out_is_not_learnt_from_a_corpus_beside(plan, corpus, tmp_path):
     other = tmp_path / "other"
     shutil.copytree(corpus, other)

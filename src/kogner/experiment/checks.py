@@ -40,6 +40,14 @@ def check(experiment: Experiment) -> None:
             _known(experiment, "setting", setting, experiment.settings)
         if arm.pseudo is not None:
             _known(experiment, "arm", arm.pseudo.by, experiment.arms)
+        for setting, initial in arm.initials.items():
+            _known(experiment, "setting", setting, experiment.settings)
+            _check_initial(experiment, name, initial)
+        if arm.initials and (arm.initial or arm.only):
+            raise ConfigError(
+                f"experiment {experiment.name}: arm {name} has initials, which say in which settings it is run and "
+                "from what it starts there; leave out initial and only"
+            )
         _check_initial(experiment, name, arm.initial)
     for name, stage in experiment.stages.items():
         _check_initial(experiment, name, stage.initial)
@@ -166,9 +174,9 @@ def _check_order(experiment: Experiment) -> None:
 
 def _before(experiment: Experiment, setting: str, name: str) -> Iterator[tuple[str, tuple[str, str]]]:
     """What has to be there first, each with the words that join them."""
-    one = experiment.stages[name] if setting == STAGE else experiment.arms[name]
-    if one.initial is not None:
-        yield "which starts from", start_of(one.initial)
+    initial = experiment.stages[name].initial if setting == STAGE else experiment.arms[name].starts_from(setting)
+    if initial is not None:
+        yield "which starts from", start_of(initial)
     if setting != STAGE:
         arm = experiment.arms[name]
         if arm.names_of is not None:
@@ -180,6 +188,7 @@ def _before(experiment: Experiment, setting: str, name: str) -> Iterator[tuple[s
 def _check_starts(experiment: Experiment) -> None:
     """Raise ConfigError where the student of a setting is started from that is not trained there."""
     started = [(name, one.initial) for part in (experiment.stages, experiment.arms) for name, one in part.items()]
+    started += [(name, initial) for name, arm in experiment.arms.items() for initial in arm.initials.values()]
     for name, initial in started:
         if initial is None or start_of(initial)[0] == STAGE or experiment.runs(*start_of(initial), 0):
             continue
@@ -196,7 +205,7 @@ def _check_alone(experiment: Experiment, name: str, arm: Arm) -> None:
                 raise ConfigError(f"experiment {experiment.name}: {what} of arm {name} is {of}, which has no student")
         return
     said = (
-        arm.set, arm.initial, arm.beside, arm.names_of, arm.texts, arm.by_entity, arm.untyped, arm.pseudo, arm.bank,
+        arm.set, arm.initial, arm.initials, arm.beside, arm.names_of, arm.texts, arm.by_entity, arm.untyped, arm.pseudo, arm.bank,
         arm.corpora,
     )  # fmt: skip
     if any(said) or experiment.graph is None:
@@ -229,12 +238,13 @@ def _check_names(experiment: Experiment, name: str, arm: Arm) -> None:
             f"experiment {experiment.name}: arm {name} scores students of {arm.names_of}, which has corpora of its "
             "own; give these folders a name and a setting"
         )
-    if arm.set or arm.initial or arm.beside or arm.pseudo or base.names_of is not None or experiment.graph is None:
+    if arm.set or arm.initial or arm.initials or arm.beside or arm.pseudo or base.names_of is not None or experiment.graph is None:
         raise ConfigError(
             f"experiment {experiment.name}: arm {name} scores the students of {arm.names_of} again, so that must be "
             "one that is trained, the arm itself can have no set, initial, beside or pseudo, and a graph is needed"
         )
-    if base.only and not set(arm.only or experiment.settings) <= set(base.only):
+    there = base.only or tuple(base.initials)
+    if there and not set(arm.only or experiment.settings) <= set(there):
         raise ConfigError(f"experiment {experiment.name}: arm {name} is run in settings that {arm.names_of} is not")
 
 

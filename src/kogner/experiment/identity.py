@@ -19,8 +19,9 @@ LEARNER = 2  # of `kogner.train.entity_weights`: another number where it learns 
 THRESHOLDS = 2  # of `kogner.train.thresholds`, where dev decides; 1, the best of a grid, where an identity has none
 SCANNER = 2  # of the names that are found in a text; 1, where blanks beside Greek letters counted, if absent
 # Of `kogner.train.name_evidence` and `kogner.annotate.names`, where dev decides; 1, the best of a grid, where an
-# identity has none; 2, where a name counted for nothing that the student gave less than NAME_FLOOR, and no name lost.
-WEIGHING = 3
+# identity has none; 2, where a name counted for nothing that the student gave less than NAME_FLOOR, and no name lost;
+# 3, where no name lost more than 3.
+WEIGHING = 4
 TRUST = 2  # of `kogner.train.trust` and how many texts are read; 1, where names that no span reached counted, if absent
 RULES = {"thresholds": THRESHOLDS, "scanner": SCANNER, "weighing": WEIGHING, "trust": TRUST}
 OWN_FOLDERS = ("encoder", "label_encoder", "initial")  # of a student: a name does not tell what they hold

@@ -85,6 +85,7 @@ class ByEntity:
 class Arm:
     """set: overrides of the recipe. initial: the stage, or SETTING/ARM, that it starts from.
 
+    initials: the same by setting, for an arm that starts from another student in each; it is run in these alone.
     only: settings it is run in, all if empty.
     beside: corpora that stand beside those of the setting, with how many of their sentences for each of its
     (`train.beside`).
@@ -103,6 +104,7 @@ class Arm:
 
     set: tuple[str, ...] = ()
     initial: str | None = None
+    initials: Mapping[str, str] = field(default_factory=dict)
     beside: Mapping[str, float] = field(default_factory=dict)
     names_of: str | None = None
     texts: tuple[str, ...] = ()
@@ -114,6 +116,10 @@ class Arm:
     alone: bool = False
     only: tuple[str, ...] = ()
     about: str = ""
+
+    def starts_from(self, setting: str) -> str | None:
+        """What it starts from in a setting."""
+        return self.initials.get(setting, self.initial)
 
 
 @dataclass(frozen=True)
@@ -148,13 +154,15 @@ class Experiment:
             return bool(self.settings[setting].test) and setting in (one.only or self.settings)
         if self.arms[arm].by_entity is not None and not train:
             return False
-        trained = bool(train) or one.pseudo is not None
-        if one.initial is not None and not self._starts(one.initial, seed, trained=trained):
+        if one.initials and setting not in one.initials:
+            return False
+        trained, initial = bool(train) or one.pseudo is not None, one.starts_from(setting)
+        if initial is not None and not self._starts(initial, seed, trained=trained):
             return False
         if not train:
             if one.pseudo is not None and not self.runs(setting, one.pseudo.by, seed):
                 return False
-            if one.pseudo is None and one.initial is None:
+            if one.pseudo is None and initial is None:
                 return False
         return not self.arms[arm].only or setting in self.arms[arm].only
 
@@ -230,7 +238,9 @@ class Cell:
     def initial(self) -> Cell | None:
         """The training whose student it starts from."""
         experiment = self.experiment
-        name = (experiment.stages if self.is_stage else experiment.arms)[self.arm].initial
+        name = experiment.stages[self.arm].initial if self.is_stage else None
+        if not self.is_stage:
+            name = experiment.arms[self.arm].starts_from(self.setting)
         if name is None:
             return None
         setting, start = start_of(name)

@@ -72,7 +72,8 @@ def _by_texts(cell: Cell, predictor: Predictor, names: Names) -> dict[str, float
     folders = cell.experiment.corpora
     texts = [one for name in cell.texts for one in corpora.load(name, folders[name], "train").documents[:TEXTS]]
     info = predictor.info
-    return weights_of_texts(predictor.student, info, texts, info.types, names=names, threads=1)
+    labels = dict.fromkeys((*info.types, *cell.without))  # also of a type that it has not learnt, and is asked for
+    return weights_of_texts(predictor.student, info, texts, [*labels], names=names, threads=1)
 
 
 def learnt_by_entity(cell: Cell, splits: Sequence[Split], names: Names) -> Learnt:

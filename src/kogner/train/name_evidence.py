@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 WEIGHTS = (0.0, 0.5, 1.0, 1.5, 2.0, 2.5, 3.0, 3.5, 4.0, 5.0, 6.0, 7.0, 8.0, 9.0, 10.0)  # logits
 COARSE = (1.0, 2.0, 3.0, 4.0, 6.0, 8.0, 10.0)  # the same, where a loss is looked for beside them
-LOSSES = (0.0, 0.5, 1.0, 1.5, 2.0, 3.0)  # logits, of what is no name
+LOSSES = (0.0, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 8.0, 10.0)  # logits, of what is no name
 SCALES = (0.0, 0.5, 0.75, 1.0, 1.25, 1.5, 2.0, 3.0)  # of what the entity adds to that
 # Mean and deviation of a scale, a weight and a loss, before dev is looked at.
 SCALE, WEIGHT, LOSS = (1.0, 1.0), (3.0, 3.0), (0.0, 2.0)
