@@ -205,8 +205,8 @@ def _check_alone(experiment: Experiment, name: str, arm: Arm) -> None:
                 raise ConfigError(f"experiment {experiment.name}: {what} of arm {name} is {of}, which has no student")
         return
     said = (
-        arm.set, arm.initial, arm.initials, arm.beside, arm.names_of, arm.texts, arm.by_entity, arm.untyped, arm.pseudo, arm.bank,
-        arm.corpora,
+        arm.set, arm.initial, arm.initials, arm.beside, arm.names_of, arm.texts, arm.by_entity, arm.untyped, arm.pseudo,
+        arm.bank, arm.corpora,
     )  # fmt: skip
     if any(said) or experiment.graph is None:
         raise ConfigError(
@@ -238,10 +238,11 @@ def _check_names(experiment: Experiment, name: str, arm: Arm) -> None:
             f"experiment {experiment.name}: arm {name} scores students of {arm.names_of}, which has corpora of its "
             "own; give these folders a name and a setting"
         )
-    if arm.set or arm.initial or arm.initials or arm.beside or arm.pseudo or base.names_of is not None or experiment.graph is None:
+    trained = arm.set or arm.initial or arm.initials or arm.beside or arm.pseudo
+    if trained or base.names_of is not None or experiment.graph is None:
         raise ConfigError(
             f"experiment {experiment.name}: arm {name} scores the students of {arm.names_of} again, so that must be "
-            "one that is trained, the arm itself can have no set, initial, beside or pseudo, and a graph is needed"
+            "one that is trained, the arm itself can have no set, initial, initials, beside or pseudo, and a graph is needed"
         )
     there = base.only or tuple(base.initials)
     if there and not set(arm.only or experiment.settings) <= set(there):
