@@ -242,7 +242,7 @@ def _check_names(experiment: Experiment, name: str, arm: Arm) -> None:
     if trained or base.names_of is not None or experiment.graph is None:
         raise ConfigError(
             f"experiment {experiment.name}: arm {name} scores the students of {arm.names_of} again, so that must be "
-            "one that is trained, the arm itself can have no set, initial, initials, beside or pseudo, and a graph is needed"
+            "one that is trained, the arm itself can have no set, initial, beside or pseudo, and a graph is needed"
         )
     there = base.only or tuple(base.initials)
     if there and not set(arm.only or experiment.settings) <= set(there):
