@@ -31,7 +31,7 @@ TORCH_STAMP := $(VENV)/.torch-$(TORCH)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run test test-slow lint format wheel check-wheel graph teacher linked mini joint joint-base joint-data pieces evaluate bench-suite parity bench-annotate bench-memory bench-train bench-graph bench-transr bench-transr-graph bench-unimp bench-teacher bench-check bench-silver bench-llm bench-zero-shot bench-scanner bench-link bench-spans bench-thresholds bench-names bench-entities bench-bulk load-test bmg-smoke results results-quick inside-gliner reading ages docs test-page clean
+.PHONY: help run test test-slow lint format wheel check-wheel graph teacher linked mini joint joint-base joint-data pieces evaluate bench-suite parity bench-annotate bench-memory bench-train bench-graph bench-transr bench-transr-graph bench-unimp bench-teacher bench-check bench-silver bench-llm bench-zero-shot bench-scanner bench-link bench-spans bench-thresholds bench-names bench-entities bench-bulk load-test bmg-smoke results results-quick overlaps inside-gliner reading ages docs test-page clean
 
 help:  ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | awk -F'\t' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -213,13 +213,19 @@ SILVER_OF := $(BIN)/kogner data silver --graph $(GRAPH) \
   $(foreach name,bc2gm bc5cdr genia gnormplus jnlpba linnaeus ncbi_disease nlmchem,--exclude $(CORPORA)/$(name))
 SILVER := $(SILVER_OF) --types chemical=Chemical,disease=Disease,gene=Gene
 
-EXPERIMENTS := shares few-documents silver-only all-types all-documents by-entity vectors unseen-corpora self-training baseline rates
+EXPERIMENTS := shares few-documents silver-only all-types all-documents by-entity teacher-parts vectors unseen-corpora self-training baseline rates
+OVERLAPS := shares few-documents
 RECORDED := low-resource tune quick  # the first two of a GPU, by an earlier revision, without scores by document; `results-quick`
-RESULTS_OF := build/unseen build/silver-domain build/silver-domain-shuffled build/silver-protein build/silver-species build/aligned
+RESULTS_OF := build/unseen build/silver-domain build/silver-domain-shuffled build/silver-protein build/silver-species
 results: teacher linked build/bank-mpnet/artifact.json build/bank-minilm/artifact.json build/joint/artifact.json $(RESULTS_OF:%=%/artifact.json) $(VENV)/.dev  ## Does the graph help? All trainings (days on 2 cores; DEVICE=cuda JOBS=13 for a GPU; goes on where it was), and docs/results.md
 	$(foreach name,$(EXPERIMENTS),$(BIN)/kogner experiment run $(name) --device $(DEVICE) $(if $(JOBS),--jobs $(JOBS)) \
 	  --scores benchmarks/results/scores --out benchmarks/results/$(name).json &&) \
 	$(BIN)/kogner experiment report $(EXPERIMENTS:%=benchmarks/results/%.json) $(RECORDED:%=benchmarks/results/%.json) --out docs/results.md
+	$(MAKE) --no-print-directory overlaps
+	$(BIN)/python benchmarks/tables.py
+
+overlaps: linked build/joint/artifact.json  ## What the experiments say without test documents that share text with train documents
+	$(BIN)/python benchmarks/overlaps.py $(OVERLAPS:%=--plan %) --out benchmarks/results/overlaps.json
 
 results-quick: $(VENV)/.minilm linked build/silver-quick/artifact.json  ## A short form of one row of it again, beside what was recorded, in a quarter of an hour
 	@$(BIN)/python benchmarks/quick.py

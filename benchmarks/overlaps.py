@@ -9,27 +9,41 @@ from __future__ import annotations
 import argparse
 import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import record
+
+if TYPE_CHECKING:
+    from kogner.experiment.folders import Folders
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--plan", default="shares")
+    parser.add_argument("--plan", action="append", required=True, help="can be repeated")
     parser.add_argument("--runs", type=Path, default=Path("runs/experiments"))
     parser.add_argument("--scores", type=Path, default=Path("benchmarks/results/scores"))
     parser.add_argument("--out", type=Path, required=True)
     args = parser.parse_args()
 
+    from kogner.experiment.folders import Folders
+
+    plans = {name: without_overlaps(name, Folders(args.runs, args.scores)) for name in args.plan}
+    record.write(args.out, {"plans": plans})
+    most = max(
+        abs(one["difference"] - one["without"]["difference"]) for found in plans.values() for one in found["groups"]
+    )
+    print(json.dumps({"out": str(args.out), "plans": [*plans], "moves_at_most": round(most, 2)}))
+
+
+def without_overlaps(plan: str, folders: Folders) -> dict[str, Any]:
+    """By test corpus how many documents are left out, and each mean difference with and without them."""
     from kogner.data import corpora
     from kogner.data.overlap import Overlap
-    from kogner.experiment.folders import Folders
     from kogner.experiment.plan import load
     from kogner.experiment.recorded import recorded
     from kogner.experiment.summary import summarise
 
-    experiment, folders = load(args.plan), Folders(args.runs, args.scores)
+    experiment = load(plan)
     results = recorded(experiment, folders)
     shared: dict[tuple[str, ...], Overlap] = {}
     kept: dict[tuple[str, str], list[bool]] = {}
@@ -53,9 +67,7 @@ def main() -> None:
             summarise(experiment, results)["groups"], summarise(experiment, rest)["groups"], strict=True
         )
     ]
-    record.write(args.out, {"experiment": experiment.name, "corpora": left_out, "groups": groups})
-    most = max(abs(one["difference"] - one["without"]["difference"]) for one in groups)
-    print(json.dumps({"out": str(args.out), "corpora": left_out, "moves_at_most": round(most, 2)}))
+    return {"corpora": left_out, "groups": groups}
 
 
 def _rest(found: dict[str, Any], kept: dict[tuple[str, str], list[bool]]) -> dict[str, Any]:

@@ -52,6 +52,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "by-entity": entities.by_entity,
     "all-types": plans.all_types,
     "few-documents": plans.few_documents,
+    "teacher-parts": plans.teacher_parts,
     "all-documents": plans.all_documents,
     "vectors": plans.vectors,
     "link": quality.link,

@@ -120,10 +120,10 @@ def test_readmes_table_shows_what_has_all_seeds_alone(results, monkeypatch):
     all_three.append(compared("no-graph-names", "no-graph", 19.0, 0.01))
     (found,) = cells(arms | {"silver-domain-names": [70.0], "no-graph-names": [60.0, 60.0]})
     assert found[5] == "" and "19.0" in found[6] and "(2) over (1)" in found[6]
-    assert "earlier rule" not in short.helps()
+    assert "before today's" not in short.helps()
     by_earlier = [row(name, f1) | {"rules": {"weighing": [1]}} for name, f1 in arms.items()]
     file.write_text(json.dumps(plan_of(arms, all_three) | {"plan": "few-documents", "rows": by_earlier}))
-    assert "| BC5CDR | 5 % \\* |" in short.helps() and "\\*: by an earlier rule" in short.helps()
+    assert "| BC5CDR | 5 % \\* |" in short.helps() and "\\*: by rules before today's" in short.helps()
 
 
 def test_readmes_table_wants_the_settings_of_its_plans(results, monkeypatch):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import Any
 
-from kogner.experiment.report import ALONE, BETTER, WORSE, key, verdicts
+from kogner.experiment.report import ALONE, BETTER, WORSE, by_earlier_rules, key, verdicts
 from tabulated.markdown import NAMES, difference, is_there, result
 
 _FEW, _ALL, _NONE = "few documents", "all documents", "no label"
@@ -16,27 +16,33 @@ def _mean(plan: str, group: str, better: str, baseline: str) -> dict[str, Any]:
     data = result(plan)
     for one in data["groups"]:
         if (one["group"], one["arm"], one["baseline"], one["seeds"]) == (group, better, baseline, data["seeds"]):
-            return one | {"shown": verdicts(data["groups"])[key(one)]}
+            return one | {"shown": verdicts(data["groups"])[key(one)], "mark": _mark(data, one)}
     raise FileNotFoundError(f"{better} over {baseline} with {group} of {plan} was not measured with all seeds yet")
+
+
+def _mark(data: dict[str, Any], one: dict[str, Any]) -> str:
+    """What stands behind a difference of scores by rules before today's."""
+    return "\\*" if by_earlier_rules(data, one) else ""
 
 
 def _said(plan: str, group: str, better: str, baseline: str) -> str:
     """A mean difference: in bold where it holds among all of its plan, and what it is where it does not."""
     one = _mean(plan, group, better, baseline)
     if one["shown"] in (BETTER, WORSE):
-        return f"**{difference(one)}**"
+        return f"**{difference(one)}**{one['mark']}"
     short = "not after the correction" if one["shown"] == ALONE else "not shown"
-    return f"{difference(one).removesuffix(')')}; {short})"
+    return f"{difference(one).removesuffix(')')}; {short}){one['mark']}"
 
 
 def _of_corpora(plan: str, setting: str, better: str, baseline: str) -> str:
     """The differences of a setting's corpora."""
+    data = result(plan)
     found = [
         one
-        for one in result(plan)["comparisons"]
+        for one in data["comparisons"]
         if (one["setting"], one["arm"], one["baseline"]) == (setting, better, baseline)
     ]
-    said = [f"{difference(one)} on {NAMES.get(one['corpus'], one['corpus'])}" for one in found]
+    said = [f"{difference(one)}{_mark(data, one)} on {NAMES.get(one['corpus'], one['corpus'])}" for one in found]
     return " and ".join(one for one in (", ".join(said[:-1]), said[-1]) if one)
 
 
@@ -57,10 +63,9 @@ def in_short() -> str:
     told = [
         "*Names of the graph help*, most where little is annotated. With 5 or 15 % of the documents (mean of five "
         f"settings) F1 changes by {_said('shares', _FEW, train, 'no-graph')} with names in training, as labels of "
-        f"unlabelled text; by {_said('shares', _FEW, read, 'no-graph')} with names when the student reads, by an "
-        f"[earlier rule](howto/experiments.md#figures-by-earlier-rules); by {_said('shares', _FEW, both, 'no-graph')} "
-        "with both. With all documents of BC5CDR it is names when it reads "
-        f"that help: {_said('shares', _ALL, read, 'no-graph')}; names in training: "
+        f"unlabelled text; by {_said('shares', _FEW, read, 'no-graph')} with names when the student reads; "
+        f"by {_said('shares', _FEW, both, 'no-graph')} with both. With all documents of BC5CDR it is names when it "
+        f"reads that help: {_said('shares', _ALL, read, 'no-graph')}; names in training: "
         f"{_said('shares', _ALL, train, 'no-graph')}.",
         "*Of what names in training give* the larger part comes with more text, more steps, and where names stand: "
         "silver text in which entities have the types of others gives "
@@ -82,14 +87,16 @@ def in_short() -> str:
         f"{_said('by-entity', _ALL, 'entities', 'entities-vocabulary')}.",
         "*The teacher's vectors*, distilled as in the paper, have not been shown to help the student find more: "
         f"{_said('shares', _FEW, 'mse', 'no-graph')} with few documents, {_said('shares', _ALL, 'mse', 'no-graph')} "
-        f"with all; over rows of other entities {_said('vectors', _FEW, 'paper', 'paper-shuffled')} at 5 %, and "
+        f"with all; over rows of other entities {_said('teacher-parts', _FEW, 'paper', 'paper-shuffled')} at 5 %, and "
         f"{_said('all-types', _NONE, 'mse', 'mse-shuffled')} without a label. This is of MiniLM students, our graph "
         "and our silver text; the intervals exclude large gains, not small ones. For [linking](concepts/linking.md) "
         "where no name fits, text vectors of the graph help, and distilled ones do not.",
     ]
     return (
         "".join(f"- {one}\n" for one in told)
-        + "\nIn bold what holds after Holm's correction for all means of its plan.\n"
+        + "\nIn bold what holds after Holm's correction for all means of its plan. \\*: by rules before today's for "
+        "thresholds, weights of names or what the scanner finds "
+        "([which](howto/experiments.md#figures-by-earlier-rules)).\n"
     )
 
 

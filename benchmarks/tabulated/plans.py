@@ -18,8 +18,12 @@ _FEW_DOCUMENTS = {
     "silver-domain-names": "and when it reads",
     "silver-shuffled": "control: types of other entities in training",
     "silver-shuffled-untyped": "control: and a name of any type counts for each when it reads",
+    "self-taught": "control: labels of the student without the graph in training (self-training)",
+    "self-taught-names": "and names when it reads",
     "silver-beside": "names in training, and silver kept beside the others",
     "silver-beside-names": "and names when it reads",
+    "no-graph-trusted": "no graph, and names as much as raw text says",
+    "silver-beside-trusted": "silver kept beside, and names as much as raw text says",
 }
 
 
@@ -77,11 +81,6 @@ _VECTORS = {
     "cosine": "the same vectors, cosine",
     "mse-by-names": "MSE, mentions linked by names alone",
     "mse-minilm": "text vectors of the student's own encoder, MSE",
-    "paper": "the teacher's three parts, MSE (the paper's)",
-    "paper-shuffled": "control of it: rows of other entities of the type",
-    "structure": "Z' and Z'' alone",
-    "transr": "TransR's alone",
-    "aligned": "no vectors, names aligned in the encoder first",
 }
 
 
@@ -91,6 +90,25 @@ def vectors() -> str:
         result("vectors"), _VECTORS,
         "Test F1, exact. Linked by names alone: without the annotators' ids, which are supervision that the student "
         "without the graph lacks.",
+    )  # fmt: skip
+
+
+_PARTS = {
+    "no-graph": "no graph",
+    "paper": "the teacher's three parts, MSE (the paper's)",
+    "paper-shuffled": "control: rows of other entities of the type",
+    "text": "Z alone",
+    "neighbours": "Z' alone",
+    "transr": "Z'' alone",
+    "structure": "Z' and Z''",
+}
+
+
+def teacher_parts() -> str:
+    """The paper's distillation, and each part of the teacher's vectors by itself."""
+    return arms_and_differences(
+        result("teacher-parts"), _PARTS,
+        "Test F1, exact. Z: text vectors of the student's own encoder, Z': the Graph Transformer's, Z'': TransR's.",
     )  # fmt: skip
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from kogner.evaluate.significance import holm
+from kogner.experiment.identity import RULES
 from kogner.experiment.plan import load
 from kogner.experiment.report import CERTAIN
 from tabulated.evidence import figure, left_out
@@ -61,7 +62,7 @@ def helps() -> str:
             alone = floor(data, setting, corpus, left_out(setting))
             if not alone:
                 continue  # without the floor a row says little
-            earlier = any(one is not None and not by_today(one, "weighing") for one in own)
+            earlier = any(one is not None and not by_today(one, rule) for one in own for rule in RULES)
             others = {"(0)": (float(alone), "names-alone")}
             for name, arm, one in zip(("(1)", "(2)"), arms[:last], own[:last], strict=False):
                 others |= {} if one is None or arm is None else {name: (one["mean"], arm)}
@@ -87,9 +88,9 @@ def helps() -> str:
 def _below(seeds: set[int], places: Sequence[str], *, marked: bool) -> str:
     """What has to be known to read the table. marked: rows of an earlier rule are."""
     earlier = (
-        "\\*: by an earlier rule for names that are read, by which those that a student overlooked counted for "
-        "nothing, which makes (2) the lower the fewer documents there are "
-        "([which](docs/howto/experiments.md#figures-by-earlier-rules)). "
+        "\\*: by rules before today's, for thresholds, for what the scanner finds or for names that are read; by the "
+        "last those that a student overlooked counted for nothing, which makes (2) the lower the fewer documents there "
+        "are ([which](docs/howto/experiments.md#figures-by-earlier-rules)). "
     )
     return (
         f"Test F1, exact, {' or '.join(map(str, sorted(seeds)))} seeds each; {_BOLD}, so that with three seeds that "

@@ -71,6 +71,7 @@ def test_a_suite_is_scored(folder, tiny_student):
     assert said["corpora"]["Two"]["gold"] == 1
     every = {"precision": 100.0, "recall": 100.0, "f1": 100.0}
     assert said["corpora"]["One"]["names_alone"] == {**every, "by_type": {"disease": every}}
+    assert said["trained_on"] == ["trained"]
 
 
 def test_a_corpus_of_ones_own_cannot_have_the_name_of_one_of_the_suite(folder):

@@ -7,7 +7,7 @@ from tests.experiment.conftest import changed
 
 from kogner.cli import main
 from kogner.experiment.folders import Folders
-from kogner.experiment.identity import identity
+from kogner.experiment.identity import RULES, identity
 from kogner.experiment.plan import load
 from kogner.experiment.report import opening
 from kogner.experiment.summary import summarise
@@ -76,6 +76,23 @@ def test_mentions_that_a_reader_lost_count_in_differences_too(plan):
         one["test"]["mine"]["skipped"] = {"gene": 6, "disease": 10}
     (told,) = summarise(experiment, found)["comparisons"]
     assert told["difference"] == round(160 / 44 * 10 - 80 / 40 * 10, 2)
+
+
+def test_pairs_of_two_machines_and_scores_by_earlier_rules_are_marked(plan):
+    arms, compare, groups = {"no-graph": {}, "mse": {}}, [["mse", "no-graph"]], {"both": ["half"]}
+    experiment = load(changed(plan, arms=arms, compare=compare, groups=groups, stages={}, seeds=2))
+    found = [counted("half", arm, seed, 4) | {"place": "one"} for arm in arms for seed in (0, 1)]
+    alike = summarise(experiment, found)
+    found[-1]["place"] = "another"
+    differ = summarise(experiment, found)
+    assert [one.get("other_places") for of in (alike, differ) for one in (*of["comparisons"], *of["groups"])] == [
+        None, None, True, True,
+    ]  # fmt: skip
+    assert "†" in opening([differ]) and "†: between trainings on different machines" in opening([differ])
+    assert "\\*" in opening([alike]), "scores without a rule are of the first"
+    for row in alike["rows"]:
+        row["rules"] = {name: [number] for name, number in RULES.items()}
+    assert "†" not in opening([alike]) and "\\*" not in opening([alike])
 
 
 def test_a_setting_without_test_shows_its_scores_on_dev(plan, tmp_path, capsys):

@@ -167,7 +167,9 @@ def command(
         note(f"{name} is not scored: {reason}")
     if llm is None and chosen.suite is not None:
         mean = chosen.suite.mean({name: result["f1"] for name, result in said.items()})
-        said = {"suite": chosen.suite.name, "mean_f1_of_six": mean, "corpora": said, "missing": chosen.missing}
+        trained = [one.partition("=")[0] for one in train] or None  # not said, so that what training held is scored too
+        said = {"suite": chosen.suite.name, "mean_f1_of_six": mean, "trained_on": trained, "corpora": said}
+        said["missing"] = chosen.missing
     click.echo(json.dumps(said))
     if described is not None:
         of_graph = None if names is None else names.store.artifact.hash

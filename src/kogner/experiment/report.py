@@ -8,10 +8,16 @@ from typing import Any
 
 from kogner.errors import MissingExtraError
 from kogner.evaluate.significance import holm
+from kogner.experiment.identity import RULES
 
 CERTAIN = 0.05
 BETTER, WORSE, UNSHOWN = "better", "worse", "no difference is shown"
 ALONE = "a difference by itself, not among so many"  # p below CERTAIN, and not after the correction
+_MARKS = {
+    " \\*": "of scores by rules before today's, for thresholds, weights of names or what the scanner finds, whose "
+    "numbers stand in the rows of the JSON; to train again gives those of today's",
+    " †": "between trainings on different machines, where the same training need not come out the same",
+}
 
 _METHOD = (
     "F1 is of exact spans and types, on test, as mean ± standard deviation over seeds; each seed also draws other "
@@ -59,7 +65,8 @@ def opening(summaries: Sequence[Mapping[str, Any]]) -> str:
         parts = []
         for one in first:
             low, high = one["interval"]
-            parts.append(f"{one['difference']:+.1f} F1 ({low:+.1f} to {high:+.1f}) with {one['group']}")
+            of_mean = f"{one['difference']:+.1f} F1 ({low:+.1f} to {high:+.1f})"
+            parts.append(f"{of_mean} with {one['group']}{_marks(summary, one)}")
         called = _called(told[0])
         said = [f"**{called[0].upper()}{called[1:]}: {', '.join(parts)}.**\n"]
         alone = f"A difference at p < {CERTAIN} by itself, but not after the correction over all of them"
@@ -70,16 +77,40 @@ def opening(summaries: Sequence[Mapping[str, Any]]) -> str:
                 if shown[key(one)] == verdict:
                     by_name.setdefault(_called(one), []).append(
                         f"{round(one['difference'], 1) + 0.0:+.1f} F1 with {one['group']}"  # never -0.0
+                        + _marks(summary, one)
                     )
             if by_name:
                 said.append(f"- {title}:")
                 said += [f"  - {name} {', '.join(them)}" for name, them in by_name.items()]
-        return "\n".join(said)
+        return "\n".join([*said, *_explained("\n".join(said))])
     return ""
 
 
 def _called(group: Mapping[str, Any]) -> str:
     return f"{group.get('of') or group['arm']} (`{group['arm']}` over `{group['baseline']}`)"
+
+
+def by_earlier_rules(summary: Mapping[str, Any], one: Mapping[str, Any]) -> bool:
+    """Whether rules before today's decided a score of one of its comparisons, or of its means of a group."""
+    settings = one["settings"] if "group" in one else (one["setting"],)
+    return any(
+        number != RULES[name]
+        for row in summary.get("rows", ())
+        if row["setting"] in settings and row["arm"] in (one["arm"], one["baseline"])
+        for name, numbers in row.get("rules", {}).items()
+        for number in numbers
+    )
+
+
+def _marks(summary: Mapping[str, Any], one: Mapping[str, Any]) -> str:
+    earlier, places = _MARKS
+    return (earlier if by_earlier_rules(summary, one) else "") + (places if one.get("other_places") else "")
+
+
+def _explained(text: str) -> list[str]:
+    """What the marks in it say; lines."""
+    told = [f"{mark.strip()}: {said}." for mark, said in _MARKS.items() if mark in text]
+    return ["", *told] if told else []
 
 
 def verdicts(groups: Sequence[Mapping[str, Any]]) -> dict[tuple[str, ...], str]:
@@ -112,10 +143,10 @@ def means(summary: Mapping[str, Any]) -> list[str]:
         low, high = one["interval"]
         lines.append(
             f"| {_called(one)} | {_where(one, summary['comparisons'])} | {one['difference']:+.2f} ({low:+.2f} to "
-            f"{high:+.2f}) | {one['p']:.4f} | {one['unseen']:+.1f} | {one['seeds']} | "
+            f"{high:+.2f}){_marks(summary, one)} | {one['p']:.4f} | {one['unseen']:+.1f} | {one['seeds']} | "
             f"{shown.get(key(one), 'nothing yet, of one seed')} |"
         )
-    return lines
+    return lines + _explained("\n".join(lines))
 
 
 def corpora_of(group: Mapping[str, Any], comparisons: Sequence[Mapping[str, Any]]) -> int:
@@ -186,14 +217,15 @@ def _section(summary: Mapping[str, Any], picture: str) -> str:
         low, high = one["interval"]
         lines.append(
             f"| {one['setting']} | {one['corpus']} | {one['arm']} - {one['baseline']} | {one['difference']:+.2f} | "
-            f"{low:+.2f} to {high:+.2f} | {one['p']:.4f} | {one['unseen']:+.1f} | {one['seeds']} |"
+            f"{low:+.2f} to {high:+.2f}{_marks(summary, one)} | {one['p']:.4f} | {one['unseen']:+.1f} | "
+            f"{one['seeds']} |"
         )
     there = {row["arm"] for row in summary["rows"]}
     arms = [f"- `{name}`: {about}" for name, about in summary["arms"].items() if about and name in there]
     lines += ["", *(["Arms:", "", *arms, ""] if arms else [])]
     lines += [
-        "Any one training again: `kogner experiment run "
-        f"{summary['plan']} --cell SETTING-ARM-SEED`, e.g. `--cell {summary['example']}`.\n"
+        "Any one training again, by today's code and rules (at one of the revisions above by those of then): `kogner "
+        f"experiment run {summary['plan']} --cell SETTING-ARM-SEED`, e.g. `--cell {summary['example']}`.\n"
     ]
     return "\n".join(lines)
 

@@ -19,6 +19,8 @@ def summarise(experiment: Experiment, results: Sequence[Mapping[str, Any]]) -> d
 
     In a setting without `test` a row has the scores on dev alone. places: trainings by the machine they ran on.
     Of a comparison those seeds count that both arms have; of a group those settings in which both have any.
+    `other_places` stands with those of which a training and the one that it is compared with ran on different machines,
+    where the same training need not come out the same.
     """
     by_cell = {(one["cell"]["setting"], one["cell"]["arm"], one["cell"]["seed"]): one for one in results}
     rows = []
@@ -50,7 +52,8 @@ def summarise(experiment: Experiment, results: Sequence[Mapping[str, Any]]) -> d
                     one["test"][corpus]["unseen"]["recall"] - other["test"][corpus]["unseen"]["recall"]
                     for one, other in pairs
                 )
-                comparisons.append({"setting": setting, "corpus": corpus, **names, **told, "unseen": round(unseen, 2)})
+                told |= {"unseen": round(unseen, 2)} | _other_places(pairs)
+                comparisons.append({"setting": setting, "corpus": corpus, **names, **told})
         for group, settings in experiment.groups.items():
             there = [setting for setting in settings if setting in drawn]
             if there:
@@ -58,7 +61,10 @@ def summarise(experiment: Experiment, results: Sequence[Mapping[str, Any]]) -> d
                 told = overall(every).to_dict()
                 of_group = [one for one in comparisons if one["setting"] in there and one.items() >= names.items()]
                 unseen = statistics.mean(one["unseen"] for one in of_group)
-                groups.append({"group": group, "settings": there, **names, **told, "unseen": round(unseen, 2)})
+                told |= {"unseen": round(unseen, 2)} | _other_places(
+                    [pair for setting in there for pair in _pairs(by_cell, setting, better, baseline)]
+                )
+                groups.append({"group": group, "settings": there, **names, **told})
     places = Counter(one.get("place", "not recorded") for one in results)
     return {"rows": rows, "comparisons": comparisons, "groups": groups, "places": dict(places.most_common())}
 
@@ -69,6 +75,11 @@ def _pairs(cells: Cells, setting: str, better: str, baseline: str) -> list[tuple
         for key in _seeds(cells, setting, better)
         if (setting, baseline, key[2]) in cells
     ]
+
+
+def _other_places(pairs: Iterable[tuple[Mapping[str, Any], Mapping[str, Any]]]) -> dict[str, bool]:
+    differ = any(one.get("place") != other.get("place") for one, other in pairs)
+    return {"other_places": True} if differ else {}
 
 
 def _seeds(cells: Iterable[tuple[str, str, int]], setting: str, arm: str) -> list[tuple[str, str, int]]:
