@@ -261,8 +261,11 @@ def _fit_to_texts(
         raise ConfigError(f"{model} does not say its types; give --labels")
     if not documents:
         raise ConfigError("the texts hold no document")
-    if any(info.name_weights.values()):
-        note(f"{model} has weights of names already; those that dev documents gave are better than what texts say")
+    if known := [label for label in labels if info.name_weight(label, 0)]:
+        note(
+            f"{model} has weights of names for {', '.join(known)} already; those that dev documents gave are better "
+            "than what texts say"
+        )
     weights = weights_of_texts(student, info, documents, labels, names=names)
     if not weights:
         raise ConfigError(
