@@ -27,10 +27,12 @@ def overlaps() -> str:
     counts: dict[str, str] = {}
     moves = []
     for plan, of in data["plans"].items():
-        whole = {key(one): one["difference"] for one in result(plan)["groups"]}
+        data_of_plan = result(plan)
+        whole = {key(one): one["difference"] for one in data_of_plan["groups"]}
         if whole != {key(one): one["difference"] for one in of["groups"]}:
             raise ValueError(f"overlaps.json is of other scores than {plan}.json; run: make overlaps")
-        moves += [abs(one["difference"] - one["without"]["difference"]) for one in of["groups"]]
+        finished = [one for one in of["groups"] if one["seeds"] == data_of_plan["seeds"]]
+        moves += [abs(one["difference"] - one["without"]["difference"]) for one in finished]
         counts |= {
             name: f"{found['left_out']} of {found['of']:,} of {NAMES.get(name, name)}"
             for name, found in of["corpora"].items()
