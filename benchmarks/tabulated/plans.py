@@ -32,8 +32,8 @@ def few_documents() -> str:
     return arms_and_differences(
         result("few-documents"), _FEW_DOCUMENTS,
         "Test F1, exact; thresholds and weights of names from dev; of a type that was never annotated, which alone is "
-        "scored then, by default, or as much as raw text says. 1 %: five or six documents, 5 %: 25 to 30, 50 %: 250, and 15 % where a type is "
-        "left out. Students that read names first go on at a quarter of the rates.",
+        "scored then, by default, or as much as raw text says. 1 %: five or six documents, 5 %: 25 to 30, 50 %: 250, "
+        "and 15 % where a type is left out. Students that read names first go on at a quarter of the rates.",
     )  # fmt: skip
 
 
