@@ -6,11 +6,11 @@ import itertools
 from collections.abc import Iterator
 from typing import Any
 
+from kogner.experiment.identity import by_today
 from kogner.experiment.plan import load
 from kogner.experiment.report import BETTER, WORSE, corpora_of, key, verdicts
 from tabulated.markdown import (
     NAMES,
-    by_today,
     difference,
     difference_with_p,
     floor,
@@ -137,7 +137,7 @@ def few_and_all() -> str:
     ]
     earlier = (
         ""
-        if all(by_today(row, "weighing") for row in data["rows"])
+        if all(by_today(row.get("rules", {}), "weighing") for row in data["rows"])
         else "A name adds at most 4 to a span's logit here, which with few documents was often chosen; later rules are "
         "told in [experiments](howto/experiments.md#figures-by-earlier-rules). "
     )

@@ -7,8 +7,6 @@ import statistics
 from pathlib import Path
 from typing import Any
 
-from kogner.experiment.identity import RULES
-
 RESULTS = Path(__file__).parents[1] / "results"
 NAMES = {
     "bc5cdr": "BC5CDR", "ncbi": "NCBI-disease", "bc2gm": "BC2GM", "jnlpba": "JNLPBA", "gnormplus": "GNormPlus",
@@ -40,11 +38,6 @@ def floor(data: dict[str, Any], setting: str, corpus: str, kind: str | None = No
         if (row["setting"], row["corpus"], row["arm"]) == (setting, corpus, "names-alone") and row["f1"]:
             return f"{row['mean']:.1f}"
     return names_alone(corpus, kind)
-
-
-def by_today(row: dict[str, Any], rule: str) -> bool:
-    """Whether today's rule decided a row of an experiment, where it took part."""
-    return all(number == RULES[rule] for number in row.get("rules", {}).get(rule, ()))
 
 
 def trained(data: dict[str, Any]) -> str:

@@ -6,11 +6,11 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from kogner.evaluate.significance import holm
-from kogner.experiment.identity import RULES
+from kogner.experiment.identity import by_today
 from kogner.experiment.plan import load
 from kogner.experiment.report import CERTAIN
 from tabulated.evidence import figure, left_out
-from tabulated.markdown import NAMES, by_today, difference, floor, is_there, result, table
+from tabulated.markdown import NAMES, difference, floor, is_there, result, table
 
 _BOLD = "bold: a difference at p < 0.05 after Holm's correction for all of the table's differences"
 MOST = 60  # labels of a race that counts here
@@ -63,7 +63,7 @@ def helps() -> str:
             alone = floor(data, setting, corpus, left_out(setting))
             if not alone:
                 continue  # without the floor a row says little
-            earlier = any(one is not None and not by_today(one, rule) for one in own for rule in RULES)
+            earlier = any(one is not None and not by_today(one.get("rules", {})) for one in own)
             others = {"(0)": (float(alone), "names-alone")}
             for name, arm, one in zip(("(1)", "(2)"), arms[:last], own[:last], strict=False):
                 others |= {} if one is None or arm is None else {name: (one["mean"], arm)}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -104,6 +104,13 @@ def rules(said: Mapping[str, Any]) -> dict[str, int]:
         return {"scanner": said.get("scanner", 1)} if "alone" in said else {"thresholds": said.get("thresholds", 1)}
     weighed = "trust" if "texts" in said else "weighing"
     return rules(said["base"]) | {name: said.get(name, 1) for name in ("scanner", weighed)}
+
+
+def by_today(numbers: Mapping[str, Sequence[int]], *names: str) -> bool:
+    """Whether today's rules decided what has these numbers (`rules` of a summary's row), of those that are named, or of
+    all.
+    """
+    return all(number == RULES[name] for name in names or numbers for number in numbers.get(name, ()))
 
 
 def _files_in(folder: Path) -> str:

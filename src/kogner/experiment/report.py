@@ -8,7 +8,7 @@ from typing import Any
 
 from kogner.errors import MissingExtraError
 from kogner.evaluate.significance import holm
-from kogner.experiment.identity import RULES
+from kogner.experiment.identity import by_today
 
 CERTAIN = 0.05
 BETTER, WORSE, UNSHOWN = "better", "worse", "no difference is shown"
@@ -93,12 +93,10 @@ def _called(group: Mapping[str, Any]) -> str:
 def by_earlier_rules(summary: Mapping[str, Any], one: Mapping[str, Any]) -> bool:
     """Whether rules before today's decided a score of one of its comparisons, or of its means of a group."""
     settings = one["settings"] if "group" in one else (one["setting"],)
-    return any(
-        number != RULES[name]
+    return not all(
+        by_today(row.get("rules", {}))
         for row in summary.get("rows", ())
         if row["setting"] in settings and row["arm"] in (one["arm"], one["baseline"])
-        for name, numbers in row.get("rules", {}).items()
-        for number in numbers
     )
 
 
