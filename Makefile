@@ -256,9 +256,6 @@ build/bank-mpnet/artifact.json: | linked build/linked-names/artifact.json build/
 build/bank-minilm/artifact.json: | linked build/linked-names/artifact.json $(VENV)/.minilm
 	$(BIN)/kogner teacher build --graph $(GRAPH) --out build/bank-minilm --part Z $(LINKED:%=--linked %)
 
-build/aligned/artifact.json: | graph $(VENV)/.minilm
-	$(BIN)/kogner encoder align --graph $(GRAPH) --types Chemical,Disease,Gene --steps 2000 --device $(DEVICE) --out build/aligned
-
 build/unseen/artifact.json: | graph
 	$(BIN)/kogner data link --graph $(GRAPH) --data nlm-chem=$(CORPORA)/nlmchem --data genia=$(CORPORA)/genia --out build/unseen
 

@@ -375,3 +375,24 @@ def test_plans_that_cannot_be(plan, tmp_path, arms, message):
     first = {"no-graph": {"set": ["loss.dist_weight=0"]}}
     with pytest.raises(ConfigError, match=message):
         load(changed(plan, arms=first | arms, graph=str(tmp_path / "graph"), compare=[]))
+
+
+def test_texts_are_asked_for_a_type_that_is_left_out_too(plan, corpus, tmp_path, monkeypatch):
+    graph = tmp_path / "graph"
+    build([Entity("X:1", "Disease", "fever")], [], graph, rejected=Rejections())
+    arms = {"plain": {"set": ["loss.dist_weight=0"]}, "trusted": {"names_of": "plain", "texts": ["mine"]}}
+    settings = {"left": {"train": ["mine"], "test": ["mine"], "without": ["disease"]}}
+    changes = {"arms": arms, "settings": settings, "stages": {}, "compare": [["trusted", "plain"]]}
+    cells = {cell.name: cell for cell in load(changed(plan, graph=str(graph), **changes)).cells()}
+    run(cells["left-plain-0"], Folders(tmp_path), device="cpu", revision="x")
+    asked = []
+
+    def weights(student, info, documents, labels, **how):
+        asked.append((info.types, tuple(labels)))
+        return {"disease": 6.0}
+
+    monkeypatch.setattr("kogner.train.trust.weights_of_texts", weights)
+    done = run(cells["left-trusted-0"], Folders(tmp_path), device="cpu", revision="x")
+    ((learnt, labels),) = asked
+    assert "disease" not in learnt and labels == (*learnt, "disease")
+    assert done["name_weights"] == {"disease": 6.0}
