@@ -49,6 +49,7 @@ def test_a_plan_of_which_a_part_is_done(results):
 
     data = {
         "seeds": 2, "places": {"a processor": 3}, "date": "2026-11-29T00:00:00", "missing": ["one", "two"],
+        "plan": "recipes/experiments/few-documents.yaml",
         "rows": [row("old", [70.0, 71.0]), row("new", [72.0]), row("old", [1.0], setting="stage")],
         "comparisons": [compared("new", "old", 1.5, 0.01, seeds=1), compared("new", "old", 0.449, 0.01)],
         "groups": [compared("new", "old", 9, 0.01) | {"group": "low-resource", "settings": ["one"]}],
@@ -64,7 +65,7 @@ def test_ways_of_training_in_several_settings(results):
     from tabulated import evidence
 
     rows = [row("plain", []), row("plain", [], "ncbi-5", "ncbi"), row("longer", []), row("first", [], "stage")]
-    data = {"rows": rows, "arms": {"plain": "as ever", "longer": "longer"}}
+    data = {"rows": rows, "arms": {"plain": "as ever", "longer": "longer"}, "plan": "recipes/experiments/baseline.yaml"}
     (results / "baseline.json").write_text(json.dumps(data))
     lines = evidence.baseline().splitlines()
     assert lines[0] == "| trained | BC5CDR, 5 % | NCBI-disease, 5 % |"
@@ -171,3 +172,20 @@ def test_answers_say_what_holds_and_what_does_not(results):
     assert answer._of_corpora("made", "bc5cdr-5", "names", "no-graph") == "+4.0 (+3.0 to +5.0) on BC5CDR"
     with pytest.raises(FileNotFoundError, match="once over no-graph"):
         answer._said("made", "few documents", "once", "no-graph")
+
+
+@pytest.mark.parametrize(
+    ("plan", "setting", "said"),
+    [
+        ("few-documents", "bc5cdr-1", "BC5CDR, 1 %"),
+        ("few-documents", "no-disease", "BC5CDR, disease never annotated"),
+        ("shares", "bc5cdr-100", "BC5CDR, 100 %"),
+        ("shares", "no-labels", "BC5CDR, no label at all"),
+        ("all-types", "no-labels-proteins", "BC5CDR, proteins, no label at all"),
+    ],
+)
+def test_a_setting_in_words_is_of_its_plan(plan, setting, said):
+    from kogner.experiment.plan import load
+    from tabulated.evidence import setting_name
+
+    assert setting_name(load(f"recipes/experiments/{plan}.yaml").settings, setting, "bc5cdr") == said

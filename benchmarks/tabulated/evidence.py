@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from kogner.experiment.identity import by_today
-from kogner.experiment.plan import load
+from kogner.experiment.plan import Setting, load
 from kogner.experiment.report import BETTER, WORSE, corpora_of, key, verdicts
 from tabulated.markdown import (
     NAMES,
@@ -48,6 +48,7 @@ def overlaps() -> str:
 def distilled() -> str:
     """What the paper's distillation adds in each setting of the plan, beside the same training without it."""
     data = result("shares")
+    settings = load(data["plan"]).settings
     means = {(row["setting"], row["corpus"], row["arm"]): row for row in data["rows"]}
     rows = []
     for one in data["comparisons"]:
@@ -56,7 +57,7 @@ def distilled() -> str:
             for arm in ("no-graph", "mse"):
                 row = means[one["setting"], one["corpus"], arm]
                 figures.append(f"{row['mean']:.1f}" + (f" ± {row['sd']:.1f}" if row["sd"] is not None else ""))
-            where_of = setting_name(one["setting"], one["corpus"])
+            where_of = setting_name(settings, one["setting"], one["corpus"])
             rows.append([where_of, *figures, difference_with_p(one), str(one["seeds"])])
     header = ["corpus, share of its train split", "no graph", "distilled", "difference (95 %)", "seeds"]
     return f"{table(header, rows)}\n{trained(data)}"
@@ -74,7 +75,8 @@ def baseline() -> str:
     said = (
         "F1 on dev, exact, one seed; without the graph but where names come first (`kogner experiment run baseline`)."
     )
-    return f"{table(['trained', *(setting_name(*place) for place in places)], rows)}\n{said}\n"
+    settings = load(data["plan"]).settings
+    return f"{table(['trained', *(setting_name(settings, *place) for place in places)], rows)}\n{said}\n"
 
 
 _LOSSES = {"mse": "MSE", "cosine": "cosine", "contrastive": "contrastive", "relational": "relational"}
@@ -106,7 +108,8 @@ def tried() -> str:
             loss += ", to a whitened projection of the bank" if values.get("distil.target") == "pca" else ""
             figures = [f"{dev[setting, name]:.1f}" for setting in experiment.settings]
             rows.append([title, loss, values["loss.dist_weight"], *figures, str(data["seeds"])])
-    corpora = [setting_name(setting, plan.train[0]) for setting, plan in experiment.settings.items()]
+    settings = experiment.settings
+    corpora = [setting_name(settings, setting, plan.train[0]) for setting, plan in settings.items()]
     header = ["vectors are taught", "how", "weight", *corpora, "seeds"]
     places = ", ".join(f"{count} on {place}" for place, count in data["places"].items())
     return table(header, rows) + f"\nF1 on dev, exact. Trainings of these ways: {places}; {data['date'][:10]}.\n"
@@ -179,6 +182,7 @@ def _gains(data: dict[str, Any]) -> str:
 
 def _evidence_rows(data: dict[str, Any]) -> Iterator[tuple[int, list[str]]]:
     """Rows with what they are ordered by: settings without labels, then by share, then those without a type."""
+    settings = load(data["plan"]).settings
     cells = {(row["setting"], row["corpus"], row["arm"]): row for row in data["rows"]}
     gains = {
         (one["setting"], one["corpus"], one["arm"]): one for one in data["comparisons"] if one["baseline"] == "no-graph"
@@ -191,7 +195,7 @@ def _evidence_rows(data: dict[str, Any]) -> Iterator[tuple[int, list[str]]]:
         own = [cells.get((setting, corpus, arm)) for arm in arms]
         if setting == "stage" or sum(one is not None for one in own) < 2:
             continue
-        alone = floor(data, setting, corpus, left_out(setting))
+        alone = floor(data, setting, corpus, left_out(settings[setting]))
         if any(one is not None and one["mean"] is None for one in own):
             continue  # scored on dev alone
         most = max(float(alone or 0), *(one["mean"] for one in own if one is not None))
@@ -205,9 +209,9 @@ def _evidence_rows(data: dict[str, Any]) -> Iterator[tuple[int, list[str]]]:
         if best is not None:
             gained = difference_with_p(best, 1)
             unseen, seeds = f"{best['unseen']:+.1f}", best["seeds"]
-        percent = setting.rpartition("-")[2]
-        order = 0 if setting.startswith("no-labels") else int(percent) if percent.isdigit() else 101
-        said = setting_name(setting, corpus) + (", silver kept beside the others" if beside else "")
+        plan = settings[setting]
+        order = 0 if not plan.train else 101 if plan.without else round(100 * plan.share)
+        said = setting_name(settings, setting, corpus) + (", silver kept beside the others" if beside else "")
         alone = f"**{alone}**" if alone and float(alone) == most else alone
         yield order, [said, alone, *figures, gained, unseen, str(seeds)]
 
@@ -221,17 +225,17 @@ def figure(row: dict[str, Any], seeds: int) -> str:
     return text + (f" (seeds: {count} of {seeds})" if count < seeds else "")
 
 
-def left_out(setting: str) -> str | None:
+def left_out(setting: Setting) -> str | None:
     """The type that nobody annotated in a setting, which alone is scored there."""
-    return setting.removeprefix("no-") if setting in ("no-chemical", "no-disease") else None
+    return next(iter(setting.without), None)
 
 
-def setting_name(setting: str, corpus: str) -> str:
-    """A setting of the plans in words."""
-    share = f"{setting.rpartition('-')[2]} %"
-    if setting.startswith("no-labels"):
-        share = "no label at all"
-        share = f"proteins, {share}" if setting.endswith("-proteins") else share
-    elif (kind := left_out(setting)) is not None:
-        share = f"{kind} never annotated"
+def setting_name(settings: Mapping[str, Setting], setting: str, corpus: str) -> str:
+    """A setting of a plan in words."""
+    plan = settings[setting]
+    kind = left_out(plan)
+    if not plan.train:
+        share = "no label at all" if kind is None else f"{kind}s, no label at all"
+    else:
+        share = f"{100 * plan.share:g} %" if kind is None else f"{kind} never annotated"
     return f"{NAMES.get(corpus, corpus)}, {share}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from kogner.experiment.plan import load
 from kogner.experiment.report import corpora_of
 from tabulated.evidence import figure, setting_name
 from tabulated.markdown import difference_with_p, result, table, trained
@@ -118,7 +119,7 @@ def arms_and_differences(data: dict[str, Any], arms: Mapping[str, str], note: st
 
     arms: their names in words, in order.
     """
-    least = data["seeds"]
+    least, settings = data["seeds"], load(data["plan"]).settings
     cells = {(row["setting"], row["corpus"], row["arm"]): row for row in data["rows"]}
     shown = [arm for arm in arms if any(name == arm for *_, name in cells)]
     rows = []
@@ -127,12 +128,12 @@ def arms_and_differences(data: dict[str, Any], arms: Mapping[str, str], note: st
         if all(row is None or row["arm"] == "names-alone" for row in own):
             continue  # the floor of what is not measured yet
         figures = ["" if row is None else figure(row, data["seeds"]) for row in own]
-        rows.append([setting_name(setting, corpus), *figures])
+        rows.append([setting_name(settings, setting, corpus), *figures])
     means = [(corpora_of(one, data["comparisons"]), one) for one in data["groups"] if one["seeds"] >= least]
     means = [(of, one) for of, one in means if of > 1]
     covered = {(setting, one["arm"], one["baseline"]) for _, one in means for setting in one["settings"]}
     differences = [
-        [setting_name(one["setting"], one["corpus"]), *_said(one)]
+        [setting_name(settings, one["setting"], one["corpus"]), *_said(one)]
         for one in data["comparisons"]
         if one["seeds"] >= least and (one["setting"], one["arm"], one["baseline"]) not in covered
     ]

@@ -44,7 +44,8 @@ def helps() -> str:
         if not is_there(plan):
             continue
         data = result(plan)
-        if setting not in load(data["plan"]).settings:
+        settings = load(data["plan"]).settings
+        if setting not in settings:
             raise KeyError(f"plan {plan} has no setting {setting} any more")
         places += [place for place in data["places"] if place not in places]
         found = {(row["corpus"], row["arm"]): row for row in data["rows"] if row["setting"] == setting}
@@ -60,7 +61,7 @@ def helps() -> str:
             if last == 0:
                 continue
             figures = ["" if one is None else figure(one, data["seeds"]) for one in own]
-            alone = floor(data, setting, corpus, left_out(setting))
+            alone = floor(data, setting, corpus, left_out(settings[setting]))
             if not alone:
                 continue  # without the floor a row says little
             earlier = any(one is not None and not by_today(one.get("rules", {})) for one in own)
