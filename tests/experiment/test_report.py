@@ -9,7 +9,7 @@ from kogner.cli import main
 from kogner.experiment.folders import Folders
 from kogner.experiment.identity import RULES, identity
 from kogner.experiment.plan import load
-from kogner.experiment.report import opening
+from kogner.experiment.report import opening, page
 from kogner.experiment.summary import summarise
 
 
@@ -82,9 +82,9 @@ def test_pairs_of_two_machines_and_scores_by_earlier_rules_are_marked(plan):
     arms, compare, groups = {"no-graph": {}, "mse": {}}, [["mse", "no-graph"]], {"both": ["half"]}
     experiment = load(changed(plan, arms=arms, compare=compare, groups=groups, stages={}, seeds=2))
     found = [counted("half", arm, seed, 4) | {"place": "one"} for arm in arms for seed in (0, 1)]
-    alike = summarise(experiment, found)
+    alike = summarise(experiment, found) | {"experiment": "tiny"}
     found[-1]["place"] = "another"
-    differ = summarise(experiment, found)
+    differ = summarise(experiment, found) | {"experiment": "tiny"}
     assert [one.get("other_places") for of in (alike, differ) for one in (*of["comparisons"], *of["groups"])] == [
         None, None, True, True,
     ]  # fmt: skip
@@ -168,9 +168,12 @@ def test_the_page_opens_with_what_was_better_worse_or_neither():
     groups.append(group("names", 0.7, 0.008, of="names", group="all"))
     groups.append(group("some", 0.6, 0.04))  # would do by itself, but not among six
     groups.append(group("names", 0.3, 0.8, of="names", group="rare"))  # is not what the page opens with
-    assert opening([{"groups": []}, {"groups": [once]}]) == ""
-    assert opening([{"groups": []}, {"groups": groups}]).splitlines() == [
+    quick, tiny = {"groups": [], "experiment": "quick"}, {"groups": groups, "experiment": "tiny"}
+    assert opening([quick, quick | {"groups": [once]}]) == ""
+    assert opening([quick, tiny]).splitlines() == [
         "**Names (`names` over `no-graph`): +8.8 F1 (+0.0 to +0.0) with little, +0.7 F1 (+0.0 to +0.0) with all.**",
+        "",
+        "Of `tiny`; the others below: [quick](#quick).",
         "",
         "- Better:",
         "  - names (`names` over `no-graph`) +8.8 F1 with little, +0.7 F1 with all",
@@ -184,4 +187,43 @@ def test_the_page_opens_with_what_was_better_worse_or_neither():
     ]
     undecided = [group("mse", -0.01, 0.9), group("mse", 0.2, 0.8, group="all")]
     said = "-0.0 F1 (+0.0 to +0.0) with little, +0.2 F1 (+0.0 to +0.0) with all"
-    assert opening([{"groups": undecided}]).startswith(f"**Mse (`mse` over `no-graph`): {said}.**")
+    assert opening([{"groups": undecided, "experiment": "tiny"}]).startswith(
+        f"**Mse (`mse` over `no-graph`): {said}.**"
+    )
+
+
+def test_types_have_a_column_where_there_are_several(plan):
+    experiment = load(changed(plan, arms={"no-graph": {}}, compare=[], stages={}, seeds=2))
+    found = [counted("half", "no-graph", seed, 4) for seed in (0, 1)]
+    for one, f1 in zip(found, (40.0, 50.0), strict=True):
+        one["test"]["mine"]["by_type"] = {"gene": {"f1": f1}, "disease": {"f1": 20.0}}
+    summary = summarise(experiment, found)
+    assert summary["rows"][0]["by_type"] == {"gene": 45.0, "disease": 20.0}
+    about = {"experiment": "tiny", "date": "2026-11-30", "revision": "abc", "arms": {}, "plan": "p", "example": "e"}
+    told = page([summary | about | {"comparisons": []}], ["tiny.png"])
+    assert "| setting | corpus | arm | F1 | by type | unseen |" in told
+    assert "| half | mine | no-graph | 33.33 ± 0.00 | gene 45.0, disease 20.0 | 20.0 | 50.0 | 2 |" in told
+    for row in summary["rows"]:
+        del row["by_type"]  # of a summary from before
+    assert "by type" not in page([summary | about | {"comparisons": []}], ["tiny.png"])
+
+
+def test_a_student_that_only_labels_texts_is_missing_where_it_is_said_to_be(plan, tmp_path, capsys):
+    pytest.importorskip("matplotlib")
+    arms = {"no-graph": {}, "reader": {"initials": {"texts": "half/no-graph"}}}
+    arms["taught"] = {"pseudo": {"by": "reader", "texts": ["mine"]}, "only": ["texts"], "set": ["loss.dist_weight=0"]}
+    settings = {"half": {"train": ["mine"], "test": ["mine"], "share": 0.5}, "texts": {}}
+    changed(plan, settings=settings, arms=arms, stages={}, compare=[])
+    experiment = load(plan)
+    assert {cell.name for cell in experiment.cells()} >= {"half-no-graph-0", "texts-taught-0"}
+    found = [counted("half", "no-graph", 0, 4)]
+    about = {"experiment": "tiny", "date": "2026-11-30", "revision": "abc", "arms": {}, "plan": str(plan)}
+    out = tmp_path / "tiny.json"
+    for missing, said in (([], None), (["texts-taught-0"], "1 trainings are not done yet.")):
+        out.write_text(json.dumps(summarise(experiment, found) | about | {"missing": missing}))
+        with pytest.raises(SystemExit) as stopped:
+            main(["experiment", "report", str(out), "--out", str(tmp_path / "results.md")])
+        assert stopped.value.code == 0
+        told = (tmp_path / "results.md").read_text(encoding="utf-8")
+        assert "not done yet" not in told if said is None else said in told
+    capsys.readouterr()

@@ -188,7 +188,11 @@ def _of_today(summary: Mapping[str, Any]) -> dict[str, Any]:
     there = [
         cell
         for cell in cells
-        if (cell.name not in said if cell.is_stage else cell.seed in seeds.get((cell.setting, cell.arm), ()))
+        if (
+            cell.seed in seeds.get((cell.setting, cell.arm), ())
+            if (cell.test or cell.train) and not cell.is_stage
+            else cell.name not in said  # nothing of it is scored: it has no row
+        )
     ]
     return {
         "missing": [cell.name for cell in cells if cell not in there],

@@ -53,8 +53,10 @@ def opening(summaries: Sequence[Mapping[str, Any]]) -> str:
     """The sentence that the numbers carry, of the plan's first comparison where that shows a difference, and then what
     was better, what worse, and of what no difference is shown, after the correction or at all.
 
-    Of the first experiment that compares arms on test with two seeds at least; empty where there is none.
+    Of the first experiment that compares arms on test with two seeds at least, with the names of the others; empty
+    where there is none.
     """
+    names = [one["experiment"] for one in summaries]
     for summary in summaries:
         told = [one for one in summary["groups"] if one["seeds"] > 1]
         if not told:
@@ -69,6 +71,8 @@ def opening(summaries: Sequence[Mapping[str, Any]]) -> str:
             parts.append(f"{of_mean} with {one['group']}{_marks(summary, one)}")
         called = _called(told[0])
         said = [f"**{called[0].upper()}{called[1:]}: {', '.join(parts)}.**\n"]
+        others = ", ".join(f"[{one}](#{one})" for one in names if one != summary["experiment"])
+        said.append(f"Of `{summary['experiment']}`{f'; the others below: {others}' if others else ''}.\n")
         alone = f"A difference at p < {CERTAIN} by itself, but not after the correction over all of them"
         titles = ((BETTER, "Better"), (WORSE, "Worse"), (ALONE, alone), (UNSHOWN, "No difference is shown"))
         for verdict, title in titles:
@@ -185,6 +189,7 @@ def _section(summary: Mapping[str, Any], picture: str) -> str:
         one for one in (summary.get("about"), f"{len(missing)} trainings are not done yet." if missing else "") if one
     ]
     scored = any(row["f1"] for row in summary["rows"])
+    by_type = any(len(row.get("by_type") or ()) > 1 for row in summary["rows"])
     told = means(summary)
     lines = [
         f"\n## {summary['experiment']}\n",
@@ -194,16 +199,19 @@ def _section(summary: Mapping[str, Any], picture: str) -> str:
         *picture_of,
         f"Summed up {summary['date'][:10]} at revision {short(summary['revision'])}. Trainings: {places}; at revisions "
         f"{', '.join(revisions)}.\n",
-        "| setting | corpus | arm | F1 | unseen | dev | seeds | minutes | on |",
-        "|---|---|---|---|---|---|---|---|---|",
+        f"| setting | corpus | arm | F1 |{' by type |' if by_type else ''} unseen | dev | seeds | minutes | on |",
+        f"|---|---|---|---|{'---|' if by_type else ''}---|---|---|---|---|",
     ]
     for row in summary["rows"]:
         dev = "" if row["dev"] is None else f"{row['dev']:.1f}"
         setting = row["setting"]
         deviation = "" if row["sd"] is None else f" ± {row['sd']:.2f}"
-        tested = " | "
+        of_types = row.get("by_type") or {}
+        types = ", ".join(f"{kind} {f1:.1f}" for kind, f1 in of_types.items()) if len(of_types) > 1 else ""
+        between = f" | {types} | " if by_type else " | "
+        tested = between
         if row["mean"] is not None:
-            tested = f"{row['mean']:.2f}{deviation} | {row['unseen_recall']:.1f}"
+            tested = f"{row['mean']:.2f}{deviation}{between}{row['unseen_recall']:.1f}"
         lines.append(
             f"| {setting} | {row['corpus']} | {row['arm']} | {tested} | {dev} | {len(row['seeds'])} | "
             f"{row['seconds'] / 60:.1f} | {', '.join(place.partition(',')[0] for place in row['places'])} |"

@@ -96,6 +96,7 @@ def _row(found: Sequence[Mapping[str, Any]], corpus: str) -> dict[str, Any]:
         "f1": f1,
         "mean": round(statistics.mean(f1), 2) if f1 else None,
         "sd": round(statistics.stdev(f1), 2) if by_chance else None,
+        "by_type": _by_type(tested),
         "unseen_recall": round(statistics.mean(unseen), 2) if unseen else None,
         "dev": round(statistics.mean(dev), 2) if dev else None,
         "seconds": round(statistics.mean(one["seconds"] for one in found)),
@@ -104,6 +105,12 @@ def _row(found: Sequence[Mapping[str, Any]], corpus: str) -> dict[str, Any]:
         "revisions": sorted({one["revision"] for one in found}),
         "rules": _rules(found),
     }
+
+
+def _by_type(tested: Sequence[Mapping[str, Any]]) -> dict[str, float]:
+    """Mean F1 of each type, of those that test asks for."""
+    types = list(dict.fromkeys(kind for one in tested for kind in one.get("by_type", {})))
+    return {kind: round(statistics.mean(one["by_type"][kind]["f1"] for one in tested), 2) for kind in types}
 
 
 def _rules(found: Sequence[Mapping[str, Any]]) -> dict[str, list[int]]:
