@@ -66,6 +66,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "zero-shot": writing.zero_shot,
     "training": speed.training,
     "training-avx2": lambda: speed.training("train-avx2"),
+    "helps-in-short": short.helps_in_short,
     "helps": short.helps,
     "helps-by-entity-in-short": short.by_entity_in_short,
     "fast": short.speed,

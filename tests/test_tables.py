@@ -94,7 +94,7 @@ def plan_of(arms, comparisons=(), seeds=2):
 def test_readmes_table_shows_what_has_all_seeds_alone(results, monkeypatch):
     from tabulated import short
 
-    for name in ("_names", "_longer", "_quick"):
+    for name in ("_longer", "_quick"):
         monkeypatch.setattr(short, name, lambda: "")
     gains = {"no-graph": 29.5, "names-alone": 20.5, "no-graph-names": 10.5}
     all_three = [compared("silver-domain-names", base, gain, 0.01) for base, gain in gains.items()]
@@ -162,7 +162,7 @@ def test_answers_say_what_holds_and_what_does_not(results):
     groups = [group("names", 6.0, 0.001), group("some", 2.0, 0.04), group("none", 0.1, 0.8), group("once", 9, 0.001, 1)]
     parts = [compared("names", "no-graph", 4.0, 0.01), compared("names", "no-graph", 8.0, 0.01, "bc2gm-15", "bc2gm")]
     (results / "made.json").write_text(json.dumps({"seeds": 3, "groups": groups, "comparisons": parts}))
-    said = [answer._said("made", "few documents", arm, "no-graph") for arm in ("names", "some", "none")]
+    said = [answer.gain("made", "few documents", arm, "no-graph") for arm in ("names", "some", "none")]
     assert said == [
         "**+6.0 (+5.0 to +7.0)**",
         "+2.0 (+1.0 to +3.0; not after the correction)",
@@ -171,7 +171,7 @@ def test_answers_say_what_holds_and_what_does_not(results):
     assert answer._from_one("made", "few documents", "names", "no-graph", "bc2gm-15") == "4.0 of these 6.0"
     assert answer._of_corpora("made", "bc5cdr-5", "names", "no-graph") == "+4.0 (+3.0 to +5.0) on BC5CDR"
     with pytest.raises(FileNotFoundError, match="once over no-graph"):
-        answer._said("made", "few documents", "once", "no-graph")
+        answer.gain("made", "few documents", "once", "no-graph")
 
 
 @pytest.mark.parametrize(

@@ -135,7 +135,7 @@ def few_and_all() -> str:
         "names alone, no student",
         *_EVIDENCE.values(),
         "difference (95 %)",
-        "recall on unseen names",
+        "gain in recall on unseen names",
         "seeds",
     ]
     earlier = (

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from kogner.experiment.plan import load
+from kogner.experiment.plan import Setting, load
 from kogner.experiment.report import corpora_of
 from tabulated.evidence import figure, setting_name
 from tabulated.markdown import difference_with_p, result, table, trained
@@ -120,15 +120,6 @@ def arms_and_differences(data: dict[str, Any], arms: Mapping[str, str], note: st
     arms: their names in words, in order.
     """
     least, settings = data["seeds"], load(data["plan"]).settings
-    cells = {(row["setting"], row["corpus"], row["arm"]): row for row in data["rows"]}
-    shown = [arm for arm in arms if any(name == arm for *_, name in cells)]
-    rows = []
-    for setting, corpus in dict.fromkeys(place[:2] for place in cells if place[0] != "stage"):
-        own = [cells.get((setting, corpus, arm)) for arm in shown]
-        if all(row is None or row["arm"] == "names-alone" for row in own):
-            continue  # the floor of what is not measured yet
-        figures = ["" if row is None else figure(row, data["seeds"]) for row in own]
-        rows.append([setting_name(settings, setting, corpus), *figures])
     means = [(corpora_of(one, data["comparisons"]), one) for one in data["groups"] if one["seeds"] >= least]
     means = [(of, one) for of, one in means if of > 1]
     covered = {(setting, one["arm"], one["baseline"]) for _, one in means for setting in one["settings"]}
@@ -142,11 +133,28 @@ def arms_and_differences(data: dict[str, Any], arms: Mapping[str, str], note: st
         "Unseen names: those of no annotated document in training, all where there is none. p: each by itself"
         f"{'; of each corpus: [results](results.md)' if covered else ''}."
     )
-    second = table(["where", "what", "difference (95 %)", "recall on unseen names"], differences)
-    return (
-        f"{table(['corpus, share of its train split', *(arms[arm] for arm in shown)], rows)}\n"
-        f"{second if differences else ''}\n{note} {unseen}\n\n{trained(data)}"
-    )
+    second = table(["where", "what", "difference (95 %)", "gain in recall on unseen names"], differences)
+    return f"{_by_arm(data, settings, arms)}\n{second if differences else ''}\n{note} {unseen}\n\n{trained(data)}"
+
+
+def _by_arm(data: dict[str, Any], settings: Mapping[str, Setting], arms: Mapping[str, str]) -> str:
+    """F1 of each setting and corpus; in a table of their own those without a type, to which other arms belong."""
+    cells = {(row["setting"], row["corpus"], row["arm"]): row for row in data["rows"]}
+    places = list(dict.fromkeys(place[:2] for place in cells if place[0] != "stage"))
+    tables = []
+    for apart in (False, True):
+        own = [place for place in places if bool(settings[place[0]].train and settings[place[0]].without) == apart]
+        shown = [arm for arm in arms if any((*place, arm) in cells for place in own)]
+        rows = []
+        for place in own:
+            found = [cells.get((*place, arm)) for arm in shown]
+            if all(row is None or row["arm"] == "names-alone" for row in found):
+                continue  # the floor of what is not measured yet
+            figures = ["" if row is None else figure(row, data["seeds"]) for row in found]
+            rows.append([setting_name(settings, *place), *figures])
+        if rows:
+            tables.append(table(["corpus, share of its train split", *(arms[arm] for arm in shown)], rows))
+    return "\n".join(tables)
 
 
 def _said(one: dict[str, Any]) -> list[str]:

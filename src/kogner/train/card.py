@@ -46,7 +46,7 @@ def write_card(folder: Path, *, recipe: Recipe, info: StudentInfo, metrics: dict
         f"{__version__}.",
         "",
         f"Entity types it was trained on: {', '.join(f'`{name}`' for name in info.types)}. Other labels can be asked "
-        "for; nothing was measured for them.",
+        "for. Scores below are of types that their corpora annotate; others were not measured.",
         "",
         "```sh",
         f"kogner annotate TEXT --model DIR --labels {shlex.quote(labels)}",
