@@ -97,7 +97,9 @@ def main() -> None:
             "TransR": (["transr"] * len(controls), controls),
         }  # fmt: skip
         differences[name] = {
-            what: paired_bootstrap([of[one] for one in better], [of[one] for one in base]).to_dict()
+            what: paired_bootstrap(
+                [of[one] for one in better], [of[one] for one in base], missed=sum(loaded[name].lost.values())
+            ).to_dict()
             for what, (better, base) in pairs.items()
         }
     result = {

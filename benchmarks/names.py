@@ -71,11 +71,16 @@ def main() -> None:
                 counts[side] = document_counts(corpus.documents, found, types=types)
             weights = {kind: predictor.info.name_weight(kind, DEFAULT_WEIGHT) for kind in types}
             shares = {kind: predictor.info.agreement_of(kind) for kind in types}
+            lost = sum(corpus.lost.values())
+
+            def differ(better: str, baseline: str, counts: dict[str, Any] = counts, lost: int = lost) -> dict[str, Any]:
+                return paired_bootstrap([counts[better]], [counts[baseline]], missed=lost).to_dict()
+
             said["corpora"][corpus.name] = sides | {
                 "weights": weights,
                 "agreement": shares,
-                "difference": paired_bootstrap([counts["with"]], [counts["without"]]).to_dict(),
-                "difference_of_agreement": paired_bootstrap([counts["without"]], [counts["sentences"]]).to_dict(),
+                "difference": differ("with", "without"),
+                "difference_of_agreement": differ("without", "sentences"),
             }
         models[model] = said
     record.write(args.out, {"split": args.split, "names_alone": alone, "models": models})

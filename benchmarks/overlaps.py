@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import record
 
 if TYPE_CHECKING:
+    from kogner.data.overlap import Overlap
     from kogner.experiment.folders import Folders
+    from kogner.records import Document
 
 
 def main() -> None:
@@ -48,6 +51,7 @@ def without_overlaps(plan: str, folders: Folders) -> dict[str, Any]:
     shared: dict[tuple[str, ...], Overlap] = {}
     kept: dict[tuple[str, str], list[bool]] = {}
     left_out: dict[str, dict[str, int]] = {}
+    learnt: dict[str, tuple[str, ...]] = {}
     for name, setting in experiment.settings.items():
         if not setting.train:
             continue
@@ -55,9 +59,11 @@ def without_overlaps(plan: str, folders: Folders) -> dict[str, Any]:
             loaded = (corpora.load(one, experiment.corpora[one], "train") for one in setting.train)
             shared[setting.train] = Overlap(document for corpus in loaded for document in corpus.documents)
         for one in setting.test:
+            if learnt.setdefault(one, setting.train) != setting.train:
+                raise ValueError(f"{plan}: {one} is scored by students of {learnt[one]} and of {setting.train}")
             tested = corpora.load(one, experiment.corpora[one], "test").documents
-            kept[name, one] = [shared[setting.train].found(document) is None for document in tested]
-            left_out[one] = {"left_out": kept[name, one].count(False), "of": len(tested)}
+            kept[name, one] = kept_articles(tested, shared[setting.train])
+            left_out[one] = {"left_out": kept[name, one].count(False), "of": len(kept[name, one])}
     rest = [found | {"documents": _rest(found, kept)} for found in results]
     known = ("group", "arm", "baseline", "of", "seeds", "difference", "interval", "p")
     groups = [
@@ -68,6 +74,17 @@ def without_overlaps(plan: str, folders: Folders) -> dict[str, Any]:
         )
     ]
     return {"corpora": left_out, "groups": groups}
+
+
+def kept_articles(tested: Sequence[Document], shared: Overlap) -> list[bool]:
+    """Of each article, as scores count them, whether no part of it shares text with documents of `shared`."""
+    from kogner.records import article_of
+
+    kept: dict[str, bool] = {}
+    for document in tested:
+        article = article_of(document.id)
+        kept[article] = kept.get(article, True) and shared.found(document) is None
+    return list(kept.values())
 
 
 def _rest(found: dict[str, Any], kept: dict[tuple[str, str], list[bool]]) -> dict[str, Any]:

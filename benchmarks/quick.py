@@ -22,22 +22,32 @@ def main() -> None:
     command += ["--out", str(args.runs / "quick.json")]
     before = _scores(args.runs)
     begun = time.monotonic()
-    subprocess.run(command, check=True, stdout=sys.stderr)
+    ended = subprocess.run(command, check=False, stdout=sys.stderr)
+    if ended.returncode:
+        sys.exit(ended.returncode)  # it has said why
+    summary = json.loads((args.runs / "quick.json").read_text(encoding="utf-8"))
     result = {
         "command": "make results-quick",
         "minutes": round((time.monotonic() - begun) / 60, 1),
         "trained": len(_scores(args.runs) - before),
-        "arms": arms(json.loads((args.runs / "quick.json").read_text(encoding="utf-8"))),
+        "arms": arms(summary),
         "recorded": {},
     }
     if args.recorded.is_file():
-        result["recorded"] = arms(json.loads(args.recorded.read_text(encoding="utf-8")))
+        recorded = json.loads(args.recorded.read_text(encoding="utf-8"))
+        result |= {"recorded": arms(recorded), "recorded_revision": recorded["revision"]}
+        result["same_rules"] = rules(summary) == rules(recorded)
     print(json.dumps(result))
 
 
 def _scores(runs: Path) -> set[tuple[str, int]]:
     """Files of scores, and when each was written: one that is trained again replaces its own."""
     return {(file.name, file.stat().st_mtime_ns) for file in runs.glob("quick/scores/*.json")}
+
+
+def rules(summary: dict[str, Any]) -> dict[str, Any]:
+    """The rules for thresholds and weights of names that decided the scores of each arm; None of an earlier summary."""
+    return {row["arm"]: row.get("rules") for row in summary["rows"] if row["setting"] != "stage"}
 
 
 def arms(summary: dict[str, Any]) -> dict[str, dict[str, list[float]]]:

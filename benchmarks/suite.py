@@ -49,7 +49,9 @@ def main() -> None:
 
 def evaluated(command: list[str]) -> dict[str, Any]:
     """The last line that the command prints."""
-    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
+    done = subprocess.run(command, check=False, stdout=subprocess.PIPE, text=True)
+    if done.returncode:
+        sys.exit(done.returncode)  # it has said why
     found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return found
 

@@ -28,7 +28,16 @@ def compared(arm, baseline, difference, p, setting="bc5cdr-5", corpus="bc5cdr", 
 
 def row(arm, f1, setting="bc5cdr-5", corpus="bc5cdr"):
     mean, sd = (sum(f1) / len(f1), 0.5) if f1 else (None, None)
-    return {"setting": setting, "corpus": corpus, "arm": arm, "f1": f1, "mean": mean, "sd": sd, "dev": 60.0}
+    return {
+        "setting": setting,
+        "corpus": corpus,
+        "arm": arm,
+        "f1": f1,
+        "mean": mean,
+        "sd": sd,
+        "dev": 60.0,
+        "rules": {},
+    }
 
 
 def test_bold_is_what_holds_among_all_of_a_table_whatever_its_sign(results):
@@ -189,3 +198,26 @@ def test_a_setting_in_words_is_of_its_plan(plan, setting, said):
     from tabulated.evidence import setting_name
 
     assert setting_name(load(f"recipes/experiments/{plan}.yaml").settings, setting, "bc5cdr") == said
+
+
+def test_articles_are_left_out_as_they_are_counted(results):
+    import overlaps
+    from kogner.data.overlap import Overlap
+    from kogner.records import Document
+
+    said = "Aspirin taken with warfarin at night may cause bleeding of the upper bowel in the old."
+    tested = [
+        Document("1#0", "of its own"),
+        Document("2#0", "short"),
+        Document("2#1", f"Note: {said}"),
+        Document("3", "own"),
+    ]
+    assert overlaps.kept_articles(tested, Overlap([Document("9", said)])) == [True, False, True]
+
+
+def test_the_quick_run_says_whether_rules_are_the_recorded_ones(results):
+    import quick
+
+    rows = [{"setting": "stage", "arm": "first"}, {"setting": "few", "arm": "names", "rules": {"thresholds": [2]}}]
+    assert quick.rules({"rows": rows}) == {"names": {"thresholds": [2]}}
+    assert quick.rules({"rows": [{"setting": "few", "arm": "names"}]}) == {"names": None}

@@ -140,7 +140,7 @@ def few_and_all() -> str:
     ]
     earlier = (
         ""
-        if all(by_today(row.get("rules", {}), "weighing") for row in data["rows"])
+        if all(by_today(row.get("rules"), "weighing") for row in data["rows"])
         else "A name adds at most 4 to a span's logit here, which with few documents was often chosen; later rules are "
         "told in [experiments](howto/experiments.md#figures-by-earlier-rules). "
     )

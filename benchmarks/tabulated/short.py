@@ -102,7 +102,7 @@ def helps() -> str:
             alone = floor(data, setting, corpus, left_out(settings[setting]))
             if not alone:
                 continue  # without the floor a row says little
-            earlier = any(one is not None and not by_today(one.get("rules", {})) for one in own)
+            earlier = any(one is not None and not by_today(one.get("rules")) for one in own)
             others = {"(0)": (float(alone), "names-alone")}
             for name, arm, one in zip(("(1)", "(2)"), arms[:last], own[:last], strict=False):
                 others |= {} if one is None or arm is None else {name: (one["mean"], arm)}

@@ -350,8 +350,10 @@ class TrainConfig:
         if self.train_share > 1:
             raise ConfigError(f"train.train_share={self.train_share} must be at most 1 (1 = all training documents)")
         for name, ratio in self.beside.items():
-            if ratio <= 0:
-                raise ConfigError(f"train.beside.{name}={ratio} must be above 0: its sentences for each of the others")
+            if not 0 < ratio < math.inf:
+                raise ConfigError(
+                    f"train.beside.{name}={ratio} must be above 0 and finite: its sentences for each of the others"
+                )
         if self.steps is not None and self.steps < 1:
             raise ConfigError(f"train.steps={self.steps} must be at least 1, or null to count epochs")
 

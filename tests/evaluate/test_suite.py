@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 import yaml
@@ -84,6 +85,7 @@ def test_the_shipped_suite_and_what_is_none(tmp_path):
     suite = open_suite("biomed")
     assert len(suite.six) == 6 and suite.corpora["GENIA"].nested
     assert suite.mean(dict.fromkeys(suite.six, 50.0)) == 50 and suite.mean({"BC5CDR": 1}) is None
+    assert replace(suite, six=()).mean({"BC5CDR": 1}) is None, "none is named"
     with pytest.raises(ConfigError, match="neither a file nor one of the shipped suites"):
         open_suite("nothing")
     (tmp_path / "bad.yaml").write_text("name: x\ncorpora: {A: {folder: a}}\nsix: [B]\n")

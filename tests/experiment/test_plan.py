@@ -9,7 +9,6 @@ import yaml
 from tests.experiment.conftest import changed
 
 from kogner import artifacts
-from kogner.cli import main
 from kogner.data import corpora
 from kogner.errors import ConfigError, InputError
 from kogner.experiment.cell import _left, _splits, find, run
@@ -403,6 +402,14 @@ def test_an_arm_with_corpora_of_its_own(plan, corpus, tmp_path):
         run(cells["half-other-0"], folders, device="cpu", revision="x")
 
 
+@pytest.mark.parametrize("empty", ["[]", "false", "0"])
+def test_an_arm_is_a_mapping_or_nothing(plan, empty):
+    raw = yaml.safe_load(plan.read_text())
+    changed(plan, arms=raw["arms"] | {"more": yaml.safe_load(empty)})
+    with pytest.raises(ConfigError, match="more"):
+        load(plan)
+
+
 def test_a_type_left_out_is_not_trained_and_alone_is_scored(plan, tmp_path):
     settings = {"half": {"train": ["mine"], "test": ["mine"], "without": ["disease"]}}
     plain = find(load(plan), "half-staged-0")
@@ -418,14 +425,6 @@ def test_a_type_left_out_is_not_trained_and_alone_is_scored(plan, tmp_path):
     assert set(found["test"]["mine"]["by_type"]) == {"disease"} and set(found["dev"]) == {"mine"}
     with pytest.raises(ConfigError, match="no type but"):
         _left(corpora.load("mine", load(plan).corpora["mine"], "train"), ["chemical", "disease"])
-
-
-def test_a_plan_whose_corpora_are_not_here_says_what_makes_them(plan, tmp_path, capsys):
-    changed(plan, corpora={"mine": str(tmp_path / "nowhere")})
-    with pytest.raises(SystemExit) as stopped:
-        main(["experiment", "run", str(plan), "--runs", str(tmp_path / "runs"), "--jobs", "1", "--quiet"])
-    said = capsys.readouterr().err
-    assert stopped.value.code == 2 and f"Not here of what the plan names: {tmp_path / 'nowhere'}. What shipped" in said
 
 
 def test_the_control_gives_each_entity_the_row_of_another_of_its_type():

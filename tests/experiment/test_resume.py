@@ -2,6 +2,9 @@
 
 import json
 import shutil
+import signal
+import subprocess
+import sys
 import threading
 import time
 
@@ -11,8 +14,9 @@ from tests.experiment.conftest import changed
 
 from kogner.artifacts import locked
 from kogner.cli import main
-from kogner.errors import ConfigError, InputError
+from kogner.errors import KognerError
 from kogner.experiment import cell as cells_module
+from kogner.experiment import runner
 from kogner.experiment.cell import find, run
 from kogner.experiment.folders import Folders
 from kogner.experiment.plan import load
@@ -70,22 +74,6 @@ def test_what_a_killed_training_left_of_another_recipe_is_removed(plan, tmp_path
     said = capsys.readouterr().err
     assert "half-no-graph-0: what a killed training left there is removed" in said and "another" in said
     assert not work.exists()
-
-
-def test_what_would_stop_the_scoring_is_said_before_the_training(plan, corpus, tmp_path, monkeypatch):
-    monkeypatch.setattr(cells_module, "_trained", lambda *args, **settings: pytest.fail("it was trained"))
-    untested = shutil.copytree(corpus, tmp_path / "untested", ignore=shutil.ignore_patterns("test*"))
-    experiment = load(changed(plan, corpora={"mine": str(untested)}))
-    with pytest.raises(InputError, match="test"):
-        run(find(experiment, "half-no-graph-0"), Folders(tmp_path), device="cpu", revision="x")
-    settings = {"none": {"test": ["mine"], "without": ["protien"]}}
-    stages = {"first": {"train": ["mine"]}}
-    arms = {"a": {"initial": "first"}}
-    experiment = load(
-        changed(plan, corpora={"mine": str(corpus)}, settings=settings, stages=stages, arms=arms, compare=[])
-    )
-    with pytest.raises(ConfigError, match=r"none scores protien alone.* mine .*it has chemical, disease"):
-        run(find(experiment, "none-a-0"), Folders(tmp_path), device="cpu", revision="x")
 
 
 def test_a_cell_waits_for_another_process_and_takes_what_that_made(plan, tmp_path, monkeypatch):
@@ -186,3 +174,90 @@ def test_one_that_fails_lets_those_under_way_end_and_no_other_begin(plan, tmp_pa
     assert [cell.name for cell in runner.to_do(planned, folders)] == ["half-staged-0"]
     shutil.rmtree(folders.student(cells["stage-first-0"]))
     assert [cell.name for cell in runner.to_do(planned, folders)] == ["stage-first-0", "half-staged-0"]
+
+
+def test_a_cell_that_is_killed_says_so(plan, tmp_path, monkeypatch):
+    real = subprocess.run
+
+    def killed(command, **settings):
+        if "kogner.experiment.cell" not in command:
+            return real(command, **settings)
+        return subprocess.CompletedProcess(command, -signal.SIGKILL, "", "")
+
+    monkeypatch.setattr(subprocess, "run", killed)
+    with pytest.raises(KognerError, match=r"half-no-graph-0 failed: it was killed by signal 9 .*fewer --jobs"):
+        runner.run_all(
+            load(plan), str(plan), Folders(tmp_path), jobs=1, device="cpu", cells=["half-no-graph-0"]
+        )  # fmt: skip
+
+
+def test_what_started_from_a_student_that_came_out_otherwise_is_run_again(plan, tmp_path, monkeypatch, capsys):
+    folders, ran = Folders(tmp_path), []
+    cells = {cell.name: cell for cell in load(plan).cells()}
+    first, staged, other = (cells[name] for name in ("stage-first-0", "half-staged-0", "half-no-graph-0"))
+    told = {cell.name: run(cell, folders, device="cpu", revision="x") for cell in (first, staged, other)}
+    shutil.rmtree(folders.student(first))
+    folders.scored(first).unlink()
+
+    def again(cell, plan, folders, device):
+        ran.append(cell.name)
+        if cell == first:  # on another machine the same training has other weights
+            shutil.copytree(folders.student(other), folders.student(first))
+            changes = {"student": told[other.name]["student"]}
+        else:
+            changes = {"initial": told[other.name]["student"]}
+        folders.scored(cell).write_text(json.dumps(told[cell.name] | changes))
+
+    monkeypatch.setattr(runner, "_run", again)
+    runner.run_all(load(plan), str(plan), folders, jobs=1, device="cpu", cells=[first.name, staged.name])
+    assert ran == [first.name, staged.name]
+    assert "1 trainings started from a student that is another one by now" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_killed_at_any_moment_the_same_command_ends_with_the_same_scores(plan, tmp_path):
+    def command(runs):
+        return [
+            sys.executable,
+            "-m",
+            "kogner.cli",
+            "--quiet",
+            "experiment",
+            "run",
+            str(plan),
+            "--runs",
+            str(runs),
+            "--jobs",
+            "2",
+        ]
+
+    changed(
+        plan,
+        set=[
+            *yaml.safe_load(plan.read_text())["set"][:1],
+            "train.steps=30",
+            "train.batch_size=4",
+            "train.save_every=5",
+        ],
+    )
+    whole = json.loads(
+        subprocess.run(command(tmp_path / "whole"), check=True, capture_output=True).stdout.splitlines()[-1]
+    )
+    for seconds in (4, 7, 10):
+        process = subprocess.Popen(command(tmp_path / "killed"), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        with pytest.raises(subprocess.TimeoutExpired):
+            process.wait(seconds)
+        process.kill()
+        process.wait()
+        deadline = time.monotonic() + 20
+        while (
+            subprocess.run(["pgrep", "-f", f"experiment.cell.*{tmp_path / 'killed'}"], capture_output=True).returncode
+            == 0
+        ):
+            assert time.monotonic() < deadline, "a training outlived the command that started it"
+            time.sleep(0.2)
+    again = json.loads(
+        subprocess.run(command(tmp_path / "killed"), check=True, capture_output=True).stdout.splitlines()[-1]
+    )
+    assert [(row["arm"], row["f1"]) for row in again["rows"]] == [(row["arm"], row["f1"]) for row in whole["rows"]]
+    assert again["missing"] == []

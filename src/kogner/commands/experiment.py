@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from kogner.experiment.plan import Experiment
 
 RUNS = Path("runs/experiments")
+_WANTED = {"experiment", "plan", "date", "revision", "arms", "rows", "comparisons", "groups", "places"}
 
 
 @click.group("experiment")
@@ -78,7 +80,7 @@ def run(
         )
     except KognerError as error:
         lacking = _lacking(experiment)
-        if not any(folder in str(error) for folder in lacking):
+        if not any(re.search(rf"(?<![\w./-]){re.escape(folder)}(?![\w-])", str(error)) for folder in lacking):
             raise
         raise ConfigError(
             f"{error}. Not here of what the plan names: {', '.join(lacking)}. What shipped plans need is made by `make "
@@ -140,7 +142,7 @@ def report(results: tuple[Path, ...], out: Path) -> None:
     for file in results:
         try:
             summary = json.loads(file.read_text(encoding="utf-8"))
-            missing = {"groups", "comparisons", "rows", "arms", "places"} - summary.keys()
+            missing = _WANTED - summary.keys()
             if missing:
                 raise KeyError(*sorted(missing))
         except (ValueError, KeyError, TypeError, AttributeError) as error:
@@ -176,28 +178,26 @@ def _of_today(summary: Mapping[str, Any]) -> dict[str, Any]:
     """
     from kogner.errors import KognerError
     from kogner.experiment.plan import load
+    from kogner.experiment.summary import progress_of
 
     try:
         experiment = load(summary["plan"])
-    except (KeyError, KognerError):
+    except KognerError:
         return {}
-    said, cells = summary.get("missing") or (), experiment.cells()
+    said = summary.get("missing") or ()
     seeds: dict[tuple[str, str], set[int]] = {}
     for row in summary["rows"]:
         seeds.setdefault((row["setting"], row["arm"]), set()).update(row["seeds"])
     there = [
-        cell
-        for cell in cells
+        cell.name
+        for cell in experiment.cells()
         if (
             cell.seed in seeds.get((cell.setting, cell.arm), ())
             if (cell.test or cell.train) and not cell.is_stage
             else cell.name not in said  # nothing of it is scored: it has no row
         )
     ]
-    return {
-        "missing": [cell.name for cell in cells if cell not in there],
-        "example": next((cell.name for cell in [*there, *cells] if cell.trains and not cell.is_stage), cells[-1].name),
-    }
+    return progress_of(experiment, there)
 
 
 def _say(
@@ -213,13 +213,11 @@ def _say(
     from kogner.commands.printing import add_row, new_table, show_rich
     from kogner.environment import environment
     from kogner.experiment.stored import in_short
-    from kogner.experiment.summary import summarise
+    from kogner.experiment.summary import progress_of, summarise
     from kogner.progress import note
 
     summary = summarise(experiment, results)
-    done = {(one["cell"]["setting"], one["cell"]["arm"], one["cell"]["seed"]) for one in results}
-    cells = experiment.cells()
-    missing = [cell.name for cell in cells if (cell.setting, cell.arm, cell.seed) not in done]
+    progress = progress_of(experiment, {"{setting}-{arm}-{seed}".format_map(one["cell"]) for one in results})
     table = new_table(
         "setting", "corpus", "arm", "F1", "sd", "unseen", "dev", "seeds",
         numbers=("F1", "sd", "unseen", "dev", "seeds"),
@@ -244,8 +242,7 @@ def _say(
         "plan": plan,
         "seeds": experiment.seeds,
         "arms": {name: arm.about for name, arm in experiment.arms.items()},
-        "example": next((cell.name for cell in cells if not cell.is_stage), cells[-1].name),
-        "missing": missing,
+        **progress,
         "set_aside": dict(aside),
         **summary,
     }
@@ -254,4 +251,6 @@ def _say(
     if out is not None:
         out.parent.mkdir(parents=True, exist_ok=True)
         write_atomic(out, json.dumps(said, indent=1, ensure_ascii=False) + "\n")
-    click.echo(json.dumps({"experiment": experiment.name, "missing": missing, "set_aside": dict(aside), **summary}))
+    click.echo(
+        json.dumps({"experiment": experiment.name, "missing": progress["missing"], "set_aside": dict(aside), **summary})
+    )

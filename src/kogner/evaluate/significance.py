@@ -95,15 +95,16 @@ def paired_bootstrap(
     better: Sequence[Sequence[Sequence[int]]],
     baseline: Sequence[Sequence[Sequence[int]]],
     *,
+    missed: int = 0,
     rounds: int = ROUNDS,
     seed: int = 0,
 ) -> Difference:
     """Compare two arms by their counts: (seeds, documents, 3) of `document_counts`, the same seeds in one order.
 
-    A resample takes documents with replacement, the same for both arms.
+    A resample takes documents with replacement, the same for both arms. missed: as in `f1_interval`.
     Raises InputError where the two have not the same seeds and documents.
     """
-    return overall([resampled(better, baseline, rounds=rounds, seed=seed)], seed=seed)
+    return overall([resampled(better, baseline, missed=missed, rounds=rounds, seed=seed)], seed=seed)
 
 
 def overall(resamples: Sequence[Resampled], *, seed: int = 0) -> Difference:

@@ -46,8 +46,10 @@ class Suite:
             raise ConfigError(f"suite {self.name}: {unknown[0]} of `six` is not among its corpora")
 
     def mean(self, f1: Mapping[str, float]) -> float | None:
-        """The mean F1 of the six, None where one of them was not scored."""
-        return round(statistics.mean(f1[name] for name in self.six), 2) if set(self.six) <= set(f1) else None
+        """The mean F1 of the six, None where one of them was not scored, or none is named."""
+        return (
+            round(statistics.mean(f1[name] for name in self.six), 2) if self.six and set(self.six) <= set(f1) else None
+        )
 
 
 def open_suite(source: str) -> Suite:

@@ -45,7 +45,7 @@ def run(cell: Cell, folders: Folders, *, device: str, revision: str) -> dict[str
 
     begun = time.monotonic()
     said = identity(cell)
-    _check_tests(cell)
+    check_tests(cell)
     if cell.alone:
         found = _alone(cell)
     else:
@@ -177,7 +177,9 @@ def _splits(cell: Cell, names: Iterable[str]) -> list[Split]:
     for name in names:
         train, dev = training_corpora(name, Path(cell.folder(name)))
         if cell.folder(name) != cell.experiment.corpora[name]:
-            _check_alike(cell, train, training_corpora(name, Path(cell.experiment.corpora[name]))[0])
+            of_plan = training_corpora(name, Path(cell.experiment.corpora[name]))
+            for own, plan in zip((train, dev), of_plan, strict=True):
+                _check_alike(cell, name, own, plan)
         annotated |= set(train.types) if name in cell.train else set()
         told = sorted(set(cell.without) & set(train.types))
         if told and name not in cell.train and not _is_silver(Path(cell.folder(name))):
@@ -203,12 +205,16 @@ def _is_silver(corpus: Path) -> bool:
     return (corpus / MANIFEST).is_file() and read_manifest(corpus).kind == KIND
 
 
-def _check_alike(cell: Cell, own: Corpus, plan: Corpus) -> None:
-    """Raise ConfigError where an arm's own corpus has other documents, of which a share would be another one."""
-    if [(one.id, one.text) for one in own.documents] != [(one.id, one.text) for one in plan.documents]:
+def _check_alike(cell: Cell, name: str, own: Corpus | None, plan: Corpus | None) -> None:
+    """Raise ConfigError where a split of an arm's own corpus is not the plan's, but for what mentions are linked to."""
+    ours, theirs = (
+        [(one.id, one.text, sorted(mention.key for mention in one.mentions)) for one in side.documents] if side else []
+        for side in (own, plan)
+    )
+    if ours != theirs:
         raise ConfigError(
-            f"{cell.name}: {own.path} and {plan.path} hold other documents, or in another order; arms are compared on "
-            "the same ones, so take a setting for other documents"
+            f"{cell.name}: {cell.folder(name)} and {cell.experiment.corpora[name]} hold other documents or mentions, "
+            "or in another order; arms are compared on the same ones, so take a setting for others"
         )
 
 
@@ -229,7 +235,7 @@ def _left(corpus: Corpus, without: Collection[str]) -> Corpus:
     return dataclasses.replace(corpus, documents=documents, types=types)
 
 
-def _check_tests(cell: Cell) -> None:
+def check_tests(cell: Cell) -> None:
     """Raise before hours of training what would stop its scoring: a test split that is not there, or no type of it."""
     from kogner.data import corpora
 
@@ -290,8 +296,11 @@ def _end_with(parent: int) -> None:
 
 
 def find(experiment: Experiment, name: str) -> Cell:
-    """The cell of that name."""
-    return next(cell for cell in experiment.cells() if cell.name == name)
+    """The cell of that name. Raises ConfigError where there is none."""
+    for cell in experiment.cells():
+        if cell.name == name:
+            return cell
+    raise ConfigError(f"experiment {experiment.name} has no training {name}; was its plan changed while it ran?")
 
 
 def main() -> None:

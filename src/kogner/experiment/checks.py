@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -270,7 +271,7 @@ def _check_pseudo(experiment: Experiment, name: str, arm: Arm) -> None:
         return
     if arm.corpora or experiment.arms[arm.pseudo.by].corpora:
         raise ConfigError(f"experiment {experiment.name}: arm {name} has pseudo, which goes with corpora of the plan")
-    if PSEUDO in experiment.corpora or not arm.pseudo.texts or arm.pseudo.ratio <= 0:
+    if PSEUDO in experiment.corpora or not arm.pseudo.texts or not 0 < arm.pseudo.ratio < math.inf:
         raise ConfigError(
             f"experiment {experiment.name}: pseudo of arm {name} needs texts and a ratio above 0, and no corpus can "
             f"be called {PSEUDO!r}"

@@ -99,18 +99,28 @@ def _rule(name: str, number: int, told: Mapping[str, Any] | None) -> dict[str, i
 
 
 def rules(said: Mapping[str, Any]) -> dict[str, int]:
-    """The numbers of the rules that decided a score, by what they decide; today's are in `RULES`."""
-    if "base" not in said:
-        return {"scanner": said.get("scanner", 1)} if "alone" in said else {"thresholds": said.get("thresholds", 1)}
-    weighed = "trust" if "texts" in said else "weighing"
-    return rules(said["base"]) | {name: said.get(name, 1) for name in ("scanner", weighed)}
+    """The numbers of the rules that decided a score, by what they decide; today's are in `RULES`.
 
-
-def by_today(numbers: Mapping[str, Sequence[int]], *names: str) -> bool:
-    """Whether today's rules decided what has these numbers (`rules` of a summary's row), of those that are named, or of
-    all.
+    An identity of before a rule had numbers has none, and then it is of the first, where the rule decided anything.
     """
-    return all(number == RULES[name] for name in names or numbers for number in numbers.get(name, ()))
+    if "base" in said:
+        weighed = "trust" if "texts" in said else "weighing" if said["base"].get("train") else None
+        return rules(said["base"]) | {name: said.get(name, 1) for name in ("scanner", weighed) if name is not None}
+    if "alone" in said:
+        return {"scanner": said.get("scanner", 1)}
+    if not said.get("train"):  # nothing was fitted on what people annotated, but in what is scored as it is
+        return rules(said["initial"]) if said.get("initial") and not said.get("pseudo") else {}
+    on_dev = any("dev" in (said.get("data", {}).get(name) or {}) for name in said["train"])
+    return {"thresholds": said.get("thresholds", 1)} if on_dev or "thresholds" in said else {}
+
+
+def by_today(numbers: Mapping[str, Sequence[int]] | None, *names: str) -> bool:
+    """Whether today's rules decided what has these numbers (`rules` of a summary's row), of those that are named, or of
+    all. None, of a summary of before rules had numbers: no.
+    """
+    return numbers is not None and all(
+        number == RULES[name] for name in names or numbers for number in numbers.get(name, ())
+    )
 
 
 def _files_in(folder: Path) -> str:

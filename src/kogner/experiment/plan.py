@@ -336,7 +336,9 @@ def load(source: str | Path) -> Experiment:
     """An experiment from a YAML file, or a shipped one by name. Raises ConfigError for one that cannot be run."""
     path = shipped(source, FOLDER)
     raw = read_mapping(path, ("name", "corpora", "settings", "arms"))
-    arms = {name: value or {} for name, value in raw["arms"].items()} if isinstance(raw["arms"], dict) else raw["arms"]
+    arms = raw["arms"]
+    if isinstance(arms, dict):
+        arms = {name: {} if value is None else value for name, value in arms.items()}
     experiment = from_mapping(Experiment, raw | {"arms": arms}, where=str(path))
     for cell in experiment.cells():
         if cell.trains and cell.seed == 0:

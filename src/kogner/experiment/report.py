@@ -98,7 +98,7 @@ def by_earlier_rules(summary: Mapping[str, Any], one: Mapping[str, Any]) -> bool
     """Whether rules before today's decided a score of one of its comparisons, or of its means of a group."""
     settings = one["settings"] if "group" in one else (one["setting"],)
     return not all(
-        by_today(row.get("rules", {}))
+        by_today(row.get("rules"))
         for row in summary.get("rows", ())
         if row["setting"] in settings and row["arm"] in (one["arm"], one["baseline"])
     )
@@ -211,7 +211,8 @@ def _section(summary: Mapping[str, Any], picture: str) -> str:
         between = f" | {types} | " if by_type else " | "
         tested = between
         if row["mean"] is not None:
-            tested = f"{row['mean']:.2f}{deviation}{between}{row['unseen_recall']:.1f}"
+            earlier = "" if by_today(row.get("rules")) else next(iter(_MARKS))
+            tested = f"{row['mean']:.2f}{deviation}{earlier}{between}{row['unseen_recall']:.1f}"
         lines.append(
             f"| {setting} | {row['corpus']} | {row['arm']} | {tested} | {dev} | {len(row['seeds'])} | "
             f"{row['seconds'] / 60:.1f} | {', '.join(place.partition(',')[0] for place in row['places'])} |"

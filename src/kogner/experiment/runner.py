@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Collection, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from typing import Any
 
-from kogner.errors import KognerError
+from kogner.errors import ConfigError, KognerError
+from kogner.experiment.cell import check_tests
 from kogner.experiment.folders import Folders
+from kogner.experiment.identity import identity
 from kogner.experiment.plan import Cell, Experiment
 from kogner.experiment.stored import finished, has_student
 from kogner.hardware import check_device, warn_of_bf16
@@ -32,12 +35,13 @@ def run_all(
 
     only: settings that are run; cells: names of cells that are run, with what they start from; all if empty.
     A cell starts as soon as the students it needs are there. One that stands behind a student which was trained again
-    is run again where that came out otherwise. Raises KognerError with what a cell said that failed, once those under
-    way have ended; finished ones are kept.
+    is run again where that came out otherwise. Raises ConfigError before any is run where one of them could not be, and
+    KognerError with what a cell said that failed, once those under way have ended; finished ones are kept.
     """
     planned = _asked(experiment, only, cells)
     left = to_do(planned, folders)
     _say_what_is_left(experiment, planned, left, folders)
+    _check_files(left)
     check_device(device)
     asked = {load_recipe(cell.experiment.recipe, cell.overrides()).train.precision for cell in left if cell.trains}
     if "bf16" in asked:
@@ -130,9 +134,32 @@ def _run(cell: Cell, plan: str, folders: Folders, device: str) -> None:
     environment = os.environ | {"OMP_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false"}
     ended = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
     if ended.returncode:
-        raise KognerError(f"{cell.name} failed: {ended.stderr.strip()[-1500:]}")
+        raise KognerError(f"{cell.name} failed: {_why(ended)}")
     if finished(cell, folders) is None:
         raise KognerError(f"{cell.name} ended without scores that fit its recipe, data and bank; was one changed?")
+
+
+def _why(ended: subprocess.CompletedProcess[str]) -> str:
+    """What a process that failed said, and what ended it where it said nothing."""
+    said = ended.stderr.strip()[-1500:]
+    if ended.returncode < 0:
+        killed = f"it was killed by signal {-ended.returncode}"
+        killed += " (where memory ran out, take fewer --jobs)" if ended.returncode == -signal.SIGKILL else ""
+        return f"{killed}; the same command goes on with it" + (f": {said}" if said else "")
+    return said or f"it ended with {ended.returncode} and said nothing"
+
+
+def _check_files(cells: Sequence[Cell]) -> None:
+    """Raise ConfigError with all that would stop one of these later on: files that are not there, no types to score."""
+    faults: dict[str, str] = {}
+    for cell in cells:
+        try:
+            identity(cell)
+            check_tests(cell)
+        except KognerError as error:
+            faults.setdefault(str(error), cell.name)
+    if faults:
+        raise ConfigError("\n".join(f"{name}: {fault}" for fault, name in faults.items()))
 
 
 def _in_order(cells: Sequence[Cell]) -> list[Cell]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import statistics
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from kogner.evaluate.significance import Resampled, overall, resampled
@@ -67,6 +67,17 @@ def summarise(experiment: Experiment, results: Sequence[Mapping[str, Any]]) -> d
                 groups.append({"group": group, "settings": there, **names, **told})
     places = Counter(one.get("place", "not recorded") for one in results)
     return {"rows": rows, "comparisons": comparisons, "groups": groups, "places": dict(places.most_common())}
+
+
+def progress_of(experiment: Experiment, finished: Collection[str]) -> dict[str, Any]:
+    """`missing`: trainings of a plan that are not among those finished; `example`: one that can be run by its name."""
+    cells = experiment.cells()
+    there = [cell for cell in cells if cell.name in finished]
+    training = (cell.name for cell in [*there, *cells] if cell.trains and not cell.is_stage)
+    return {
+        "missing": [cell.name for cell in cells if cell.name not in finished],
+        "example": next(training, cells[-1].name),
+    }
 
 
 def _pairs(cells: Cells, setting: str, better: str, baseline: str) -> list[tuple[Mapping[str, Any], Mapping[str, Any]]]:
