@@ -146,6 +146,7 @@ def test_the_command(tiny_student, graph, names, tmp_path):
         return CliRunner().invoke(cli, list(map(str, call)), catch_exceptions=False)
 
     done = run("--text", texts)
+    assert "has weights of names for chemical, gene already" in done.stderr
     said = json.loads(done.stdout.splitlines()[-1])
     expected = weights_of_texts(tiny_student, known, TEXTS, ["chemical"], names=names)
     assert said == {
