@@ -7,7 +7,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from kogner.experiment.identity import by_today
-from kogner.experiment.plan import Setting, load
+from kogner.experiment.parts import Setting
+from kogner.experiment.plan import load
 from kogner.experiment.report import BETTER, WORSE, corpora_of, key, verdicts
 from tabulated.markdown import (
     NAMES,

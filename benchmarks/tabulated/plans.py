@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from kogner.experiment.plan import Setting, load
+from kogner.experiment.parts import Setting
+from kogner.experiment.plan import load
 from kogner.experiment.report import corpora_of
 from tabulated.evidence import figure, setting_name
 from tabulated.markdown import difference_with_p, result, table, trained

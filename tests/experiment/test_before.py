@@ -9,11 +9,10 @@ from tests.experiment.conftest import changed
 
 from kogner.cli import main
 from kogner.errors import ConfigError, InputError
-from kogner.experiment import cell as cells_module
-from kogner.experiment import runner
-from kogner.experiment.cell import _splits, find, run
+from kogner.experiment import runner, training
 from kogner.experiment.folders import Folders
 from kogner.experiment.plan import load
+from kogner.experiment.training import _splits, find, run
 
 
 @pytest.mark.parametrize("split", ["train", "dev"])
@@ -76,7 +75,7 @@ def test_all_that_would_stop_a_plan_is_said_before_any_training(plan, corpus, tm
 
 
 def test_what_would_stop_the_scoring_is_said_before_the_training(plan, corpus, tmp_path, monkeypatch):
-    monkeypatch.setattr(cells_module, "_trained", lambda *args, **settings: pytest.fail("it was trained"))
+    monkeypatch.setattr(training, "_trained", lambda *args, **settings: pytest.fail("it was trained"))
     untested = shutil.copytree(corpus, tmp_path / "untested", ignore=shutil.ignore_patterns("test*"))
     experiment = load(changed(plan, corpora={"mine": str(untested)}))
     with pytest.raises(InputError, match="test"):

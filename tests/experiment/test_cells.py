@@ -10,12 +10,12 @@ from tests.experiment.conftest import changed
 from kogner.cli import main
 from kogner.errors import ArtifactError, InputError
 from kogner.experiment import identity as identity_module
-from kogner.experiment.cell import find, run
 from kogner.experiment.folders import Folders
 from kogner.experiment.identity import identity
 from kogner.experiment.plan import load
 from kogner.experiment.recorded import check_same_files, recorded
 from kogner.experiment.stored import finished, has_student
+from kogner.experiment.training import find, run
 from kogner.teacher.bank import Bank
 from kogner.teacher.reduction import reduce_bank
 

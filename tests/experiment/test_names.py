@@ -15,13 +15,13 @@ from kogner.data import corpora
 from kogner.data.formats import jsonl
 from kogner.data.overlap import BY_TEXT
 from kogner.errors import ConfigError, InputError
-from kogner.experiment.cell import find, run
 from kogner.experiment.folders import Folders
 from kogner.experiment.identity import identity
 from kogner.experiment.plan import load
 from kogner.experiment.pseudo import ANNOTATED
 from kogner.experiment.stored import finished
 from kogner.experiment.summary import summarise
+from kogner.experiment.training import find, run
 from kogner.graph.rejections import Rejections
 from kogner.graph.store import GraphStore, build
 from kogner.records import Document, Entity, Mention

@@ -11,13 +11,13 @@ from tests.experiment.conftest import changed
 from kogner import artifacts
 from kogner.data import corpora
 from kogner.errors import ConfigError, InputError
-from kogner.experiment.cell import _left, _splits, find, run
 from kogner.experiment.folders import Folders
 from kogner.experiment.identity import identity
 from kogner.experiment.plan import load
 from kogner.experiment.recorded import recorded
 from kogner.experiment.stored import finished
 from kogner.experiment.summary import summarise
+from kogner.experiment.training import _left, _splits, find, run
 from kogner.records import Document, Mention
 from kogner.teacher.bank import Bank
 from kogner.teacher.reduction import reduce_bank

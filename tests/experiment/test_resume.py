@@ -7,6 +7,8 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import suppress
+from pathlib import Path
 
 import pytest
 import yaml
@@ -15,12 +17,11 @@ from tests.experiment.conftest import changed
 from kogner.artifacts import locked
 from kogner.cli import main
 from kogner.errors import KognerError
-from kogner.experiment import cell as cells_module
-from kogner.experiment import runner
-from kogner.experiment.cell import find, run
+from kogner.experiment import runner, training
 from kogner.experiment.folders import Folders
 from kogner.experiment.plan import load
 from kogner.experiment.stored import ABSENT, OTHER_INPUTS, OTHER_START, look
+from kogner.experiment.training import find, run
 
 
 class KilledError(Exception):
@@ -34,7 +35,7 @@ def test_a_student_whose_scoring_was_killed_is_scored_and_not_trained_again(plan
         raise KilledError
 
     with monkeypatch.context() as patched:
-        patched.setattr(cells_module, "_tested", killed)
+        patched.setattr(training, "_tested", killed)
         with pytest.raises(KilledError):
             run(cell, folders, device="cpu", revision="x")
     assert folders.student(cell).is_dir() and not folders.scored(cell).exists()
@@ -43,7 +44,7 @@ def test_a_student_whose_scoring_was_killed_is_scored_and_not_trained_again(plan
     kept["told"]["seconds_before"] += 100
     file.write_text(json.dumps(kept))
     with monkeypatch.context() as patched:
-        patched.setattr(cells_module, "_train", killed)
+        patched.setattr(training, "_train", killed)
         scored = run(cell, folders, device="cpu", revision="x")
     assert scored["seconds"] >= 100, "what the training took counts"
     assert scored["steps"] > 0 and scored["test"]["mine"] and scored["dev"]["mine"] is not None
@@ -57,7 +58,7 @@ def test_a_student_of_other_inputs_is_trained_again(plan, tmp_path, monkeypatch)
         raise KilledError
 
     with monkeypatch.context() as patched:
-        patched.setattr(cells_module, "_tested", killed)
+        patched.setattr(training, "_tested", killed)
         with pytest.raises(KilledError):
             run(find(load(plan), "half-no-graph-0"), folders, device="cpu", revision="x")
     raw = yaml.safe_load(plan.read_text())
@@ -80,10 +81,10 @@ def test_a_cell_waits_for_another_process_and_takes_what_that_made(plan, tmp_pat
     cell, folders = find(load(plan), "half-no-graph-0"), Folders(tmp_path)
     calls = []
     command = ["cell", str(plan), cell.name, "--runs", str(tmp_path), "--parent", "0"]
-    monkeypatch.setattr(cells_module, "_end_with", lambda parent: None)
+    monkeypatch.setattr(training, "_end_with", lambda parent: None)
     monkeypatch.setattr("sys.argv", command)
-    real = cells_module.run
-    monkeypatch.setattr(cells_module, "run", lambda *args, **settings: calls.append(args) or real(*args, **settings))
+    real = training.run
+    monkeypatch.setattr(training, "run", lambda *args, **settings: calls.append(args) or real(*args, **settings))
     held = threading.Event()
 
     def other():
@@ -95,12 +96,12 @@ def test_a_cell_waits_for_another_process_and_takes_what_that_made(plan, tmp_pat
     thread = threading.Thread(target=other)
     thread.start()
     held.wait()
-    cells_module.main()
+    training.main()
     thread.join()
     assert not calls, "it was finished when its turn came"
     assert json.loads(folders.scored(cell).read_text())["revision"] == "other"
     shutil.rmtree(folders.student(cell))
-    cells_module.main()
+    training.main()
     assert len(calls) == 1, "scores without the student that another training starts from"
     assert json.loads(folders.scored(cell).read_text())["revision"] != "other", "of the code that ran"
 
@@ -180,7 +181,7 @@ def test_a_cell_that_is_killed_says_so(plan, tmp_path, monkeypatch):
     real = subprocess.run
 
     def killed(command, **settings):
-        if "kogner.experiment.cell" not in command:
+        if "kogner.experiment.training" not in command:
             return real(command, **settings)
         return subprocess.CompletedProcess(command, -signal.SIGKILL, "", "")
 
@@ -214,50 +215,38 @@ def test_what_started_from_a_student_that_came_out_otherwise_is_run_again(plan, 
     assert "1 trainings started from a student that is another one by now" in capsys.readouterr().err
 
 
-@pytest.mark.slow
-def test_killed_at_any_moment_the_same_command_ends_with_the_same_scores(plan, tmp_path):
-    def command(runs):
-        return [
-            sys.executable,
-            "-m",
-            "kogner.cli",
-            "--quiet",
-            "experiment",
-            "run",
-            str(plan),
-            "--runs",
-            str(runs),
-            "--jobs",
-            "2",
-        ]
+def under_way(runs):
+    """Trainings below a folder that are processes now."""
+    lines = [file.read_bytes().decode() for file in Path("/proc").glob("[0-9]*/cmdline") if file.is_file()]
+    return [line for line in lines if "kogner.experiment.training" in line and str(runs) in line]
 
-    changed(
-        plan,
-        set=[
-            *yaml.safe_load(plan.read_text())["set"][:1],
-            "train.steps=30",
-            "train.batch_size=4",
-            "train.save_every=5",
-        ],
-    )
-    whole = json.loads(
-        subprocess.run(command(tmp_path / "whole"), check=True, capture_output=True).stdout.splitlines()[-1]
-    )
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc").is_dir(), reason="looks for processes in /proc")
+def test_killed_at_any_moment_the_same_command_ends_with_the_same_scores(plan, tmp_path):
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+
+    def command(runs):
+        run = [sys.executable, "-m", "kogner.cli", "--quiet", "experiment", "run", str(plan), "--runs", str(runs)]
+        return [*run, "--jobs", "2"]
+
+    def finished(runs):
+        done = subprocess.run(command(runs), check=True, capture_output=True)
+        return json.loads(done.stdout.splitlines()[-1])
+
+    kept = yaml.safe_load(plan.read_text())["set"][:1]
+    changed(plan, set=[*kept, "train.steps=30", "train.batch_size=4", "train.save_every=5"])
+    expected = finished(whole)
     for seconds in (4, 7, 10):
-        process = subprocess.Popen(command(tmp_path / "killed"), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        with pytest.raises(subprocess.TimeoutExpired):
+        process = subprocess.Popen(command(killed), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        with suppress(subprocess.TimeoutExpired):
             process.wait(seconds)
         process.kill()
         process.wait()
         deadline = time.monotonic() + 20
-        while (
-            subprocess.run(["pgrep", "-f", f"experiment.cell.*{tmp_path / 'killed'}"], capture_output=True).returncode
-            == 0
-        ):
+        while under_way(killed):
             assert time.monotonic() < deadline, "a training outlived the command that started it"
             time.sleep(0.2)
-    again = json.loads(
-        subprocess.run(command(tmp_path / "killed"), check=True, capture_output=True).stdout.splitlines()[-1]
-    )
-    assert [(row["arm"], row["f1"]) for row in again["rows"]] == [(row["arm"], row["f1"]) for row in whole["rows"]]
-    assert again["missing"] == []
+    found = finished(killed)
+    assert found["missing"] == []
+    assert [(row["arm"], row["f1"]) for row in found["rows"]] == [(row["arm"], row["f1"]) for row in expected["rows"]]

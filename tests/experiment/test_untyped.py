@@ -6,10 +6,10 @@ from tests.experiment.conftest import changed
 
 from kogner.annotate.names import Names
 from kogner.errors import ConfigError, InputError
-from kogner.experiment.cell import find, run
 from kogner.experiment.folders import Folders
 from kogner.experiment.identity import identity
 from kogner.experiment.plan import load
+from kogner.experiment.training import find, run
 from kogner.experiment.untyped import UntypedNames
 from kogner.graph.rejections import Rejections
 from kogner.graph.store import GraphStore, build

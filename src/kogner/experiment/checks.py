@@ -14,7 +14,9 @@ from kogner.config import CONTROLS, PARTS
 from kogner.errors import ConfigError
 
 if TYPE_CHECKING:
-    from kogner.experiment.plan import Arm, Cell, Experiment
+    from kogner.experiment.cell import Cell
+    from kogner.experiment.parts import Arm
+    from kogner.experiment.plan import Experiment
 
 STAGE = "stage"
 PSEUDO = "pseudo"  # what the texts of an arm's `pseudo` are called among the corpora of a training

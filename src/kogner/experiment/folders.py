@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from kogner.experiment.plan import Cell
+    from kogner.experiment.cell import Cell
 
 SCORES = "scores"
 

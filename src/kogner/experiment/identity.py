@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from kogner.artifacts import read_manifest
+from kogner.experiment.cell import Cell
 from kogner.experiment.hashes import sha256_of
-from kogner.experiment.plan import Cell
 from kogner.experiment.pseudo import label_inputs, train_text
 
 WITHOUT_EFFECT = ("threads", "save_every", "log_every")  # of a recipe's train section: on no figure

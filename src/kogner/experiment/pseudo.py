@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any
 from kogner import artifacts
 from kogner.data.pseudo import KIND, VERSION, PseudoSettings, label
 from kogner.errors import InputError
+from kogner.experiment.cell import Cell
+from kogner.experiment.checks import PSEUDO
 from kogner.experiment.folders import Folders
 from kogner.experiment.hashes import sha256_of
-from kogner.experiment.plan import PSEUDO, Cell
 from kogner.records import Document
 
 if TYPE_CHECKING:

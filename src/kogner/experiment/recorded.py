@@ -6,8 +6,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from kogner.errors import InputError
+from kogner.experiment.cell import Cell
 from kogner.experiment.folders import Folders
-from kogner.experiment.plan import Cell, Experiment
+from kogner.experiment.plan import Experiment
 from kogner.experiment.stored import look
 
 

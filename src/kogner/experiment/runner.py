@@ -11,11 +11,12 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from typing import Any
 
 from kogner.errors import ConfigError, KognerError
-from kogner.experiment.cell import check_tests
+from kogner.experiment.cell import Cell
 from kogner.experiment.folders import Folders
 from kogner.experiment.identity import identity
-from kogner.experiment.plan import Cell, Experiment
+from kogner.experiment.plan import Experiment
 from kogner.experiment.stored import finished, has_student
+from kogner.experiment.training import check_tests
 from kogner.hardware import check_device, warn_of_bf16
 from kogner.progress import counting, note
 from kogner.recipe import load_recipe
@@ -128,7 +129,7 @@ def _say_what_is_left(experiment: Experiment, planned: Sequence[Cell], left: Seq
 
 def _run(cell: Cell, plan: str, folders: Folders, device: str) -> None:
     """Train and score a cell in a process of its own. Raises KognerError with what that said where it failed."""
-    command = [sys.executable, "-m", "kogner.experiment.cell", plan, cell.name, "--runs", str(folders.runs)]
+    command = [sys.executable, "-m", "kogner.experiment.training", plan, cell.name, "--runs", str(folders.runs)]
     command += [] if folders.scores is None else ["--scores", str(folders.scores)]
     command += ["--device", device, "--parent", str(os.getpid())]
     environment = os.environ | {"OMP_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false"}

@@ -9,9 +9,9 @@ from typing import Any
 
 from kogner.artifacts import MANIFEST, read_manifest
 from kogner.errors import ArtifactError, KognerError
+from kogner.experiment.cell import Cell
 from kogner.experiment.folders import Folders
 from kogner.experiment.identity import identity, today
-from kogner.experiment.plan import Cell
 
 OTHER_INPUTS = "of another recipe, data, bank, graph or rule than the plan has now"
 ABSENT = "of data, a bank or a graph that are not here"

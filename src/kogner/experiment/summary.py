@@ -8,8 +8,9 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from kogner.evaluate.significance import Resampled, overall, resampled
+from kogner.experiment.checks import STAGE
 from kogner.experiment.identity import rules
-from kogner.experiment.plan import STAGE, Experiment
+from kogner.experiment.plan import Experiment
 
 Cells = Mapping[tuple[str, str, int], Mapping[str, Any]]
 

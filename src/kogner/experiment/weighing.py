@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from kogner.experiment.plan import Cell
+from kogner.experiment.cell import Cell
 
 if TYPE_CHECKING:
     from kogner.annotate.names import Names
