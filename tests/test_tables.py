@@ -174,7 +174,7 @@ def test_answers_say_what_holds_and_what_does_not(results):
     said = [answer.gain("made", "few documents", arm, "no-graph") for arm in ("names", "some", "none")]
     assert said == [
         "**+6.0 (+5.0 to +7.0)**",
-        "+2.0 (+1.0 to +3.0; not after the correction)",
+        "+2.0 (+1.0 to +3.0)",
         "+0.1 (-0.9 to +1.1; not shown)",
     ]
     assert answer._from_one("made", "few documents", "names", "no-graph", "bc2gm-15") == "4.0 of these 6.0"
