@@ -63,8 +63,8 @@ def in_short() -> str:
     both, train, read = "silver-domain-names", "silver-domain", "no-graph-names"
     told = [
         *_with_few(),
-        "*Names of the graph help* with more documents too, here by earlier rules, which understate what they are "
-        "worth when the student reads. With 5 or 15 % of the documents (mean of five "
+        "*Names of the graph help* with more documents too, here by earlier rules, which with 5 % understate what "
+        "they are worth when the student reads. With 5 or 15 % of the documents (mean of five "
         f"settings) F1 changes by {gain('shares', _FEW, train, 'no-graph')} with names in training, as labels of "
         f"unlabelled text; by {gain('shares', _FEW, read, 'no-graph')} with names when the student reads; "
         f"by {gain('shares', _FEW, both, 'no-graph')} with both. With all documents of BC5CDR it is names when it "
@@ -92,8 +92,8 @@ def in_short() -> str:
         f"with all; over rows of other entities {gain('teacher-parts', _FEW, 'paper', 'paper-shuffled')} at 5 %, and "
         f"{gain('all-types', _NONE, 'mse', 'mse-shuffled')} without a label. This is of MiniLM students, our graph "
         "and our silver text; the intervals exclude large gains, not small ones. For [linking](concepts/linking.md) "
-        "where no name fits, text vectors of the graph help; those of a distilled student add to them for entities of "
-        "its training and take away for others.",
+        "where no name fits, text vectors of the graph help; a distilled student's, added to them, help for "
+        "entities of its training and do harm for others.",
     ]
     return (
         "".join(f"- {one}\n" for one in told)
@@ -139,7 +139,8 @@ def _with_few() -> list[str]:
         told.append(
             "*The same unlabelled text without the graph*, labelled by the student of the annotated documents "
             f"(self-training), gives {said(five, 'self-taught', 'no-graph')} with 5 %; the graph's names as its labels "
-            f"give {said(five, 'silver-domain', 'self-taught')} more."
+            f"give {said(five, 'silver-domain', 'self-taught')} more to a student that reads without names, and "
+            f"{said(five, both, 'self-taught-names')} to one that reads with them."
         )
     with suppress(FileNotFoundError):
         told.append(

@@ -12,7 +12,7 @@ from kogner.errors import ConfigError, InputError
 from kogner.experiment import runner, training
 from kogner.experiment.folders import Folders
 from kogner.experiment.plan import load
-from kogner.experiment.training import _splits, find, run
+from kogner.experiment.training import find, run, splits_of
 
 
 @pytest.mark.parametrize("split", ["train", "dev"])
@@ -28,14 +28,14 @@ def test_a_corpus_of_an_arm_is_the_plans_but_for_links(plan, corpus, tmp_path, s
     for mention in with_mentions["mentions"]:
         mention["entity"] = None
     file.write_text("".join(f"{json.dumps(one)}\n" for one in lines))
-    assert len(_splits(cell, ["mine"])) == 1, "other links are what it is for"
+    assert len(splits_of(cell, ["mine"])) == 1, "other links are what it is for"
     if change == "documents":
         lines.remove(with_mentions)
     else:
         with_mentions["mentions"].pop()
     file.write_text("".join(f"{json.dumps(one)}\n" for one in lines))
     with pytest.raises(ConfigError, match="hold other documents or mentions"):
-        _splits(cell, ["mine"])
+        splits_of(cell, ["mine"])
 
 
 def test_a_plan_whose_corpora_are_not_here_says_what_makes_them(plan, tmp_path, capsys):
@@ -72,6 +72,12 @@ def test_all_that_would_stop_a_plan_is_said_before_any_training(plan, corpus, tm
     said = str(stopped.value).splitlines()
     assert any(line.startswith("half-named-0: ") and "no graph" in line for line in said)
     assert any(line.startswith("late-no-graph-0: ") and "test" in line for line in said)
+    assert said[-1] == "Others can be run with --only SETTING or --cell NAME"
+    ran = []
+    monkeypatch.setattr(runner, "_run", lambda cell, *args: ran.append(cell.name) or pytest.fail("as far as wanted"))
+    with pytest.raises(pytest.fail.Exception):
+        runner.run_all(experiment, str(plan), Folders(tmp_path / "runs"), jobs=1, device="cpu", cells=["half-mse-0"])
+    assert ran == ["half-mse-0"]
 
 
 def test_what_would_stop_the_scoring_is_said_before_the_training(plan, corpus, tmp_path, monkeypatch):

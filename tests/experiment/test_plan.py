@@ -17,7 +17,7 @@ from kogner.experiment.plan import load
 from kogner.experiment.recorded import recorded
 from kogner.experiment.stored import finished
 from kogner.experiment.summary import summarise
-from kogner.experiment.training import _left, _splits, find, run
+from kogner.experiment.training import _left, find, run, splits_of
 from kogner.records import Document, Mention
 from kogner.teacher.bank import Bank
 from kogner.teacher.reduction import reduce_bank
@@ -348,12 +348,12 @@ def test_a_type_that_is_left_out_is_not_learnt_from_a_corpus_beside(plan, corpus
     both = {"mine": str(corpus), "other": str(other)}
     cell = find(load(changed(plan, settings=settings, arms=arms, corpora=both, compare=[])), "half-no-graph-0")
     with pytest.raises(ConfigError, match="to learn no disease, and other beside it has disease annotated"):
-        _splits(cell, ["mine", "other"])
+        splits_of(cell, ["mine", "other"])
     with artifacts.writing(tmp_path / "silver", kind="silver", version=1, recipe={}, metrics={}) as folder:
         shutil.copy(corpus / "train.jsonl", folder)
     both["other"] = str(tmp_path / "silver")
     cell = find(load(changed(plan, corpora=both)), "half-no-graph-0")
-    mine, silver = _splits(cell, ["mine", "other"])
+    mine, silver = splits_of(cell, ["mine", "other"])
     assert mine.types == ("chemical",) and silver.types == ("chemical", "disease")
 
 
@@ -361,7 +361,7 @@ def test_a_corpus_without_a_train_split_is_refused(plan, corpus, tmp_path):
     without = tmp_path / "without"
     shutil.copytree(corpus, without, ignore=shutil.ignore_patterns("train*"))
     with pytest.raises(InputError, match="has no train split"):
-        _splits(find(load(changed(plan, corpora={"mine": str(without)})), "half-no-graph-0"), ["mine"])
+        splits_of(find(load(changed(plan, corpora={"mine": str(without)})), "half-no-graph-0"), ["mine"])
 
 
 def test_an_arm_with_a_bank_of_its_own(plan, bank, tmp_path):
@@ -415,11 +415,11 @@ def test_a_type_left_out_is_not_trained_and_alone_is_scored(plan, tmp_path):
     plain = find(load(plan), "half-staged-0")
     cell = find(load(changed(plan, settings=settings)), "half-staged-0")
     assert "without" not in identity(plain) and identity(cell)["without"] == ["disease"]
-    (split,) = _splits(cell, cell.train)
+    (split,) = splits_of(cell, cell.train)
     every = [*split.train, *split.dev]
     assert split.types == ("chemical",) and all(one.types == {"chemical"} for one in every)
     assert {mention.type for one in every for mention in one.mentions} == {"chemical"}
-    assert split.train[0].text == _splits(plain, plain.train)[0].train[0].text
+    assert split.train[0].text == splits_of(plain, plain.train)[0].train[0].text
     run(find(cell.experiment, "stage-first-0"), Folders(tmp_path), device="cpu", revision="r")  # which knows both
     found = run(cell, Folders(tmp_path), device="cpu", revision="r")
     assert set(found["test"]["mine"]["by_type"]) == {"disease"} and set(found["dev"]) == {"mine"}

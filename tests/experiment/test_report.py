@@ -243,8 +243,12 @@ def test_rules_count_where_they_decided_something():
     nothing = {"train": [], "initial": silver}
     assert rules(nothing) == {} and by_today({}), "no annotated document, and today's default"
     assert rules({"train": [], "initial": fitted}) == {"thresholds": 1}, "scored as it is"
-    assert rules({"train": [], "initial": fitted, "pseudo": {"by": fitted}}) == {}, "trained again, on its own labels"
     read = {"scanner": 2, "names": "g"}
+    assert rules({"train": [], "initial": fitted, "pseudo": {"by": fitted}}) == {}, (
+        "trained again, thresholds by default"
+    )
+    assert rules({"train": [], "pseudo": {"by": read | {"base": fitted}}}) == {"scanner": 2, "weighing": 1}
+    assert rules(fitted | {"pseudo": {"by": read | {"base": nothing}}}) == {"thresholds": 1, "scanner": 2}
     assert rules(read | {"base": nothing}) == {"scanner": 2}
     assert rules(read | {"base": nothing, "texts": {"mine": "a"}}) == {"scanner": 2, "trust": 1}
     assert rules(read | {"base": fitted}) == {"thresholds": 1, "scanner": 2, "weighing": 1}

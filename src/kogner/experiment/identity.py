@@ -108,8 +108,11 @@ def rules(said: Mapping[str, Any]) -> dict[str, int]:
         return rules(said["base"]) | {name: said.get(name, 1) for name in ("scanner", weighed) if name is not None}
     if "alone" in said:
         return {"scanner": said.get("scanner", 1)}
+    if said.get("pseudo"):  # what decided its labels, thresholds of which it has its own
+        own = rules({name: value for name, value in said.items() if name != "pseudo"} | {"initial": None})
+        return {name: number for name, number in rules(said["pseudo"]["by"]).items() if name != "thresholds"} | own
     if not said.get("train"):  # nothing was fitted on what people annotated, but in what is scored as it is
-        return rules(said["initial"]) if said.get("initial") and not said.get("pseudo") else {}
+        return rules(said["initial"]) if said.get("initial") else {}
     on_dev = any("dev" in (said.get("data", {}).get(name) or {}) for name in said["train"])
     return {"thresholds": said.get("thresholds", 1)} if on_dev or "thresholds" in said else {}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -16,7 +17,7 @@ from kogner.experiment.folders import Folders
 from kogner.experiment.identity import identity
 from kogner.experiment.plan import Experiment
 from kogner.experiment.stored import finished, has_student
-from kogner.experiment.training import check_tests
+from kogner.experiment.training import check_tests, splits_of
 from kogner.hardware import check_device, warn_of_bf16
 from kogner.progress import counting, note
 from kogner.recipe import load_recipe
@@ -40,9 +41,9 @@ def run_all(
     KognerError with what a cell said that failed, once those under way have ended; finished ones are kept.
     """
     planned = _asked(experiment, only, cells)
+    _check(planned)
     left = to_do(planned, folders)
     _say_what_is_left(experiment, planned, left, folders)
-    _check_files(left)
     check_device(device)
     asked = {load_recipe(cell.experiment.recipe, cell.overrides()).train.precision for cell in left if cell.trains}
     if "bf16" in asked:
@@ -150,17 +151,24 @@ def _why(ended: subprocess.CompletedProcess[str]) -> str:
     return said or f"it ended with {ended.returncode} and said nothing"
 
 
-def _check_files(cells: Sequence[Cell]) -> None:
-    """Raise ConfigError with all that would stop one of these later on: files that are not there, no types to score."""
-    faults: dict[str, str] = {}
+def _check(cells: Sequence[Cell]) -> None:
+    """Raise ConfigError with all that would stop one of these later on and can be seen in files, a line for each fault.
+
+    Corpora that several have in the same way are looked at once.
+    """
+    faults, seen = dict[str, str](), set[str]()
     for cell in cells:
+        what = json.dumps([cell.train, [*cell.beside], cell.test, cell.without, cell.own], sort_keys=True)
         try:
             identity(cell)
-            check_tests(cell)
+            if what not in seen:
+                seen.add(what)
+                check_tests(cell)
+                splits_of(cell, (*cell.train, *cell.beside))
         except KognerError as error:
-            faults.setdefault(str(error), cell.name)
+            faults.setdefault(str(error).replace(cell.name, ""), f"{cell.name}: {error}")
     if faults:
-        raise ConfigError("\n".join(f"{name}: {fault}" for fault, name in faults.items()))
+        raise ConfigError("\n".join([*faults.values(), "Others can be run with --only SETTING or --cell NAME"]))
 
 
 def _in_order(cells: Sequence[Cell]) -> list[Cell]:

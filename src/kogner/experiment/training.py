@@ -81,7 +81,7 @@ def _trained(cell: Cell, folders: Folders, *, device: str) -> dict[str, Any]:
     if cell.labeller is not None:  # its weights of names decide the labels too
         by = json.loads(folders.scored(cell.labeller).read_text(encoding="utf-8"))
         inputs["weights"] = [by.get(what) for what in ("name_weights", "name_losses", "entity_weights")]
-    splits = _splits(cell, (*cell.train, *cell.beside))
+    splits = splits_of(cell, (*cell.train, *cell.beside))
     if not cell.train:  # nothing is fitted there on what people annotated
         splits = [dataclasses.replace(split, dev=()) for split in splits]
     told = _trained_before(cell, folders, inputs)
@@ -143,7 +143,7 @@ def _named(cell: Cell, folders: Folders, *, device: str) -> dict[str, Any]:
     from kogner.experiment.weighing import names_of, weigh_names
 
     assert cell.base is not None
-    splits, names = _splits(cell, cell.train), names_of(cell)
+    splits, names = splits_of(cell, cell.train), names_of(cell)
     predictor = Predictor.load(str(student_of(cell.base, folders)), device=device)
     told = weigh_names(cell, predictor, splits, names)
     return told | _tested(cell, _recipe(cell.base, folders), splits, _reader(predictor, names))
@@ -159,7 +159,7 @@ def _alone(cell: Cell) -> dict[str, Any]:
     names = Names(GraphStore.open(str(cell.experiment.graph)))
     recipe = load_recipe(cell.experiment.recipe, cell.overrides())
     about: dict[str, Any] = {"steps": 0, "best_step": None, "dev": {}}
-    return about | _tested(cell, recipe, _splits(cell, cell.train), partial(read_names, names=names))
+    return about | _tested(cell, recipe, splits_of(cell, cell.train), partial(read_names, names=names))
 
 
 def _recipe(cell: Cell, folders: Folders) -> Recipe:
@@ -171,7 +171,11 @@ def _recipe(cell: Cell, folders: Folders) -> Recipe:
     return load_recipe(cell.experiment.recipe, overrides)
 
 
-def _splits(cell: Cell, names: Iterable[str]) -> list[Split]:
+def splits_of(cell: Cell, names: Iterable[str]) -> list[Split]:
+    """Train and dev documents of these corpora, without the types that its setting leaves out.
+
+    Raises ConfigError where an arm's own corpus is not the plan's, or has a type annotated that is to be left out.
+    """
     from kogner.train.splits import to_split, training_corpora
 
     splits, annotated = [], set[str]()
