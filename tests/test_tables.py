@@ -193,7 +193,7 @@ def test_answers_say_what_holds_and_what_does_not(results):
         ("all-types", "no-labels-proteins", "BC5CDR, proteins, no label at all"),
     ],
 )
-def test_a_setting_in_words_is_of_its_plan(plan, setting, said):
+def test_a_setting_in_words_is_of_its_plan(results, plan, setting, said):
     from kogner.experiment.plan import load
     from tabulated.evidence import setting_name
 
