@@ -14,7 +14,7 @@ from typing import Any
 from kogner.annotate.annotator import Annotator
 from kogner.annotate.predictor import Settings
 from kogner.records import Entity, Triple
-from kogner.serve import server
+from kogner.serve import listener, server
 from kogner.serve.access import LOOPBACK, Access
 from kogner.serve.app import PAGE, create_app
 from kogner.serve.keys import ApiKeys
@@ -105,7 +105,7 @@ def serving(
     """A server in a thread. warm: wait until it is ready."""
     service = Service(annotator, limits or Limits(), settings)
     app = create_app(service, Access(ApiKeys(keys), hosts, origins), page=page)
-    own, ready = server.bind("127.0.0.1", 0), threading.Event()
+    own, ready = listener.bind("127.0.0.1", 0), threading.Event()
     made = server.make(app, service, grace=5, started=ready.set)
     thread = threading.Thread(target=made.run, kwargs={"sockets": [own]})
     thread.start()

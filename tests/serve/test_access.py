@@ -10,7 +10,7 @@ from running import LABELS, serving
 from kogner.errors import ConfigError, InputError
 from kogner.serve.access import allowed_hosts, check_origins, is_loopback
 from kogner.serve.keys import VARIABLE, ApiKeys, given
-from kogner.serve.server import bind
+from kogner.serve.listener import bind
 
 KEY, SECOND = "correct-horse-battery", "another-key-of-someone"
 ORIGIN = "https://example.org"

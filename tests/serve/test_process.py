@@ -12,7 +12,7 @@ import subprocess
 import sys
 import threading
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import pytest
 from click.testing import CliRunner
@@ -114,6 +114,40 @@ def test_a_signal_under_load_loses_nothing(model, number):
     assert sum(line.get("path") == "/v1/annotate" for line in log) == len(answers)
     stopping = next(line for line in log if line["event"] == "stopping")
     assert stopping["requests"] > 0
+
+
+def test_what_connects_as_the_server_stops_is_answered_or_refused(model):
+    """Never cut: connections come all the time, so that some come between the last that is taken and the end."""
+    asked: list[socket.socket] = []
+
+    def ask(client) -> None:
+        with suppress(ConnectionRefusedError):
+            while True:
+                asked.append(socket.create_connection((client.host, client.port), timeout=10))
+                asked[-1].sendall(b"GET /healthz HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n")
+                time.sleep(0.002)  # does not wait for the answer, or the server would set the pace
+
+    with process(model) as (running, client):
+        threading.Thread(target=running.stderr.read, daemon=True).start()  # a line a request would fill the pipe
+        clients = [threading.Thread(target=ask, args=(client,)) for _ in range(2)]
+        for one in clients:
+            one.start()
+        time.sleep(0.5)
+        running.send_signal(signal.SIGTERM)
+        for one in clients:
+            one.join(20)
+        assert running.wait(20) == 0
+    answers = [answer_of(one) for one in asked]
+    assert answers == ["HTTP/1.1 200 OK"] * len(asked)
+
+
+def answer_of(connection: socket.socket) -> str:
+    """The first line of it, or how it was cut."""
+    with connection:
+        try:
+            return connection.recv(1000).partition(b"\r\n")[0].decode()
+        except OSError as error:
+            return repr(error)
 
 
 @pytest.mark.slow

@@ -108,7 +108,7 @@ def command(
     from kogner.annotate.annotator import Annotator, GraphUse
     from kogner.annotate.predictor import Settings
     from kogner.progress import note
-    from kogner.serve import log, server
+    from kogner.serve import listener, log, server
     from kogner.serve.access import Access, allowed_hosts, check_origins, is_loopback
     from kogner.serve.app import create_app
     from kogner.serve.keys import VARIABLE, ApiKeys
@@ -118,7 +118,7 @@ def command(
     settings = Settings(precision=precision, token_budget=batch_tokens, threads=threads, name_weight=name_weight)
     keys = ApiKeys.read(api_keys_file)
     check_origins(origins)
-    own = server.bind(host, port)
+    own = listener.bind(host, port)
     try:
         bound = own.getsockname()[0]
         access = Access(keys, allowed_hosts(host, hosts, bound=bound), origins)
@@ -129,7 +129,7 @@ def command(
         if not keys and not is_loopback(bound):
             note(f"everyone who reaches {host} can ask; to want a key, give --api-keys-file or {VARIABLE}")
         log.set_up(quiet=progress.is_quiet())
-        where = server.address(own)
+        where = listener.address(own)
         made = server.make(app, service, grace=grace, started=lambda: click.echo(f"KoGNER serves at {where}"))
         server.run(made, own)
     finally:

@@ -1,4 +1,4 @@
-"""The process around the application: its socket, its start, and an end at which no request is lost."""
+"""The process around the application: its start, and an end at which no request is lost."""
 
 from __future__ import annotations
 
@@ -11,36 +11,12 @@ from contextlib import suppress
 import uvicorn
 from fastapi import FastAPI
 
-from kogner.errors import InputError
+from kogner.serve.listener import ON_THE_WAY, begin_no_more
 from kogner.serve.log import say
 from kogner.serve.protocol import bounded
 from kogner.serve.service import Service
 
 MORE = 2.0  # seconds beyond the grace, in which the requests that were given up are answered
-
-
-def bind(host: str, port: int) -> socket.socket:
-    """A socket that is bound and does not listen yet. port: 0 takes a free one.
-
-    Raises InputError where the address is not to be had.
-    """
-    try:
-        ((family, kind, number, _, address), *_) = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-        own = socket.socket(family, kind, number)
-        own.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        own.bind(address)
-    except (OSError, OverflowError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        raise InputError(
-            f"{host}:{port} cannot be bound: {reason}; take another --host or --port, 0 for a free one"
-        ) from None
-    return own
-
-
-def address(own: socket.socket) -> str:
-    """Of a bound socket, as a URL."""
-    host, port = own.getsockname()[:2]
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
 def make(app: FastAPI, service: Service, *, grace: float, started: Callable[[], None]) -> Server:
@@ -108,6 +84,8 @@ class Server(uvicorn.Server):
         open_requests = service.open_requests
         say("stopping", requests=open_requests)
         giving_up = asyncio.get_running_loop().call_later(self._grace, service.give_up)
+        if all(begin_no_more(own) for own in sockets or []):
+            await asyncio.sleep(ON_THE_WAY)
         self._accept_last(sockets or [])
         await super().shutdown(sockets)
         giving_up.cancel()
