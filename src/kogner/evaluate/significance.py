@@ -131,37 +131,64 @@ def resampled(
     better: Sequence[Sequence[Sequence[int]]],
     baseline: Sequence[Sequence[Sequence[int]]],
     *,
-    numbers: Sequence[int] | None = None,
     missed: int = 0,
     rounds: int = ROUNDS,
     seed: int = 0,
 ) -> Resampled:
-    """The difference of two arms, seed by seed, and in each resample of the documents. See `paired_bootstrap`.
+    """The difference of two arms, seed by seed, and in each resample of the documents. See `paired_bootstrap`."""
+    if len(better) != len(baseline) or not better:
+        raise InputError(f"two arms need the same seeds and documents, not {len(better)} and {len(baseline)} trainings")
+    both = redraw([*better, *baseline], missed=missed, rounds=rounds, seed=seed)
+    return both.difference(range(len(better)), range(len(better), 2 * len(better)))
 
-    numbers: which seeds they are of, 0 and so on where None. missed: as in `f1_interval`.
+
+@dataclass(frozen=True)
+class Redrawn:
+    """Trainings in points of F1. f1: (trainings,), as scored. drawn: (trainings, rounds), of documents drawn again."""
+
+    f1: Array
+    drawn: Array
+
+    def difference(
+        self, better: Sequence[int], baseline: Sequence[int], *, numbers: Sequence[int] | None = None
+    ) -> Resampled:
+        """Of two arms. better, baseline: their trainings, seed by seed. numbers: the seeds; 0 and so on where None."""
+        ours, theirs = list(better), list(baseline)
+        per_seed = (self.f1[ours] - self.f1[theirs]).tolist()
+        seeds = range(len(ours)) if numbers is None else numbers
+        drawn = (self.drawn[ours] - self.drawn[theirs]).mean(0)
+        return Resampled(dict(zip(seeds, per_seed, strict=True)), drawn)
+
+
+def redraw(
+    trainings: Sequence[Sequence[Sequence[int]]], *, missed: int = 0, rounds: int = ROUNDS, seed: int = 0
+) -> Redrawn:
+    """Draw the documents again, for all trainings at once: many are compared with several others.
+
+    trainings: (trainings, documents, 3) of `document_counts`. missed: as in `f1_interval`. Raises InputError where they
+    were not scored on the same documents.
     """
-    if len({len(seed) for seed in (*better, *baseline)}) > 1:
+    if len({len(counts) for counts in trainings}) > 1:
         raise InputError(
             "trainings were scored on other numbers of documents; where an earlier version counted each sentence of a "
             "document by itself, run these again"
         )
-    ours, theirs = (np.asarray(one, np.float64) for one in (better, baseline))
-    if ours.shape != theirs.shape or ours.ndim != 3 or ours.shape[2] != 3 or 0 in ours.shape:
-        raise InputError(f"two arms need the same seeds and documents, not counts of {ours.shape} and {theirs.shape}")
-    if (np.concatenate([ours, theirs])[..., 0] != ours[0, :, 0]).any():
+    counts = np.asarray(trainings, np.float64)
+    if counts.ndim != 3 or counts.shape[2] != 3 or 0 in counts.shape:
+        raise InputError(f"trainings need counts of (trainings, documents, 3), not {counts.shape}")
+    if (counts[..., 0] != counts[0, :, 0]).any():
         raise InputError(
             "trainings were scored on other gold mentions, though on as many documents; where a reader has changed, "
             "run those of before it again"
         )
-    seeds, documents, _ = ours.shape
+    number, documents, _ = counts.shape
     more = np.array([missed, 0, 0], np.float64)
-    both = np.concatenate([ours, theirs]).transpose(1, 0, 2).reshape(documents, -1)
-    differences = np.empty(rounds)
+    side_by_side = counts.transpose(1, 0, 2).reshape(documents, -1)
+    drawn = np.empty((number, rounds))
     for start, weights in _draws(documents, rounds, seed):
-        f1 = _f1((weights @ both).reshape(len(weights), 2, seeds, 3) + more)
-        differences[start : start + len(weights)] = (f1[:, 0] - f1[:, 1]).mean(1)
-    per_seed = (_f1(ours.sum(1) + more) - _f1(theirs.sum(1) + more)).tolist()
-    return Resampled(dict(zip(range(seeds) if numbers is None else numbers, per_seed, strict=True)), differences)
+        f1 = _f1((weights @ side_by_side).reshape(len(weights), number, 3) + more)
+        drawn[:, start : start + len(weights)] = f1.T
+    return Redrawn(_f1(counts.sum(1) + more), drawn)
 
 
 def holm(values: Sequence[float]) -> list[float]:

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
-from kogner.evaluate.significance import Resampled, overall, resampled
+from kogner.evaluate.significance import Redrawn, Resampled, overall, redraw
 from kogner.experiment.checks import STAGE
 from kogner.experiment.identity import rules
 from kogner.experiment.plan import Experiment
@@ -36,17 +36,20 @@ def summarise(experiment: Experiment, results: Sequence[Mapping[str, Any]]) -> d
         for corpus in trained.test if found else ():
             rows.append({"setting": STAGE, "corpus": corpus, "arm": stage, **_row(found, corpus)})
     comparisons, groups = [], []
+    redrawn: dict[tuple[str, str], tuple[dict[tuple[str, int], int], Redrawn]] = {}
     for better, baseline, *of in experiment.compare:
         names = {"arm": better, "baseline": baseline} | ({"of": of[0]} if of else {})
         drawn: dict[str, list[Resampled]] = {}
         for setting, plan in experiment.settings.items():
             pairs = _pairs(by_cell, setting, better, baseline)
             for corpus in plan.test if pairs else ():
-                ours, theirs = ([one["documents"][corpus] for one in side] for side in zip(*pairs, strict=True))
-                found_difference = resampled(
-                    ours, theirs, numbers=[one["cell"]["seed"] for one, _ in pairs],
-                    missed=sum(pairs[0][0]["test"][corpus].get("skipped", {}).values()),
-                )  # fmt: skip
+                if (setting, corpus) not in redrawn:
+                    redrawn[setting, corpus] = _redraw(by_cell, experiment, setting, corpus)
+                place_of, those = redrawn[setting, corpus]
+                seeds = [one["cell"]["seed"] for one, _ in pairs]
+                found_difference = those.difference(
+                    *([place_of[arm, seed] for seed in seeds] for arm in (better, baseline)), numbers=seeds
+                )
                 drawn.setdefault(setting, []).append(found_difference)
                 told = overall([found_difference]).to_dict()
                 unseen = statistics.mean(
@@ -79,6 +82,17 @@ def progress_of(experiment: Experiment, finished: Collection[str]) -> dict[str, 
         "missing": [cell.name for cell in cells if cell.name not in finished],
         "example": next(training, cells[-1].name),
     }
+
+
+def _redraw(
+    cells: Cells, experiment: Experiment, setting: str, corpus: str
+) -> tuple[dict[tuple[str, int], int], Redrawn]:
+    """Of a setting's trainings that are compared, by arm and seed their places among what was drawn for all."""
+    compared = {arm for better, baseline, *_ in experiment.compare for arm in (better, baseline)}
+    keys = [key for arm in experiment.arms if arm in compared for key in _seeds(cells, setting, arm)]
+    missed = sum(cells[keys[0]]["test"][corpus].get("skipped", {}).values())
+    drawn = redraw([cells[key]["documents"][corpus] for key in keys], missed=missed)
+    return {(arm, seed): place for place, (_, arm, seed) in enumerate(keys)}, drawn
 
 
 def _pairs(cells: Cells, setting: str, better: str, baseline: str) -> list[tuple[Mapping[str, Any], Mapping[str, Any]]]:
