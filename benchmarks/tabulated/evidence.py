@@ -6,10 +6,10 @@ import itertools
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from kogner.experiment.identity import by_today
 from kogner.experiment.parts import Setting
 from kogner.experiment.plan import load
 from kogner.experiment.report import BETTER, WORSE, corpora_of, key, verdicts
+from kogner.experiment.rules import by_today
 from tabulated.markdown import (
     NAMES,
     difference,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from kogner.experiment.identity import by_today
+from kogner.experiment.rules import by_today
 from tabulated.evidence import figure
 from tabulated.markdown import NAMES, difference_with_p, floor, result, table, trained
 

@@ -7,9 +7,9 @@ from contextlib import suppress
 from typing import Any
 
 from kogner.evaluate.significance import holm
-from kogner.experiment.identity import by_today
 from kogner.experiment.plan import load
 from kogner.experiment.report import CERTAIN
+from kogner.experiment.rules import by_today
 from tabulated.answer import gain
 from tabulated.evidence import figure, left_out
 from tabulated.markdown import NAMES, difference, floor, is_there, names_alone, result, table

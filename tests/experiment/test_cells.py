@@ -9,9 +9,9 @@ from tests.experiment.conftest import changed
 
 from kogner.cli import main
 from kogner.errors import ArtifactError, InputError
-from kogner.experiment import identity as identity_module
 from kogner.experiment.folders import Folders
 from kogner.experiment.identity import identity
+from kogner.experiment.inputs import Files
 from kogner.experiment.plan import load
 from kogner.experiment.recorded import check_same_files, recorded
 from kogner.experiment.stored import finished, has_student
@@ -146,7 +146,7 @@ def test_scores_by_an_earlier_rule_stand_as_recorded_and_are_not_mixed_with_late
     experiment, folders = load(plan), Folders(tmp_path)
     cells = {cell.name: cell for cell in experiment.cells()}
     with monkeypatch.context() as before:
-        before.setattr(identity_module, "_rule", lambda name, number, told: {})  # as before rules had numbers
+        before.setattr(Files, "rule", lambda self, name: {})  # as before rules had numbers
         for name in ("stage-first-0", "half-no-graph-0"):
             run(cells[name], folders, device="cpu", revision="x")
     assert finished(cells["half-no-graph-0"], folders) is None, "it would be trained again"

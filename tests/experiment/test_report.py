@@ -7,9 +7,10 @@ from tests.experiment.conftest import changed
 
 from kogner.cli import main
 from kogner.experiment.folders import Folders
-from kogner.experiment.identity import RULES, by_today, identity, rules
+from kogner.experiment.identity import identity
 from kogner.experiment.plan import load
 from kogner.experiment.report import opening, page
+from kogner.experiment.rules import RULES, by_today, rules
 from kogner.experiment.summary import summarise
 
 

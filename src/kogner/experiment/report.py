@@ -8,7 +8,7 @@ from typing import Any
 
 from kogner.errors import MissingExtraError
 from kogner.evaluate.significance import holm
-from kogner.experiment.identity import by_today
+from kogner.experiment.rules import by_today
 
 CERTAIN = 0.05
 BETTER, WORSE, UNSHOWN = "better", "worse", "no difference is shown"

@@ -9,8 +9,8 @@ from typing import Any
 
 from kogner.evaluate.significance import Redrawn, Resampled, overall, redraw
 from kogner.experiment.checks import STAGE
-from kogner.experiment.identity import rules
 from kogner.experiment.plan import Experiment
+from kogner.experiment.rules import rules
 
 Cells = Mapping[tuple[str, str, int], Mapping[str, Any]]
 
