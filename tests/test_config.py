@@ -8,7 +8,7 @@ import yaml
 from kogner.config import Recipe
 from kogner.errors import ConfigError
 from kogner.mapping import from_mapping, to_mapping
-from kogner.recipe import load_recipe
+from kogner.recipe import load_recipe, shipped
 
 RECIPES = sorted(path for path in (Path(__file__).parents[1] / "recipes").glob("*.yaml") if path.name != "prices.yaml")
 
@@ -96,8 +96,22 @@ def test_overrides_take_yaml_values():
 
 
 def test_a_missing_recipe_names_the_way_out():
-    with pytest.raises(ConfigError, match="the name of a shipped one"):
+    with pytest.raises(ConfigError, match="neither a file nor one of the shipped recipes, such as small"):
         load_recipe("recipes/none.yaml")
+    with pytest.raises(ConfigError, match=r"one of the shipped experiments, such as .*few-documents"):
+        shipped("nothing", "experiments")
+
+
+def test_what_is_shipped_is_found_from_anywhere(tmp_path, monkeypatch):
+    names = ("quick", "quick.yaml", "recipes/experiments/quick.yaml", Path("recipes/experiments/quick.yaml"))
+    monkeypatch.chdir(tmp_path)
+    (file,) = {shipped(name, "experiments") for name in names}
+    assert file.name == "quick.yaml" and file.is_file()
+    (tmp_path / "quick").write_text("name: mine\n")
+    assert shipped("quick", "experiments") == Path("quick"), "a file that is there comes first"
+    for other in ("other/quick.yaml", tmp_path / "quick.yaml"):
+        with pytest.raises(ConfigError, match="neither a file"):
+            shipped(other, "experiments")
 
 
 def test_a_recipe_must_be_yaml(tmp_path):

@@ -20,18 +20,8 @@ def load_recipe(source: str | Path | None, overrides: Sequence[str] = ()) -> Rec
 
     Raises ConfigError for a missing file, bad YAML, an unknown key (naming the nearest) or a value of the wrong type.
     """
-    raw: dict[str, Any] = {}
-    where = "recipe"
-    if source is not None:
-        path = _find_recipe(Path(source))
-        where = str(path)
-        try:
-            loaded = yaml.safe_load(path.read_text(encoding="utf-8"))
-        except (yaml.YAMLError, UnicodeDecodeError) as error:
-            raise ConfigError(f"{path} is not valid YAML: {error}") from error
-        if not isinstance(loaded, dict):
-            raise ConfigError(f"{path} must be a mapping of sections such as 'student:' and 'train:'")
-        raw = loaded
+    path = None if source is None else shipped(source)
+    raw = {} if path is None else read_mapping(path)
     for item in overrides:
         key, separator, value = item.partition("=")
         if not separator:
@@ -46,41 +36,42 @@ def load_recipe(source: str | Path | None, overrides: Sequence[str] = ()) -> Rec
             target[last] = yaml.safe_load(value)
         except yaml.YAMLError as error:
             raise ConfigError(f"--set {item!r}: {value!r} is not a YAML value: {error}") from error
-    return from_mapping(Recipe, raw, where=where)
+    return from_mapping(Recipe, raw, where="recipe" if path is None else str(path))
 
 
-def read_mapping(path: Path, needed: Sequence[str]) -> dict[str, Any]:
+def read_mapping(path: Path, needed: Sequence[str] = ()) -> dict[str, Any]:
     """A YAML file that is a mapping with at least these keys. Raises ConfigError for anything else."""
     try:
         raw: Any = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path} is not valid YAML: {error}") from error
     if not isinstance(raw, dict):
-        raise ConfigError(f"{path} must be a mapping with {', '.join(needed)}")
+        sections = ", ".join(needed) or "sections such as 'student:' and 'train:'"
+        raise ConfigError(f"{path} must be a mapping with {sections}")
     missing = [key for key in needed if key not in raw]
     if missing:
         raise ConfigError(f"{path} lacks {', '.join(missing)}")
     return raw
 
 
-def shipped(source: str | Path, folder: str) -> Path:
-    """A YAML file, or the one of that name that is shipped in a folder of the recipes.
+def shipped(source: str | Path, folder: str = "") -> Path:
+    """A YAML file, or the one of that name that is shipped with the recipes, or in a folder of theirs.
 
-    Raises ConfigError where there is neither.
+    `NAME`, `NAME.yaml` and `recipes/FOLDER/NAME.yaml` are one, wherever it is asked from.
+    Raises ConfigError where there is none.
     """
     path = Path(source)
-    places = [RECIPES / folder, Path(__file__).parents[2] / "recipes" / folder]
-    for found in (path, *(place / f"{source}.yaml" for place in places)):
-        if found.is_file():
-            return found
-    raise ConfigError(f"{source} is neither a file nor one of the shipped {folder}")
-
-
-def _find_recipe(path: Path) -> Path:
     if path.is_file():
         return path
-    for folder in (RECIPES, Path(__file__).parents[2] / "recipes"):
-        shipped = folder / (path.name if path.suffix else f"{path.name}.yaml")
-        if path.parent in (Path(), Path("recipes")) and shipped.is_file():
-            return shipped
-    raise ConfigError(f"recipe {path} does not exist; give a YAML file or the name of a shipped one, such as 'small'")
+    places = [recipes / folder for recipes in (RECIPES, Path(__file__).parents[2] / "recipes")]
+    if path.parent in (Path(), Path("recipes") / folder):
+        for place in places:
+            found = place / (path.name if path.suffix == ".yaml" else f"{path.name}.yaml")
+            if found.is_file():
+                return found
+    there = (
+        sorted({file.stem for place in places for file in place.glob("*.yaml")}) if folder else ["small", "finetune"]
+    )
+    raise ConfigError(
+        f"{source} is neither a file nor one of the shipped {folder or 'recipes'}, such as {', '.join(there[:20])}"
+    )
