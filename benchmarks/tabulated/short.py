@@ -40,7 +40,7 @@ _ROWS = (
 
 def helps_in_short() -> str:
     """What the table of `helps` says, for one who reads no table."""
-    few, five, half = "few documents", "five percent", "no-graph-names"
+    few, five, reads = "few documents", "five percent", "no-graph-names"
     both, train, other = "silver-domain-names", "silver-domain", "silver-shuffled"
 
     def f1(plan: str, setting: str, arm: str) -> str:
@@ -68,8 +68,11 @@ def helps_in_short() -> str:
         "Where annotators mark other things than the graph has names for, as BC2GM's genes, a look-up finds "
         f"{names_alone('bc2gm')}; with 15 % of the documents a student has {f1('shares', 'bc2gm-15', 'no-graph')}, and "
         f"{f1('shares', 'bc2gm-15', both)} with names.",
-        f"*With everything annotated, some.* All of BC5CDR: {f1('shares', 'bc5cdr-100', 'no-graph')} without the "
-        f"graph, {f1('shares', 'bc5cdr-100', half)} with names when it reads.",
+        f"*With much annotated, some, and nearly all of it when it reads.* Half of BC5CDR's documents: "
+        f"{f1('few-documents', 'bc5cdr-50', 'no-graph')} without the graph, {f1('few-documents', 'bc5cdr-50', reads)} "
+        f"with names when it reads, {f1('few-documents', 'bc5cdr-50', both)} with names in training too; all of them: "
+        f"{f1('shares', 'bc5cdr-100', 'no-graph')}, {f1('shares', 'bc5cdr-100', reads)} and "
+        f"{f1('shares', 'bc5cdr-100', both)}.",
         "*Why names help in training:* text in which the graph says where names stand, but with the types of others, "
         f"gives a student that reads without names {gain('few-documents', five, other, 'no-graph')} with 5 %; what "
         f"they are names of {gain('few-documents', five, train, other)} more.{own_labels}",
@@ -161,7 +164,7 @@ def _understated() -> str:
         before, after = (_row(plan, "bc5cdr-5", "no-graph-names")["mean"] for plan in ("shares", "few-documents"))
     except (FileNotFoundError, ValueError):
         return ""
-    return f": with 5 % of BC5CDR (2) has {before:.1f} by them, {after:.1f} by today's; with more it was not measured"
+    return f": with 5 % of BC5CDR (2) has {before:.1f} by them, {after:.1f} by today's; with 15 % and with all it was not measured"
 
 
 def _longer() -> str:
