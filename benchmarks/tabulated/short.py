@@ -164,7 +164,10 @@ def _understated() -> str:
         before, after = (_row(plan, "bc5cdr-5", "no-graph-names")["mean"] for plan in ("shares", "few-documents"))
     except (FileNotFoundError, ValueError):
         return ""
-    return f": with 5 % of BC5CDR (2) has {before:.1f} by them, {after:.1f} by today's; with 15 % and with all it was not measured"
+    return (
+        f": with 5 % of BC5CDR (2) has {before:.1f} by them, {after:.1f} by today's; with 15 % and with all it was not "
+        "measured"
+    )
 
 
 def _longer() -> str:
