@@ -1,7 +1,11 @@
-"""Hashes of files, each made once for each state of the file: a plan asks for a corpus in all of its cells."""
+"""Hashes of data, and of files, made once for each state of the file: a plan asks for a corpus in all of its cells."""
 
+import hashlib
+import json
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from kogner.artifacts import file_sha256
 
@@ -15,3 +19,8 @@ def sha256_of(file: Path) -> str:
 @cache
 def _at(file: Path, *state: int) -> str:
     return file_sha256(file)
+
+
+def hash_of(said: Mapping[str, Any]) -> str:
+    """SHA-256 of data for JSON, whatever the order of its keys."""
+    return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()

@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from kogner.experiment.cell import Cell
-from kogner.experiment.inputs import Files, Inputs, Recorded, hash_of
+from kogner.experiment.hashes import hash_of
+from kogner.experiment.inputs import Files, Inputs, Recorded
 
 WITHOUT_EFFECT = ("threads", "save_every", "log_every")  # of a recipe's train section: on no figure
 LEARNER = 2  # of `kogner.train.entity_weights`: another number where it learns in another way

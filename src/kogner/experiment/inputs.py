@@ -6,15 +6,13 @@ a bank or a graph are not.
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
 from kogner.artifacts import read_manifest
 from kogner.experiment.cell import Cell
-from kogner.experiment.hashes import sha256_of
+from kogner.experiment.hashes import hash_of, sha256_of
 from kogner.experiment.pseudo import label_inputs, train_text
 from kogner.experiment.rules import RULES
 
@@ -155,8 +153,3 @@ def files_of(cell: Cell, corpus: str) -> dict[str, Path]:
     files = corpora.splits(cell.folder(corpus))
     scored = corpora.splits(cell.experiment.corpora[corpus]) if cell.own else files
     return files | {split: file for split, file in scored.items() if split == "test"}
-
-
-def hash_of(said: Mapping[str, Any]) -> str:
-    """SHA-256 of data for JSON, whatever the order of its keys."""
-    return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
